@@ -1,0 +1,1 @@
+"""Findings from facts: the two phases, their price, the prefixes that repeat."""

@@ -1,0 +1,1 @@
+"""The one-line tracer: `import phasewise; phasewise.init()`."""

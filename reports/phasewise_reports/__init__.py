@@ -1,0 +1,1 @@
+"""Findings as one self-contained file: HTML, Markdown or JSON."""

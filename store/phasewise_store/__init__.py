@@ -1,0 +1,1 @@
+"""The database: facts, the prompt trie, one DuckDB file behind `Store`."""

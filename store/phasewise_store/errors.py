@@ -1,0 +1,54 @@
+"""Every error that Phasewise raises on purpose.
+
+PhasewiseError                 something a person can act on; `exit_code` says how a command ends
+├── UsageError                 the command or a file it names was wrong (exit 2)
+│   └── UnknownFormatError     no importer recognises a file
+├── StoreError                 the database cannot do what was asked
+│   ├── StoreLockedError       another process owns the database file
+│   └── SchemaError            the file is newer than this program, or not ours
+├── MissingExtraError          an optional part is not installed; the text names the pip line
+└── EngineError                an inference engine did not start, or answered wrongly
+    └── UnsupportedArmError    this machine or engine cannot run the arm; carries the engine's reason
+"""
+
+
+class PhasewiseError(Exception):
+    """Something went wrong that a person can act on; the text says what to do."""
+
+    exit_code = 1
+
+
+class UsageError(PhasewiseError):
+    """The command line, or a file it names, was wrong."""
+
+    exit_code = 2
+
+
+class UnknownFormatError(UsageError):
+    """No importer recognises the file."""
+
+
+class StoreError(PhasewiseError):
+    """The database cannot do what was asked."""
+
+
+class StoreLockedError(StoreError):
+    """Another process owns the database file."""
+
+
+class SchemaError(StoreError):
+    """The file is newer than this program, or is no Phasewise database."""
+
+
+class MissingExtraError(PhasewiseError):
+    """An optional part is not installed; the text names the line that installs it."""
+
+    exit_code = 2
+
+
+class EngineError(PhasewiseError):
+    """An inference engine did not start, or gave an answer that makes no sense."""
+
+
+class UnsupportedArmError(EngineError):
+    """This machine or engine cannot run the arm; the text is the engine's own reason."""

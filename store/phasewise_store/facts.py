@@ -1,0 +1,210 @@
+"""The facts that cross floors: what an importer or the receiver writes and the analyzer reads.
+
+All are frozen. Times are nanoseconds since the Unix epoch (UTC); durations are nanoseconds;
+`None` means the source did not say.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+UsageOrigin = Literal["reported", "recovered", "estimated", "absent"]
+"""reported by the provider; recovered from its bill; estimated from text; not known at all."""
+
+SegmentKind = Literal["tool", "system", "message", "text", "block"]
+"""tool definition, system block, message part, a cut of a raw prompt, a block known by hash only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """The tokens of one LLM call.  input_tokens = uncached + cache_read + both cache writes."""
+
+    uncached_tokens: int = 0
+    """read at the full input price"""
+    cache_read_tokens: int = 0
+    """served from the provider's or the engine's prefix cache"""
+    cache_write_5m_tokens: int = 0
+    """written to a cache that lives five minutes (or whose lifetime the source does not say)"""
+    cache_write_1h_tokens: int = 0
+    """written to a cache that lives one hour"""
+    output_tokens: int = 0
+    """written by the model, reasoning included"""
+    reasoning_tokens: int = 0
+    """the part of the output that the caller never sees"""
+    origin: UsageOrigin = "reported"
+    """where the numbers come from"""
+    ambiguous: bool = False
+    """whether the source leaves it open that its input counts exclude the cached tokens"""
+    input_tokens_high: int | None = None
+    """the other reading of an ambiguous source: the largest input it can mean"""
+
+    @property
+    def input_tokens(self) -> int:
+        """Everything the model read, cached included."""
+        return (
+            self.uncached_tokens
+            + self.cache_read_tokens
+            + self.cache_write_5m_tokens
+            + self.cache_write_1h_tokens
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One tool definition, system block, message part, cut of raw text, or hashed block.
+
+    Make one with `phasewise_store.segments`, which fills `digest` and `tokens`.
+    """
+
+    kind: SegmentKind
+    digest: bytes
+    """16 bytes: hash of kind, role and exact content (of scope and id, for a block)"""
+    tokens: int
+    """tokens in it: exact for a block, estimated for text (see `phasewise_store.tokens`)"""
+    role: str | None = None
+    """system, user, assistant, tool"""
+    content: bytes | None = None
+    """the exact UTF-8 bytes; None when only a hash is known"""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A conversation: one or more traces."""
+
+    session_id: str
+    name: str | None = None
+    started_ns: int | None = None
+    ended_ns: int | None = None
+    outcome: str | None = None
+    """the source's own verdict, e.g. a reward or an exit status"""
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """One running instance of a named role inside a session; its calls form one prompt stream."""
+
+    agent_id: str
+    session_id: str
+    name: str
+    """the role, e.g. `explore`; the agents page has one row a name"""
+    parent_agent_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LlmCall:
+    """One request to a model and its answer."""
+
+    call_id: str
+    session_id: str
+    agent_id: str
+    step: int
+    """place among the session's LLM calls, from 0, in the order of the source"""
+    usage: Usage
+    provider: str | None = None
+    """as genai-prices spells it where it is known there: openai, anthropic, azure …"""
+    model: str | None = None
+    started_ns: int | None = None
+    duration_ns: int | None = None
+    """from the request's start to the last token"""
+    ttft_ns: int | None = None
+    """time to first token as the caller saw it"""
+    queue_ns: int | None = None
+    """engine's own: waiting to be scheduled"""
+    engine_prefill_ns: int | None = None
+    """engine's own: scheduled to first token"""
+    engine_decode_ns: int | None = None
+    """engine's own: first to last token"""
+    prompt: tuple[Segment, ...] = ()
+    """the whole prompt in the order the model reads it: tools, system, messages"""
+    output: tuple[Segment, ...] = ()
+    block_tokens: int | None = None
+    """tokens a block, where the prompt is known as block hashes only"""
+    reported_cost_usd: float | None = None
+    """what the source says it cost"""
+    finish_reason: str | None = None
+    error: str | None = None
+    streamed: bool | None = None
+    trace_id: str | None = None
+    span_id: str | None = None
+    request: Mapping[str, object] = field(default_factory=dict)
+    """sampling and other request parameters, without messages and tools"""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """One tool run between two LLM calls."""
+
+    tool_call_id: str
+    session_id: str
+    agent_id: str
+    name: str
+    after_step: int | None = None
+    """the LLM call (its step) that asked for it"""
+    started_ns: int | None = None
+    duration_ns: int | None = None
+    error: str | None = None
+    trace_id: str | None = None
+    span_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One span as it arrived; prompt text is taken out and stands in the segments."""
+
+    trace_id: str
+    """32 hex digits"""
+    span_id: str
+    """16 hex digits"""
+    parent_span_id: str | None
+    name: str
+    kind: str
+    """internal, server, client, producer, consumer, unspecified"""
+    start_ns: int
+    end_ns: int
+    scope_name: str = ""
+    scope_version: str = ""
+    service_name: str = ""
+    status: str = "unset"
+    """unset, ok, error"""
+    status_message: str = ""
+    attributes: Mapping[str, object] = field(default_factory=dict)
+    dropped_attributes: int = 0
+    session_id: str | None = None
+    agent_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where facts came from: an imported file, or the live receiver."""
+
+    source_id: str
+    """hash of a file's exact bytes, or `live`"""
+    name: str
+    """what `--source` takes: the data set, e.g. `mooncake`, or `live`"""
+    format: str
+    path: str
+    """as the user gave it"""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Facts that are written together, in one transaction."""
+
+    source: Source
+    sessions: tuple[Session, ...] = ()
+    agents: tuple[Agent, ...] = ()
+    llm_calls: tuple[LlmCall, ...] = ()
+    tool_calls: tuple[ToolCall, ...] = ()
+    spans: tuple[Span, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """How much of a batch was new; what was there already is not counted."""
+
+    sessions: int = 0
+    llm_calls: int = 0
+    tool_calls: int = 0
+    spans: int = 0
+    segments: int = 0
+    nodes: int = 0

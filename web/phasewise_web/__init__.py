@@ -1,0 +1,1 @@
+"""The pages, their JSON twins, and the command line."""
