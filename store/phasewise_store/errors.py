@@ -8,7 +8,7 @@ PhasewiseError                 something a person can act on; `exit_code` says h
 │   └── SchemaError            the file is newer than this program, or not ours
 ├── MissingExtraError          an optional part is not installed; the text names the pip line
 └── EngineError                an inference engine did not start, or answered wrongly
-    └── UnsupportedArmError    this machine or engine cannot run the arm; carries the engine's reason
+    └── UnsupportedArmError    this machine or engine cannot run the arm, and why
 """
 
 

@@ -12,7 +12,7 @@ UsageOrigin = Literal["reported", "recovered", "estimated", "absent"]
 """reported by the provider; recovered from its bill; estimated from text; not known at all."""
 
 SegmentKind = Literal["tool", "system", "message", "text", "block"]
-"""tool definition, system block, message part, a cut of a raw prompt, a block known by hash only."""
+"""tool definition, system block, message part, cut of a raw prompt, block known by hash only."""
 
 
 @dataclass(frozen=True, slots=True)

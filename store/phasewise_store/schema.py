@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import duckdb
 
+from phasewise_store.statements import run
+
 _M001 = """
 CREATE TABLE sources (
     source_id   VARCHAR PRIMARY KEY,   -- hash of the file's exact bytes, or 'live'
@@ -64,10 +66,9 @@ CREATE TABLE nodes (
     depth      INTEGER NOT NULL,     -- segments from the root, this one included
     tokens_end BIGINT NOT NULL       -- tokens from the root, this one included
 );
-CREATE SEQUENCE call_ordinal;
 CREATE TABLE llm_calls (
     call_id               VARCHAR PRIMARY KEY,
-    ordinal               BIGINT NOT NULL DEFAULT nextval('call_ordinal'),  -- order of arrival
+    ordinal               BIGINT NOT NULL,          -- order of arrival
     source_id             VARCHAR NOT NULL,
     session_id            VARCHAR NOT NULL,
     agent_id              VARCHAR NOT NULL,
@@ -82,7 +83,7 @@ CREATE TABLE llm_calls (
     queue_ns              BIGINT,
     engine_prefill_ns     BIGINT,
     engine_decode_ns      BIGINT,
-    input_tokens          BIGINT NOT NULL,  -- uncached + cache_read + cache_write_5m + cache_write_1h
+    input_tokens          BIGINT NOT NULL,  -- the sum of the next four
     uncached_tokens       BIGINT NOT NULL,
     cache_read_tokens     BIGINT NOT NULL,
     cache_write_5m_tokens BIGINT NOT NULL,
@@ -180,7 +181,7 @@ CREATE TABLE measured_calls (
 
 def m001_first_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Create the first tables."""
-    connection.execute(_M001)
+    run(connection, _M001)
 
 
 MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (m001_first_tables,)

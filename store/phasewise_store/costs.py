@@ -1,0 +1,44 @@
+"""The analyzer's result per call; kept so that pages read it instead of computing it again."""
+
+import polars as pl
+
+from phasewise_store.statements import insert_frame
+from phasewise_store.store import Store
+
+_MONEY = pl.Decimal(24, 12)
+
+COSTS: dict[str, pl.DataType] = {
+    "call_id": pl.String(),
+    "prefill_usd": _MONEY,
+    "decode_usd": _MONEY,
+    "other_usd": _MONEY,
+    "price_source": pl.String(),
+    "price_ref": pl.String(),
+    "rates": pl.String(),
+    "prefill_ns": pl.Int64(),
+    "prefill_low_ns": pl.Int64(),
+    "prefill_high_ns": pl.Int64(),
+    "decode_ns": pl.Int64(),
+    "other_ns": pl.Int64(),
+    "latency_basis": pl.String(),
+    "reusable_tokens": pl.Int64(),
+    "avoidable_tokens": pl.Int64(),
+    "avoidable_usd": _MONEY,
+}
+"""the columns of `call_costs`; what each means stands in the schema"""
+
+
+def save(store: Store, costs: pl.DataFrame) -> None:
+    """Replace the costs of these calls; the frame has the columns `COSTS`."""
+    with store.transaction() as connection:
+        insert_frame(connection, "call_costs", costs.select(list(COSTS)), "INSERT OR REPLACE")
+
+
+def unanalysed(store: Store) -> pl.DataFrame:
+    """Count the calls without costs: columns `source` (data set name) and `calls`."""
+    return store.frame(
+        "SELECT s.name AS source, count(*) AS calls "
+        "FROM llm_calls c JOIN sources s USING (source_id) "
+        "WHERE NOT EXISTS (SELECT 1 FROM call_costs k WHERE k.call_id = c.call_id) "
+        "GROUP BY s.name ORDER BY s.name"
+    )

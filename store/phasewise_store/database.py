@@ -1,0 +1,136 @@
+"""Open the one DuckDB file: create it, keep other processes out, bring its schema up to date.
+
+The file is written in DuckDB 1.5's format, so that 1.5 and 2.0 both open it.
+Nothing here may `open()` the database file itself: closing such a handle drops the POSIX lock that
+DuckDB holds, and a second writer gets in.
+"""
+
+import fcntl
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import duckdb
+
+from phasewise_store.errors import SchemaError, StoreError, StoreLockedError
+from phasewise_store.schema import MIGRATIONS
+from phasewise_store.statements import count, run
+
+STORAGE_VERSION = "v1.5.0"
+
+
+@dataclass(slots=True)
+class Database:
+    """An open database file and the lock that keeps other Phasewise processes out."""
+
+    connection: duckdb.DuckDBPyConnection
+    lock: IO[str] | None = None
+
+    def close(self) -> None:
+        """Close the connection first, then let others in."""
+        self.connection.close()
+        if self.lock is not None:
+            self.lock.close()
+            self.lock = None
+
+
+def open_database(path: Path) -> Database:
+    """Open or create the database file for reading and writing, and migrate it.
+
+    Raises StoreLockedError when another process has it, SchemaError when it is not ours or too new.
+    """
+    if not path.parent.is_dir():
+        raise StoreError(
+            f"`{path}`: the folder `{path.parent}` does not exist; create it first, "
+            "or name another file with --db"
+        )
+    lock = _lock(path)
+    try:
+        if not path.exists():
+            _create(path)
+        connection = _connect(path)
+        try:
+            migrate(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+    except BaseException:
+        lock.close()
+        raise
+    return Database(connection, lock)
+
+
+def open_in_memory() -> Database:
+    """Open a database that is gone when it is closed."""
+    connection = duckdb.connect(":memory:")
+    migrate(connection, Path(":memory:"))
+    return Database(connection)
+
+
+def migrate(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Run the migrations that this file has not seen, each in a transaction of its own."""
+    tables = {name for (name,) in run(connection, "SHOW TABLES")}
+    if tables and "schema_migrations" not in tables:
+        raise SchemaError(f"`{path}` is a DuckDB file, but not Phasewise's; name another with --db")
+    run(
+        connection,
+        "CREATE TABLE IF NOT EXISTS schema_migrations ("
+        "version INTEGER PRIMARY KEY, name VARCHAR NOT NULL, "
+        "applied_at TIMESTAMP NOT NULL DEFAULT current_timestamp::TIMESTAMP)",
+    )
+    done = count(connection, "SELECT coalesce(max(version), 0) FROM schema_migrations")
+    if done > len(MIGRATIONS):
+        raise SchemaError(
+            f"`{path}` was written by a newer Phasewise (schema {done}, this one knows "
+            f"{len(MIGRATIONS)}); upgrade with  pip install -U phasewise"
+        )
+    for version, migration in enumerate(MIGRATIONS[done:], start=done + 1):
+        run(connection, "BEGIN")
+        migration(connection)
+        run(
+            connection,
+            "INSERT INTO schema_migrations (version, name) VALUES (?, ?)",
+            [version, migration.__name__],
+        )
+        run(connection, "COMMIT")
+
+
+def _lock(path: Path) -> IO[str]:
+    handle = path.with_name(path.name + ".lock").open("a+")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        handle.seek(0)
+        owner = handle.read().strip() or "unknown"
+        handle.close()
+        raise StoreLockedError(
+            f"`{path}` is in use by another Phasewise process (pid {owner}); stop it, "
+            "ask it through its web address, or name another file with --db"
+        ) from None
+    handle.seek(0)
+    handle.truncate()
+    handle.write(str(os.getpid()))
+    handle.flush()
+    return handle
+
+
+def _create(path: Path) -> None:
+    quoted = str(path).replace("'", "''")
+    with duckdb.connect(":memory:") as maker:
+        run(maker, f"ATTACH '{quoted}' AS fresh (STORAGE_VERSION '{STORAGE_VERSION}')")
+        run(maker, "DETACH fresh")
+
+
+def _connect(path: Path) -> duckdb.DuckDBPyConnection:
+    try:
+        return duckdb.connect(str(path))
+    except duckdb.IOException as error:
+        if "lock" in str(error).lower():
+            raise StoreLockedError(
+                f"`{path}` is open in another program; close it there, "
+                "or name another file with --db"
+            ) from None
+        raise SchemaError(f"`{path}` cannot be opened as a DuckDB file: {error}") from error
+    except duckdb.Error as error:
+        raise SchemaError(f"`{path}` cannot be opened as a DuckDB file: {error}") from error

@@ -1,0 +1,125 @@
+"""What the floors above read: calls, sessions, tools, the trie, prompts.
+
+Every frame is in order of arrival (`llm_calls.ordinal`), which is file order for an import.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+import polars as pl
+import zstandard
+
+from phasewise_store.errors import StoreError
+from phasewise_store.facts import Segment
+from phasewise_store.scope import EVERYTHING, Scope
+from phasewise_store.store import Store
+from phasewise_store.trie import Trie, dense
+
+_CALLS = """
+FROM llm_calls c
+JOIN sources s USING (source_id)
+LEFT JOIN agents a USING (agent_id)
+"""
+
+
+def llm_calls(store: Store, scope: Scope = EVERYTHING) -> pl.DataFrame:
+    """Give every column of `llm_calls` and `call_costs` (null where not analysed yet).
+
+    Also `agent` (the role's name), `parent_agent_id` and `source` (the data set's name).
+    """
+    condition, parameters = scope.condition()
+    return store.frame(
+        "SELECT c.*, k.* EXCLUDE (call_id), a.name AS agent, a.parent_agent_id, s.name AS source"
+        f"{_CALLS} LEFT JOIN call_costs k USING (call_id) WHERE {condition} ORDER BY c.ordinal",
+        parameters,
+    )
+
+
+def sessions(store: Store, scope: Scope = EVERYTHING) -> pl.DataFrame:
+    """Give the sessions that have a call in scope, in the order of their first call.
+
+    Columns of `sessions`, and `source` (name), `calls`, `first_ordinal`.
+    """
+    condition, parameters = scope.condition()
+    return store.frame(
+        "WITH busy AS (SELECT c.session_id, min(c.ordinal) AS first_ordinal, count(*) AS calls"
+        f"{_CALLS} WHERE {condition} GROUP BY c.session_id) "
+        "SELECT n.*, s.name AS source, busy.calls, busy.first_ordinal FROM busy "
+        "JOIN sessions n USING (session_id) JOIN sources s USING (source_id) "
+        "ORDER BY busy.first_ordinal",
+        parameters,
+    )
+
+
+def agents(store: Store, session_id: str) -> pl.DataFrame:
+    """Give the running agents of one session: columns of `agents`."""
+    return store.frame(
+        "SELECT * FROM agents WHERE session_id = $session_id ORDER BY agent_id",
+        {"session_id": session_id},
+    )
+
+
+def tool_calls(store: Store, session_id: str) -> pl.DataFrame:
+    """Give the tool calls of one session: columns of `tool_calls` and `agent` (role)."""
+    return store.frame(
+        "SELECT t.*, a.name AS agent FROM tool_calls t LEFT JOIN agents a USING (agent_id) "
+        "WHERE t.session_id = $session_id ORDER BY t.started_ns, t.after_step, t.tool_call_id",
+        {"session_id": session_id},
+    )
+
+
+def trie(store: Store, scope: Scope = EVERYTHING) -> Trie:
+    """Give the prompts of the calls in scope; `leaf` is aligned with `llm_calls(store, scope)`."""
+    condition, parameters = scope.condition()
+    leaves = store.frame(
+        f"SELECT c.leaf_node {_CALLS} WHERE {condition} ORDER BY c.ordinal", parameters
+    )
+    nodes = store.frame("SELECT node_id, parent_id, segment_id, depth, tokens_end FROM nodes")
+    return dense(
+        nodes=nodes["node_id"].to_numpy(),
+        parents=nodes["parent_id"].to_numpy(),
+        segments=nodes["segment_id"].to_numpy(),
+        depths=nodes["depth"].to_numpy().astype(np.int32),
+        ends=nodes["tokens_end"].to_numpy(),
+        leaves=leaves["leaf_node"].to_numpy(),
+    )
+
+
+def segments(store: Store, segment_ids: Iterable[int]) -> dict[int, Segment]:
+    """Give the segments of these numbers with their exact text."""
+    found = store.frame(
+        "SELECT segment_id, digest, kind, role, tokens, content FROM segments "
+        "WHERE segment_id IN (SELECT unnest($ids))",
+        {"ids": sorted({int(number) for number in segment_ids})},
+    )
+    expand = zstandard.ZstdDecompressor().decompress
+    return {
+        number: Segment(kind, digest, tokens, role, None if content is None else expand(content))
+        for number, digest, kind, role, tokens, content in found.iter_rows()
+    }
+
+
+def prompt(store: Store, call_id: str) -> tuple[Segment, ...]:
+    """Give a call's whole prompt in the order the model read it."""
+    path = store.frame(
+        "WITH RECURSIVE path AS ("
+        "SELECT n.* FROM nodes n JOIN llm_calls c ON c.leaf_node = n.node_id "
+        "WHERE c.call_id = $call_id "
+        "UNION ALL SELECT n.* FROM nodes n JOIN path ON n.node_id = path.parent_id) "
+        "SELECT segment_id FROM path ORDER BY depth",
+        {"call_id": call_id},
+    )["segment_id"].to_list()
+    texts = segments(store, path)
+    return tuple(texts[number] for number in path)
+
+
+def output(store: Store, call_id: str) -> tuple[Segment, ...]:
+    """Give what a call answered."""
+    found = store.frame(
+        "SELECT output_segments FROM llm_calls WHERE call_id = $call_id", {"call_id": call_id}
+    )
+    if not found.height:
+        raise StoreError(f"no LLM call `{call_id}` in this database")
+    numbers: list[int] = found["output_segments"].to_list()[0]
+    texts = segments(store, numbers)
+    return tuple(texts[number] for number in numbers)

@@ -1,0 +1,148 @@
+"""Replay runs: what was planned, the arms, and every call that was measured."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Literal
+
+import polars as pl
+
+from phasewise_store import statements
+from phasewise_store.errors import UsageError
+from phasewise_store.store import Store
+
+RunStatus = Literal["running", "finished", "interrupted", "failed"]
+ArmStatus = Literal["ok", "unsupported", "failed"]
+Basis = Literal["measured", "simulated"]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Arms times blocks over a set of sessions."""
+
+    run_id: str
+    name: str
+    plan: str
+    """the plan's YAML, as read"""
+    started_ns: int
+    finished_ns: int | None = None
+    status: RunStatus = "running"
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One engine configuration of a run; place 0 is the baseline."""
+
+    run_id: str
+    arm: str
+    place: int
+    engine: str
+    config: str
+    """JSON: as planned"""
+    resolved: str
+    """JSON: as the engine reports itself"""
+    status: ArmStatus = "ok"
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredCall:
+    """One call as an engine served it in one block of an arm."""
+
+    run_id: str
+    arm: str
+    block: int
+    """which turn of the arm, from 0: the order ABBA gives each arm two"""
+    session_id: str
+    call_id: str
+    step: int
+    sent_ns: int
+    lag_ns: int
+    """sent later than the plan asked"""
+    planned_output_tokens: int
+    basis: Basis
+    ttft_ns: int | None = None
+    """as the client saw it"""
+    duration_ns: int | None = None
+    """as the client saw it, to the last token"""
+    queue_ns: int | None = None
+    """the engine's own, as the two below"""
+    prefill_ns: int | None = None
+    decode_ns: int | None = None
+    input_tokens: int | None = None
+    cached_tokens: int | None = None
+    predicted_cached_tokens: int | None = None
+    output_tokens: int | None = None
+    error: str | None = None
+
+
+def add_run(store: Store, run: Run) -> None:
+    """Record that a run begins."""
+    _put(store, "runs", [run])
+
+
+def finish_run(
+    store: Store, run_id: str, status: RunStatus, finished_ns: int, detail: str | None = None
+) -> None:
+    """Record how a run ended."""
+    with store.transaction() as connection:
+        statements.run(
+            connection,
+            "UPDATE runs SET status = ?, finished_ns = ?, detail = ? WHERE run_id = ?",
+            [status, finished_ns, detail, run_id],
+        )
+
+
+def put_arm(store: Store, arm: Arm) -> None:
+    """Record an arm, or what became of it."""
+    _put(store, "arms", [arm])
+
+
+def add_measured(store: Store, calls: Sequence[MeasuredCall]) -> None:
+    """Record measured calls."""
+    _put(store, "measured_calls", calls)
+
+
+def run(store: Store, run_id: str) -> Run:
+    """Give one run; `latest` is the newest. Raises UsageError when there is none."""
+    known = runs(store)
+    for candidate in known:
+        if run_id in (candidate.run_id, "latest"):
+            return candidate
+    if not known:
+        raise UsageError("no replay run in this database yet; make one with  phasewise replay PLAN")
+    newest = ", ".join(f"`{one.run_id}`" for one in known[:3])
+    raise UsageError(f"no replay run `{run_id}`; the newest are {newest}")
+
+
+def runs(store: Store) -> list[Run]:
+    """Give all runs, the newest first."""
+    columns = ", ".join(field.name for field in fields(Run))
+    found = store.frame(f"SELECT {columns} FROM runs ORDER BY started_ns DESC, run_id DESC")
+    return [Run(**row) for row in found.iter_rows(named=True)]
+
+
+def arms(store: Store, run_id: str) -> list[Arm]:
+    """Give the arms of a run, the baseline first."""
+    columns = ", ".join(field.name for field in fields(Arm))
+    found = store.frame(
+        f"SELECT {columns} FROM arms WHERE run_id = $run_id ORDER BY place", {"run_id": run_id}
+    )
+    return [Arm(**row) for row in found.iter_rows(named=True)]
+
+
+def measured(store: Store, run_id: str) -> pl.DataFrame:
+    """Give every measured call of a run: the columns of `measured_calls`."""
+    return store.frame(
+        "SELECT m.* FROM measured_calls m JOIN arms a USING (run_id, arm) WHERE m.run_id = $run_id "
+        "ORDER BY a.place, m.block, m.sent_ns, m.session_id, m.step",
+        {"run_id": run_id},
+    )
+
+
+def _put(store: Store, table: str, facts: Sequence[Run | Arm | MeasuredCall]) -> None:
+    if not facts:
+        return
+    frame = pl.DataFrame([asdict(fact) for fact in facts], infer_schema_length=None)
+    with store.transaction() as connection:
+        statements.insert_frame(connection, table, frame, "INSERT OR REPLACE")

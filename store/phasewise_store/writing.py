@@ -1,0 +1,112 @@
+"""Write a batch of facts inside the caller's transaction: bulk inserts of polars frames.
+
+What is a key is decided in `schema.py`; how a clash ends is the caller's choice of `Insert`.
+"""
+
+from collections.abc import Callable
+
+import duckdb
+import polars as pl
+
+from phasewise_store import rows
+from phasewise_store.errors import StoreError
+from phasewise_store.facts import Batch, Segment, Written
+from phasewise_store.statements import count, insert_frame, run
+from phasewise_store.trie import Node, PathFinder, segment_id
+
+Insert = Callable[[duckdb.DuckDBPyConnection, str, pl.DataFrame], int]
+"""Puts a frame into a table and gives the number of rows that are new there."""
+
+
+def write(connection: duckdb.DuckDBPyConnection, batch: Batch, insert: Insert) -> Written:
+    """Write every fact of the batch; segments and trie nodes that exist are never touched."""
+    source = batch.source
+    run(
+        connection,
+        "INSERT INTO sources (source_id, name, format, path) VALUES (?, ?, ?, ?) "
+        "ON CONFLICT DO NOTHING",
+        [source.source_id, source.name, source.format, source.path],
+    )
+    fresh: dict[int, Node] = {}
+    finder = PathFinder()
+    leaves = [finder.leaf(call.agent_id, call.prompt, fresh) for call in batch.llm_calls]
+    texts: dict[int, Segment] = {segment_id(n.segment): n.segment for n in fresh.values()}
+    for call in batch.llm_calls:
+        texts.update((segment_id(segment), segment) for segment in call.output)
+    calls = rows.llm_calls(source, batch.llm_calls, leaves, _next_ordinal(connection))
+    insert(connection, "agents", rows.agents(batch.agents))
+    return Written(
+        sessions=insert(connection, "sessions", rows.sessions(source, batch.sessions)),
+        llm_calls=insert(connection, "llm_calls", calls),
+        tool_calls=insert(connection, "tool_calls", rows.tool_calls(source, batch.tool_calls)),
+        spans=insert(connection, "spans", rows.spans(batch.spans)),
+        segments=_insert_segments(connection, texts),
+        nodes=insert_new(connection, "nodes", rows.nodes(_unknown(connection, fresh))),
+    )
+
+
+def insert_new(connection: duckdb.DuckDBPyConnection, table: str, frame: pl.DataFrame) -> int:
+    """Insert the rows whose key is not in the table."""
+    return insert_frame(connection, table, frame, "INSERT OR IGNORE")
+
+
+def insert_or_replace(
+    connection: duckdb.DuckDBPyConnection, table: str, frame: pl.DataFrame
+) -> int:
+    """Insert all rows in the place of those with the same key; a call keeps its ordinal."""
+    if table != "llm_calls" or not frame.height:
+        before = _rows(connection, table)
+        insert_frame(connection, table, frame, "INSERT OR REPLACE")
+        return _rows(connection, table) - before
+    ids = frame.get_column("call_id")
+    old = connection.sql(
+        "SELECT call_id, ordinal AS kept FROM llm_calls WHERE call_id IN (SELECT unnest($ids))",
+        params={"ids": ids.to_list()},
+    ).pl()
+    kept = (
+        frame.join(old, on="call_id", how="left", maintain_order="left")
+        .with_columns(ordinal=pl.coalesce("kept", "ordinal"))
+        .select(frame.columns)
+    )
+    run(
+        connection,
+        "DELETE FROM call_costs WHERE call_id IN (SELECT unnest($ids))",
+        {"ids": old.get_column("call_id").to_list()},
+    )
+    insert_frame(connection, table, kept, "INSERT OR REPLACE")
+    return int(frame.height - old.height)
+
+
+def _insert_segments(connection: duckdb.DuckDBPyConnection, texts: dict[int, Segment]) -> int:
+    """Insert new segments; a clash of 64-bit numbers is refused, never stored as another's text."""
+    known = connection.execute(
+        "SELECT segment_id, digest FROM segments WHERE segment_id IN (SELECT unnest($ids))",
+        {"ids": list(texts)},
+    ).fetchall()
+    for number, digest in known:
+        if texts[number].digest != digest:
+            raise StoreError(
+                f"segment {number}: two texts share this 64-bit number; "
+                "please report it with the file you were importing"
+            )
+        del texts[number]
+    return insert_frame(connection, "segments", rows.segments(texts.values()), "INSERT")
+
+
+def _unknown(connection: duckdb.DuckDBPyConnection, fresh: dict[int, Node]) -> list[Node]:
+    """Drop the nodes that are stored already; cheaper than building their rows."""
+    known = connection.execute(
+        "SELECT node_id FROM nodes WHERE node_id IN (SELECT unnest($ids))",
+        {"ids": list(fresh)},
+    ).fetchall()
+    for (number,) in known:
+        del fresh[number]
+    return list(fresh.values())
+
+
+def _next_ordinal(connection: duckdb.DuckDBPyConnection) -> int:
+    return count(connection, "SELECT coalesce(max(ordinal), 0) + 1 FROM llm_calls")
+
+
+def _rows(connection: duckdb.DuckDBPyConnection, table: str) -> int:
+    return count(connection, f"SELECT count(*) FROM {table}")
