@@ -1,0 +1,87 @@
+"""How commands speak: results on stdout, talk and progress on stderr."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
+from decimal import Decimal
+from typing import Protocol
+
+import orjson
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+stdout = Console()
+stderr = Console(stderr=True)
+
+
+def json_bytes(value: object) -> bytes:
+    """Write dataclasses, mappings and lists as JSON; a Decimal becomes a number."""
+    options = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS
+    return orjson.dumps(value, default=_plain, option=options)
+
+
+def print_json(value: object) -> None:
+    """Print one JSON document on stdout."""
+    sys.stdout.write(json_bytes(value).decode() + "\n")
+
+
+def table(title: str, columns: Sequence[tuple[str, bool]], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table on stdout; a column is its header and whether it holds numbers."""
+    made = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for header, numeric in columns:
+        made.add_column(header, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*row)
+    stdout.print(made)
+
+
+def say(text: str) -> None:
+    """Say something to the person at the terminal, on stderr."""
+    stderr.print(text, highlight=False)
+
+
+class Step(Protocol):
+    """Tells a progress bar how far the work is."""
+
+    def __call__(self, done: int, total: int, label: str = "", /) -> None:
+        """Say that `done` of `total` are finished, and optionally what is worked on."""
+        ...
+
+
+@contextmanager
+def progress(label: str) -> Iterator[Step]:
+    """Show a progress bar on stderr while the block runs; nothing where stderr is no terminal."""
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=32),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=stderr,
+        transient=True,
+        disable=not stderr.is_terminal,
+    )
+    with bar:
+        task = bar.add_task(label, total=None)
+
+        def step(done: int, total: int, text: str = "", /) -> None:
+            bar.update(task, completed=done, total=total, description=text or label)
+
+        yield step
+
+
+def _plain(value: object) -> object:
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if isinstance(value, Decimal):
+        return float(value)
+    raise TypeError(f"no JSON for {type(value).__name__}")
