@@ -1,11 +1,13 @@
 """What every test may ask for: the shared traces, a store."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 from phasewise_store.store import Store
 
+REQUIRED = pytest.StashKey[frozenset[str]]()
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "traces"
 
 
@@ -22,3 +24,21 @@ def store() -> Iterator[Store]:
     """Give an empty store in memory."""
     with Store.in_memory() as opened:
         yield opened
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Read which parts must be there: CI sets PHASEWISE_REQUIRE so that nothing is skipped."""
+    config.stash[REQUIRED] = frozenset(os.environ.get("PHASEWISE_REQUIRE", "").split())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn the skip of a test that needs a required part into a failure."""
+    report = yield
+    needs = item.config.stash[REQUIRED] & {mark.name for mark in item.iter_markers()}
+    if report.skipped and needs and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, but PHASEWISE_REQUIRE names {sorted(needs)}: {report.longrepr}"
+    return report

