@@ -1,0 +1,148 @@
+"""Say what is installed, which engines and features work here, and what to do about the rest.
+
+Exit 0 when the parts that everything needs are there; optional parts never fail.
+"""
+
+import argparse
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from phasewise_store.errors import PhasewiseError
+from phasewise_store.store import Store
+
+from phasewise_web.cli.output import print_json, table
+
+NAME = "doctor"
+
+CORE = ("duckdb", "polars", "genai-prices", "opentelemetry-sdk", "fastapi", "uvicorn")
+PORTS = {4318: "OTLP over HTTP", 8321: "web UI"}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at."""
+
+    area: str
+    what: str
+    state: Literal["ok", "absent", "broken"]
+    detail: str
+    cure: str = ""
+    """what to do, as a command where there is one"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add --json."""
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the checks; 1 when something everything needs is broken."""
+    checks = list(examine(arguments.db))
+    if arguments.json:
+        print_json(checks)
+    else:
+        columns = (("area", False), ("what", False), ("state", False), ("detail", False))
+        rows = [(c.area, c.what, c.state, f"{c.detail}  {c.cure}".strip()) for c in checks]
+        table("", columns, rows)
+    return 1 if any(check.state == "broken" for check in checks) else 0
+
+
+def examine(database: Path) -> Iterator[Check]:
+    """Look at Python, the packages, the database, the engines, the browser and the ports."""
+    yield Check("core", "Python", "ok", f"{platform.python_version()} at {sys.executable}")
+    for package in CORE:
+        yield _package(package)
+    yield _database(database)
+    yield _instrumentor()
+    yield from _engines()
+    yield _gpu()
+    yield _browser()
+    for port, use in PORTS.items():
+        yield _port(port, use)
+
+
+def _package(name: str) -> Check:
+    try:
+        return Check("core", name, "ok", importlib.metadata.version(name))
+    except importlib.metadata.PackageNotFoundError:
+        cure = "pip install --force-reinstall phasewise"
+        return Check("core", name, "broken", "not installed", cure)
+
+
+def _database(path: Path) -> Check:
+    if not path.exists():
+        return Check("core", "database", "absent", f"{path}", "made by the first import or `up`")
+    try:
+        with Store.open(path) as store:
+            counts = store.frame(
+                "SELECT (SELECT count(*) FROM sessions) AS sessions, "
+                "(SELECT count(*) FROM llm_calls) AS calls, (SELECT count(*) FROM runs) AS runs"
+            ).row(0)
+    except PhasewiseError as error:
+        return Check("core", "database", "broken", str(error))
+    sessions, calls, runs = counts
+    size = path.stat().st_size / 1e6
+    detail = f"{path}: {sessions:,} sessions, {calls:,} calls, {runs:,} runs, {size:,.1f} MB"
+    return Check("core", "database", "ok", detail)
+
+
+def _instrumentor() -> Check:
+    if importlib.util.find_spec("openinference.instrumentation.openai"):
+        version = importlib.metadata.version("openinference-instrumentation-openai")
+        return Check("capture", "OpenAI SDK", "ok", f"instrumentor {version}")
+    return Check(
+        "capture", "OpenAI SDK", "absent", "not instrumented", "pip install 'phasewise[openai]'"
+    )
+
+
+def _engines() -> Iterator[Check]:
+    yield Check("replay", "simulator", "ok", "built in")
+    for name, package in (("vllm", "vllm"), ("sglang", "sglang")):
+        beside = Path(".engines") / name / "bin" / "python"
+        if importlib.util.find_spec(package):
+            yield Check("replay", name, "ok", importlib.metadata.version(package))
+        elif beside.exists():
+            yield Check("replay", name, "ok", f"for CPU, in {beside.parent.parent}")
+        else:
+            cure = "on a GPU:  pip install 'phasewise[vllm]'  " if name == "vllm" else ""
+            yield Check("replay", name, "absent", "not installed", f"{cure}on a CPU:  make engines")
+
+
+def _gpu() -> Check:
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return Check("replay", "GPU", "absent", "no nvidia-smi; the simulator and CPU engines work")
+    query = [tool, "--query-gpu=name,memory.total", "--format=csv,noheader"]
+    found = subprocess.run(query, capture_output=True, text=True, timeout=20, check=False)  # noqa: S603  # a fixed command
+    names = "; ".join(found.stdout.split("\n")).strip("; ")
+    if found.returncode or not names:
+        return Check("replay", "GPU", "absent", found.stderr.strip() or "none found")
+    return Check("replay", "GPU", "ok", names)
+
+
+def _browser() -> Check:
+    path = shutil.which("chromium")
+    if path is None:
+        return Check("tests", "Chromium", "absent", "page tests skip", "apt-get install chromium")
+    return Check("tests", "Chromium", "ok", path)
+
+
+def _port(port: int, use: str) -> Check:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            reason = os.strerror(error.errno or 0)
+            return Check("serve", f"port {port}", "absent", f"{use}: {reason}", "is `up` running?")
+    return Check("serve", f"port {port}", "ok", f"{use}: free")
