@@ -1,0 +1,113 @@
+"""The HTTP client of both real engines: send one request, time its streamed answer.
+
+The clock is read when bytes arrive; everything else waits until the answer is complete, so that
+the client does not slow down what it measures.
+"""
+
+import time
+from collections.abc import Mapping
+
+import httpx
+import numpy as np
+import orjson
+from phasewise_store.errors import EngineError
+
+from phasewise_replay import request_body, streamed_answer
+from phasewise_replay.engine import Answer, Request, TokenIds
+from phasewise_replay.request_body import Dialect
+
+KEEPALIVE_S = 4.0
+"""uvicorn closes an idle connection after 5 s; sending on one at that moment is an error"""
+
+_JSON = {"Content-Type": "application/json"}
+
+
+class OpenAiClient:
+    """A pool of connections to one server; safe to use from several threads."""
+
+    def __init__(
+        self, base_url: str, *, dialect: Dialect, key: str | None = None, timeout_s: float = 600.0
+    ) -> None:
+        self.dialect = dialect
+        self.model = ""
+        """as the server names it; set once it has said so"""
+        self._http = httpx.Client(
+            base_url=base_url,
+            headers={"Authorization": f"Bearer {key}"} if key else {},
+            timeout=httpx.Timeout(timeout_s, connect=10.0),
+            limits=httpx.Limits(max_connections=None, keepalive_expiry=KEEPALIVE_S),
+            trust_env=False,  # a proxy between client and server would be measured too
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def send(self, request: Request) -> Answer:
+        """Stream one request to its end; what goes wrong with it is in the answer's `error`."""
+        path, body = request_body.completion(request, self.model, self.dialect)
+        received: list[bytes] = []
+        ttft_ns: int | None = None
+        error: str | None = None
+        sent_ns = time.time_ns()
+        begin = time.perf_counter_ns()
+        try:
+            with self._http.stream("POST", path, content=body, headers=_JSON) as response:
+                if not response.is_success:
+                    error = streamed_answer.refusal(response.status_code, response.read())
+                for event in streamed_answer.events(() if error else response.iter_bytes()):
+                    if ttft_ns is None and streamed_answer.has_content(event):
+                        ttft_ns = time.perf_counter_ns() - begin
+                    received.append(event)
+        except httpx.HTTPError as failure:
+            error = f"{type(failure).__name__}: {failure}"
+        duration_ns = time.perf_counter_ns() - begin
+        return streamed_answer.answer(
+            received, sent_ns=sent_ns, ttft_ns=ttft_ns, duration_ns=duration_ns, error=error
+        )
+
+    def token_ids(self, request: Request) -> TokenIds | None:
+        """Ask the server for the prompt in token ids; None where it has no `/tokenize`."""
+        if request.prompt_token_ids is not None:
+            return request.prompt_token_ids
+        reply = self.post("/tokenize", request_body.tokenization(request, self.model))
+        tokens = reply.get("tokens") if reply is not None else None
+        return np.array(tokens, dtype=np.int64) if isinstance(tokens, list) else None
+
+    def healthy(self) -> bool:
+        """Say whether the server answers at `/health`."""
+        try:
+            return self._http.get("/health", timeout=5.0).is_success
+        except httpx.TransportError:
+            return False
+
+    def text(self, path: str) -> str | None:
+        """GET a path; None where the server has no such path."""
+        response = self._call("GET", path, b"")
+        return response.text if response.is_success else None
+
+    def json(self, path: str) -> Mapping[str, object] | None:
+        """GET a JSON object; None where the server has no such path or answers something else."""
+        return _object(self._call("GET", path, b""))
+
+    def post(self, path: str, body: bytes = b"") -> Mapping[str, object] | None:
+        """POST JSON; None where the server has no such path or refuses."""
+        return _object(self._call("POST", path, body))
+
+    def _call(self, method: str, path: str, body: bytes) -> httpx.Response:
+        try:
+            return self._http.request(method, path, content=body, headers=_JSON, timeout=60.0)
+        except httpx.TransportError as failure:
+            where = self._http.base_url.join(path)
+            raise EngineError(f"`{where}` does not answer: {failure}") from None
+
+
+def _object(response: httpx.Response) -> Mapping[str, object] | None:
+    """Read a reply; an empty or plain-text success is an empty object."""
+    if not response.is_success:
+        return None
+    try:
+        found = orjson.loads(response.content)
+    except orjson.JSONDecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}

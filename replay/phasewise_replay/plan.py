@@ -1,0 +1,198 @@
+"""What a replay is to do: which sessions, on which arms, in which order.  Facts only.
+
+`plan_file` reads one from YAML; a program may as well build one. The first arm is the baseline.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import ClassVar, Literal, TypeVar
+
+import yaml
+from phasewise_store.errors import UnsupportedArmError, UsageError
+
+from phasewise_replay.presets import FlagValue, Preset, presets
+
+
+@dataclass(frozen=True, slots=True)
+class SessionChoice:
+    """Which recorded sessions are replayed, in the order of their first call."""
+
+    source: str | None = None
+    """name of the data set; None is every one"""
+    limit: int | None = 20
+    """at most so many sessions; None is all"""
+    max_calls: int | None = None
+    """at most so many calls of each session, from its start; None is all"""
+    ids: tuple[str, ...] = ()
+    """these sessions and no others, in this order"""
+    newest: bool = False
+    """take the newest sessions instead of the oldest"""
+
+
+@dataclass(frozen=True, slots=True)
+class VllmArm:
+    """A vLLM server that the run starts and stops."""
+
+    engine: ClassVar[str] = "vllm"
+    name: str
+    model: str
+    """folder or Hugging Face name"""
+    presets: tuple[str, ...] = ()
+    flags: Mapping[str, FlagValue] = field(default_factory=dict)
+    """vLLM's own, without the dashes in front; they win over presets"""
+    env: Mapping[str, str] = field(default_factory=dict)
+    python: str | None = None
+    """interpreter or virtual environment that has vLLM; None finds it"""
+    start_timeout_s: float = 900.0
+
+    def all_flags(self) -> dict[str, FlagValue]:
+        """Give the presets' flags and the arm's own."""
+        merged: dict[str, FlagValue] = {}
+        for preset in chosen(self.presets):
+            merged |= preset.vllm
+        return merged | dict(self.flags)
+
+
+@dataclass(frozen=True, slots=True)
+class UrlArm:
+    """A server that runs already; the run neither starts nor stops it."""
+
+    engine: ClassVar[str] = "url"
+    name: str
+    url: str
+    """up to, and without, `/v1`"""
+    model: str | None = None
+    """as the server names it; None takes the first one it lists"""
+    key_variable: str | None = None
+    """the environment variable that holds the API key"""
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedOptions:
+    """What the simulator is told."""
+
+    gpu: str
+    model: str
+    prefix_caching: bool = True
+    chunk_tokens: int = 8192
+    """most tokens in one engine step"""
+    block_tokens: int = 16
+    kv_blocks: int | None = None
+    """KV blocks; None is what the GPU's memory holds beside the weights"""
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedArm:
+    """The built-in simulator."""
+
+    engine: ClassVar[str] = "simulated"
+    name: str
+    options: SimulatedOptions
+    presets: tuple[str, ...] = ()
+    """they win over the options"""
+
+    def all_options(self) -> SimulatedOptions:
+        """Give the options with the presets' changes.
+
+        Raises UnsupportedArmError where the simulator cannot know what a preset does.
+        """
+        options = self.options
+        for preset in chosen(self.presets):
+            change = preset.simulated
+            if change is None:
+                raise UnsupportedArmError(
+                    f"the simulator cannot tell what `{preset.name}` does: that depends on what "
+                    "the model writes; run it on an engine"
+                )
+            options = replace(
+                options,
+                prefix_caching=_either(change.prefix_caching, options.prefix_caching),
+                chunk_tokens=_either(change.chunk_tokens, options.chunk_tokens),
+            )
+        return options
+
+
+T = TypeVar("T")
+Arm = VllmArm | UrlArm | SimulatedArm
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One replay; its arms times its blocks over its sessions."""
+
+    name: str
+    arms: tuple[Arm, ...]
+    sessions: SessionChoice = SessionChoice()
+    order: Literal["ABBA"] = "ABBA"
+    """baseline, arm, arm, baseline: a drift over time falls on all arms alike"""
+    repeats: int = 1
+    """how often the order is gone through; each gives every arm two blocks"""
+    concurrency: int = 1
+    """sessions in flight at once"""
+    tool_time: float = 0.0
+    """share of the recorded time between two calls that is waited; 0 sends at once"""
+    longest_wait_s: float = 60.0
+    """no wait between two calls is longer"""
+
+    def __post_init__(self) -> None:
+        """Refuse a plan that cannot be run; raises UsageError."""
+        names = [arm.name for arm in self.arms]
+        if not names:
+            raise UsageError(f"plan `{self.name}` has no arm; the first one is the baseline")
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise UsageError(f"plan `{self.name}` has two arms named {_quoted(twice)}")
+
+    def turns(self) -> list[tuple[Arm, int]]:
+        """Give arm and block number of every block, in the order they run."""
+        there_and_back = [*self.arms, *reversed(self.arms)]
+        return [
+            (arm, 2 * repeat + (turn >= len(self.arms)))
+            for repeat in range(self.repeats)
+            for turn, arm in enumerate(there_and_back)
+        ]
+
+
+def chosen(names: tuple[str, ...]) -> list[Preset]:
+    """Give the presets of these names; raises UsageError where one is unknown or two disagree."""
+    known = presets()
+    if unknown := [name for name in names if name not in known]:
+        raise UsageError(f"no preset {_quoted(unknown)}; there are {_quoted(known)}")
+    found = [known[name] for name in names]
+    flags = [flag for preset in found for flag in preset.vllm]
+    if clash := {flag for flag in flags if flags.count(flag) > 1}:
+        raise UsageError(f"presets {_quoted(names)} both set {_quoted(clash)}; choose one of them")
+    return found
+
+
+def as_yaml(plan: Plan) -> str:
+    """Write a plan so that `plan_file.parse` reads the same one."""
+    document = asdict(plan)
+    document["sessions"] = _set(document["sessions"])
+    document["arms"] = [arm_document(arm) for arm in plan.arms]
+    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+
+
+def arm_document(arm: Arm) -> dict[str, object]:
+    """Write one arm as the mapping that stands in a plan file."""
+    fields = asdict(arm)
+    if isinstance(arm, SimulatedArm):
+        fields |= fields.pop("options")
+    return {"name": arm.name, "engine": arm.engine} | _set(fields)
+
+
+def _either(new: T | None, old: T) -> T:
+    return old if new is None else new
+
+
+def _set(fields: Mapping[str, object]) -> dict[str, object]:
+    """Leave out what is unset, and write tuples as lists."""
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in fields.items()
+        if value not in (None, (), {})
+    }
+
+
+def _quoted(names: object) -> str:
+    assert isinstance(names, tuple | list | set | Mapping)
+    return ", ".join(f"`{name}`" for name in names)

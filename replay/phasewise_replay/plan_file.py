@@ -1,0 +1,166 @@
+"""Read a plan from YAML.  `docs/replay.md` shows every key."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from phasewise_store.errors import UsageError
+
+from phasewise_replay import plan_keys as keys
+from phasewise_replay.plan import (
+    Arm,
+    Plan,
+    SessionChoice,
+    SimulatedArm,
+    SimulatedOptions,
+    UrlArm,
+    VllmArm,
+    chosen,
+)
+from phasewise_replay.plan_keys import Keys
+from phasewise_replay.presets import FlagValue
+
+
+def read(path: Path) -> Plan:
+    """Read a plan file; raises UsageError."""
+    try:
+        text = path.read_text("utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot read the plan `{path}`: {error.strerror}") from None
+    return parse(text, str(path))
+
+
+def parse(text: str, where: str) -> Plan:
+    """Read a plan from its YAML; `where` names it in errors."""
+    top = keys.document(text, where)
+    found = Plan(
+        name=top.take("name", keys.word),
+        sessions=sessions(top.inner("sessions")),
+        arms=tuple(arm(one) for one in top.items("arms")),
+        order=top.take("order", _order, "ABBA"),
+        repeats=top.take("repeats", keys.whole, 1),
+        concurrency=top.take("concurrency", keys.whole, 1),
+        tool_time=top.take("tool_time", _tool_time, 0.0),
+        longest_wait_s=top.take("longest_wait_s", keys.number, 60.0),
+    )
+    top.finish()
+    return found
+
+
+def sessions(found: Keys) -> SessionChoice:
+    """Read the mapping that says which sessions."""
+    choice = SessionChoice(
+        source=found.maybe("source", keys.word),
+        limit=found.maybe("limit", keys.whole),
+        max_calls=found.maybe("max_calls", keys.whole),
+        ids=found.take("ids", keys.words, ()),
+        newest=found.take("newest", keys.truth, False),
+    )
+    found.finish()
+    return choice
+
+
+def arm(found: Keys) -> Arm:
+    """Read one entry of `arms`."""
+    name = found.take("name", keys.word)
+    made = _MAKERS[found.take("engine", _engine)](name, found)
+    found.finish()
+    return made
+
+
+def _vllm(name: str, found: Keys) -> VllmArm:
+    return VllmArm(
+        name=name,
+        model=found.take("model", keys.word),
+        presets=found.take("presets", _presets, ()),
+        flags=found.take("flags", _flags, {}),
+        env=found.take("env", _environment, {}),
+        python=found.maybe("python", keys.word),
+        start_timeout_s=found.take("start_timeout_s", keys.number, 900.0),
+    )
+
+
+def _url(name: str, found: Keys) -> UrlArm:
+    return UrlArm(
+        name=name,
+        url=found.take("url", _address),
+        model=found.maybe("model", keys.word),
+        key_variable=found.maybe("key_variable", keys.word),
+    )
+
+
+def _simulated(name: str, found: Keys) -> SimulatedArm:
+    options = SimulatedOptions(
+        gpu=found.take("gpu", keys.word),
+        model=found.take("model", keys.word),
+        kv_blocks=found.maybe("kv_blocks", keys.whole),
+    )
+    options = replace(
+        options,
+        prefix_caching=found.take("prefix_caching", keys.truth, options.prefix_caching),
+        chunk_tokens=found.take("chunk_tokens", keys.whole, options.chunk_tokens),
+        block_tokens=found.take("block_tokens", keys.whole, options.block_tokens),
+    )
+    return SimulatedArm(name=name, options=options, presets=found.take("presets", _presets, ()))
+
+
+_MAKERS: Mapping[str, Callable[[str, Keys], Arm]] = {
+    "vllm": _vllm,
+    "url": _url,
+    "simulated": _simulated,
+}
+
+
+def _engine(value: object) -> str:
+    if value not in _MAKERS:
+        raise UsageError(f"must be one of {', '.join(_MAKERS)}, not `{value}`")
+    return str(value)
+
+
+def _order(value: object) -> Literal["ABBA"]:
+    if value != "ABBA":
+        raise UsageError(f"must be ABBA, not `{value}`")
+    return "ABBA"
+
+
+def _tool_time(value: object) -> float:
+    """Take `off`, `recorded`, or the share of the recorded time."""
+    if value in ("off", "recorded"):
+        return float(value == "recorded")
+    try:
+        return keys.number(value)
+    except UsageError:
+        raise UsageError(
+            f"must be off, recorded, or a share of the recorded time, not `{value}`"
+        ) from None
+
+
+def _presets(value: object) -> tuple[str, ...]:
+    names = keys.words(value)
+    chosen(names)
+    return names
+
+
+def _flags(value: object) -> Mapping[str, FlagValue]:
+    if not isinstance(value, dict):
+        raise UsageError("must be a mapping from vLLM's flags to values")
+    flags: dict[str, FlagValue] = {}
+    for name, setting in value.items():
+        if not isinstance(setting, bool | int | float | str | dict | list):
+            raise UsageError(f"flag `{name}` has no value; for one without a value write true")
+        flags[str(name).lstrip("-").replace("_", "-")] = setting
+    return flags
+
+
+def _environment(value: object) -> Mapping[str, str]:
+    if not isinstance(value, dict):
+        raise UsageError("must be a mapping from variables to values")
+    return {str(name): str(setting) for name, setting in value.items()}
+
+
+def _address(value: object) -> str:
+    address = keys.word(value).rstrip("/").removesuffix("/v1")
+    if not address.startswith(("http://", "https://")):
+        raise UsageError(f"must start with http:// or https://, not `{value}`")
+    return address

@@ -1,0 +1,134 @@
+"""Read a YAML file key by key; an error names the file, the key and what is allowed there.
+
+YAML 1.2 is meant: `off` and `on` are words, so that an arm may be called so. Plans and nightly
+files are read with it.
+"""
+
+import re
+from collections.abc import Callable
+from typing import TypeVar
+
+import yaml
+from phasewise_store.errors import UsageError
+
+T = TypeVar("T")
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2's truth values: PyYAML's own reads `off`, `on`, `yes` and `no` as well."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^(?:true|false)$"), list("tf"))
+
+
+def document(text: str, where: str) -> "Keys":
+    """Read YAML whose top is a mapping; raises UsageError."""
+    try:
+        top = yaml.load(text, Loader=_Loader)  # noqa: S506  # a SafeLoader
+    except yaml.YAMLError as error:
+        raise UsageError(f"`{where}` is not YAML: {error}") from None
+    return Keys(top, where, "")
+
+
+class Keys:
+    """A mapping of the file; hands out its keys by type and at the end refuses what is left."""
+
+    def __init__(self, value: object, where: str, path: str) -> None:
+        self._where = where
+        self._path = path
+        if not isinstance(value, dict):
+            raise self.wrong("", f"a mapping is wanted, not `{value}`")
+        self._values: dict[object, object] = dict(value)
+        self._asked: list[str] = []
+
+    def take(self, name: str, kind: Callable[[object], T], default: T | None = None) -> T:
+        """Give a key as what `kind` makes of it; without a default it must be there."""
+        self._asked.append(name)
+        if name not in self._values:
+            if default is None:
+                raise self.wrong(name, "is missing")
+            return default
+        return self._made(name, kind)
+
+    def maybe(self, name: str, kind: Callable[[object], T]) -> T | None:
+        """Give a key as what `kind` makes of it, None where it is absent or null."""
+        self._asked.append(name)
+        if self._values.get(name) is None:
+            self._values.pop(name, None)
+            return None
+        return self._made(name, kind)
+
+    def inner(self, name: str) -> "Keys":
+        """Give a mapping inside; empty where it is absent."""
+        self._asked.append(name)
+        return Keys(self._values.pop(name, {}), self._where, self._join(name))
+
+    def items(self, name: str) -> list["Keys"]:
+        """Give a list of mappings; it must not be empty."""
+        self._asked.append(name)
+        found = self._values.pop(name, None)
+        if not isinstance(found, list) or not found:
+            raise self.wrong(name, "a list with at least one entry is wanted")
+        return [
+            Keys(one, self._where, f"{self._join(name)}[{place}]")
+            for place, one in enumerate(found)
+        ]
+
+    def finish(self) -> None:
+        """Refuse keys that nobody asked for."""
+        for name in self._values:
+            allowed = ", ".join(f"`{one}`" for one in self._asked)
+            raise self.wrong(str(name), f"is unknown; allowed here: {allowed}")
+
+    def wrong(self, name: str, text: str) -> UsageError:
+        """Make the error about a key."""
+        path = self._join(name) or "the top"
+        return UsageError(f"{self._where}: `{path}` {text}")
+
+    def _made(self, name: str, kind: Callable[[object], T]) -> T:
+        try:
+            return kind(self._values.pop(name))
+        except UsageError as error:
+            raise self.wrong(name, str(error)) from None
+
+    def _join(self, name: str) -> str:
+        return f"{self._path}.{name}" if self._path and name else self._path or name
+
+
+def word(value: object) -> str:
+    """Take a string that is not empty."""
+    if not isinstance(value, str) or not value:
+        raise UsageError(f"must be a word, not `{value}`")
+    return value
+
+
+def words(value: object) -> tuple[str, ...]:
+    """Take a list of strings."""
+    if not isinstance(value, list):
+        raise UsageError(f"must be a list, not `{value}`")
+    return tuple(word(one) for one in value)
+
+
+def whole(value: object) -> int:
+    """Take a whole number above zero."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise UsageError(f"must be a whole number above 0, not `{value}`")
+    return value
+
+
+def number(value: object) -> float:
+    """Take a number that is not negative."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+        raise UsageError(f"must be a number from 0 up, not `{value}`")
+    return float(value)
+
+
+def truth(value: object) -> bool:
+    """Take true or false."""
+    if not isinstance(value, bool):
+        raise UsageError(f"must be true or false, not `{value}`")
+    return value

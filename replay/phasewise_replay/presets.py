@@ -1,0 +1,49 @@
+"""Named engine changes from `presets.yaml`: the phase each serves, and the trade-off it forces."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from typing import Literal
+
+import yaml
+
+Phase = Literal["prefill", "decode"]
+FlagValue = bool | int | float | str | Mapping[str, object] | list[object]
+"""a flag's value: true is `--name`, false is `--no-name`, a mapping or list is JSON"""
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedChange:
+    """What a preset does to the simulator; a field that is None stays as it was."""
+
+    prefix_caching: bool | None = None
+    chunk_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """One named change."""
+
+    name: str
+    phase: Phase
+    """the phase that it is meant to make cheaper"""
+    does: str
+    costs: str
+    vllm: Mapping[str, FlagValue] = field(default_factory=dict)
+    """flags of vLLM"""
+    simulated: SimulatedChange | None = None
+    """None where the simulator cannot tell"""
+
+
+@cache
+def presets() -> Mapping[str, Preset]:
+    """Give all presets by name."""
+    text = resources.files("phasewise_replay").joinpath("presets.yaml").read_text("utf-8")
+    return {name: _preset(name, fields) for name, fields in yaml.safe_load(text).items()}
+
+
+def _preset(name: str, fields: dict[str, object]) -> Preset:
+    change = fields.pop("simulated", None)
+    simulated = SimulatedChange(**change) if isinstance(change, dict) else None
+    return Preset(name, simulated=simulated, **fields)  # type: ignore[arg-type]  # a test reads all

@@ -1,0 +1,70 @@
+"""Write a recorded call as the JSON that an OpenAI-compatible server reads.  Pure.
+
+Recorded messages and tools go in byte for byte; nothing is decoded and encoded again.
+"""
+
+from dataclasses import dataclass
+
+import orjson
+
+from phasewise_replay.engine import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What a server understands beyond OpenAI's own fields."""
+
+    forced_length: bool = False
+    """`ignore_eos` and `min_tokens`: without them the model may stop early"""
+    token_ids: bool = False
+    """`return_token_ids`: without them the cache model cannot follow exactly"""
+    salt: bool = False
+    """`cache_salt`"""
+
+
+PLAIN = Dialect()
+VLLM = Dialect(forced_length=True, token_ids=True, salt=True)
+SGLANG = Dialect(forced_length=True)
+
+
+def completion(request: Request, model: str, dialect: Dialect) -> tuple[str, bytes]:
+    """Give the path and the body that make a server answer the request as a stream."""
+    options: dict[str, object] = {
+        "model": model,
+        "max_tokens": request.output_tokens,
+        "temperature": 0,
+        "seed": 0,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    if dialect.forced_length:
+        options |= {"min_tokens": request.output_tokens, "ignore_eos": True}
+    if dialect.token_ids:
+        options["return_token_ids"] = True
+    if dialect.salt and request.cache_salt is not None:
+        options["cache_salt"] = request.cache_salt
+    if request.tools:
+        # the answer is recorded already: tools are part of the prompt, and not to be parsed
+        options["tool_choice"] = "none"
+    path = "/v1/chat/completions" if request.messages else "/v1/completions"
+    return path, _join(options, _prompt(request))
+
+
+def tokenization(request: Request, model: str) -> bytes:
+    """Give the body that makes vLLM's `/tokenize` say what the prompt is in token ids."""
+    return _join({"model": model}, _prompt(request))
+
+
+def _prompt(request: Request) -> bytes:
+    if not request.messages:
+        ids = request.prompt_token_ids
+        prompt = request.prompt if ids is None else ids
+        return b'"prompt":' + orjson.dumps(prompt, option=orjson.OPT_SERIALIZE_NUMPY)
+    messages = b'"messages":[%b]' % b",".join(request.messages)
+    if not request.tools:
+        return messages
+    return b'%b,"tools":[%b]' % (messages, b",".join(request.tools))
+
+
+def _join(options: dict[str, object], prompt: bytes) -> bytes:
+    return b"%b,%b}" % (orjson.dumps(options)[:-1], prompt)

@@ -1,0 +1,42 @@
+"""Runs an engine's server and ends it, with all its children, when the replay ends for any reason.
+
+A program of its own, started as `python server_guard.py COMMAND…` in a new process group with a
+pipe as its standard input. The pipe closes when the replay closes it, and also when the replay is
+killed: a server that holds a GPU must never outlive the run that started it.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+GRACE_S = 10.0
+"""how long the server may take to end by itself after SIGTERM"""
+
+
+def main() -> None:
+    """Start the server, wait until it or the pipe ends, then end the process group."""
+    ending = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # a handler, not SIG_IGN: what is ignored stays ignored in the server
+        signal.signal(number, lambda *_: ending.set())
+    server = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)  # noqa: S603  # our own command
+    threading.Thread(target=_wait_for_pipe, args=(ending,), daemon=True).start()
+    while server.poll() is None and not ending.wait(0.1):
+        pass
+    os.killpg(0, signal.SIGTERM)
+    deadline = time.monotonic() + GRACE_S
+    while server.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(0, signal.SIGKILL)
+
+
+def _wait_for_pipe(ending: threading.Event) -> None:
+    sys.stdin.buffer.read()
+    ending.set()
+
+
+if __name__ == "__main__":
+    main()

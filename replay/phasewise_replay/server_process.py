@@ -1,0 +1,95 @@
+"""A server process of ours: started, waited for, and ended with everything it started.
+
+The managed engines use it; see `server_guard` for what happens when the replay itself dies.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from phasewise_store.errors import EngineError
+
+from phasewise_replay import server_guard
+
+POLL_S = 0.2
+TAIL_LINES = 30
+
+
+class ServerProcess:
+    """One server; `stop` may be called at any time and any number of times."""
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        self._log = tempfile.TemporaryFile(prefix="phasewise-server-")  # noqa: SIM115  # closed in stop
+        guard = [sys.executable, "-I", server_guard.__file__]
+        self._guard = subprocess.Popen(  # noqa: S603  # the plan's own command
+            [*guard, *command],
+            stdin=subprocess.PIPE,
+            stdout=self._log,
+            stderr=self._log,
+            env={**os.environ, **environment},
+            start_new_session=True,
+        )
+
+    @property
+    def alive(self) -> bool:
+        """Whether the server still runs."""
+        return self._guard.poll() is None
+
+    def log(self) -> str:
+        """Give everything the server has written so far."""
+        size = os.fstat(self._log.fileno()).st_size
+        return os.pread(self._log.fileno(), size, 0).decode("utf-8", "replace")
+
+    def wait_until(self, ready: Callable[[], bool], *, timeout_s: float) -> None:
+        """Wait for `ready`; raises ServerEndedError or EngineError with the tail of the log."""
+        deadline = time.monotonic() + timeout_s
+        while not ready():
+            if not self.alive:
+                raise ServerEndedError("the server ended while it started\n" + tail(self.log()))
+            if time.monotonic() > deadline:
+                raise EngineError(
+                    f"the server was not ready after {timeout_s:.0f} s; give it longer with "
+                    f"`start_timeout_s` in the plan's arm, or read its log:\n{tail(self.log())}"
+                )
+            time.sleep(POLL_S)
+
+    def stop(self) -> None:
+        """End the server and all its children, and wait until they are gone."""
+        if self._log.closed:
+            return
+        if self._guard.stdin is not None:
+            self._guard.stdin.close()
+        try:
+            self._guard.wait(server_guard.GRACE_S + 5)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._guard.pid, signal.SIGKILL)
+            self._guard.wait()
+        self._log.close()
+
+
+class ServerEndedError(EngineError):
+    """The server ended while it was starting; its log says why."""
+
+
+def free_port() -> int:
+    """Give a port of the loopback interface that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def tail(log: str) -> str:
+    """Give the last lines of a log."""
+    return "\n".join(log.splitlines()[-TAIL_LINES:])
+
+
+def interpreter_of(folder: Path) -> Path:
+    """Give the Python interpreter of a virtual environment."""
+    return folder / "bin" / "python"

@@ -1,0 +1,20 @@
+"""Find in the log of a server that did not start the engine's own reason, in one line.  Pure."""
+
+import re
+
+# "(EngineCore pid=12) ERROR 11-24 16:14:53 [core.py:1510] ValueError: …" -> "ValueError: …"
+_PREFIX = re.compile(r"^(\(.*? pid=\d+\) )?([A-Z]+ \d\d-\d\d \d\d:\d\d:\d\d \[.*?\] ?)?")
+_REASON = re.compile(r"^(?:[\w.]*(?:Error|Exception)|\S+: error): (?P<text>.+)")
+_PYDANTIC = re.compile(r"^\s*Value error, (?P<text>.+?)(?: \[type=.*)?$")
+_WRAPPERS = ("root cause", "validation error for")
+"""an error that only says that there was another one"""
+
+
+def reason(log: str) -> str:
+    """Give the last error that says why; failing that the last one; failing that the last line."""
+    lines = [_PREFIX.sub("", line) for line in log.splitlines() if line.strip()]
+    errors = [match for line in lines if (match := _REASON.match(line) or _PYDANTIC.match(line))]
+    causes = [match for match in errors if not any(word in match[0] for word in _WRAPPERS)]
+    if found := causes or errors:
+        return found[-1]["text"].strip()
+    return lines[-1].strip() if lines else "it wrote nothing"

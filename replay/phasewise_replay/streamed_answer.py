@@ -1,0 +1,109 @@
+"""Read the server-sent events of a streamed completion.  Pure.
+
+Tokens are counted by the server's `usage`: one chunk may hold many tokens, or none.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import orjson
+
+from phasewise_replay.engine import Answer, TokenIds
+
+# https://html.spec.whatwg.org/multipage/server-sent-events.html
+_END_OF_EVENT = b"\n\n"
+_DATA = b"data:"
+DONE = b"[DONE]"
+
+
+def events(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Cut a byte stream into the data of its events."""
+    rest = b""
+    for chunk in chunks:
+        *whole, rest = (rest + chunk).replace(b"\r\n", b"\n").split(_END_OF_EVENT)
+        for event in whole:
+            if event.startswith(_DATA):
+                yield event[len(_DATA) :].strip()
+
+
+def has_content(event: bytes) -> bool:
+    """Say whether an event brings tokens: text, a part of a tool call, ids, or the end."""
+    if event == DONE:
+        return False
+    for choice in orjson.loads(event).get("choices") or []:
+        delta = choice.get("delta") or choice
+        if any(delta.get(name) for name in ("content", "reasoning", "tool_calls", "text")):
+            return True
+        if choice.get("token_ids") or choice.get("finish_reason"):
+            return True
+    return False
+
+
+def answer(
+    received: Sequence[bytes],
+    *,
+    sent_ns: int,
+    ttft_ns: int | None,
+    duration_ns: int,
+    error: str | None,
+) -> Answer:
+    """Put the events of one answer together with the client's times."""
+    usage: dict[str, object] = {}
+    metrics: dict[str, object] = {}
+    prompt_ids: list[int] | None = None
+    output_ids: list[int] | None = None
+    for event in received:
+        if event == DONE:
+            continue
+        chunk = orjson.loads(event)
+        if failure := chunk.get("error"):
+            error = error or str(failure.get("message", failure))
+        usage = chunk.get("usage") or usage
+        metrics = chunk.get("metrics") or metrics
+        prompt_ids = chunk.get("prompt_token_ids") or prompt_ids
+        for choice in chunk.get("choices") or []:
+            prompt_ids = choice.get("prompt_token_ids") or prompt_ids
+            if (ids := choice.get("token_ids")) is not None:
+                output_ids = (output_ids or []) + ids
+    if error is None and DONE not in received[-1:]:
+        error = "the stream ended before the answer did"
+    details = usage.get("prompt_tokens_details")
+    return Answer(
+        sent_ns=sent_ns,
+        duration_ns=duration_ns,
+        ttft_ns=ttft_ns,
+        queue_ns=_ns(metrics.get("queue_time_ms")),
+        # vLLM's name misleads: it is from scheduled to first token, so the prefill alone
+        prefill_ns=_ns(metrics.get("time_to_first_token_ms")),
+        decode_ns=_ns(metrics.get("generation_time_ms")),
+        input_tokens=_count(usage.get("prompt_tokens")),
+        cached_tokens=_count(details.get("cached_tokens")) if isinstance(details, dict) else None,
+        output_tokens=_count(usage.get("completion_tokens")),
+        prompt_token_ids=_ids(prompt_ids),
+        output_token_ids=_ids(output_ids),
+        error=error,
+    )
+
+
+def refusal(status: int, body: bytes) -> str:
+    """Say in one line why a server did not answer."""
+    try:
+        found = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        found = body.decode("utf-8", "replace")
+    if isinstance(found, dict):
+        reason = found.get("error", found)
+        found = reason.get("message", reason) if isinstance(reason, dict) else reason
+    return f"HTTP {status}: {str(found)[:500]}"
+
+
+def _ns(milliseconds: object) -> int | None:
+    return round(milliseconds * 1e6) if isinstance(milliseconds, int | float) else None
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) else None
+
+
+def _ids(values: list[int] | None) -> TokenIds | None:
+    return None if values is None else np.array(values, dtype=np.int64)
