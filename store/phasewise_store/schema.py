@@ -178,11 +178,32 @@ CREATE TABLE measured_calls (
 );
 """
 
+_M002 = """
+CREATE TABLE log_progress (
+    segment         VARCHAR PRIMARY KEY,  -- file name in the collector's log
+    offset_bytes    BIGINT NOT NULL,      -- loaded up to here
+    requests        BIGINT NOT NULL,
+    stored_spans    BIGINT NOT NULL,
+    duplicate_spans BIGINT NOT NULL,      -- the store had (trace_id, span_id) already
+    rejected_spans  BIGINT NOT NULL,      -- without valid ids; their senders were told
+    damaged_bytes   BIGINT NOT NULL,      -- failed their checksum, or were never acknowledged
+    finished        BOOLEAN NOT NULL      -- nothing is written to the segment any more
+);
+"""
+
 
 def m001_first_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Create the first tables."""
     run(connection, _M001)
 
 
-MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (m001_first_tables,)
+def m002_add_log_progress(connection: duckdb.DuckDBPyConnection) -> None:
+    """Add how far the collector's log is loaded."""
+    run(connection, _M002)
+
+
+MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
+    m001_first_tables,
+    m002_add_log_progress,
+)
 """in order; the schema's version is how many of them have run"""

@@ -95,7 +95,8 @@ class Store:
     def rewrite(self, batch: Batch) -> Written:
         """Write a batch in one transaction; a row whose key is there already is replaced.
 
-        A replaced call keeps its ordinal, and loses its costs so that it is analysed again.
+        A replaced call keeps its ordinal, keeps its prompt and output where the new one comes
+        without, and loses its costs so that it is analysed again.
         """
         with self.transaction() as connection:
             return writing.write(connection, batch, writing.insert_or_replace)

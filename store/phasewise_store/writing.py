@@ -12,7 +12,7 @@ from phasewise_store import rows
 from phasewise_store.errors import StoreError
 from phasewise_store.facts import Batch, Segment, Written
 from phasewise_store.statements import count, insert_frame, run
-from phasewise_store.trie import Node, PathFinder, segment_id
+from phasewise_store.trie import ROOT, Node, PathFinder, segment_id
 
 Insert = Callable[[duckdb.DuckDBPyConnection, str, pl.DataFrame], int]
 """Puts a frame into a table and gives the number of rows that are new there."""
@@ -53,19 +53,29 @@ def insert_new(connection: duckdb.DuckDBPyConnection, table: str, frame: pl.Data
 def insert_or_replace(
     connection: duckdb.DuckDBPyConnection, table: str, frame: pl.DataFrame
 ) -> int:
-    """Insert all rows in the place of those with the same key; a call keeps its ordinal."""
+    """Insert all rows in the place of those with the same key.
+
+    A call keeps its ordinal, and its prompt and output where it comes without.
+    """
     if table != "llm_calls" or not frame.height:
         before = _rows(connection, table)
         insert_frame(connection, table, frame, "INSERT OR REPLACE")
         return _rows(connection, table) - before
     ids = frame.get_column("call_id")
     old = connection.sql(
-        "SELECT call_id, ordinal AS kept FROM llm_calls WHERE call_id IN (SELECT unnest($ids))",
+        "SELECT call_id, ordinal AS old_ordinal, leaf_node AS old_leaf, "
+        "output_segments AS old_output FROM llm_calls WHERE call_id IN (SELECT unnest($ids))",
         params={"ids": ids.to_list()},
     ).pl()
     kept = (
         frame.join(old, on="call_id", how="left", maintain_order="left")
-        .with_columns(ordinal=pl.coalesce("kept", "ordinal"))
+        .with_columns(
+            ordinal=pl.coalesce("old_ordinal", "ordinal"),
+            leaf_node=_unless(pl.col("leaf_node") == ROOT, "leaf_node", "old_leaf"),
+            output_segments=_unless(
+                pl.col("output_segments").list.len() == 0, "output_segments", "old_output"
+            ),
+        )
         .select(frame.columns)
     )
     run(
@@ -75,6 +85,11 @@ def insert_or_replace(
     )
     insert_frame(connection, table, kept, "INSERT OR REPLACE")
     return int(frame.height - old.height)
+
+
+def _unless(missing: pl.Expr, new: str, old: str) -> pl.Expr:
+    """Give the new column; where it is missing, the old one if there is one."""
+    return pl.when(missing & pl.col(old).is_not_null()).then(pl.col(old)).otherwise(pl.col(new))
 
 
 def _insert_segments(connection: duckdb.DuckDBPyConnection, texts: dict[int, Segment]) -> int:
