@@ -7,7 +7,7 @@ The driver calls `start`, then per block `reset` and many `send`, and at the end
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -123,11 +123,21 @@ class Engine(Lifecycle, Serving, Protocol):
     """Something that serves a model."""
 
 
+@runtime_checkable
 class Tokenizing(Protocol):
     """An engine that can say beforehand what a request's prompt is in token ids."""
 
-    def token_ids(self, request: Request) -> TokenIds:
-        """Give the exact prompt the model will read."""
+    def token_ids(self, request: Request) -> TokenIds | None:
+        """Give the exact prompt the model will read; None where this server cannot say."""
+        ...
+
+
+@runtime_checkable
+class Counting(Protocol):
+    """An engine that keeps a count of its own beside what its answers say."""
+
+    def cached_tokens(self) -> int | None:
+        """Give the tokens served from its prefix cache since it started; None: no such count."""
         ...
 
 

@@ -1,0 +1,83 @@
+"""`UrlEngine`: an OpenAI-compatible server that runs already; it is neither started nor stopped."""
+
+import os
+from dataclasses import replace
+
+from phasewise_store.errors import EngineError, UnsupportedArmError, UsageError
+
+from phasewise_replay import server_description
+from phasewise_replay.engine import Answer, Request, Resolved, TokenIds
+from phasewise_replay.openai_client import OpenAiClient
+from phasewise_replay.plan import UrlArm
+from phasewise_replay.request_body import PLAIN, SGLANG, VLLM, Dialect
+
+RESETS = ("/reset_prefix_cache", "/flush_cache")
+"""vLLM's (in development mode only) and SGLang's"""
+
+
+class UrlEngine:
+    """A server at an address."""
+
+    def __init__(self, arm: UrlArm) -> None:
+        self._arm = arm
+        self._client: OpenAiClient | None = None
+        self._reset_path: str | None = None
+
+    def start(self) -> Resolved:
+        """Find out what answers there and how its cache is emptied."""
+        client = OpenAiClient(self._arm.url, dialect=PLAIN, key=self._key())
+        self._client = client
+        try:
+            resolved = server_description.describe(client, engine="url", model=self._arm.model)
+        except EngineError as error:
+            raise UnsupportedArmError(f"`{self._arm.url}`: {error}") from None
+        client.dialect = _dialect(client)
+        self._reset_path = next((path for path in RESETS if client.post(path) is not None), None)
+        if self._reset_path is not None:
+            return resolved
+        return replace(resolved, resets="salt" if client.dialect.salt else "none")
+
+    def stop(self) -> None:
+        """Close the connections; the server stays as it is."""
+        if self._client is not None:
+            self._client.close()
+
+    def reset(self) -> None:
+        """Empty the prefix cache, where the server has a way; else the run salts its requests."""
+        if self._reset_path is not None and self._running.post(self._reset_path) is None:
+            raise EngineError(f"`{self._arm.url}{self._reset_path}` worked once and now refuses")
+
+    def send(self, request: Request) -> Answer:
+        """Serve one request."""
+        return self._running.send(request)
+
+    def token_ids(self, request: Request) -> TokenIds | None:
+        """Give the prompt in token ids, where the server tells its outputs' ids as well."""
+        return self._running.token_ids(request) if self._running.dialect.token_ids else None
+
+    def cached_tokens(self) -> int | None:
+        """Give the server's own count; other clients' requests are in it."""
+        return server_description.cached_tokens(self._running)
+
+    def _key(self) -> str | None:
+        variable = self._arm.key_variable
+        if variable is None:
+            return None
+        if variable not in os.environ:
+            raise UsageError(f"arm `{self._arm.name}` takes its key from {variable}: set it")
+        return os.environ[variable]
+
+    @property
+    def _running(self) -> OpenAiClient:
+        if self._client is None:
+            raise EngineError("the engine is not started")
+        return self._client
+
+
+def _dialect(client: OpenAiClient) -> Dialect:
+    """Tell the server's kind by the paths it has; an unknown one gets OpenAI's own fields only."""
+    if "vllm:" in (client.text("/metrics") or ""):
+        return VLLM
+    if client.json("/get_model_info") is not None or client.json("/model_info") is not None:
+        return SGLANG
+    return PLAIN

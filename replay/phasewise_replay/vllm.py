@@ -1,0 +1,85 @@
+"""`VllmEngine`: a vLLM server that is started for an arm and always stopped.
+
+It runs as a process of its own, so that neither vLLM nor torch is imported here.
+"""
+
+import os
+from pathlib import Path
+
+from phasewise_store.errors import EngineError, UnsupportedArmError, UsageError
+
+from phasewise_replay import server_description, start_failure, vllm_command
+from phasewise_replay.engine import Answer, Request, Resolved, TokenIds
+from phasewise_replay.openai_client import OpenAiClient
+from phasewise_replay.plan import VllmArm
+from phasewise_replay.request_body import VLLM
+from phasewise_replay.server_process import ServerEndedError, ServerProcess, free_port
+
+
+class VllmEngine:
+    """One vLLM server; it exists from `start` to `stop`."""
+
+    def __init__(self, arm: VllmArm) -> None:
+        self._arm = arm
+        self._process: ServerProcess | None = None
+        self._client: OpenAiClient | None = None
+
+    def start(self) -> Resolved:
+        """Start the server and wait until it answers; see `Lifecycle.start`."""
+        arm = self._arm
+        if arm.model.startswith((".", "/", "~")) and not Path(arm.model).expanduser().exists():
+            raise UsageError(f"arm `{arm.name}`: no model folder `{arm.model}`")
+        python = vllm_command.interpreter(arm.python)
+        on_cpu = vllm_command.runs_on_cpu(python)
+        port = free_port()
+        command = vllm_command.command(
+            python,
+            model=os.path.expanduser(arm.model),  # noqa: PTH111  # a Path would drop a leading ./
+            port=port,
+            flags=arm.all_flags(),
+            on_cpu=on_cpu,
+        )
+        client = OpenAiClient(f"http://127.0.0.1:{port}", dialect=VLLM)
+        self._client = client
+        self._process = ServerProcess(command, vllm_command.environment(arm.env, on_cpu=on_cpu))
+        try:
+            self._process.wait_until(client.healthy, timeout_s=arm.start_timeout_s)
+        except ServerEndedError:
+            reason = start_failure.reason(self._process.log())
+            raise UnsupportedArmError(reason) from None
+        return server_description.describe(client, engine="vllm", model=None)
+
+    def stop(self) -> None:
+        """End the server with everything it started."""
+        if self._process is not None:
+            self._process.stop()
+        if self._client is not None:
+            self._client.close()
+
+    def reset(self) -> None:
+        """Drop the prefix cache.  Raises EngineError when the server does not."""
+        reply = self._running.post("/reset_prefix_cache")
+        # older versions answer with an empty body, the canary then tells
+        if reply is None or reply.get("success") is False:
+            raise EngineError("vLLM did not reset its prefix cache: requests still hold blocks")
+
+    def send(self, request: Request) -> Answer:
+        """Serve one request; when the server is gone, say so with its last words."""
+        answer = self._running.send(request)
+        if answer.error is not None and self._process is not None and not self._process.alive:
+            raise EngineError(f"vLLM ended: {start_failure.reason(self._process.log())}")
+        return answer
+
+    def token_ids(self, request: Request) -> TokenIds | None:
+        """Give the prompt as vLLM's own tokenizer and chat template make it."""
+        return self._running.token_ids(request)
+
+    def cached_tokens(self) -> int | None:
+        """Give the sum of `vllm:prefix_cache_hits`."""
+        return server_description.cached_tokens(self._running)
+
+    @property
+    def _running(self) -> OpenAiClient:
+        if self._client is None:
+            raise EngineError("vLLM is not started")
+        return self._client
