@@ -1,0 +1,182 @@
+"""What a call's tokens cost at the time of the call, by the `genai-prices` package; no network.
+
+The one door to `genai-prices`. Rates are resolved to plain numbers here (date, size tier, falling
+back from an unlisted rate to the next more general one, as the package itself does) and are kept
+with every priced row, so that a row still explains itself when the package has moved on.
+"""
+
+import importlib.metadata
+import json
+import time
+from bisect import bisect_left
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from genai_prices.data_snapshot import DataSnapshot, get_snapshot
+from genai_prices.types import ModelInfo, ModelPrice, Provider, TieredPrices
+
+DATED = f"genai-prices {importlib.metadata.version('genai-prices')}"
+UNDATED = f"{DATED}, newest price: the call has no date"
+
+FIRST_DATE_NS = int(datetime(2020, 1, 1, tzinfo=UTC).timestamp()) * 10**9
+"""no model was sold by the token before; an earlier time is a trace's own clock, not a date"""
+
+SPELLINGS = {
+    "az.ai.inference": "azure",
+    "az.ai.openai": "azure",
+    "azure.ai.inference": "azure",
+    "azure.ai.openai": "azure",
+    "azure_ai": "azure",
+    "azure_openai": "azure",
+    "aws.bedrock": "aws",
+    "gcp.gemini": "google",
+    "gcp.gen_ai": "google",
+    "gcp.vertex_ai": "google",
+    "mistral_ai": "mistral",
+    "x_ai": "x-ai",
+}
+"""providers as OpenTelemetry and LiteLLM spell them, where genai-prices would take them for another
+or for none (it takes every name with `openai` in it for OpenAI)"""
+
+ROUTERS = frozenset({"litellm", "litellm_proxy"})
+"""these name no seller; the model's own prefix does, as in `anthropic/claude-sonnet-4-5`"""
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """What one call's tokens cost: USD per million tokens of each kind, and USD a request."""
+
+    uncached: Decimal
+    cache_read: Decimal | None
+    """None where the list has no rate for cached tokens: they then cost the full rate"""
+    cache_write_5m: Decimal
+    cache_write_1h: Decimal
+    output: Decimal
+    reasoning: Decimal
+    request_usd: Decimal = Decimal(0)
+
+    def as_json(self) -> str:
+        """Write the rates as JSON; decimals are strings, so that no digit is lost."""
+        rates = {
+            "uncached": self.uncached,
+            "cache_read": self.cache_read,
+            "cache_write_5m": self.cache_write_5m,
+            "cache_write_1h": self.cache_write_1h,
+            "output": self.output,
+            "reasoning": self.reasoning,
+            "request_usd": self.request_usd,
+        }
+        return json.dumps(
+            {name: rate if rate is None else str(rate) for name, rate in rates.items()}
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """Rates and where they come from."""
+
+    rates: Rates
+    source: str
+    """package and version, and whether the call's date was known"""
+    ref: str
+    """provider/model as the price list names them"""
+
+
+class PriceBook:
+    """Looks up rates; remembers what it found, since a trace asks for few models many times."""
+
+    def __init__(self, *, now_ns: int | None = None, snapshot: DataSnapshot | None = None) -> None:
+        self._snapshot = snapshot or get_snapshot()
+        self._now = _noon(time.time_ns() if now_ns is None else now_ns)
+        self._found: dict[tuple[str | None, str], tuple[Provider, ModelInfo] | None] = {}
+        self._tiers: dict[int, tuple[ModelPrice, list[int], dict[int, Rates | None]]] = {}
+
+    def price(
+        self, provider: str | None, model: str | None, *, input_tokens: int, at_ns: int | None
+    ) -> Price | None:
+        """Give the rates of a call of this size at this time; None where the list has no price."""
+        if model is None:
+            return None
+        key = (provider, model)
+        if key not in self._found:
+            self._found[key] = self._find(provider, model)
+        found = self._found[key]
+        if found is None:
+            return None
+        seller, info = found
+        dated = at_ns is not None and at_ns >= FIRST_DATE_NS
+        at = datetime.fromtimestamp(at_ns / 10**9, UTC) if dated and at_ns else self._now
+        rates = self._rates(info.get_prices(at), input_tokens)
+        if rates is None:
+            return None
+        return Price(rates, DATED if dated else UNDATED, f"{seller.id}/{info.id}")
+
+    def _find(self, provider: str | None, model: str) -> tuple[Provider, ModelInfo] | None:
+        seller = None if provider is None else SPELLINGS.get(provider.lower(), provider.lower())
+        if seller in ROUTERS:
+            seller = None
+        head, slash, rest = model.partition("/")
+        head = SPELLINGS.get(head.lower(), head.lower())
+        if slash and head in ROUTERS:
+            return self._find(None, rest)
+        tries = [(seller, model)]
+        if slash and seller is None:
+            tries.insert(0, (head, rest))
+        elif slash and seller == head:
+            tries.append((head, rest))
+        for one_provider, one_model in tries:
+            try:
+                return self._snapshot.find_provider_model(one_model, None, one_provider, None)
+            except LookupError:
+                continue
+        return None
+
+    def _rates(self, listed: ModelPrice, input_tokens: int) -> Rates | None:
+        """Resolve the size tiers: a prompt above a threshold pays the dearer rate as a whole."""
+        if id(listed) not in self._tiers:
+            values = [value for value in vars(listed).values() if isinstance(value, TieredPrices)]
+            starts = sorted({tier.start for value in values for tier in value.tiers})
+            self._tiers[id(listed)] = (listed, starts, {})
+        _, starts, known = self._tiers[id(listed)]
+        tier = bisect_left(starts, input_tokens)
+        if tier not in known:
+            known[tier] = _resolve(listed, input_tokens)
+        return known[tier]
+
+
+def _noon(at_ns: int) -> datetime:
+    """Give noon of that day: some prices have peak hours, and an undated call has no hour."""
+    day = datetime.fromtimestamp(at_ns / 10**9, UTC)
+    return day.replace(hour=12, minute=0, second=0, microsecond=0)
+
+
+def _resolve(listed: ModelPrice, input_tokens: int) -> Rates | None:
+    """Give plain rates for a prompt of this size, each from its own or the next general entry."""
+
+    def rate(*names: str) -> Decimal | None:
+        values = (getattr(listed, name) for name in names)
+        value = next((value for value in values if value is not None), None)
+        if not isinstance(value, TieredPrices):
+            return value
+        above = [tier.price for tier in value.tiers if input_tokens > tier.start]
+        return above[-1] if above else value.base
+
+    uncached, output = rate("input_mtok"), rate("output_mtok")
+    if uncached is None or output is None:
+        return None  # sold by the image, the hour or the character: not by what a call reports
+    read = rate("cache_read_mtok")
+    write_5m = rate("cache_write_5m_mtok", "cache_write_mtok")
+    write_1h = rate("cache_write_1h_mtok", "cache_write_mtok")
+    reasoning = rate("output_reasoning_mtok")
+    thousand_requests = rate("requests_kcount")
+    return Rates(
+        uncached=uncached,
+        # a list with a dearer read than input is in error (one was: deepseek at OpenRouter)
+        cache_read=None if read is None else min(read, uncached),
+        cache_write_5m=uncached if write_5m is None else write_5m,
+        cache_write_1h=uncached if write_1h is None else write_1h,
+        output=output,
+        reasoning=output if reasoning is None else reasoning,
+        request_usd=Decimal(0) if thousand_requests is None else thousand_requests / 1000,
+    )
