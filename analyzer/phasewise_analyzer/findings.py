@@ -1,0 +1,173 @@
+"""What the analyzer tells the floors above: roll-ups, one session step by step, prefix reuse.
+
+Facts only; `rollups`, `timeline` and `prefixes` make them. Money is exact (Decimal USD), tokens and
+nanoseconds are whole, shares lie in [0, 1]. `None` means that nothing is known, never zero.
+"""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Literal
+
+from phasewise_analyzer.hit_rates import HitRates
+from phasewise_analyzer.latency import Basis
+from phasewise_analyzer.lru import LruRow
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The sums over some calls; every number counts calls that can be listed."""
+
+    sessions: int
+    calls: int
+    input_tokens: int
+    """everything the models read, cached included"""
+    uncached_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    output_tokens: int
+    reasoning_tokens: int
+    reusable_tokens: int
+    """of the input, what an earlier call of the source had sent already"""
+    avoidable_tokens: int
+    """reusable, yet not read from a cache"""
+    priced_calls: int
+    """calls whose model has a price; the four sums below are over these, None where there is none"""
+    prefill_usd: Decimal | None
+    decode_usd: Decimal | None
+    other_usd: Decimal | None
+    total_usd: Decimal | None
+    avoidable_usd: Decimal | None
+    timed_calls: int
+    """calls whose wait is split; the sums of time below are over these, None where there is none"""
+    prefill_ns: int | None
+    prefill_low_ns: int | None
+    prefill_high_ns: int | None
+    decode_ns: int | None
+    other_ns: int | None
+    """queue and network"""
+    estimated_calls: int
+    """of the timed calls, those whose split is an estimate"""
+    ambiguous_calls: int
+    """calls whose source leaves it open whether its input counts the cached tokens"""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentRow:
+    """One row of the agents page: every running instance of one role."""
+
+    agent: str
+    totals: Totals
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRow:
+    """All calls of one model."""
+
+    model: str | None
+    provider: str | None
+    totals: Totals
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """One session."""
+
+    session_id: str
+    name: str | None
+    source: str
+    agents: tuple[str, ...]
+    """roles, the main one first"""
+    started_ns: int | None
+    ended_ns: int | None
+    outcome: str | None
+    totals: Totals
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One LLM call or tool call of a session, in order."""
+
+    kind: Literal["llm", "tool"]
+    id: str
+    """call_id or tool_call_id"""
+    step: int
+    """of the LLM call itself; of the call that asked for the tool"""
+    agent_id: str
+    agent: str
+    depth: int
+    """0 for the session's main agent, 1 for its sub-agents …"""
+    name: str
+    """model, or the tool's name"""
+    start_ns: int | None
+    """from the session's first start"""
+    duration_ns: int | None
+    basis: Basis = "unknown"
+    """how the split in time is known"""
+    cached_ns: int | None = None
+    """prefill time that went on the cached part (by share of tokens); parts sum to the duration"""
+    prefill_ns: int | None = None
+    """the rest of the prefill"""
+    prefill_low_ns: int | None = None
+    prefill_high_ns: int | None = None
+    """interval of the whole prefill"""
+    decode_ns: int | None = None
+    other_ns: int | None = None
+    input_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    output_tokens: int = 0
+    reusable_tokens: int = 0
+    avoidable_tokens: int = 0
+    prefill_usd: Decimal | None = None
+    decode_usd: Decimal | None = None
+    other_usd: Decimal | None = None
+    total_usd: Decimal | None = None
+    avoidable_usd: Decimal | None = None
+    price_ref: str | None = None
+    price_source: str | None = None
+    usage_origin: str = "absent"
+    ambiguous: bool = False
+    finish_reason: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """One session step by step."""
+
+    row: SessionRow
+    steps: tuple[Step, ...]
+    wall_ns: int | None
+    """from the first start to the last end; None where the source has no times"""
+
+
+@dataclass(frozen=True, slots=True)
+class Reuse:
+    """How much of the prompts was sent before, against two yardsticks."""
+
+    any_earlier: HitRates
+    """by any earlier call in scope: what an unbounded shared cache would hit"""
+    previous_call: HitRates
+    """by the call before it of the same agent instance"""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The reuse inside one file, session, agent or model; earlier calls of the group only."""
+
+    key: str
+    calls: int
+    input_tokens: int
+    reuse: Reuse
+
+
+@dataclass(frozen=True, slots=True)
+class Prefixes:
+    """What `phasewise prefixes` prints."""
+
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    reuse: Reuse
+    lru: tuple[LruRow, ...]
+    groups: tuple[Group, ...] = field(default=())
