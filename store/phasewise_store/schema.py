@@ -1,6 +1,6 @@
 """The tables, as numbered migrations; an old one is never edited, a change is a new one.
 
-`docs/schema.md` is printed from here.
+`docs/schema.md` is printed from here by `schema_page`.
 """
 
 from collections.abc import Callable
@@ -201,6 +201,9 @@ def m002_add_log_progress(connection: duckdb.DuckDBPyConnection) -> None:
     """Add how far the collector's log is loaded."""
     run(connection, _M002)
 
+
+STATEMENTS = (_M001, _M002)
+"""what the migrations run, for `schema_page`"""
 
 MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     m001_first_tables,
