@@ -8,9 +8,9 @@ from phasewise_store.schema import STATEMENTS
 HEAD = """\
 # Schema
 
-Printed from the migrations by `python -m phasewise_store.schema_page > docs/schema.md`; a test holds
-it true. Times are nanoseconds since the Unix epoch (UTC), durations are nanoseconds, money is exact.
-Query it with `phasewise sql`, or open the file with any DuckDB 1.5 or newer.
+Printed from the migrations by `python -m phasewise_store.schema_page > docs/schema.md`; a test
+holds it true. Times are nanoseconds since the Unix epoch (UTC), durations are nanoseconds, money is
+exact. Query it with `phasewise sql`, or open the file with any DuckDB 1.5 or newer.
 """
 
 _TABLE = re.compile(r"CREATE TABLE (\w+) \(\n(.*?)\n\);", re.DOTALL)
