@@ -1,0 +1,34 @@
+"""Which importer reads a file: by its content, or by the name of a format."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+from phasewise_store.errors import UsageError
+
+from phasewise_collector.importers import (
+    kv_cache_tester,
+    lmcache,
+    mooncake,
+    tau2_bench,
+    tau_bench,
+)
+from phasewise_collector.importers.importer import Importer
+
+IMPORTERS: Mapping[str, Importer] = {
+    module.FORMAT: cast("Importer", module)
+    for module in (kv_cache_tester, lmcache, mooncake, tau2_bench, tau_bench)
+}
+"""by the name that `--format` takes; asked in this order"""
+
+
+def named(name: str) -> Importer:
+    """Give the importer of a format; raises UsageError where there is none."""
+    if name not in IMPORTERS:
+        raise UsageError(f"no format `{name}`; there are {', '.join(IMPORTERS)}")
+    return IMPORTERS[name]
+
+
+def recognised(head: bytes, path: Path) -> Importer | None:
+    """Give the importer that knows a file by its first uncompressed bytes."""
+    return next((one for one in IMPORTERS.values() if one.recognises(head, path)), None)

@@ -1,0 +1,128 @@
+"""Parse JSON that may be partly wrong, and say on which line a value of it stands."""
+
+import json
+import re
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import cast
+
+import orjson
+
+Key = str | int
+
+_BLANK = re.compile(r"[ \t\n\r]*")
+_DECODER = json.JSONDecoder()
+
+
+class BadJsonError(ValueError):
+    """Text that is no JSON; `line` counts from 1."""
+
+    def __init__(self, reason: str, line: int = 1) -> None:
+        super().__init__(reason)
+        self.line = line
+
+
+def parse(data: bytes) -> object:
+    """Parse one JSON value; NaN and lone surrogates, which JSON forbids, are let through.
+
+    NaN is left for the field's own check to name; a surrogate becomes U+FFFD. Raises BadJsonError.
+    """
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return _parse_leniently(_decoded(data))
+
+
+def _decoded(data: bytes) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise BadJsonError(f"not UTF-8: byte {data[error.start]:#04x}", line) from error
+
+
+def _parse_leniently(text: str) -> object:
+    try:
+        return _clean(json.loads(text))
+    except json.JSONDecodeError as error:
+        raise BadJsonError(
+            f"not JSON: {error.msg} at column {error.colno}", error.lineno
+        ) from error
+    except RecursionError as error:
+        raise BadJsonError("not JSON that anyone wrote: nested too deeply") from error
+    except ValueError as error:  # an integer of more digits than Python converts
+        raise BadJsonError(f"not JSON: {error}") from error
+
+
+def _clean(value: object) -> object:
+    """Replace lone surrogates, which no database stores."""
+    if isinstance(value, str):
+        return (
+            value
+            if value.isascii()
+            else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        )
+    if isinstance(value, list):
+        return [_clean(one) for one in value]
+    if isinstance(value, dict):
+        return {_clean(key): _clean(one) for key, one in value.items()}
+    return value
+
+
+@dataclass(slots=True)
+class Places:
+    """Finds the line of a value in a document; the text is scanned when first asked."""
+
+    data: bytes
+    _text: str | None = None
+    _line_ends: list[int] = field(default_factory=list)
+    _children: dict[int, dict[Key, int]] = field(default_factory=dict)
+    """start of an array or object -> start of each value in it"""
+
+    def line(self, *path: Key) -> int:
+        """Give the line, from 1, on which the value at this path starts."""
+        if self._text is None:
+            self._text = self.data.decode("utf-8-sig", "replace")
+            self._line_ends = [found.start() for found in re.finditer("\n", self._text)]
+        start = _skip(self._text, 0)
+        for key in path:
+            if start not in self._children:
+                self._children[start] = _children(self._text, start)
+            start = self._children[start].get(key, start)
+        return bisect_left(self._line_ends, start) + 1
+
+
+def _children(text: str, start: int) -> dict[Key, int]:
+    try:
+        return dict(_values(text, start))
+    except (ValueError, RecursionError):
+        # orjson reads deeper nesting and longer integers than the scanner here; the line of the
+        # array or object around them is then good enough
+        return {}
+
+
+def _values(text: str, start: int) -> Iterator[tuple[Key, int]]:
+    """Give the key (or number) and the start of each value of the array or object at `start`."""
+    if text[start] not in "[{":
+        return
+    is_object = text[start] == "{"
+    number = 0
+    place = _skip(text, start + 1)
+    while text[place] not in "]}":
+        key: Key = number
+        if is_object:
+            name, place = _DECODER.raw_decode(text, place)
+            key = cast("str", name)
+            place = _skip(text, _skip(text, place) + 1)
+        yield key, place
+        place = _skip(text, _DECODER.raw_decode(text, place)[1])
+        number += 1
+        if text[place] == ",":
+            place = _skip(text, place + 1)
+
+
+def _skip(text: str, place: int) -> int:
+    found = _BLANK.match(text, place)
+    assert found is not None
+    return found.end()

@@ -1,0 +1,41 @@
+"""Make the names under which a file's sessions and calls are stored.
+
+A session keeps the name its file gives it, followed by the start of the file's hash: two files may
+both speak of `trace_0010`. Names stand in addresses and on command lines, so they are plain ASCII.
+"""
+
+import re
+
+_SOURCE_DIGITS = 8
+_MAX_LETTERS = 64
+_UNFIT = re.compile(r"[^A-Za-z0-9_-]+")
+
+
+class SessionNames:
+    """Gives each session of one file a name of its own."""
+
+    def __init__(self, source_id: str) -> None:
+        self._suffix = source_id[:_SOURCE_DIGITS]
+        self._taken: dict[str, int] = {}
+
+    def new(self, recorded: str) -> str:
+        """Name a session that is not one named before, even if it is recorded under that name."""
+        plain = _UNFIT.sub("_", recorded)[:_MAX_LETTERS].strip("_") or "session"
+        again = self._taken.get(plain, 0) + 1
+        self._taken[plain] = again
+        return f"{plain}-{self._suffix}" if again == 1 else f"{plain}-{self._suffix}-{again}"
+
+
+def call_id(session_id: str, step: int) -> str:
+    """Name an LLM call by its place in its session."""
+    return f"{session_id}.{step}"
+
+
+def tool_call_id(session_id: str, step: int, place: int) -> str:
+    """Name a tool call by the LLM call that asked for it and its place among those asked for."""
+    return f"{session_id}.{step}.{place}"
+
+
+def agent_id(session_id: str, role: str) -> str:
+    """Name a running agent by its role; a role that runs several times says which."""
+    return f"{session_id}/{role}"

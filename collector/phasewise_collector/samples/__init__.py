@@ -1,0 +1,23 @@
+"""Sample traces that come with the package: real agents, their licences beside them.
+
+`kv-cache-tester` (Claude Code sessions as block hashes), `tau2-bench` (an airline agent and its
+simulated user, with recorded bills), `lmcache-agent-trace` (raw prompts); each folder's SOURCE.md
+says where it is from.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    """Give the folder with all sample traces."""
+    with resources.as_file(resources.files(__name__)) as path:
+        yield path
+
+
+def traces(path: Path) -> list[Path]:
+    """Give the trace files in that folder."""
+    return sorted(path.rglob("*.gz"))
