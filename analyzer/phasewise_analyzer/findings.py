@@ -31,7 +31,7 @@ class Totals:
     avoidable_tokens: int
     """reusable, yet not read from a cache"""
     priced_calls: int
-    """calls whose model has a price; the four sums below are over these, None where there is none"""
+    """calls whose model has a price; the sums below are over these, None where there is none"""
     prefill_usd: Decimal | None
     decode_usd: Decimal | None
     other_usd: Decimal | None
@@ -47,6 +47,8 @@ class Totals:
     """queue and network"""
     estimated_calls: int
     """of the timed calls, those whose split is an estimate"""
+    cache_unknown_calls: int
+    """calls whose source does not say what a cache served: their price assumes that nothing was"""
     ambiguous_calls: int
     """calls whose source leaves it open whether its input counts the cached tokens"""
 
@@ -126,6 +128,7 @@ class Step:
     price_ref: str | None = None
     price_source: str | None = None
     usage_origin: str = "absent"
+    cache_reported: bool = True
     ambiguous: bool = False
     finish_reason: str | None = None
     error: str | None = None

@@ -35,6 +35,8 @@ class Usage:
     """where the numbers come from"""
     ambiguous: bool = False
     """whether the source leaves it open that its input counts exclude the cached tokens"""
+    cache_reported: bool = True
+    """whether the source says what a cache served; if not, all input stands as uncached"""
     input_tokens_high: int | None = None
     """the other reading of an ambiguous source: the largest input it can mean"""
 

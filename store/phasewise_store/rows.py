@@ -93,6 +93,7 @@ LLM_CALLS = {
     "reasoning_tokens": _INT,
     "usage_origin": _TEXT,
     "ambiguous": pl.Boolean(),
+    "cache_reported": pl.Boolean(),
     "input_tokens_high": _INT,
     "block_tokens": _INT,
     "leaf_node": _ID,
@@ -113,6 +114,7 @@ _USAGE = {
     "output_tokens",
     "reasoning_tokens",
     "ambiguous",
+    "cache_reported",
     "input_tokens_high",
 }
 

@@ -191,6 +191,10 @@ CREATE TABLE log_progress (
 );
 """
 
+_M003 = """
+ALTER TABLE llm_calls ADD COLUMN cache_reported BOOLEAN DEFAULT TRUE;
+"""
+
 
 def m001_first_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Create the first tables."""
@@ -202,11 +206,17 @@ def m002_add_log_progress(connection: duckdb.DuckDBPyConnection) -> None:
     run(connection, _M002)
 
 
-STATEMENTS = (_M001, _M002)
+def m003_add_cache_reported(connection: duckdb.DuckDBPyConnection) -> None:
+    """Add whether a call's source says what a cache served."""
+    run(connection, _M003)
+
+
+STATEMENTS = (_M001, _M002, _M003)
 """what the migrations run, for `schema_page`"""
 
 MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     m001_first_tables,
     m002_add_log_progress,
+    m003_add_cache_reported,
 )
 """in order; the schema's version is how many of them have run"""

@@ -50,6 +50,7 @@ _USAGE = (
     "output_tokens",
     "reasoning_tokens",
     "ambiguous",
+    "cache_reported",
     "input_tokens_high",
 )
 _FACTS = tuple(

@@ -131,7 +131,11 @@ class _Session:
             session_id=self.session.session_id,
             agent_id=agent.agent_id,
             step=step,
-            usage=Usage(uncached_tokens=input_tokens, output_tokens=count(fields, "out")),
+            usage=Usage(
+                uncached_tokens=input_tokens,
+                output_tokens=count(fields, "out"),
+                cache_reported=False,
+            ),
             provider=provider_of(model),
             model=model,
             started_ns=offset_ns + span_ns(fields, "t", unit_ns=_SECOND_NS),

@@ -68,6 +68,7 @@ def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
                 uncached_tokens=sum(part.tokens for part in segments),
                 output_tokens=sum(part.tokens for part in output),
                 origin="estimated",
+                cache_reported=False,
             ),
             started_ns=at_ns,
             prompt=segments,

@@ -46,7 +46,11 @@ def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
             session_id=session_id,
             agent_id=agent_id,
             step=step,
-            usage=Usage(uncached_tokens=input_tokens, output_tokens=count(fields, "output_length")),
+            usage=Usage(
+                uncached_tokens=input_tokens,
+                output_tokens=count(fields, "output_length"),
+                cache_reported=False,
+            ),
             started_ns=span_ns(fields, "timestamp", unit_ns=_MILLISECOND_NS),
             prompt=blocks.prompt(items(fields, "hash_ids"), input_tokens),
             block_tokens=BLOCK_TOKENS,

@@ -185,6 +185,7 @@ class _File:
                     uncached_tokens=call.usage.input_tokens - cached,
                     cache_read_tokens=cached,
                     origin="recovered",
+                    cache_reported=True,
                 )
                 self.calls[place] = replace(call, usage=usage)
             rates = found.rates
@@ -330,9 +331,11 @@ def _usage(fields: Record, prompt: tuple[Segment, ...], output: Segment) -> Usag
             uncached_tokens=chat.input_tokens(prompt),
             output_tokens=output.tokens,
             origin="estimated",
+            cache_reported=False,
         )
     usage = record(reported, "`usage`")
     return Usage(
         uncached_tokens=count(usage, "prompt_tokens"),
         output_tokens=count(usage, "completion_tokens"),
+        cache_reported=False,  # until `recover` finds it in the bill
     )

@@ -149,6 +149,7 @@ class _Chat:
                     uncached_tokens=chat.input_tokens(prompt),
                     output_tokens=output.tokens,
                     origin="estimated",
+                    cache_reported=False,
                 ),
                 provider=self.file.provider,
                 model=self.file.model,

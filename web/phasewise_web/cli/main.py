@@ -15,7 +15,7 @@ from typing import Protocol, cast
 
 from phasewise_store.errors import PhasewiseError
 
-from phasewise_web.cli.output import stderr
+from phasewise_web.cli.output import say
 
 COMMANDS = (
     "up",
@@ -27,6 +27,7 @@ COMMANDS = (
     "calls",
     "show",
     "prefixes",
+    "sql",
     "replay",
     "compare",
     "nightly",
@@ -66,10 +67,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return command.run(arguments)
     except PhasewiseError as error:
-        stderr.print(f"phasewise {command.NAME}: {error}", highlight=False, markup=False)
+        say(f"phasewise {command.NAME}: {error}")
         return error.exit_code
     except KeyboardInterrupt:
-        stderr.print(f"phasewise {command.NAME}: interrupted", highlight=False, markup=False)
+        say(f"phasewise {command.NAME}: interrupted")
         return 130
     except BrokenPipeError:
         # the reader of a pipe (head, less) went away; Python's own flush at exit must not complain

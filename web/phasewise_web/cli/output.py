@@ -19,7 +19,10 @@ from rich.progress import (
 )
 from rich.table import Table
 
-stdout = Console()
+PIPED_COLUMNS = 240
+"""a file or a pipe has no width; rows must not be broken in it"""
+
+stdout = Console(width=None if sys.stdout.isatty() else PIPED_COLUMNS)
 stderr = Console(stderr=True)
 
 
@@ -38,7 +41,9 @@ def table(title: str, columns: Sequence[tuple[str, bool]], rows: Sequence[Sequen
     """Print a table on stdout; a column is its header and whether it holds numbers."""
     made = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for header, numeric in columns:
-        made.add_column(header, justify="right" if numeric else "left", overflow="fold")
+        made.add_column(
+            header, justify="right" if numeric else "left", overflow="fold", no_wrap=numeric
+        )
     for row in rows:
         made.add_row(*row)
     stdout.print(made)
@@ -46,7 +51,7 @@ def table(title: str, columns: Sequence[tuple[str, bool]], rows: Sequence[Sequen
 
 def say(text: str) -> None:
     """Say something to the person at the terminal, on stderr."""
-    stderr.print(text, highlight=False)
+    stderr.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 class Step(Protocol):

@@ -1,0 +1,158 @@
+"""Analyse the calls that are new: price by phase, wait by phase, what was sent before.
+
+Import commands and the live loader call it after every batch; its results are the table
+`call_costs`, which roll-ups and pages read.
+"""
+
+from collections.abc import Callable
+from decimal import Decimal
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from phasewise_store import costs, reads
+from phasewise_store.facts import Usage
+from phasewise_store.scope import Scope
+from phasewise_store.store import Store
+
+from phasewise_analyzer import bill, earlier, hit_rates, latency, latency_fit, prefix_tree
+from phasewise_analyzer.prices import PriceBook
+
+Step = Callable[[int, int, str], None]
+"""how many of how many calls are done, and of which data set"""
+
+
+def analyse(store: Store, *, step: Step | None = None) -> int:
+    """Fill in the costs of every call that has none; give their number."""
+    waiting = costs.unanalysed(store)
+    total = int(waiting["calls"].sum())
+    done = 0
+    book = PriceBook()
+    for source, calls in waiting.iter_rows():
+        if step is not None:
+            step(done, total, f"analysing {source}")
+        costs.save(store, _of_source(store, source, book))
+        done += calls
+    if step is not None and total:
+        step(total, total, "")
+    return done
+
+
+def _of_source(store: Store, source: str, book: PriceBook) -> pl.DataFrame:
+    """Give the costs of a source's new calls; the older ones are what they are compared with."""
+    scope = Scope(source=source)
+    calls = reads.llm_calls(store, scope)
+    calls = calls.with_columns(reusable=_reusable(calls, prefix_tree.read(store, scope)))
+    model = _share_model(calls)
+    new = calls.filter(pl.col("latency_basis").is_null())
+    shares = model.shares(_sizes(new))
+    rows = [
+        _row(call, book, latency.Share(*share))
+        for call, share in zip(
+            new.iter_rows(named=True),
+            zip(shares.estimate.tolist(), shares.low.tolist(), shares.high.tolist(), strict=True),
+            strict=True,
+        )
+    ]
+    return pl.DataFrame(rows, schema=costs.COSTS)
+
+
+def _reusable(calls: pl.DataFrame, tree: prefix_tree.PrefixTree) -> npt.NDArray[np.int64]:
+    """Give the tokens of each call's prompt that an earlier call of the source had sent."""
+    block_tokens = calls["block_tokens"].fill_null(0).to_numpy().astype(np.int64)
+    whole = hit_rates.prompts(tree, calls["input_tokens"].to_numpy(), block_tokens)
+    return hit_rates.shared(tree, whole, block_tokens, earlier.any_earlier(tree)).tokens
+
+
+def _share_model(calls: pl.DataFrame) -> latency_fit.ShareModel:
+    """Fit on the source's own calls whose first token was seen; else take the prior."""
+    seen = calls.filter(pl.col("ttft_ns").is_not_null() & pl.col("duration_ns").is_not_null())
+    found = latency_fit.fit(
+        _sizes(seen), seen["ttft_ns"].to_numpy() / 1e9, seen["duration_ns"].to_numpy() / 1e9
+    )
+    return found or latency_fit.PRIOR.bounded_by_nothing()
+
+
+def _sizes(calls: pl.DataFrame) -> latency_fit.Sizes:
+    """Give token counts; where no cache is reported, what was sent before is taken as cached."""
+    cached = pl.max_horizontal("cache_read_tokens", "reusable")
+    new = calls.select(pl.max_horizontal(pl.col("input_tokens") - cached, 0)).to_series()
+    return latency_fit.Sizes(
+        new.to_numpy().astype(np.float64),
+        calls["input_tokens"].to_numpy().astype(np.float64),
+        calls["output_tokens"].to_numpy().astype(np.float64),
+    )
+
+
+def _row(call: dict[str, object], book: PriceBook, share: latency.Share) -> dict[str, object]:
+    usage = _usage(call)
+    reusable = min(_whole(call, "reusable"), usage.input_tokens)
+    # a source that reports no cache at all cannot say what was avoidable: then all of it was
+    avoidable = max(0, reusable - usage.cache_read_tokens)
+    phases = latency.split(
+        latency.Times(
+            *(_maybe(call, name) for name in ("duration_ns", "ttft_ns", "queue_ns")),
+            *(_maybe(call, name) for name in ("engine_prefill_ns", "engine_decode_ns")),
+        ),
+        share,
+    )
+    row: dict[str, object] = {
+        "call_id": call["call_id"],
+        "prefill_ns": phases.prefill_ns,
+        "prefill_low_ns": phases.prefill_low_ns,
+        "prefill_high_ns": phases.prefill_high_ns,
+        "decode_ns": phases.decode_ns,
+        "other_ns": phases.other_ns,
+        "latency_basis": phases.basis,
+        "reusable_tokens": reusable,
+        "avoidable_tokens": avoidable,
+    }
+    return row | _money(call, usage, avoidable, book)
+
+
+def _money(
+    call: dict[str, object], usage: Usage, avoidable: int, book: PriceBook
+) -> dict[str, Decimal | str | None]:
+    provider, model = call["provider"], call["model"]
+    price = book.price(
+        provider if isinstance(provider, str) else None,
+        model if isinstance(model, str) else None,
+        input_tokens=usage.input_tokens,
+        at_ns=_maybe(call, "started_ns"),
+    )
+    if price is None:
+        names = ("prefill_usd", "decode_usd", "other_usd", "price_source", "price_ref", "rates")
+        return dict.fromkeys((*names, "avoidable_usd"))
+    parts = bill.split(price.rates, usage)
+    return {
+        "prefill_usd": parts.prefill_usd,
+        "decode_usd": parts.decode_usd,
+        "other_usd": parts.other_usd,
+        "price_source": price.source,
+        "price_ref": price.ref,
+        "rates": price.rates.as_json(),
+        "avoidable_usd": bill.avoidable_usd(price.rates, usage, avoidable),
+    }
+
+
+def _usage(call: dict[str, object]) -> Usage:
+    return Usage(
+        uncached_tokens=_whole(call, "uncached_tokens"),
+        cache_read_tokens=_whole(call, "cache_read_tokens"),
+        cache_write_5m_tokens=_whole(call, "cache_write_5m_tokens"),
+        cache_write_1h_tokens=_whole(call, "cache_write_1h_tokens"),
+        output_tokens=_whole(call, "output_tokens"),
+        reasoning_tokens=_whole(call, "reasoning_tokens"),
+    )
+
+
+def _whole(call: dict[str, object], name: str) -> int:
+    value = call[name]
+    assert isinstance(value, int)
+    return value
+
+
+def _maybe(call: dict[str, object], name: str) -> int | None:
+    value = call[name]
+    assert value is None or isinstance(value, int)
+    return value

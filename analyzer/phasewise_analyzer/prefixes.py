@@ -1,0 +1,105 @@
+"""Find what prompts share with earlier ones: reuse, groups, and what an LRU would hold.
+
+`phasewise prefixes` and its page show the result.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import polars as pl
+from phasewise_store import reads
+from phasewise_store.scope import EVERYTHING, Scope
+from phasewise_store.store import Store
+
+from phasewise_analyzer import earlier, hit_rates, lru, prefix_tree
+from phasewise_analyzer.findings import Group, Prefixes, Reuse
+from phasewise_analyzer.hit_rates import Tokens
+
+By = Literal["file", "session", "agent", "model"]
+
+_KEYS: dict[By, str] = {
+    "file": "source_id",
+    "session": "session_id",
+    "agent": "agent",
+    "model": "model",
+}
+
+
+def find(
+    store: Store,
+    scope: Scope = EVERYTHING,
+    *,
+    capacities: Sequence[int] = (),
+    by: By | None = None,
+) -> Prefixes:
+    """Give the reuse of all calls in scope; `capacities` are in blocks, a ladder by default.
+
+    A group is compared with its own earlier calls only.
+    """
+    calls = reads.llm_calls(store, scope)
+    tree = prefix_tree.read(store, scope)
+    found = _Calls(calls, tree)
+    curve = lru.curve(tree, found.whole, found.block_tokens)
+    return Prefixes(
+        calls=calls.height,
+        input_tokens=int(calls["input_tokens"].sum()),
+        output_tokens=int(calls["output_tokens"].sum()),
+        reuse=found.reuse(),
+        lru=tuple(map(curve.row, capacities or lru.ladder(curve.unique_blocks))),
+        groups=() if by is None else found.groups(_labels(store, calls, by)),
+    )
+
+
+class _Calls:
+    """The calls in scope with the sizes of their prompts."""
+
+    def __init__(self, calls: pl.DataFrame, tree: prefix_tree.PrefixTree) -> None:
+        self.calls = calls
+        self.tree = tree
+        self.block_tokens = calls["block_tokens"].fill_null(0).to_numpy().astype(np.int64)
+        input_tokens = calls["input_tokens"].to_numpy().astype(np.int64)
+        self.whole = hit_rates.prompts(tree, input_tokens, self.block_tokens)
+        self.previous = self._shared(earlier.previous_call(tree, calls["agent_id"].to_list()))
+
+    def reuse(self) -> Reuse:
+        """Give the reuse over all calls."""
+        any_earlier = self._shared(earlier.any_earlier(self.tree))
+        return Reuse(
+            hit_rates.rates(self.whole, any_earlier), hit_rates.rates(self.whole, self.previous)
+        )
+
+    def groups(self, labels: pl.Series) -> tuple[Group, ...]:
+        """Give the reuse inside each group, in the order of their first calls."""
+        keys = labels.unique(maintain_order=True).to_list()
+        numbers = {key: number for number, key in enumerate(keys)}
+        group = np.array([numbers[key] for key in labels], dtype=np.int64)
+        any_earlier = self._shared(earlier.any_earlier(self.tree, group))
+        input_tokens = self.calls["input_tokens"].to_numpy()
+        order = np.argsort(group, kind="stable")
+        ends = np.searchsorted(group[order], np.arange(len(keys) + 1))
+        return tuple(
+            Group(
+                key,
+                len(rows),
+                int(input_tokens[rows].sum()),
+                Reuse(
+                    hit_rates.rates(self.whole.at(rows), any_earlier.at(rows)),
+                    hit_rates.rates(self.whole.at(rows), self.previous.at(rows)),
+                ),
+            )
+            for number, key in enumerate(keys)
+            if len(rows := order[ends[number] : ends[number + 1]])
+        )
+
+    def _shared(self, node: np.ndarray[tuple[int], np.dtype[np.int32]]) -> Tokens:
+        return hit_rates.shared(self.tree, self.whole, self.block_tokens, node)
+
+
+def _labels(store: Store, calls: pl.DataFrame, by: By) -> pl.Series:
+    """Give each call's group; a file is named by its path."""
+    labels = calls[_KEYS[by]].fill_null("unknown")
+    if by != "file":
+        return labels
+    paths = dict(store.frame("SELECT source_id, path FROM sources").iter_rows())
+    return labels.replace_strict(paths, default="unknown")

@@ -1,0 +1,43 @@
+"""What each agent costs, by phase: one row a role, the dearest first."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from phasewise_analyzer import rollups
+from phasewise_analyzer.findings import AgentRow
+from phasewise_store.store import Store
+
+from phasewise_web.cli import scoping
+from phasewise_web.cli.numbers import COST_COLUMNS, cost_cells, cost_footnotes, count
+from phasewise_web.cli.output import print_json, say, table
+
+NAME = "agents"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the scope and --json."""
+    scoping.add_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the roll-up."""
+    with Store.open(arguments.db) as store:
+        rows = rollups.agents(store, scoping.scope(arguments))
+    if arguments.json:
+        print_json([{"agent": row.agent} | asdict(row.totals) for row in rows])
+    else:
+        print_agents(rows)
+    return 0
+
+
+def print_agents(rows: Sequence[AgentRow]) -> None:
+    """Print the table; where there is nothing, the command that brings something."""
+    if not rows:
+        say("no calls here yet; read some with  phasewise import PATH  or  phasewise up")
+        return
+    columns = (("agent", False), ("sessions", True), *COST_COLUMNS)
+    cells = [[row.agent, count(row.totals.sessions), *cost_cells(row.totals)] for row in rows]
+    table("", columns, cells)
+    for note in cost_footnotes([row.totals for row in rows]):
+        say(f"note: {note}")

@@ -1,0 +1,63 @@
+"""Every LLM call in order: tokens, phases, price."""
+
+import argparse
+
+from phasewise_analyzer import rollups
+from phasewise_store.store import Store
+
+from phasewise_web.cli import scoping
+from phasewise_web.cli.numbers import count, seconds, share, usd
+from phasewise_web.cli.output import print_json, say, table
+
+NAME = "calls"
+
+COLUMNS = (
+    ("call", False),
+    ("agent", False),
+    ("model", False),
+    ("input", True),
+    ("cached %", True),
+    ("reusable %", True),
+    ("output", True),
+    ("prefill s", True),
+    ("decode s", True),
+    ("basis", False),
+    ("prefill $", True),
+    ("decode $", True),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the scope, --limit and --json."""
+    scoping.add_arguments(parser)
+    parser.add_argument("--limit", type=int, default=100, help="at most so many (default: 100)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the calls."""
+    with Store.open(arguments.db) as store:
+        found = rollups.calls(store, scoping.scope(arguments), limit=arguments.limit)
+    if arguments.json:
+        print_json(found.drop("leaf_node", "output_segments").to_dicts())
+        return 0
+    cells = [
+        [
+            row["call_id"],
+            row["agent"] or "-",
+            row["model"] or "-",
+            count(row["input_tokens"]),
+            share(row["cache_read_tokens"], row["input_tokens"]) if row["cache_reported"] else "-",
+            share(row["reusable_tokens"], row["input_tokens"]),
+            count(row["output_tokens"]),
+            seconds(row["prefill_ns"]),
+            seconds(row["decode_ns"]),
+            row["latency_basis"] or "-",
+            usd(row["prefill_usd"]),
+            usd(row["decode_usd"]),
+        ]
+        for row in found.iter_rows(named=True)
+    ]
+    table("", COLUMNS, cells)
+    if found.height == arguments.limit:
+        say(f"the first {found.height}; more with --limit")
+    return 0

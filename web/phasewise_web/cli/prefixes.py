@@ -1,0 +1,125 @@
+"""How much of the prompts was sent before, and how much KV memory would catch it.
+
+Reuse is measured against all earlier calls in scope, and against the previous call of the same
+agent, in three definitions of a hit rate. The LRU rows evict as vLLM does: least recently used
+first, the tail of a prompt before its head.
+"""
+
+import argparse
+from typing import get_args
+
+from phasewise_analyzer import prefixes
+from phasewise_analyzer.findings import Prefixes
+from phasewise_store.errors import UsageError
+from phasewise_store.store import Store
+
+from phasewise_web.cli import scoping
+from phasewise_web.cli.numbers import count, percent
+from phasewise_web.cli.output import print_json, stdout, table
+
+NAME = "prefixes"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the scope, --by, --capacity-blocks and --json."""
+    scoping.add_arguments(parser)
+    parser.add_argument("--by", choices=get_args(prefixes.By), help="also the reuse inside each")
+    parser.add_argument(
+        "--capacity-blocks",
+        metavar="N,N,…",
+        default=(),
+        type=_capacities,
+        help="sizes of the LRU rows (default: a ladder up to what never evicts)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the reuse."""
+    with Store.open(arguments.db) as store:
+        found = prefixes.find(
+            store,
+            scoping.scope(arguments),
+            capacities=arguments.capacity_blocks,
+            by=arguments.by,
+        )
+    if arguments.json:
+        print_json(found)
+    else:
+        _print(found)
+    return 0
+
+
+def _capacities(text: str) -> tuple[int, ...]:
+    try:
+        found = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        found = ()
+    if not found or min(found) < 1:
+        raise argparse.ArgumentTypeError(f"`{text}` is no list of whole numbers above zero")
+    return found
+
+
+def _print(found: Prefixes) -> None:
+    if not found.calls:
+        raise UsageError("no calls in scope; `phasewise agents` shows what there is")
+    stdout.print(
+        f"{found.calls:,} calls, {found.input_tokens:,} input and {found.output_tokens:,} output "
+        "tokens",
+        highlight=False,
+    )
+    columns = (
+        ("% of the prompts sent before by", False),
+        ("token-weighted", True),
+        ("block-weighted", True),
+        ("mean of calls", True),
+    )
+    reuse = found.reuse
+    both = (
+        ("any earlier call", reuse.any_earlier),
+        ("the agent's previous call", reuse.previous_call),
+    )
+    table(
+        "",
+        columns,
+        [
+            [
+                name,
+                *map(percent, (rate.token_weighted, rate.block_weighted, rate.mean_of_calls)),
+            ]
+            for name, rate in both
+        ],
+    )
+    table(
+        "LRU cache of so many blocks",
+        (("blocks", True), ("hit blocks", True), ("blocks hit %", True), ("tokens hit %", True)),
+        [
+            [
+                count(row.capacity_blocks),
+                count(row.hit_blocks),
+                percent(row.block_weighted),
+                percent(row.token_weighted),
+            ]
+            for row in found.lru
+        ],
+    )
+    if found.groups:
+        table(
+            "inside each group",
+            (
+                ("group", False),
+                ("calls", True),
+                ("input", True),
+                ("any earlier %", True),
+                ("previous %", True),
+            ),
+            [
+                [
+                    group.key,
+                    count(group.calls),
+                    count(group.input_tokens),
+                    percent(group.reuse.any_earlier.token_weighted),
+                    percent(group.reuse.previous_call.token_weighted),
+                ]
+                for group in found.groups
+            ],
+        )

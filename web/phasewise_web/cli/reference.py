@@ -1,0 +1,58 @@
+"""Print `docs/cli.md` from the commands' own help: `python -m phasewise_web.cli.reference`."""
+
+import argparse
+import sys
+from collections.abc import Iterator
+
+from phasewise_web.cli.main import make_parser
+
+HEAD = """\
+# Command line
+
+Printed from the commands' own help by `python -m phasewise_web.cli.reference > docs/cli.md`; a
+test holds it true. Results go to stdout, talk and progress to stderr. Exit codes: 0 good, 1 the
+answer is "no" or a gate failed, 2 misuse, 130 interrupted.
+"""
+
+
+def markdown() -> str:
+    """Give the whole page; the same text under every version of argparse."""
+    return "\n".join([HEAD, *(_section(parser) for parser in _commands(make_parser()))])
+
+
+def _commands(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    for action in parser._actions:  # argparse has no public way to list them
+        if isinstance(action, argparse._SubParsersAction):  # as above
+            yield from action.choices.values()
+
+
+def _section(parser: argparse.ArgumentParser) -> str:
+    summary, _, rest = (parser.description or "").partition("\n")
+    lines = [f"## {parser.prog}", "", summary.strip(), ""]
+    if rest.strip():
+        lines += ["```", *rest.strip("\n").splitlines(), "```", ""]
+    lines += ["| argument | what it is |", "|---|---|"]
+    lines += [
+        f"| {_name(action)} | {_help(action)} |"
+        for action in parser._actions  # argparse has no public way to list them
+        if not isinstance(action, argparse._HelpAction)  # as above
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _name(action: argparse.Action) -> str:
+    value = action.metavar or (
+        "\\|".join(map(str, action.choices)) if action.choices else action.dest.upper()
+    )
+    if not action.option_strings:
+        return f"`{action.dest if action.metavar is None else action.metavar}`"
+    takes = "" if action.nargs == 0 else f" {value}"
+    return ", ".join(f"`{option}{takes}`" for option in action.option_strings)
+
+
+def _help(action: argparse.Action) -> str:
+    return (action.help or "").replace("%(default)s", str(action.default)).replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(markdown())

@@ -1,0 +1,24 @@
+"""The arguments that say what part of the store a command is about."""
+
+import argparse
+
+from phasewise_store.scope import Scope
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add --source, --session, --agent, --model and --json."""
+    parser.add_argument("--source", metavar="NAME", help="data set, e.g. mooncake or live")
+    parser.add_argument("--session", metavar="ID", help="one session")
+    parser.add_argument("--agent", metavar="NAME", help="role of an agent")
+    parser.add_argument("--model", metavar="NAME", help="as the calls name it")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def scope(arguments: argparse.Namespace) -> Scope:
+    """Give what was asked for."""
+    return Scope(
+        source=arguments.source,
+        session_id=arguments.session,
+        agent=arguments.agent,
+        model=arguments.model,
+    )

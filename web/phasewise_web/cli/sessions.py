@@ -1,0 +1,45 @@
+"""What each session costs, by phase, the newest first."""
+
+import argparse
+from dataclasses import asdict
+
+from phasewise_analyzer import rollups
+from phasewise_store.store import Store
+
+from phasewise_web.cli import scoping
+from phasewise_web.cli.numbers import COST_COLUMNS, cost_cells, cost_footnotes
+from phasewise_web.cli.output import print_json, say, table
+
+NAME = "sessions"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the scope, --limit and --json."""
+    scoping.add_arguments(parser)
+    parser.add_argument("--limit", type=int, default=50, help="at most so many (default: 50)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the roll-up."""
+    with Store.open(arguments.db) as store:
+        rows = rollups.sessions(store, scoping.scope(arguments), limit=arguments.limit)
+    if arguments.json:
+        print_json(
+            [
+                {name: getattr(row, name) for name in row.__slots__ if name != "totals"}
+                | asdict(row.totals)
+                for row in rows
+            ]
+        )
+        return 0
+    columns = (("session", False), ("agents", False), *COST_COLUMNS, ("outcome", False))
+    cells = [
+        [row.session_id, ", ".join(row.agents), *cost_cells(row.totals), row.outcome or "-"]
+        for row in rows
+    ]
+    table("", columns, cells)
+    for note in cost_footnotes([row.totals for row in rows]):
+        say(f"note: {note}")
+    if len(rows) == arguments.limit:
+        say(f"the first {len(rows)}; more with --limit")
+    return 0

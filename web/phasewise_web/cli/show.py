@@ -1,0 +1,134 @@
+"""One session step by step, or one call with its prompt.
+
+ID is a session's or a call's, as `phasewise sessions` and `phasewise calls` print them.
+"""
+
+import argparse
+
+from phasewise_analyzer import timeline
+from phasewise_analyzer.findings import Step, Timeline
+from phasewise_store import reads
+from phasewise_store.errors import UsageError
+from phasewise_store.facts import Segment
+from phasewise_store.store import Store
+
+from phasewise_web.cli.numbers import count, seconds, share, usd
+from phasewise_web.cli.output import print_json, stdout, table
+
+NAME = "show"
+
+EXCERPT_CHARACTERS = 100
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the id and --json."""
+    parser.add_argument("id", metavar="ID", help="of a session or a call")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the session or the call."""
+    with Store.open(arguments.db) as store:
+        session_id = store.frame(
+            "SELECT session_id FROM llm_calls WHERE call_id = $id", {"id": arguments.id}
+        )
+        if not session_id.height:
+            found = timeline.timeline(store, arguments.id)
+            print_json(found) if arguments.json else _print_session(found)
+            return 0
+        steps = timeline.timeline(store, session_id.item()).steps
+        step = next((one for one in steps if one.id == arguments.id), None)
+        if step is None:
+            raise UsageError(f"no call `{arguments.id}` in this database")
+        prompt = reads.prompt(store, arguments.id)
+        output = reads.output(store, arguments.id)
+    if arguments.json:
+        print_json({"step": step, "prompt": _plain(prompt), "output": _plain(output)})
+    else:
+        _print_call(step, prompt, output)
+    return 0
+
+
+def _print_session(found: Timeline) -> None:
+    row = found.row
+    wall = f", {seconds(found.wall_ns)} s" if found.wall_ns else ""
+    stdout.print(
+        f"{row.session_id}: {row.name or ''} ({row.source}{wall}) {row.outcome or ''}",
+        highlight=False,
+        markup=False,
+    )
+    columns = (
+        ("step", True),
+        ("agent", False),
+        ("what", False),
+        ("at s", True),
+        ("took s", True),
+        ("input", True),
+        ("cached %", True),
+        ("output", True),
+        ("prefill s", True),
+        ("decode s", True),
+        ("basis", False),
+        ("$", True),
+    )
+    table("", columns, [_cells(step) for step in found.steps])
+
+
+def _cells(step: Step) -> list[str]:
+    start = [str(step.step), "  " * step.depth + step.agent]
+    times = [seconds(step.start_ns), seconds(step.duration_ns)]
+    if step.kind == "tool":
+        return [*start, f"  -> {step.name}", *times, *[""] * 7]
+    whole = None if step.prefill_ns is None else step.prefill_ns + (step.cached_ns or 0)
+    cached = share(step.cache_read_tokens, step.input_tokens) if step.cache_reported else "-"
+    return [
+        *start,
+        step.name,
+        *times,
+        count(step.input_tokens),
+        cached,
+        count(step.output_tokens),
+        seconds(whole),
+        seconds(step.decode_ns),
+        step.basis,
+        usd(step.total_usd),
+    ]
+
+
+def _print_call(step: Step, prompt: tuple[Segment, ...], output: tuple[Segment, ...]) -> None:
+    stdout.print(f"{step.id}: {step.name}, {step.agent}", highlight=False, markup=False)
+    stdout.print(
+        f"{step.input_tokens:,} input tokens, {step.reusable_tokens:,} sent before, "
+        f"{step.cache_read_tokens:,} from a cache; {step.output_tokens:,} output tokens; "
+        f"{usd(step.total_usd)} USD ({step.price_source or 'no price known'})",
+        highlight=False,
+    )
+    cells = [
+        [str(place), segment.kind, segment.role or "", count(segment.tokens), _excerpt(segment)]
+        for place, segment in enumerate((*prompt, *output))
+    ]
+    columns = (("", True), ("kind", False), ("role", False), ("tokens", True), ("text", False))
+    table("", columns, cells)
+
+
+def _excerpt(segment: Segment) -> str:
+    if segment.content is None:
+        return f"hash {segment.digest.hex()[:12]}"
+    return " ".join(_text(segment).split())[:EXCERPT_CHARACTERS].replace("[", "\\[")
+
+
+def _text(segment: Segment) -> str:
+    return (segment.content or b"").decode("utf-8", "replace")
+
+
+def _plain(segments: tuple[Segment, ...]) -> list[dict[str, object]]:
+    return [
+        {
+            "kind": segment.kind,
+            "role": segment.role,
+            "tokens": segment.tokens,
+            "digest": segment.digest.hex(),
+            "text": None if segment.content is None else _text(segment),
+        }
+        for segment in segments
+    ]
