@@ -1,0 +1,150 @@
+"""One block: a cold cache, proven by the canary, then every session once.
+
+`run` calls it for each turn of each arm.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from phasewise_store.runs import MeasuredCall
+
+from phasewise_replay.arm_record import BlockRecord
+from phasewise_replay.canary import canary
+from phasewise_replay.driver import Due, drive, drive_virtually
+from phasewise_replay.engine import (
+    Answer,
+    Counting,
+    Engine,
+    Request,
+    Resolved,
+    Tokenizing,
+)
+from phasewise_replay.prediction import Prediction
+from phasewise_replay.preparing import Prepared
+from phasewise_replay.sink import Sink
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Which block of which arm of which run."""
+
+    run_id: str
+    arm: str
+    block: int
+
+    @property
+    def salt(self) -> str:
+        """What keeps this block's cache apart on a server that cannot be reset."""
+        return f"{self.run_id}/{self.arm}/{self.block}"
+
+
+class Block:
+    """Serves the requests of one block and keeps what came back."""
+
+    def __init__(self, turn: Turn, engine: Engine, resolved: Resolved, prepared: Prepared) -> None:
+        self._turn = turn
+        self._engine = engine
+        self._resolved = resolved
+        self._prepared = prepared
+        self._prediction = Prediction(resolved)
+        self._salt = turn.salt if resolved.resets == "salt" else None
+        self._cached: list[int | None] = []
+
+    def run(self, sink: Sink, *, concurrency: int) -> BlockRecord:
+        """Make the cache cold, check that it is, and send everything."""
+        counted_before = self._count()
+        first = next((due.request for session in self._prepared.sessions for due in session), None)
+        if first is None:
+            return self._record(None, void="no call fits the model's context")
+        cold = self._cold(first)
+        if cold.error is not None:
+            return self._record(None, void=f"the canary failed: {cold.error}")
+        if cold.cached_tokens and self._resolved.resets != "none":
+            warm = f"the canary found {cold.cached_tokens} tokens in a cache that was reset"
+            return self._record(cold.cached_tokens, void=warm)
+        self._drive(sink, concurrency)
+        counted = self._count()
+        grown = None if counted is None or counted_before is None else counted - counted_before
+        return self._record(cold.cached_tokens, engine_cached=grown)
+
+    def _cold(self, first: Request) -> Answer:
+        """Warm the canary, reset, and send it again."""
+        probe = canary(
+            first,
+            vocabulary_tokens=self._prepared.vocabulary_tokens,
+            most_tokens=self._resolved.max_model_tokens,
+        )
+        self._cached.append(self._engine.send(probe).cached_tokens)
+        self._engine.reset()
+        again = replace(probe, cache_salt=self._salt)
+        ids = self._engine.token_ids(again) if isinstance(self._engine, Tokenizing) else None
+        answer = self._engine.send(again)
+        self._cached.append(answer.cached_tokens)
+        self._prediction.after(ids, answer)
+        return answer
+
+    def _drive(self, sink: Sink, concurrency: int) -> None:
+        def serve(request: Request, lag_ns: int, virtual_ns: int | None) -> Answer:
+            request = replace(request, cache_salt=self._salt)
+            ids = self._prepared.token_ids.get(request.call_id)
+            predicted = self._prediction.before(ids)
+            answer = self._engine.send(request)
+            self._prediction.after(ids, answer)
+            self._cached.append(answer.cached_tokens)
+            sent_ns = answer.sent_ns if virtual_ns is None else virtual_ns
+            sink.add(self._row(request, answer, sent_ns, lag_ns, predicted))
+            return answer
+
+        sessions: Sequence[Sequence[Due]] = self._prepared.sessions
+        if self._resolved.basis == "simulated":
+            drive_virtually(sessions, serve, start_ns=time.time_ns(), concurrency=concurrency)
+        else:
+            drive(sessions, serve, concurrency=concurrency)
+
+    def _row(
+        self, request: Request, answer: Answer, sent_ns: int, lag_ns: int, predicted: int | None
+    ) -> MeasuredCall:
+        return MeasuredCall(
+            run_id=self._turn.run_id,
+            arm=self._turn.arm,
+            block=self._turn.block,
+            session_id=request.session_id,
+            call_id=request.call_id,
+            step=request.step,
+            sent_ns=sent_ns,
+            lag_ns=lag_ns,
+            planned_output_tokens=request.output_tokens,
+            basis=self._resolved.basis,
+            ttft_ns=answer.ttft_ns,
+            duration_ns=answer.duration_ns,
+            queue_ns=answer.queue_ns,
+            prefill_ns=answer.prefill_ns,
+            decode_ns=answer.decode_ns,
+            input_tokens=answer.input_tokens,
+            cached_tokens=answer.cached_tokens,
+            predicted_cached_tokens=predicted,
+            output_tokens=answer.output_tokens,
+            error=answer.error,
+        )
+
+    def _count(self) -> int | None:
+        return self._engine.cached_tokens() if isinstance(self._engine, Counting) else None
+
+    def _record(
+        self,
+        canary_cached: int | None,
+        *,
+        void: str | None = None,
+        engine_cached: int | None = None,
+    ) -> BlockRecord:
+        known = [tokens for tokens in self._cached if tokens is not None]
+        return BlockRecord(
+            block=self._turn.block,
+            canary_cached_tokens=canary_cached,
+            void=void,
+            calls=max(0, len(self._cached) - 2),
+            skipped_calls=self._prepared.skipped_calls,
+            cached_tokens=sum(known) if len(known) == len(self._cached) else None,
+            engine_cached_tokens=engine_cached,
+        )

@@ -1,0 +1,39 @@
+"""Turn a recorded prompt's segments back into what a server takes: chat, raw text, or token ids.
+
+A segment of kind `text` is a cut of a raw prompt; `tool`, `system` and `message` segments hold the
+JSON of one tool definition or one message, which is sent on byte for byte.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from phasewise_store.facts import Segment
+
+from phasewise_replay.engine import Request, TokenIds
+
+
+def has_text(prompt: Sequence[Segment]) -> bool:
+    """Say whether all of the prompt is known, not only its hashes."""
+    return all(segment.content is not None for segment in prompt)
+
+
+def with_text(request: Request, prompt: Sequence[Segment]) -> Request:
+    """Give the request with the prompt as it was recorded."""
+    if any(segment.kind == "text" for segment in prompt):
+        raw = b"".join(_content(segment) for segment in prompt)
+        return replace(request, prompt=raw.decode("utf-8", "surrogatepass"))
+    return replace(
+        request,
+        messages=tuple(_content(segment) for segment in prompt if segment.kind != "tool"),
+        tools=tuple(_content(segment) for segment in prompt if segment.kind == "tool"),
+    )
+
+
+def with_ids(request: Request, ids: TokenIds) -> Request:
+    """Give the request with a prompt of token ids."""
+    return replace(request, prompt_token_ids=ids)
+
+
+def _content(segment: Segment) -> bytes:
+    assert segment.content is not None
+    return segment.content

@@ -1,0 +1,110 @@
+"""Run sessions against an engine: each in its own order, some at once, with or without tool time.
+
+Closed loop: a call is sent when the one before it was answered and its tools have run. `drive`
+does it in real time; `drive_virtually` steps a clock instead, for an engine that only computes
+how long it would take.
+"""
+
+import heapq
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+
+from phasewise_replay.engine import Answer, Request
+
+Serve = Callable[[Request, int, int | None], Answer]
+"""sends a request that is `lag_ns` late, at a virtual time or (None) now"""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """One request, and how long after the answer before it."""
+
+    request: Request
+    wait_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How recorded waits are replayed."""
+
+    tool_time: float = 0.0
+    """share of the recorded wait; 0 sends at once"""
+    longest_wait_s: float = 60.0
+
+    def wait_ns(self, recorded_ns: int) -> int:
+        """Give the wait to keep."""
+        return min(round(recorded_ns * self.tool_time), round(self.longest_wait_s * 1e9))
+
+
+def drive(sessions: Sequence[Sequence[Due]], serve: Serve, *, concurrency: int = 1) -> None:
+    """Send everything, `concurrency` sessions at once; what `serve` raises ends it."""
+    ending = threading.Event()
+    if concurrency == 1:
+        for session in sessions:
+            _follow(session, serve, ending)
+        return
+    left = iter(sessions)
+    taking = threading.Lock()
+    pool = ThreadPoolExecutor(concurrency, thread_name_prefix="replay")
+    try:
+        work = [
+            pool.submit(_take, left, taking, serve, ending)
+            for _ in range(min(concurrency, len(sessions)))
+        ]
+        for done in wait(work, return_when=FIRST_EXCEPTION).done:
+            done.result()
+    finally:
+        ending.set()
+        pool.shutdown(wait=True)
+
+
+def _take(
+    left: Iterator[Sequence[Due]], taking: threading.Lock, serve: Serve, ending: threading.Event
+) -> None:
+    while not ending.is_set():
+        with taking:
+            session = next(left, None)
+        if session is None:
+            return
+        _follow(session, serve, ending)
+
+
+def _follow(session: Sequence[Due], serve: Serve, ending: threading.Event) -> None:
+    due_ns = time.perf_counter_ns()  # a session begins when a place is free, so never late
+    for step in session:
+        due_ns += step.wait_ns
+        if ending.wait(max(0, due_ns - time.perf_counter_ns()) / 1e9):
+            return
+        serve(step.request, time.perf_counter_ns() - due_ns, None)
+        due_ns = time.perf_counter_ns()
+
+
+def drive_virtually(
+    sessions: Sequence[Sequence[Due]], serve: Serve, *, start_ns: int, concurrency: int = 1
+) -> None:
+    """Send everything in the order of a clock that jumps from event to event."""
+    left = iter(enumerate(sessions))
+    # (time, session, step): equal times go by session, so that a run repeats exactly
+    ready: list[tuple[int, int, int]] = []
+
+    def begin(now_ns: int) -> None:
+        while (found := next(left, None)) is not None:
+            number, session = found
+            if session:
+                heapq.heappush(ready, (now_ns + session[0].wait_ns, number, 0))
+                return
+
+    for _ in range(concurrency):
+        begin(start_ns)
+    while ready:
+        now_ns, number, place = heapq.heappop(ready)
+        session = sessions[number]
+        answered_ns = now_ns + serve(session[place].request, 0, now_ns).duration_ns
+        if place + 1 < len(session):
+            due_ns = answered_ns + session[place + 1].wait_ns
+            heapq.heappush(ready, (due_ns, number, place + 1))
+        else:
+            begin(answered_ns)

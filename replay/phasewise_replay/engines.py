@@ -1,0 +1,16 @@
+"""Make the engine of an arm; nothing is started here."""
+
+from phasewise_replay.engine import Engine
+from phasewise_replay.plan import Arm, SimulatedArm, UrlArm
+from phasewise_replay.simulated import SimulatedEngine
+from phasewise_replay.url import UrlEngine
+from phasewise_replay.vllm import VllmEngine
+
+
+def engine_of(arm: Arm) -> Engine:
+    """Give the engine that the arm describes."""
+    if isinstance(arm, SimulatedArm):
+        return SimulatedEngine(arm)
+    if isinstance(arm, UrlArm):
+        return UrlEngine(arm)
+    return VllmEngine(arm)

@@ -1,0 +1,45 @@
+"""Say before each call how many of its tokens the engine will find cached; see `prefix_cache`.
+
+Exact with one session in flight; with several, calls overlap and the order inside the engine is
+its own, so the prediction is then an estimate. Where a fact is missing it stays silent.
+"""
+
+import threading
+
+import numpy as np
+
+from phasewise_replay.engine import Answer, Resolved, TokenIds
+from phasewise_replay.prefix_cache import PagedPrefixCache
+
+_NOTHING = np.empty(0, dtype=np.int64)
+
+
+class Prediction:
+    """Follows the cache of one engine from a cold start; safe to use from several threads."""
+
+    def __init__(self, resolved: Resolved) -> None:
+        self._guard = threading.Lock()
+        self._caching = resolved.prefix_caching
+        self._cache: PagedPrefixCache | None = None
+        if resolved.basis == "measured" and self._caching and resolved.block_tokens is not None:
+            self._cache = PagedPrefixCache(resolved.blocks, resolved.block_tokens)
+
+    def before(self, prompt: TokenIds | None) -> int | None:
+        """Give the tokens that will be served from the cache; None when it cannot be known."""
+        if self._caching is False:
+            return 0
+        with self._guard:
+            if self._cache is None or prompt is None:
+                return None
+            return self._cache.lookup(prompt)
+
+    def after(self, prompt: TokenIds | None, answer: Answer) -> None:
+        """Take in what the engine has now read and written."""
+        with self._guard:
+            if self._cache is None:
+                return
+            read = prompt if answer.prompt_token_ids is None else answer.prompt_token_ids
+            if answer.error is not None or read is None or answer.output_token_ids is None:
+                self._cache = None  # from here on the engine holds what we do not know
+                return
+            self._cache.admit(read, answer.output_token_ids)

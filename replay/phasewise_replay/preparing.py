@@ -1,0 +1,74 @@
+"""Turn recorded sessions into what one engine will be sent, before the clock runs.
+
+Prompts are tokenised by the engine itself where it can, so that the cache model sees the very
+ids the model reads, and no session is cut in the middle of a measurement.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from phasewise_replay import chat
+from phasewise_replay.driver import Due, Pace
+from phasewise_replay.engine import Engine, Request, Resolved, TokenIds, Tokenizing
+from phasewise_replay.prompt_tokens import UNBOUNDED, PromptTokens
+from phasewise_replay.sessions import RecordedSession, RecordedStep
+
+LEAST_VOCABULARY = 16_000
+"""where a server does not say how many tokens its model knows; every common model knows more"""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What is sent in every block of an arm."""
+
+    sessions: tuple[tuple[Due, ...], ...]
+    token_ids: Mapping[str, TokenIds]
+    """by call: the prompt as the model reads it, where that is known beforehand"""
+    skipped_calls: int
+    """calls that do not fit the model's context, and all behind them in their session"""
+    vocabulary_tokens: int
+
+
+def prepare(
+    sessions: Sequence[RecordedSession], engine: Engine, resolved: Resolved, pace: Pace
+) -> Prepared:
+    """Make the requests of all sessions; a session ends before the first that does not fit."""
+    vocabulary = resolved.vocabulary_tokens or LEAST_VOCABULARY
+    made_up = PromptTokens(UNBOUNDED if resolved.reads == "token_ids" else vocabulary)
+    known: dict[str, TokenIds] = {}
+    ready: list[tuple[Due, ...]] = []
+    skipped = 0
+    for session in sessions:
+        steps: list[Due] = []
+        for recorded in session.steps:
+            request = _request(session.session_id, recorded, resolved, made_up)
+            ids = request.prompt_token_ids
+            if ids is None and isinstance(engine, Tokenizing):
+                ids = engine.token_ids(request)
+            if ids is not None:
+                known[recorded.call_id] = ids
+                if not _fits(len(ids) + recorded.output_tokens, resolved.max_model_tokens):
+                    break
+            steps.append(Due(request, pace.wait_ns(recorded.wait_ns)))
+        skipped += len(session.steps) - len(steps)
+        ready.append(tuple(steps))
+    return Prepared(tuple(ready), known, skipped, made_up.vocabulary_tokens)
+
+
+def _fits(tokens: int, most: int | None) -> bool:
+    return most is None or tokens <= most
+
+
+def _request(
+    session_id: str, recorded: RecordedStep, resolved: Resolved, made_up: PromptTokens
+) -> Request:
+    bare = Request(
+        request_id=recorded.call_id,
+        session_id=session_id,
+        call_id=recorded.call_id,
+        step=recorded.step,
+        output_tokens=recorded.output_tokens,
+    )
+    if resolved.reads == "token_ids" or not chat.has_text(recorded.prompt):
+        return chat.with_ids(bare, made_up.ids(recorded.prompt))
+    return chat.with_text(bare, recorded.prompt)

@@ -1,0 +1,138 @@
+"""Read recorded sessions from the store: steps in order, what was waited, what was answered.
+
+History is what the store holds of each call's prompt, so a replay sends it as it was recorded.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from phasewise_store import reads
+from phasewise_store.errors import UsageError
+from phasewise_store.facts import Segment
+from phasewise_store.scope import Scope
+from phasewise_store.store import Store
+from phasewise_store.trie import Trie
+
+from phasewise_replay.plan import SessionChoice
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedStep:
+    """One call of a session."""
+
+    call_id: str
+    step: int
+    prompt: tuple[Segment, ...]
+    output_tokens: int
+    """as recorded, at least one"""
+    wait_ns: int
+    """from the end of the call before it to its own start: tools, thinking, people"""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedSession:
+    """A session's calls in order."""
+
+    session_id: str
+    steps: tuple[RecordedStep, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """The sessions that were chosen."""
+
+    sessions: tuple[RecordedSession, ...]
+    calls_without_prompt: int
+    """left out: the source has no prompt for them"""
+
+    @property
+    def calls(self) -> int:
+        """Calls in all sessions."""
+        return sum(len(session.steps) for session in self.sessions)
+
+
+def load(store: Store, choice: SessionChoice) -> Recorded:
+    """Read the chosen sessions; raises UsageError where there is none."""
+    scope = Scope(source=choice.source)
+    calls = reads.llm_calls(store, scope).with_row_index("place")
+    wanted = _wanted(calls, choice)
+    if not wanted:
+        raise UsageError(_nothing(store, choice))
+    trie = reads.trie(store, scope)
+    chosen = calls.filter(pl.col("session_id").is_in(wanted))
+    chosen = chosen.with_columns(leaf=pl.Series(trie.leaf[chosen["place"].to_numpy()]))
+    with_prompt = chosen.filter(pl.col("leaf") >= 0)
+    if choice.max_calls is not None:
+        with_prompt = with_prompt.group_by("session_id", maintain_order=True).head(choice.max_calls)
+    segments = _segments(store, trie, with_prompt["leaf"].to_list())
+    by_session = with_prompt.sort("step").partition_by("session_id", as_dict=True)
+    sessions = [
+        RecordedSession(session_id, _steps(by_session[session_id,], trie, segments))
+        for session_id in wanted
+        if (session_id,) in by_session
+    ]
+    return Recorded(tuple(sessions), chosen.height - chosen.filter(pl.col("leaf") >= 0).height)
+
+
+def _wanted(calls: pl.DataFrame, choice: SessionChoice) -> list[str]:
+    """Give the ids of the chosen sessions in the order they are replayed."""
+    there = calls["session_id"].unique(maintain_order=True).to_list()
+    if choice.ids:
+        if missing := [one for one in choice.ids if one not in set(there)]:
+            raise UsageError(f"no session `{missing[0]}` with calls in this database")
+        there = list(choice.ids)
+    if choice.limit is None:
+        return there
+    return there[-choice.limit :] if choice.newest else there[: choice.limit]
+
+
+def _nothing(store: Store, choice: SessionChoice) -> str:
+    sources = store.frame("SELECT DISTINCT name FROM sources ORDER BY name")["name"].to_list()
+    if not sources:
+        return "this database has no sessions to replay; put some in with  phasewise import PATH"
+    names = ", ".join(f"`{name}`" for name in sources)
+    return f"no sessions of source `{choice.source}` in this database; there are {names}"
+
+
+def _segments(store: Store, trie: Trie, leaves: Sequence[int]) -> dict[int, Segment]:
+    """Read the text of every segment on the way to these leaves, once."""
+    nodes = {node for leaf in leaves for node in _path(trie, leaf)}
+    return reads.segments(store, {int(trie.segment[node]) for node in nodes})
+
+
+def _path(trie: Trie, leaf: int) -> list[int]:
+    """Give the nodes from the root to a leaf."""
+    path = np.empty(int(trie.depth[leaf]), dtype=np.int64)
+    node = leaf
+    for place in range(len(path) - 1, -1, -1):
+        path[place] = node
+        node = int(trie.parent[node])
+    found: list[int] = path.tolist()
+    return found
+
+
+def _steps(
+    calls: pl.DataFrame, trie: Trie, segments: dict[int, Segment]
+) -> tuple[RecordedStep, ...]:
+    steps: list[RecordedStep] = []
+    ended_ns: int | None = None
+    for call in calls.iter_rows(named=True):
+        started_ns: int | None = call["started_ns"]
+        known = started_ns is not None and ended_ns is not None
+        steps.append(
+            RecordedStep(
+                call_id=call["call_id"],
+                step=call["step"],
+                prompt=tuple(
+                    segments[int(trie.segment[node])] for node in _path(trie, call["leaf"])
+                ),
+                output_tokens=max(1, call["output_tokens"]),
+                wait_ns=max(0, (started_ns or 0) - (ended_ns or 0)) if known else 0,
+            )
+        )
+        duration_ns: int | None = call["duration_ns"]
+        whole = started_ns is not None and duration_ns is not None
+        ended_ns = (started_ns or 0) + (duration_ns or 0) if whole else None
+    return tuple(steps)

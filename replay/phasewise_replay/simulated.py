@@ -1,0 +1,91 @@
+"""`SimulatedEngine`: vLLM's prefix cache exactly, its time by a roofline; nothing to install.
+
+One request at a time. A model would not write the recorded answer again, so what it writes here
+never matches the history: its blocks are cached, as in the engine, and never hit.
+"""
+
+from dataclasses import asdict
+
+import numpy as np
+from phasewise_store.errors import EngineError, UnsupportedArmError
+
+from phasewise_replay import hardware
+from phasewise_replay.engine import Answer, Request, Resolved
+from phasewise_replay.plan import SimulatedArm, SimulatedOptions
+from phasewise_replay.prefix_cache import PagedPrefixCache
+from phasewise_replay.prompt_tokens import digest_ids
+from phasewise_replay.roofline import Roofline
+
+
+class SimulatedEngine:
+    """An engine whose time is computed."""
+
+    def __init__(self, arm: SimulatedArm) -> None:
+        self._arm = arm
+        self._options: SimulatedOptions | None = None
+        self._blocks = 0
+        self._cache: PagedPrefixCache | None = None
+        self._roofline: Roofline | None = None
+
+    def start(self) -> Resolved:
+        """Look up GPU and model; see `Lifecycle.start`."""
+        options = self._arm.all_options()
+        self._options = options
+        self._roofline = Roofline(hardware.gpu(options.gpu), hardware.model(options.model))
+        fits = self._roofline.kv_blocks(options.block_tokens)
+        self._blocks = fits if options.kv_blocks is None else options.kv_blocks
+        if not self._blocks:
+            raise UnsupportedArmError(
+                f"`{options.model}` in BF16 does not fit one `{options.gpu}` with any KV cache"
+            )
+        self.reset()
+        return Resolved(
+            engine="simulated",
+            model=options.model,
+            basis="simulated",
+            reads="token_ids",
+            prefix_caching=options.prefix_caching,
+            block_tokens=options.block_tokens,
+            blocks=self._blocks,
+            max_model_tokens=self._blocks * options.block_tokens,
+            settings=asdict(options) | {"kv_blocks": self._blocks},
+        )
+
+    def stop(self) -> None:
+        """Forget the cache."""
+        self._cache = None
+
+    def reset(self) -> None:
+        """Empty the cache."""
+        assert self._options is not None
+        caching = self._options.prefix_caching
+        size = self._options.block_tokens
+        self._cache = PagedPrefixCache(self._blocks, size) if caching else None
+
+    def send(self, request: Request) -> Answer:
+        """Compute what serving this request would take."""
+        if self._roofline is None or self._options is None:
+            raise EngineError("the simulator is not started")
+        prompt = request.prompt_token_ids
+        assert prompt is not None, "the simulator reads token ids"
+        cached = 0 if self._cache is None else self._cache.lookup(prompt)
+        written = digest_ids(request.request_id.encode(), request.output_tokens, 2**40) + 2**61
+        if self._cache is not None:
+            self._cache.admit(prompt, written)
+        prefill_s = self._roofline.prefill_s(
+            len(prompt) - cached, cached, chunk_tokens=self._options.chunk_tokens
+        )
+        decode_s = self._roofline.decode_s(request.output_tokens, len(prompt))
+        prefill_ns, decode_ns = round(prefill_s * 1e9), round(decode_s * 1e9)
+        return Answer(
+            sent_ns=0,
+            duration_ns=prefill_ns + decode_ns,
+            ttft_ns=prefill_ns,
+            queue_ns=0,
+            prefill_ns=prefill_ns,
+            decode_ns=decode_ns,
+            input_tokens=len(prompt),
+            cached_tokens=cached,
+            output_tokens=request.output_tokens,
+            output_token_ids=written.astype(np.int64),
+        )

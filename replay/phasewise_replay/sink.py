@@ -1,0 +1,63 @@
+"""Write measured calls to the store as they come, a few at a time.
+
+An interrupted run keeps what it measured; a write takes milliseconds, so it is not done per call.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from phasewise_store import runs
+from phasewise_store.runs import MeasuredCall
+from phasewise_store.store import Store
+
+Tick = Callable[[], None]
+
+MOST_ROWS = 500
+LONGEST_S = 1.0
+
+
+class Sink:
+    """Collects rows and writes them; safe to use from several threads.
+
+    Leaving the `with` block writes the rest; a row that comes later is dropped.
+    """
+
+    def __init__(self, store: Store, tick: Tick) -> None:
+        self._store = store
+        self._tick = tick
+        self._rows: list[MeasuredCall] = []
+        self._written_s = time.monotonic()
+        self._guard = threading.Lock()
+        self._closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with self._guard:
+            self._closed = True
+            self._write()
+
+    def add(self, row: MeasuredCall) -> None:
+        """Take one row."""
+        with self._guard:
+            if self._closed:
+                return
+            self._rows.append(row)
+            self._tick()
+            waited_s = time.monotonic() - self._written_s
+            if len(self._rows) >= MOST_ROWS or waited_s > LONGEST_S:
+                self._write()
+
+    def _write(self) -> None:
+        rows, self._rows = self._rows, []
+        runs.add_measured(self._store, rows)
+        self._written_s = time.monotonic()
