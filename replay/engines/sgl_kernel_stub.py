@@ -14,7 +14,7 @@ __version__ = "0.0.0+cpustub"
 _lib = torch.library.Library("sgl_kernel", "DEF")
 
 
-def assign_req_to_token_pool_cpu(
+def assign_req_to_token_pool_cpu(  # noqa: PLR0917  # the kernel's own signature
     req_pool_indices: torch.Tensor,
     req_to_token: torch.Tensor,
     start: torch.Tensor,

@@ -51,6 +51,12 @@ class Block:
         self._salt = turn.salt if resolved.resets == "salt" else None
         self._cached: list[int | None] = []
 
+    def warm_up(self, calls: int) -> None:
+        """Send the first calls unmeasured: a fresh server has pages, kernels and caches to make."""
+        steps = [due for session in self._prepared.sessions for due in session]
+        for due in steps[:calls]:
+            self._engine.send(due.request)
+
     def run(self, sink: Sink, *, concurrency: int) -> BlockRecord:
         """Make the cache cold, check that it is, and send everything."""
         counted_before = self._count()

@@ -3,6 +3,7 @@
 `plan_file` reads one from YAML; a program may as well build one. The first arm is the baseline.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import ClassVar, Literal, TypeVar
@@ -124,9 +125,12 @@ class Plan:
     arms: tuple[Arm, ...]
     sessions: SessionChoice = SessionChoice()
     order: Literal["ABBA"] = "ABBA"
-    """baseline, arm, arm, baseline: a drift over time falls on all arms alike"""
+    """baseline, arm, arm, baseline: a drift over time falls on all arms alike; the baseline runs
+    twice at each of its turns, so that it can be compared with itself just as fairly"""
     repeats: int = 1
-    """how often the order is gone through; each gives every arm two blocks"""
+    """how often the order is gone through"""
+    warmup_calls: int = 16
+    """calls that are sent to a server that was just started, and not measured"""
     concurrency: int = 1
     """sessions in flight at once"""
     tool_time: float = 0.0
@@ -144,12 +148,23 @@ class Plan:
 
     def turns(self) -> list[tuple[Arm, int]]:
         """Give arm and block number of every block, in the order they run."""
-        there_and_back = [*self.arms, *reversed(self.arms)]
-        return [
-            (arm, 2 * repeat + (turn >= len(self.arms)))
-            for repeat in range(self.repeats)
-            for turn, arm in enumerate(there_and_back)
-        ]
+        baseline, *others = self.arms
+        visits = [baseline, baseline, *others, *reversed(others), baseline, baseline]
+        blocks: Counter[str] = Counter()
+        turns: list[tuple[Arm, int]] = []
+        for arm in visits * self.repeats:
+            turns.append((arm, blocks[arm.name]))
+            blocks[arm.name] += 1
+        return turns
+
+
+def control_half(block: int) -> int:
+    """Say which half of the baseline's A/A control a block belongs to: outer or inner, 0 or 1.
+
+    Of each four blocks, two at the start and two at the end of a run, the outer and the inner pair
+    have the same mean time, so that a drift falls on both alike.
+    """
+    return int(block % 4 in (1, 2))
 
 
 def chosen(names: tuple[str, ...]) -> list[Preset]:

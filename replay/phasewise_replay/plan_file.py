@@ -40,6 +40,7 @@ def parse(text: str, where: str) -> Plan:
         arms=tuple(arm(one) for one in top.items("arms")),
         order=top.take("order", _order, "ABBA"),
         repeats=top.take("repeats", keys.whole, 1),
+        warmup_calls=top.take("warmup_calls", keys.whole_or_none, 16),
         concurrency=top.take("concurrency", keys.whole, 1),
         tool_time=top.take("tool_time", _tool_time, 0.0),
         longest_wait_s=top.take("longest_wait_s", keys.number, 60.0),

@@ -120,6 +120,11 @@ def whole(value: object) -> int:
     return value
 
 
+def whole_or_none(value: object) -> int:
+    """Take a whole number from zero up."""
+    return 0 if value == 0 and not isinstance(value, bool) else whole(value)
+
+
 def number(value: object) -> float:
     """Take a number that is not negative."""
     if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:

@@ -50,9 +50,7 @@ def run(
     started_ns = time.time_ns()
     run_id = _new_id(store, plan.name, started_ns)
     runs.add_run(store, runs.Run(run_id, plan.name, as_yaml(plan), started_ns))
-    work = _Work(
-        store, plan, run_id=run_id, recorded=recorded, step=step, engine_for=engine_for
-    )
+    work = _Work(store, plan, run_id=run_id, recorded=recorded, step=step, engine_for=engine_for)
     try:
         work.all_turns()
     except KeyboardInterrupt:
@@ -133,8 +131,9 @@ class _Work:
         state = self.arms[arm.name]
         try:
             with self._started(arm, state) as (engine, resolved):
-                for block in blocks:
-                    self._block(arm, state, engine, resolved, block)
+                for place, block in enumerate(blocks):
+                    warmup = self._plan.warmup_calls if place == 0 else 0
+                    self._block(arm, state, engine, resolved, block=block, warmup=warmup)
                     self._record(arm)
         except (UnsupportedArmError, MissingExtraError) as error:
             state.status, state.reason = "unsupported", str(error)
@@ -159,7 +158,14 @@ class _Work:
             engine.stop()
 
     def _block(
-        self, arm: Arm, state: _ArmState, engine: Engine, resolved: Resolved, block: int
+        self,
+        arm: Arm,
+        state: _ArmState,
+        engine: Engine,
+        resolved: Resolved,
+        *,
+        block: int,
+        warmup: int,
     ) -> None:
         assert state.prepared is not None
         before = self._done
@@ -170,10 +176,11 @@ class _Work:
             self._say(f"{arm.name}, block {block}")
 
         turn = Turn(self._run_id, arm.name, block)
+        work = Block(turn, engine, resolved, state.prepared)
+        if resolved.basis == "measured":
+            work.warm_up(warmup)
         with Sink(self._store, tick) as sink:
-            record = Block(turn, engine, resolved, state.prepared).run(
-                sink, concurrency=self._plan.concurrency
-            )
+            record = work.run(sink, concurrency=self._plan.concurrency)
         self._done = before + self._recorded.calls
         state.blocks.append(record)
 

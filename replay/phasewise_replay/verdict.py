@@ -10,7 +10,7 @@ from typing import Literal
 
 from phasewise_store.runs import ArmStatus, Basis, RunStatus
 
-Judgement = Literal["lower", "higher", "no difference shown", "void"]
+Judgement = Literal["lower", "higher", "no difference shown", "too few sessions", "void"]
 """of a metric's difference; `void` where the run's fidelity failed"""
 
 
@@ -53,8 +53,8 @@ class Metric:
     arm: float
     difference: float
     """mean over the sessions of the paired difference, arm less baseline"""
-    ci95: tuple[float, float]
-    """bootstrap over sessions of the mean paired difference"""
+    ci95: tuple[float, float] | None
+    """bootstrap over sessions of the mean paired difference; None with fewer than five pairs"""
     ratio: float | None
     """arm / baseline; None where the baseline is zero"""
     sessions: int
@@ -66,11 +66,11 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """A/A: the baseline's first block against its second; its intervals should include zero."""
+    """A/A: the baseline's inner blocks against its outer ones; intervals should include zero."""
 
     metrics: tuple[Metric, ...]
     passed: bool | None
-    """whether no interval of the headline metrics excludes zero; None where it could not be done"""
+    """whether the headline metric's interval includes zero; None where it could not be done"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,194 @@
+"""Judge a run: paired differences by session with intervals, an A/A control, fidelity.
+
+For each session a measure is the mean over an arm's blocks; the difference is arm less baseline. A
+call that failed anywhere is left out everywhere. The control compares the baseline with itself in
+the same way, its outer blocks with its inner ones (`plan.control_half`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+
+import orjson
+import polars as pl
+from phasewise_store import runs
+from phasewise_store.runs import Arm
+from phasewise_store.store import Store
+
+from phasewise_replay import (
+    arm_record,
+    confounders,
+    fidelity,
+    headline,
+    measures,
+    plan_file,
+    statistics,
+)
+from phasewise_replay.arm_record import ArmRecord
+from phasewise_replay.measures import MEASURES, Measure
+from phasewise_replay.plan import SimulatedArm, VllmArm, control_half
+from phasewise_replay.plan_keys import Keys
+from phasewise_replay.verdict import ArmSummary, Control, Judgement, Metric, Verdict
+
+CONTROL = "baseline again"
+"""what the control's second half is called"""
+
+
+def compare(store: Store, run_id: str) -> Verdict:
+    """Judge a run by its id, or `latest`; raises UsageError when there is none."""
+    run = runs.run(store, run_id)
+    arms = runs.arms(store, run.run_id)
+    found = {arm.arm: record for arm in arms if (record := arm_record.decode(arm)) is not None}
+    ran = [arm for arm in arms if arm.status == "ok" and arm.arm in found]
+    records = {arm.arm: found[arm.arm] for arm in ran}
+    calls = runs.measured(store, run.run_id)
+    measured = calls.filter(pl.col("arm").is_in([arm.arm for arm in ran]))
+    changes = _changes(ran, records)
+    plan = plan_file.parse(run.plan, "the stored plan")
+    judged = fidelity.judge(
+        run,
+        records,
+        measured,
+        unplanned={
+            arm.arm: confounders.unplanned(changes[arm.arm], _config(ran[0]), _config(arm))
+            for arm in ran[1:]
+        },
+        sequential=plan.concurrency == 1,
+    )
+    good = _served_everywhere(measured)
+    baseline = ran[0] if ran and ran[0].place == 0 else None
+    metrics: list[Metric] = []
+    control = Control((), None)
+    if baseline is not None:
+        outer_inner = good.filter(pl.col("arm") == baseline.arm).with_columns(
+            half=pl.col("block").map_elements(control_half, return_dtype=pl.Int64)
+        )
+        control = _control(_paired(outer_inner, CONTROL, void=not judged.passed))
+        for arm in ran[1:]:
+            both = good.filter(pl.col("arm").is_in([baseline.arm, arm.arm])).with_columns(
+                half=(pl.col("arm") == arm.arm).cast(pl.Int64)
+            )
+            metrics += _paired(both, arm.arm, void=not judged.passed)
+    summaries = tuple(_summary(arm, found.get(arm.arm), calls) for arm in arms)
+    blocks = max(1, measured.select("arm", "block").n_unique())
+    return Verdict(
+        run_id=run.run_id,
+        name=run.name,
+        status=run.status,
+        started_ns=run.started_ns,
+        finished_ns=run.finished_ns,
+        sessions=measured["session_id"].n_unique(),
+        calls=measured.height // blocks,
+        arms=summaries,
+        metrics=tuple(metrics),
+        control=control,
+        fidelity=judged,
+        changed=changes,
+        headline=headline.sentence(judged, metrics, control, summaries),
+    )
+
+
+def _changes(
+    ran: list[Arm], records: Mapping[str, ArmRecord]
+) -> dict[str, dict[str, confounders.Difference]]:
+    return {arm.arm: confounders.changed(records[ran[0].arm], records[arm.arm]) for arm in ran[1:]}
+
+
+def _config(arm: Arm) -> dict[str, object]:
+    """Give an arm as planned, presets written out as the flags and options they are."""
+    made = plan_file.arm(Keys(orjson.loads(arm.config), "the stored plan", ""))
+    config: dict[str, object] = {"engine": made.engine}
+    if isinstance(made, VllmArm):
+        config.update(model=made.model, python=made.python)
+        config.update(made.all_flags())
+        config.update(made.env)
+    elif isinstance(made, SimulatedArm):
+        config.update(asdict(made.all_options()))
+    else:
+        config.update(asdict(made))
+    return config
+
+
+def _served_everywhere(calls: pl.DataFrame) -> pl.DataFrame:
+    """Keep the calls that every block of every arm served without an error."""
+    blocks = calls.select("arm", "block").n_unique()
+    served = calls.filter(pl.col("error").is_null())
+    counts = served.group_by("call_id").len().filter(pl.col("len") == blocks)
+    return served.join(counts.select("call_id"), on="call_id", how="semi", maintain_order="left")
+
+
+def _paired(calls: pl.DataFrame, compared: str, *, void: bool) -> list[Metric]:
+    """Compare half 1 with half 0, session by session."""
+    rows = measures.of_sessions(calls)
+    found: list[Metric] = []
+    for measure in MEASURES:
+        pairs = (
+            rows.pivot(on="half", index="session_id", values=measure.name)
+            if rows.height
+            else pl.DataFrame()
+        )
+        if not {"0", "1"} <= set(pairs.columns):
+            continue
+        pairs = pairs.drop_nulls()
+        if pairs.height:
+            found.append(
+                _metric(measure, compared, pairs["0"].to_list(), pairs["1"].to_list(), void=void)
+            )
+    return found
+
+
+def _metric(
+    measure: Measure, compared: str, before: list[float], after: list[float], *, void: bool
+) -> Metric:
+    differences = [two - one for one, two in zip(before, after, strict=True)]
+    interval = statistics.mean_interval(differences)
+    count = len(differences)
+    baseline, arm = sum(before) / count, sum(after) / count
+    return Metric(
+        name=measure.name,
+        title=measure.title,
+        unit=measure.unit,
+        compared=compared,
+        baseline=baseline,
+        arm=arm,
+        difference=sum(differences) / count,
+        ci95=None if interval is None else (interval.low, interval.high),
+        ratio=arm / baseline if baseline else None,
+        sessions=count,
+        least_detectable=statistics.least_detectable(differences),
+        verdict=_judgement(interval, void=void),
+    )
+
+
+def _judgement(interval: statistics.Interval | None, *, void: bool) -> Judgement:
+    if void:
+        return "void"
+    if interval is None:
+        return "too few sessions"
+    if not interval.excludes_zero:
+        return "no difference shown"
+    return "lower" if interval.high < 0 else "higher"
+
+
+def _control(metrics: list[Metric]) -> Control:
+    """Judge the control by the headline: one of many intervals at 95 % may miss by chance."""
+    head = next((metric for metric in metrics if metric.ci95 is not None), None)
+    passed = None if head is None or head.ci95 is None else head.ci95[0] <= 0 <= head.ci95[1]
+    return Control(tuple(metrics), passed)
+
+
+def _summary(arm: Arm, record: ArmRecord | None, calls: pl.DataFrame) -> ArmSummary:
+    own = calls.filter(pl.col("arm") == arm.arm)
+    read, cached = int(own["input_tokens"].sum()), int(own["cached_tokens"].sum())
+    return ArmSummary(
+        name=arm.arm,
+        place=arm.place,
+        engine=arm.engine,
+        model=None if record is None else record.model,
+        basis=None if record is None else record.basis,
+        status=arm.status,
+        reason=arm.reason,
+        config=orjson.loads(arm.config),
+        calls=own.height,
+        errors=int(own["error"].is_not_null().sum()),
+        hit_rate=cached / read if read else None,
+    )

@@ -1,0 +1,62 @@
+"""What two arms differ in: only what the plan changed may, or something else is compared."""
+
+from collections.abc import Mapping, Set
+
+from phasewise_replay.arm_record import ArmRecord
+
+Difference = tuple[object, object]
+"""the baseline's value and the arm's"""
+
+DERIVED = (
+    "num_gpu_blocks",
+    "num_cpu_blocks",
+    "compile",
+    "cudagraph",
+    "hash",
+    "kv_cache_size",
+    "kv_cache_max_concurrency",
+)
+"""parts of names of settings that an engine works out from others and from free memory"""
+
+SPELLINGS: Mapping[str, Set[str]] = {
+    "enable_prefix_caching": {"prefix_caching"},
+    "max_num_batched_tokens": {"chunk_tokens", "max_num_scheduled_tokens", "max_num_encoder_input"},
+    "speculative_config": {"speculative", "num_lookahead", "num_speculative", "drafter"},
+}
+"""a flag, and other names under which what it sets appears"""
+
+
+def changed(baseline: ArmRecord, arm: ArmRecord) -> dict[str, Difference]:
+    """Give the settings that differ, as both engines report them."""
+    facts = ("engine", "model", "version", "prefix_caching", "block_tokens", "max_model_tokens")
+    one = {name: getattr(baseline, name) for name in facts} | dict(baseline.settings)
+    two = {name: getattr(arm, name) for name in facts} | dict(arm.settings)
+    return {
+        name: (one.get(name), two.get(name))
+        for name in sorted(one.keys() | two.keys())
+        if one.get(name) != two.get(name) and not any(part in name for part in DERIVED)
+    }
+
+
+def unplanned(
+    differences: Mapping[str, Difference],
+    baseline: Mapping[str, object],
+    arm: Mapping[str, object],
+) -> list[str]:
+    """Give the differing settings that no difference of the planned configurations explains."""
+    planned = {
+        name
+        for name in baseline.keys() | arm.keys()
+        if name != "name" and baseline.get(name) != arm.get(name)
+    }
+    words = {word for name in planned for word in _words(name)}
+    if planned & {"engine", "url", "python"}:
+        return []  # another server altogether: nothing of it is expected to be the same
+    return [
+        name for name in differences if not any(word in name.replace("-", "_") for word in words)
+    ]
+
+
+def _words(flag: str) -> Set[str]:
+    plain = flag.replace("-", "_")
+    return {plain} | SPELLINGS.get(plain, set())

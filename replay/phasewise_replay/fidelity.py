@@ -1,0 +1,199 @@
+"""How faithfully a run reproduced the trace; a check that fails voids the whole run.
+
+`compare` calls it with the measured calls of every arm that ran.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import polars as pl
+from phasewise_store.runs import Run
+
+from phasewise_replay.arm_record import ArmRecord
+from phasewise_replay.verdict import Check, Fidelity
+
+MOST_ERRORS = 0.01
+MOST_LAG_NS = 10_000_000
+"""a call that is sent later than that was held up by the client, not by the engine"""
+LEAST_PREDICTED = 0.99
+"""share of calls whose cached tokens the cache model must foresee, where it can be exact"""
+
+
+def judge(
+    run: Run,
+    records: Mapping[str, ArmRecord],
+    calls: pl.DataFrame,
+    *,
+    unplanned: Mapping[str, Sequence[str]],
+    sequential: bool,
+) -> Fidelity:
+    """Judge the run; `calls` are all measured calls, `sequential` says one session at a time."""
+    checks = (
+        _finished(run),
+        _blocks(records),
+        _errors(calls),
+        _complete(records, calls),
+        _output(calls),
+        _input(calls),
+        _lag(calls),
+        *_predicted(calls, sequential=sequential),
+        *_counter(records, sequential=sequential),
+        _confounders(unplanned),
+    )
+    return Fidelity(all(check.passed for check in checks), checks)
+
+
+def _finished(run: Run) -> Check:
+    text = "" if run.status == "finished" else f"it is {run.status}: {run.detail or 'no detail'}"
+    return Check(
+        "finished", "The run came to its end", None, "finished", run.status == "finished", text
+    )
+
+
+def _blocks(records: Mapping[str, ArmRecord]) -> Check:
+    void = [
+        f"{arm}, block {block.block}: {block.void}"
+        for arm, record in records.items()
+        for block in record.blocks
+        if block.void is not None
+    ]
+    warm = [
+        f"{arm}, block {block.block}: {block.canary_cached_tokens} tokens"
+        for arm, record in records.items()
+        for block in record.blocks
+        if block.canary_cached_tokens
+    ]
+    return Check(
+        "cold_canary",
+        "Every block began with a cold cache",
+        float(len(void) + len(warm)),
+        "0 blocks void or warm",
+        not void and not warm,
+        "; ".join(void + warm),
+    )
+
+
+def _errors(calls: pl.DataFrame) -> Check:
+    share = _share(calls["error"].is_not_null().sum(), calls.height)
+    first = calls["error"].drop_nulls().head(1).to_list()
+    return Check(
+        "errors",
+        "Calls that failed",
+        share,
+        f"at most {MOST_ERRORS:.0%}",
+        share <= MOST_ERRORS,
+        f"such as: {first[0]}" if first else "",
+    )
+
+
+def _complete(records: Mapping[str, ArmRecord], calls: pl.DataFrame) -> Check:
+    """Every block of every arm served the same calls."""
+    blocks = calls.group_by("arm", "block").agg(pl.col("call_id").sort())
+    sets = {tuple(ids) for ids in blocks["call_id"]}
+    skipped = {block.skipped_calls for record in records.values() for block in record.blocks}
+    detail = (
+        f"{max(skipped)} calls of each block do not fit the model's context" if any(skipped) else ""
+    )
+    if len(sets) > 1:
+        detail = f"blocks served {sorted(len(one) for one in sets)} different calls"
+    return Check(
+        "complete",
+        "Every block served the same calls",
+        float(len(sets)),
+        "1 set",
+        len(sets) == 1,
+        detail,
+    )
+
+
+def _output(calls: pl.DataFrame) -> Check:
+    wrong = calls.filter(pl.col("output_tokens") != pl.col("planned_output_tokens")).height
+    share = _share(wrong, calls.height)
+    return Check(
+        "output_tokens",
+        "Answers of another length than recorded",
+        share,
+        f"at most {MOST_ERRORS:.0%}",
+        share <= MOST_ERRORS,
+    )
+
+
+def _input(calls: pl.DataFrame) -> Check:
+    sizes = calls.group_by("call_id").agg(pl.col("input_tokens").drop_nulls().n_unique())
+    wrong = sizes.filter(pl.col("input_tokens") > 1).height
+    return Check(
+        "input_tokens",
+        "Prompts whose length differs between blocks",
+        float(wrong),
+        "0 calls",
+        wrong == 0,
+    )
+
+
+def _lag(calls: pl.DataFrame) -> Check:
+    lag = calls["lag_ns"].quantile(0.99) or 0.0
+    return Check(
+        "send_lag",
+        "Sent later than planned, 99th percentile, ms",
+        lag / 1e6,
+        f"at most {MOST_LAG_NS / 1e6:.0f} ms",
+        lag <= MOST_LAG_NS,
+    )
+
+
+def _predicted(calls: pl.DataFrame, *, sequential: bool) -> Iterator[Check]:
+    known = calls.filter(
+        pl.col("predicted_cached_tokens").is_not_null() & pl.col("cached_tokens").is_not_null()
+    )
+    if not known.height:
+        return
+    equal = known.filter(pl.col("predicted_cached_tokens") == pl.col("cached_tokens")).height
+    share = equal / known.height
+    exact = "" if sequential else "sessions ran side by side: a prediction is an estimate then"
+    yield Check(
+        "predicted_cache",
+        "Calls whose cached tokens were foreseen exactly",
+        share,
+        f"at least {LEAST_PREDICTED:.0%}" if sequential else "shown only",
+        share >= LEAST_PREDICTED or not sequential,
+        f"{equal:,} of {known.height:,} calls. {exact}".strip(),
+    )
+
+
+def _counter(records: Mapping[str, ArmRecord], *, sequential: bool) -> Iterator[Check]:
+    pairs = [
+        (f"{arm}, block {block.block}", block.cached_tokens, block.engine_cached_tokens)
+        for arm, record in records.items()
+        for block in record.blocks
+        if block.cached_tokens is not None and block.engine_cached_tokens is not None
+    ]
+    if not pairs or not sequential:
+        return
+    wrong = [
+        f"{where}: {told} told, {counted} counted"
+        for where, told, counted in pairs
+        if told != counted
+    ]
+    yield Check(
+        "engine_counter",
+        "Blocks whose cached tokens differ from the engine's own count",
+        float(len(wrong)),
+        "0 blocks",
+        not wrong,
+        "; ".join(wrong),
+    )
+
+
+def _confounders(unplanned: Mapping[str, Sequence[str]]) -> Check:
+    found = [f"{arm}: {', '.join(names)}" for arm, names in unplanned.items() if names]
+    return Check(
+        "confounders",
+        "Settings that differ though the plan did not change them",
+        float(sum(map(len, unplanned.values()))),
+        "0 settings",
+        not found,
+        "; ".join(found),
+    )
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0

@@ -1,0 +1,101 @@
+"""How sure a mean paired difference is: bootstrap intervals, and what a run could have shown.
+
+Sessions are the units: they are independent, calls inside one are not. The interval is the
+bootstrap-t one (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, ch. 12.5), which
+holds its level with few and skewed units better than percentiles do. Seeded: the same differences
+give the same interval.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+import numpy.typing as npt
+
+FEWEST = 5
+"""with fewer pairs no interval is given: their resamples are too few to say anything at 95 %"""
+
+RESAMPLES = 20_000
+_TAILS = (0.025, 0.975)
+_SEED = 20_260_101
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A mean with its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether the whole interval lies on one side of zero."""
+        return self.low > 0 or self.high < 0
+
+
+def mean_interval(values: Sequence[float]) -> Interval | None:
+    """Give the mean of independent values with its interval; None with fewer than FEWEST."""
+    data = np.asarray(values, dtype=np.float64)
+    count = len(data)
+    if count < FEWEST:
+        return None
+    mean = float(data.mean())
+    spread = float(data.std(ddof=1))
+    if spread <= 1e-12 * max(1.0, abs(mean)):
+        return Interval(mean, mean, mean)
+    picks = np.random.default_rng(_SEED).integers(0, count, size=(RESAMPLES, count))
+    drawn = data[picks]
+    errors = drawn.std(axis=1, ddof=1) / math.sqrt(count)
+    usable = errors > 1e-12 * spread
+    pivots = (drawn.mean(axis=1)[usable] - mean) / errors[usable]
+    low, high = np.quantile(pivots, _TAILS)
+    error = spread / math.sqrt(count)
+    return Interval(mean, mean - float(high) * error, mean - float(low) * error)
+
+
+def unpaired_interval(before: Sequence[float], after: Sequence[float]) -> Interval | None:
+    """Give the difference of two means, after less before, where the units are not the same."""
+    one, two = np.asarray(before, np.float64), np.asarray(after, np.float64)
+    if min(len(one), len(two)) < FEWEST:
+        return None
+    generator = np.random.default_rng(_SEED)
+
+    def means(data: Floats) -> Floats:
+        picks = generator.integers(0, len(data), size=(RESAMPLES, len(data)))
+        found: Floats = data[picks].mean(axis=1)
+        return found
+
+    low, high = np.quantile(means(two) - means(one), _TAILS)
+    return Interval(float(two.mean() - one.mean()), float(low), float(high))
+
+
+def least_detectable(values: Sequence[float]) -> float | None:
+    """Give the smallest mean difference that so many pairs show in 80 % of runs, at 95 %.
+
+    (t(0.975) + t(0.8)) * s / sqrt(n), for n - 1 degrees of freedom.
+    """
+    count = len(values)
+    if count < FEWEST:
+        return None
+    spread = float(np.std(np.asarray(values, dtype=np.float64), ddof=1))
+    return (_student(0.975, count - 1) + _student(0.8, count - 1)) * spread / math.sqrt(count)
+
+
+def _student(probability: float, freedom: int) -> float:
+    """Give a quantile of Student's t by the Cornish-Fisher expansion; 0.3 % off at 4 degrees.
+
+    Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.5.
+    """
+    z = NormalDist().inv_cdf(probability)
+    terms = (
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92_160,
+    )
+    return z + sum(term / freedom**power for power, term in enumerate(terms, start=1))

@@ -1,0 +1,101 @@
+"""The verdict of a replay run: paired differences with intervals, A/A control, fidelity.
+
+RUN is a run's id, or `latest`. Exit 1 when the run's fidelity failed: it proves nothing then.
+"""
+
+import argparse
+
+from phasewise_replay.compare import compare
+from phasewise_replay.verdict import ArmSummary, Metric, Verdict
+from phasewise_store.store import Store
+
+from phasewise_web.cli.output import print_json, stdout, table
+
+NAME = "compare"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the run and --json."""
+    parser.add_argument("run", metavar="RUN", help="id of a run, or latest")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Judge the run and print the verdict."""
+    with Store.open(arguments.db) as store:
+        verdict = compare(store, arguments.run)
+    if arguments.json:
+        print_json(verdict)
+    else:
+        print_verdict(verdict)
+    return exit_code(verdict)
+
+
+def exit_code(verdict: Verdict) -> int:
+    """Give 1 where the run proves nothing."""
+    ran = any(arm.status == "ok" for arm in verdict.arms)
+    return 0 if verdict.fidelity.passed and ran else 1
+
+
+def print_verdict(verdict: Verdict) -> None:
+    """Print the headline, the arms, the differences, the control and the fidelity."""
+    stdout.print(
+        f"{verdict.run_id}: {verdict.sessions} sessions, {verdict.calls} calls a block",
+        highlight=False,
+    )
+    stdout.print(verdict.headline, highlight=False, markup=False, soft_wrap=True)
+    table(
+        "",
+        (("arm", False), ("engine", False), ("calls", True), ("cached %", True), ("state", False)),
+        [_arm(arm) for arm in verdict.arms],
+    )
+    columns = (
+        ("against the baseline", False),
+        ("baseline", True),
+        ("arm", True),
+        ("difference", True),
+        ("95 % interval", True),
+        ("", False),
+    )
+    for arm in verdict.arms[1:]:
+        own = [metric for metric in verdict.metrics if metric.compared == arm.name]
+        if own:
+            table(f"{arm.name}, per session", columns, list(map(_metric, own)))
+    if verdict.control.metrics:
+        table(
+            "A/A control: the baseline against itself",
+            columns,
+            list(map(_metric, verdict.control.metrics[:3])),
+        )
+    bad = [check for check in verdict.fidelity.checks if not check.passed]
+    state = "passed" if not bad else "FAILED: the run is void"
+    stdout.print(f"fidelity: {state} ({len(verdict.fidelity.checks)} checks)", highlight=False)
+    for check in bad:
+        stdout.print(
+            f"  {check.title}: {check.value if check.value is not None else ''} "
+            f"(wanted {check.limit}) {check.detail}",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
+
+
+def _arm(arm: ArmSummary) -> list[str]:
+    rate = "-" if arm.hit_rate is None else f"{100 * arm.hit_rate:.1f}"
+    state = arm.status if arm.reason is None else f"{arm.status.upper()}: {arm.reason}"
+    basis = f"{arm.engine} ({arm.basis})" if arm.basis else arm.engine
+    return [arm.name, basis, f"{arm.calls:,}", rate, state.replace("[", "\\[")]
+
+
+def _metric(metric: Metric) -> list[str]:
+    interval = "-"
+    if metric.ci95 is not None:
+        interval = f"{metric.ci95[0]:+.4g} to {metric.ci95[1]:+.4g}"
+    return [
+        f"{metric.title}, {metric.unit}",
+        f"{metric.baseline:.4g}",
+        f"{metric.arm:.4g}",
+        f"{metric.difference:+.4g}",
+        interval,
+        metric.verdict,
+    ]

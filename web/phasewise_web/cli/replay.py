@@ -1,0 +1,38 @@
+"""Run recorded sessions against the arms of a plan, and print the verdict.
+
+PLAN is a YAML file; docs/replay.md shows every key. Ctrl-C keeps what was measured and leaves no
+server behind.
+"""
+
+import argparse
+from pathlib import Path
+
+from phasewise_replay import plan_file
+from phasewise_replay.compare import compare
+from phasewise_replay.run import run as replay
+from phasewise_store.store import Store
+
+from phasewise_web.cli.compare import exit_code, print_verdict
+from phasewise_web.cli.output import print_json, progress
+
+NAME = "replay"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the plan and --json."""
+    parser.add_argument("plan", type=Path, metavar="PLAN", help="YAML file")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Replay, judge, print."""
+    plan = plan_file.read(arguments.plan)
+    with Store.open(arguments.db) as store:
+        with progress(f"replaying {plan.name}") as step:
+            run_id = replay(store, plan, step=step)
+        verdict = compare(store, run_id)
+    if arguments.json:
+        print_json(verdict)
+    else:
+        print_verdict(verdict)
+    return exit_code(verdict)
