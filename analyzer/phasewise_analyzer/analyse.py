@@ -121,13 +121,14 @@ def _money(
         at_ns=_maybe(call, "started_ns"),
     )
     if price is None:
-        names = ("prefill_usd", "decode_usd", "other_usd", "price_source", "price_ref", "rates")
-        return dict.fromkeys((*names, "avoidable_usd"))
+        usd = ("prefill_usd", "decode_usd", "other_usd", "cached_usd", "avoidable_usd")
+        return dict.fromkeys((*usd, "price_source", "price_ref", "rates"))
     parts = bill.split(price.rates, usage)
     return {
         "prefill_usd": parts.prefill_usd,
         "decode_usd": parts.decode_usd,
         "other_usd": parts.other_usd,
+        "cached_usd": parts.cached_usd,
         "price_source": price.source,
         "price_ref": price.ref,
         "rates": price.rates.as_json(),

@@ -25,6 +25,8 @@ class Bill:
     prefill_usd: Decimal
     decode_usd: Decimal
     other_usd: Decimal
+    cached_usd: Decimal
+    """the part of prefill_usd that cache reads cost"""
 
     @property
     def total_usd(self) -> Decimal:
@@ -55,7 +57,8 @@ def split(rates: Rates, usage: Usage) -> Bill:
             _EXACT.add(_EXACT.add(prefill, decode), rates.request_usd),
         )
     ]
-    return Bill(sums[0], sums[1] - sums[0], sums[2] - sums[1])
+    cached = _cost((usage.cache_read_tokens, read)).quantize(LAST_DIGIT, ROUND_DOWN, _EXACT)
+    return Bill(sums[0], sums[1] - sums[0], sums[2] - sums[1], cached)
 
 
 def avoidable_usd(rates: Rates, usage: Usage, avoidable_tokens: int) -> Decimal:

@@ -33,6 +33,8 @@ class Totals:
     priced_calls: int
     """calls whose model has a price; the sums below are over these, None where there is none"""
     prefill_usd: Decimal | None
+    cached_usd: Decimal | None
+    """the part of prefill_usd that cache reads cost"""
     decode_usd: Decimal | None
     other_usd: Decimal | None
     total_usd: Decimal | None
@@ -40,6 +42,8 @@ class Totals:
     timed_calls: int
     """calls whose wait is split; the sums of time below are over these, None where there is none"""
     prefill_ns: int | None
+    cached_ns: int | None
+    """the part of prefill_ns that falls on cached tokens, by their number: an upper bound"""
     prefill_low_ns: int | None
     prefill_high_ns: int | None
     decode_ns: int | None
@@ -121,6 +125,7 @@ class Step:
     reusable_tokens: int = 0
     avoidable_tokens: int = 0
     prefill_usd: Decimal | None = None
+    cached_usd: Decimal | None = None
     decode_usd: Decimal | None = None
     other_usd: Decimal | None = None
     total_usd: Decimal | None = None

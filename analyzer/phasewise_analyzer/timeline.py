@@ -84,6 +84,7 @@ _AS_STORED = (
     "cache_read_tokens",
     "output_tokens",
     "prefill_usd",
+    "cached_usd",
     "decode_usd",
     "other_usd",
     "avoidable_usd",

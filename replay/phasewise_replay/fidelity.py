@@ -73,7 +73,7 @@ def _blocks(records: Mapping[str, ArmRecord]) -> Check:
 
 
 def _errors(calls: pl.DataFrame) -> Check:
-    share = _share(calls["error"].is_not_null().sum(), calls.height)
+    share = _share(calls["error"].count(), calls.height)
     first = calls["error"].drop_nulls().head(1).to_list()
     return Check(
         "errors",

@@ -56,7 +56,7 @@ def flatten(value: object, path: str = "") -> Iterator[tuple[str, object]]:
     """Give every setting by its dotted name, without those that differ at every start."""
     if isinstance(value, Mapping):
         for name, inner in value.items():
-            if not any(word in str(name).split("_") for word in _VOLATILE):
+            if not any(f"_{word}_" in f"_{name}_" for word in _VOLATILE):
                 yield from flatten(inner, f"{path}.{name}" if path else str(name))
     else:
         yield path, value

@@ -12,6 +12,7 @@ COSTS: dict[str, pl.DataType] = {
     "prefill_usd": _MONEY,
     "decode_usd": _MONEY,
     "other_usd": _MONEY,
+    "cached_usd": _MONEY,
     "price_source": pl.String(),
     "price_ref": pl.String(),
     "rates": pl.String(),

@@ -195,6 +195,10 @@ _M003 = """
 ALTER TABLE llm_calls ADD COLUMN cache_reported BOOLEAN DEFAULT TRUE;
 """
 
+_M004 = """
+ALTER TABLE call_costs ADD COLUMN cached_usd DECIMAL(24, 12);
+"""
+
 
 def m001_first_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Create the first tables."""
@@ -211,12 +215,18 @@ def m003_add_cache_reported(connection: duckdb.DuckDBPyConnection) -> None:
     run(connection, _M003)
 
 
-STATEMENTS = (_M001, _M002, _M003)
+def m004_add_cached_usd(connection: duckdb.DuckDBPyConnection) -> None:
+    """Add the part of a call's prefill price that cache reads cost."""
+    run(connection, _M004)
+
+
+STATEMENTS = (_M001, _M002, _M003, _M004)
 """what the migrations run, for `schema_page`"""
 
 MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     m001_first_tables,
     m002_add_log_progress,
     m003_add_cache_reported,
+    m004_add_cached_usd,
 )
 """in order; the schema's version is how many of them have run"""

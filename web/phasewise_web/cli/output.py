@@ -3,11 +3,9 @@
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, is_dataclass
-from decimal import Decimal
 from typing import Protocol
 
-import orjson
+from phasewise_reports.json_form import to_json
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -26,15 +24,9 @@ stdout = Console(width=None if sys.stdout.isatty() else PIPED_COLUMNS)
 stderr = Console(stderr=True)
 
 
-def json_bytes(value: object) -> bytes:
-    """Write dataclasses, mappings and lists as JSON; a Decimal becomes a number."""
-    options = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS
-    return orjson.dumps(value, default=_plain, option=options)
-
-
 def print_json(value: object) -> None:
     """Print one JSON document on stdout."""
-    sys.stdout.write(json_bytes(value).decode() + "\n")
+    sys.stdout.write(to_json(value) + "\n")
 
 
 def table(title: str, columns: Sequence[tuple[str, bool]], rows: Sequence[Sequence[str]]) -> None:
@@ -82,11 +74,3 @@ def progress(label: str) -> Iterator[Step]:
             bar.update(task, completed=done, total=total, description=text or label)
 
         yield step
-
-
-def _plain(value: object) -> object:
-    if is_dataclass(value) and not isinstance(value, type):
-        return asdict(value)
-    if isinstance(value, Decimal):
-        return float(value)
-    raise TypeError(f"no JSON for {type(value).__name__}")
