@@ -43,7 +43,7 @@ MEASURES: Sequence[Measure] = (
             pl.col("decode_ns").sum() / (pl.col("output_tokens") - 1).sum() / 1e6
         ),
     ),
-    Measure("queue_s", "Queue a session", "s", _sum_s("queue_ns")),
+    Measure("queue_ms", "Queue a session", "ms", _sum_s("queue_ns") * 1e3),
     Measure("duration_s", "Model time a session", "s", _sum_s("duration_ns")),
     Measure(
         "uncached_tokens",

@@ -1,0 +1,1 @@
+"""What spans mean: every convention's names are data here, and one derivation reads them all."""

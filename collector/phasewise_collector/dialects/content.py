@@ -1,0 +1,115 @@
+"""Take the text out of a span: what is left is small, and the text is stored once, as segments.
+
+What the derivation needs of the content stays behind as attributes: estimated tokens, and the time
+of the first token, which conventions write as an event.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import orjson
+from phasewise_store.facts import Segment, Span
+from phasewise_store.segments import text_segment
+
+from phasewise_collector.dialects import aliases
+from phasewise_collector.dialects.kinds import kind_of
+from phasewise_collector.dialects.messages import Message, exchange
+from phasewise_collector.otlp.spans import ReceivedSpan, Value
+
+_TEXT = (
+    "input.value",
+    "output.value",
+    "llm.input_messages.",
+    "llm.output_messages.",
+    "llm.tools.",
+    "llm.prompts.",
+    "gen_ai.input.messages",
+    "gen_ai.output.messages",
+    "gen_ai.system_instructions",
+    "gen_ai.tool.definitions",
+    "gen_ai.tool.call.arguments",
+    "gen_ai.tool.call.result",
+    "gen_ai.prompt.",
+    "gen_ai.completion.",
+    "traceloop.entity.input",
+    "traceloop.entity.output",
+)
+"""attributes, or beginnings of their names, that hold prompt text"""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A span without its text, and the text."""
+
+    span: Span
+    prompt: tuple[Segment, ...] = ()
+    output: tuple[Segment, ...] = ()
+
+
+def take(received: ReceivedSpan) -> Taken:
+    """Split a received span into a small one and its content."""
+    attributes = {
+        name: value for name, value in received.attributes.items() if not name.startswith(_TEXT)
+    }
+    prompt: tuple[Segment, ...] = ()
+    output: tuple[Segment, ...] = ()
+    if kind_of(received.name, received.attributes) == "llm":
+        found = exchange(received.attributes, received.events)
+        prompt = (*map(_tool, found.tools), *map(_message, found.prompt))
+        output = tuple(map(_message, found.answer))
+        attributes |= dict(_estimates(prompt, output))
+        attributes |= dict(_first_token(received))
+    resource = received.resource or {}
+    service = resource.get("service.name")
+    return Taken(
+        Span(
+            trace_id=received.trace_id,
+            span_id=received.span_id,
+            parent_span_id=received.parent_span_id,
+            name=received.name,
+            kind=received.kind,
+            start_ns=received.start_ns,
+            end_ns=received.end_ns,
+            scope_name=received.scope_name,
+            scope_version=received.scope_version,
+            service_name=service if isinstance(service, str) else "",
+            status=received.status,
+            status_message=received.status_message,
+            attributes=attributes,
+            dropped_attributes=received.dropped_attributes,
+        ),
+        prompt,
+        output,
+    )
+
+
+def without_content(span: Span) -> Taken:
+    """Give a span that was stored before: its text is in the store already."""
+    return Taken(replace(span, session_id=None, agent_id=None))
+
+
+def _tool(definition: object) -> Segment:
+    return text_segment("tool", orjson.dumps(definition, default=str).decode())
+
+
+def _message(message: Message) -> Segment:
+    role = str(message.get("role", "user"))
+    written = orjson.dumps(message, default=str).decode()
+    return text_segment("system" if role in ("system", "developer") else "message", written, role)
+
+
+def _estimates(
+    prompt: tuple[Segment, ...], output: tuple[Segment, ...]
+) -> Iterator[tuple[str, Value]]:
+    if prompt:
+        yield aliases.ESTIMATED_INPUT[0], sum(segment.tokens for segment in prompt)
+    if output:
+        yield aliases.ESTIMATED_OUTPUT[0], sum(segment.tokens for segment in output)
+
+
+def _first_token(received: ReceivedSpan) -> Iterator[tuple[str, Value]]:
+    if aliases.FIRST_TOKEN_NS[0] in received.attributes:
+        return
+    seen = [event.time_ns for event in received.events if event.name in aliases.FIRST_TOKEN_EVENTS]
+    if seen:
+        yield aliases.FIRST_TOKEN_NS[0], max(0, min(seen) - received.start_ns)

@@ -1,0 +1,1 @@
+"""The durable log: what the acceptor has acknowledged, until the loader has made facts of it."""

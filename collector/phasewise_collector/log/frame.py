@@ -1,0 +1,110 @@
+"""One request as it lies in the log: a checksummed header, then the body as it came.
+
+A segment file is frames one after another. A frame that fails its checksum was damaged on disk, or
+its write was cut short and its sender never got an answer.
+"""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import xxhash
+
+MAGIC: Final = b"PWL1"
+_HEAD = struct.Struct("<4sBBHIQQ")
+_SUM = struct.Struct("<Q")
+HEADER_BYTES = _HEAD.size + _SUM.size
+
+CONTENT_TYPES = ("protobuf", "json")
+ENCODINGS = ("", "gzip", "zstd")
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A trace request that passed its check."""
+
+    content_type: str
+    """one of CONTENT_TYPES"""
+    encoding: str
+    """one of ENCODINGS: how the body is compressed"""
+    sequence: int
+    """counts the requests of one acceptor process, from 0"""
+    received_ns: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A frame in a segment, or bytes that are none."""
+
+    frame: Frame | None
+    """None: these bytes are damaged"""
+    start: int
+    end: int
+    """where in the segment the next frame begins"""
+
+
+def pack(frame: Frame) -> tuple[bytes, bytes]:
+    """Give a frame as header and body, to be written without joining them."""
+    head = _HEAD.pack(
+        MAGIC,
+        CONTENT_TYPES.index(frame.content_type),
+        ENCODINGS.index(frame.encoding),
+        0,
+        len(frame.body),
+        frame.sequence,
+        frame.received_ns,
+    )
+    return head + _SUM.pack(_checksum(head, frame.body)), frame.body
+
+
+def scan(data: bytes, offset: int = 0, *, complete: bool) -> Iterator[Found]:
+    """Walk over the frames from an offset.
+
+    `complete` says that nobody writes to the segment any more: then a frame cut short at the end is
+    damage; otherwise it is still being written, and the walk stops before it.
+    """
+    while offset < len(data):
+        found = _at(data, offset)
+        if found is None:
+            following = _next(data, offset + 1, complete=complete)
+            if following is None:
+                return
+            found = Found(None, offset, following)
+        yield found
+        offset = found.end
+
+
+def _at(data: bytes, offset: int) -> Found | None:
+    """Give the frame that begins here, if a whole and sound one does."""
+    body_at = offset + HEADER_BYTES
+    if body_at > len(data) or data[offset : offset + len(MAGIC)] != MAGIC:
+        return None
+    head = data[offset : offset + _HEAD.size]
+    _, content_type, encoding, _, length, sequence, received_ns = _HEAD.unpack(head)
+    end = body_at + length
+    if end > len(data):
+        return None
+    body = data[body_at:end]
+    (checksum,) = _SUM.unpack_from(data, offset + _HEAD.size)
+    if checksum != _checksum(head, body):
+        return None
+    frame = Frame(CONTENT_TYPES[content_type], ENCODINGS[encoding], sequence, received_ns, body)
+    return Found(frame, offset, end)
+
+
+def _next(data: bytes, offset: int, *, complete: bool) -> int | None:
+    """Give where the next sound frame begins; the end of a complete segment if none does."""
+    here = data.find(MAGIC, offset)
+    while here >= 0:
+        if _at(data, here) is not None:
+            return here
+        here = data.find(MAGIC, here + 1)
+    return len(data) if complete else None
+
+
+def _checksum(head: bytes, body: bytes) -> int:
+    state = xxhash.xxh3_64(head)
+    state.update(body)
+    return state.intdigest()

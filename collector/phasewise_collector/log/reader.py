@@ -1,0 +1,89 @@
+"""Read the log behind the acceptor: whole frames from where the loader stopped."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from phasewise_collector.log.frame import Frame, scan
+from phasewise_collector.log.writer import SUFFIX
+
+CHUNK_BYTES = 8 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a segment was read."""
+
+    offset_bytes: int = 0
+    finished: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """What was read of one segment at once."""
+
+    segment: str
+    frames: tuple[Frame, ...]
+    end: Position
+    damaged_bytes: int
+    """bytes between the frames that are no frame"""
+
+
+def segments(folder: Path) -> list[str]:
+    """Give the names of the segments, oldest first; the acceptor may be writing to the last."""
+    if not folder.is_dir():
+        return []
+    return sorted(entry.name for entry in folder.iterdir() if entry.suffix == SUFFIX)
+
+
+def read(
+    folder: Path, positions: Mapping[str, Position], *, chunk_bytes: int = CHUNK_BYTES
+) -> Chunk | None:
+    """Read on in the oldest segment that has something new; None when there is nothing new."""
+    # a segment that has a successor in this list, taken before it is read, grows no more
+    names = segments(folder)
+    for place, name in enumerate(names):
+        position = positions.get(name, Position())
+        if position.finished:
+            continue
+        complete = place + 1 < len(names)
+        chunk = _read_segment(folder / name, position, chunk_bytes, complete=complete)
+        if chunk is not None:
+            return chunk
+    return None
+
+
+def waiting_bytes(folder: Path, positions: Mapping[str, Position]) -> int:
+    """Give how much of the log is not loaded yet."""
+    return sum(
+        max(0, (folder / name).stat().st_size - position.offset_bytes)
+        for name in segments(folder)
+        if not (position := positions.get(name, Position())).finished
+    )
+
+
+def _read_segment(
+    path: Path, position: Position, chunk_bytes: int, *, complete: bool
+) -> Chunk | None:
+    """Read about a chunk, more where one frame is larger; None when nothing new is whole yet."""
+    size = path.stat().st_size
+    while True:
+        rest = max(0, size - position.offset_bytes)
+        at_end = rest <= chunk_bytes
+        with path.open("rb") as file:
+            file.seek(position.offset_bytes)
+            data = file.read(min(rest, chunk_bytes))
+        found = list(scan(data, complete=complete and at_end))
+        if found or at_end:
+            break
+        chunk_bytes *= 2
+    read_to = position.offset_bytes + (found[-1].end if found else 0)
+    finished = complete and at_end
+    if not found and not finished:
+        return None
+    return Chunk(
+        segment=path.name,
+        frames=tuple(one.frame for one in found if one.frame is not None),
+        end=Position(read_to, finished),
+        damaged_bytes=sum(one.end - one.start for one in found if one.frame is None),
+    )

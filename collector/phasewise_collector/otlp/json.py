@@ -1,0 +1,217 @@
+"""OTLP JSON: ids in hex of either case, enums as numbers, 64-bit integers as text or number.
+
+Fields that are not known are ignored, as the specification asks.
+"""
+
+import base64
+import binascii
+from collections.abc import Callable, Iterator, Mapping
+
+import orjson
+
+from phasewise_collector.otlp.spans import (
+    KINDS,
+    STATUSES,
+    Event,
+    MalformedError,
+    ReceivedSpan,
+    Request,
+    Value,
+)
+
+HEX_DIGITS = frozenset("0123456789abcdef")
+TRACE_ID_DIGITS = 32
+SPAN_ID_DIGITS = 16
+_FIELDS = {"traces": "resourceSpans", "metrics": "resourceMetrics", "logs": "resourceLogs"}
+
+
+def check(body: bytes) -> tuple[int, int]:
+    """Give the number of good spans and of spans without valid ids; raises MalformedError."""
+    request = decode(body)
+    return len(request.spans), request.rejected
+
+
+def check_other(signal: str, body: bytes) -> None:
+    """Raise MalformedError when the body is no request of that signal (metrics, logs)."""
+    _objects(_parse(body), _FIELDS[signal])
+
+
+def decode(body: bytes) -> Request:
+    """Decode a trace request; raises MalformedError."""
+    spans: list[ReceivedSpan] = []
+    rejected = 0
+    try:
+        for group in _objects(_parse(body), _FIELDS["traces"]):
+            for span in _spans(group):
+                if span is None:
+                    rejected += 1
+                else:
+                    spans.append(span)
+    except RecursionError:
+        raise MalformedError("an attribute's value is nested too deeply") from None
+    return Request(tuple(spans), rejected)
+
+
+def _parse(body: bytes) -> Mapping[str, object]:
+    try:
+        parsed = orjson.loads(body or b"{}")
+    except orjson.JSONDecodeError as error:
+        raise MalformedError(f"the body is no JSON: {error}") from None
+    if not isinstance(parsed, dict):
+        raise MalformedError("the body is JSON, but no object")
+    return parsed
+
+
+def _spans(group: Mapping[str, object]) -> Iterator[ReceivedSpan | None]:
+    resource = _attributes(_object(group, "resource"))
+    for scoped in _objects(group, "scopeSpans"):
+        scope = _object(scoped, "scope")
+        name, version = _text(scope, "name"), _text(scope, "version")
+        for span in _objects(scoped, "spans"):
+            trace_id = _hex(span, "traceId", TRACE_ID_DIGITS)
+            span_id = _hex(span, "spanId", SPAN_ID_DIGITS)
+            if trace_id is None or span_id is None:
+                yield None
+                continue
+            status = _object(span, "status")
+            yield ReceivedSpan(
+                trace_id=trace_id,
+                span_id=span_id,
+                parent_span_id=_hex(span, "parentSpanId", SPAN_ID_DIGITS),
+                name=_text(span, "name"),
+                kind=_choice(span, "kind", KINDS),
+                start_ns=_integer(span, "startTimeUnixNano"),
+                end_ns=_integer(span, "endTimeUnixNano"),
+                attributes=_attributes(span),
+                events=tuple(
+                    Event(
+                        _text(event, "name"),
+                        _integer(event, "timeUnixNano"),
+                        _attributes(event),
+                    )
+                    for event in _objects(span, "events")
+                ),
+                resource=resource,
+                scope_name=name,
+                scope_version=version,
+                status=_choice(status, "code", STATUSES),
+                status_message=_text(status, "message"),
+                dropped_attributes=_integer(span, "droppedAttributesCount"),
+            )
+
+
+def _objects(holder: Mapping[str, object], field: str) -> list[Mapping[str, object]]:
+    found = holder.get(field)
+    if found is None:
+        return []
+    if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+        raise MalformedError(f"`{field}` must be a list of objects")
+    return found
+
+
+def _object(holder: Mapping[str, object], field: str) -> Mapping[str, object]:
+    found = holder.get(field)
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise MalformedError(f"`{field}` must be an object")
+    return found
+
+
+def _text(holder: Mapping[str, object], field: str) -> str:
+    found = holder.get(field)
+    if found is None:
+        return ""
+    if not isinstance(found, str):
+        raise MalformedError(f"`{field}` must be text")
+    return found
+
+
+def _integer(holder: Mapping[str, object], field: str) -> int:
+    found = holder.get(field)
+    if found is None:
+        return 0
+    try:
+        return _whole(found)
+    except (TypeError, ValueError):
+        raise MalformedError(f"`{field}` must be a whole number, as text or number") from None
+
+
+def _whole(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise TypeError
+    number = int(value)
+    if isinstance(value, float) and number != value:
+        raise ValueError
+    return number
+
+
+def _choice(holder: Mapping[str, object], field: str, names: tuple[str, ...]) -> str:
+    number = _integer(holder, field)
+    return names[number] if 0 <= number < len(names) else names[0]
+
+
+def _hex(holder: Mapping[str, object], field: str, digits: int) -> str | None:
+    """Give the id in lower case; None when it is absent, of another length, or all zero."""
+    found = _text(holder, field).lower()
+    good = len(found) == digits and HEX_DIGITS.issuperset(found) and found.strip("0")
+    return found if good else None
+
+
+def _attributes(holder: Mapping[str, object]) -> dict[str, Value]:
+    return {
+        _text(pair, "key"): _value(_object(pair, "value"))
+        for pair in _objects(holder, "attributes")
+    }
+
+
+def _value(value: Mapping[str, object]) -> Value:
+    for field, read in _VALUES.items():
+        if value.get(field) is not None:
+            return read(value, field)
+    return None
+
+
+def _boolean(value: Mapping[str, object], field: str) -> bool:
+    found = value[field]
+    if not isinstance(found, bool):
+        raise MalformedError(f"`{field}` must be true or false")
+    return found
+
+
+def _double(value: Mapping[str, object], field: str) -> float:
+    # protobuf's JSON writes what JSON has no number for as "NaN", "Infinity", "-Infinity"
+    found = value[field]
+    try:
+        if isinstance(found, str | int | float) and not isinstance(found, bool):
+            return float(found)
+    except ValueError:
+        pass
+    raise MalformedError(f"`{field}` must be a number")
+
+
+def _bytes(value: Mapping[str, object], field: str) -> bytes:
+    try:
+        return base64.b64decode(_text(value, field), validate=True)
+    except binascii.Error as error:
+        raise MalformedError(f"`{field}` must be base64: {error}") from None
+
+
+def _array(value: Mapping[str, object], field: str) -> list[Value]:
+    return [_value(item) for item in _objects(_object(value, field), "values")]
+
+
+def _pairs(value: Mapping[str, object], field: str) -> dict[str, Value]:
+    pairs = _objects(_object(value, field), "values")
+    return {_text(pair, "key"): _value(_object(pair, "value")) for pair in pairs}
+
+
+_VALUES: dict[str, Callable[[Mapping[str, object], str], Value]] = {
+    "stringValue": _text,
+    "intValue": _integer,
+    "doubleValue": _double,
+    "boolValue": _boolean,
+    "arrayValue": _array,
+    "kvlistValue": _pairs,
+    "bytesValue": _bytes,
+}

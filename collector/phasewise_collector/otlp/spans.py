@@ -1,0 +1,58 @@
+"""A span as OTLP carries it, whichever encoding it came in."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+Value = str | bool | int | float | bytes | list["Value"] | dict[str, "Value"] | None
+"""an attribute's value"""
+
+KINDS = ("unspecified", "internal", "server", "client", "producer", "consumer")
+STATUSES = ("unset", "ok", "error")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened at one moment of a span."""
+
+    name: str
+    time_ns: int
+    attributes: Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedSpan:
+    """One span with valid ids, before any dialect has looked at it."""
+
+    trace_id: str
+    """32 lower-case hex digits"""
+    span_id: str
+    """16 lower-case hex digits"""
+    parent_span_id: str | None
+    name: str
+    kind: str
+    """one of KINDS"""
+    start_ns: int
+    end_ns: int
+    attributes: Mapping[str, Value]
+    events: tuple[Event, ...] = ()
+    resource: Mapping[str, Value] | None = None
+    """attributes of whatever sent the span; the same object for all spans of a resource"""
+    scope_name: str = ""
+    scope_version: str = ""
+    status: str = "unset"
+    """one of STATUSES"""
+    status_message: str = ""
+    dropped_attributes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One decoded export request."""
+
+    spans: tuple[ReceivedSpan, ...]
+    rejected: int = 0
+    """spans without valid ids, which can never be stored"""
+
+
+class MalformedError(Exception):
+    """The bytes are not what their content type says; the text tells the sender where and why."""

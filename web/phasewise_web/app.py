@@ -1,0 +1,165 @@
+"""The web application: each page is a dataclass, drawn as HTML, and as JSON at its `.json` twin.
+
+Handlers are plain functions, so that they run in threads and a query never blocks the others.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from http import HTTPStatus
+from importlib import resources
+
+from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.responses import HTMLResponse, PlainTextResponse
+from jinja2 import Environment, PackageLoader
+from phasewise_reports import run_report, templating
+from phasewise_reports.json_form import to_json
+from phasewise_store.errors import PhasewiseError, UsageError
+from phasewise_store.store import Store
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from phasewise_web.pages import views
+from phasewise_web.pages.agents import agents_page
+from phasewise_web.pages.call import call_page
+from phasewise_web.pages.patterns import patterns_page
+from phasewise_web.pages.prefixes import prefixes_page
+from phasewise_web.pages.runs import run_page, runs_page
+from phasewise_web.pages.scope_of import Place
+from phasewise_web.pages.session import session_page
+from phasewise_web.pages.sessions import sessions_page
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorPage:
+    """What went wrong, in words."""
+
+    status: int
+    title: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """What the layout needs to know of a page's address."""
+
+    place: Place
+    twin_there: bool
+
+
+def make_app(store: Store) -> FastAPI:
+    """Make the application over a store."""
+    app = FastAPI(title="Phasewise", docs_url=None, redoc_url=None, openapi_url=None)
+    _add_pages(app, store)
+    _add_files(app)
+    app.add_exception_handler(StarletteHTTPException, _http_error)
+    app.add_exception_handler(PhasewiseError, _known_error)
+    return app
+
+
+def _add_pages(app: FastAPI, store: Store) -> None:
+    def page(
+        path: str, template: str, section: str, make: Callable[[Request, Place], object]
+    ) -> None:
+        twin = "/agents" if path == "/" else path
+
+        def html(request: Request) -> Response:
+            place = _place(request)
+            return HTMLResponse(
+                _render(template, section, Where(place, True), make(request, place))
+            )
+
+        def json(request: Request) -> Response:
+            made = make(request, _place(request))
+            return Response(to_json(made), media_type="application/json")
+
+        app.add_api_route(f"{twin}.json", json, methods=["GET"])
+        app.add_api_route(path, html, methods=["GET"])
+
+    page("/", "agents.html", "Agents", lambda _, place: agents_page(store, place))
+    page("/sessions", "sessions.html", "Sessions", lambda _, place: sessions_page(store, place))
+    page("/prefixes", "prefixes.html", "Prefixes", lambda _, place: prefixes_page(store, place))
+    page("/runs", "runs.html", "Replay", lambda _, __: runs_page(store))
+    page(
+        "/sessions/{id:path}",
+        "session.html",
+        "Sessions",
+        lambda request, place: session_page(store, request.path_params["id"], place),
+    )
+    page(
+        "/calls/{id:path}",
+        "call.html",
+        "Sessions",
+        lambda request, _: call_page(store, request.path_params["id"]),
+    )
+
+    @app.get("/runs/{id}/report.html")
+    def report(id: str) -> Response:
+        return HTMLResponse(run_report.render_html(run_page(store, id).verdict))
+
+    page(
+        "/runs/{id}",
+        "run_page.html",
+        "Replay",
+        lambda request, _: run_page(store, request.path_params["id"]),
+    )
+    page("/patterns", "patterns.html", "", lambda _, __: patterns_page())
+
+
+def _add_files(app: FastAPI) -> None:
+    @app.get("/static/style.css")
+    def style() -> Response:
+        return Response(templating.style(), media_type="text/css", headers=_CACHED)
+
+    @app.get("/static/icon.svg")
+    def icon() -> Response:
+        return Response(_icon(), media_type="image/svg+xml", headers=_CACHED)
+
+    @app.get("/healthz")
+    def health() -> Response:
+        return PlainTextResponse("ok")
+
+
+_CACHED = {"cache-control": "max-age=300"}
+
+
+def _place(request: Request) -> Place:
+    path = request.url.path.removesuffix(".json")
+    return Place("/" if path == "/agents" else path, dict(request.query_params))
+
+
+def _render(template: str, section: str, where: Where, page: object) -> str:
+    return (
+        _environment()
+        .get_template(template)
+        .render(page=page, place=where, section=section, parts=views.parts)
+    )
+
+
+def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException | StarletteHTTPException)
+    title = HTTPStatus(error.status_code).phrase
+    detail = f"There is no page `{request.url.path}`." if error.status_code == 404 else title
+    return _error(request, ErrorPage(error.status_code, title, detail))
+
+
+def _known_error(request: Request, error: Exception) -> Response:
+    """Show an error of ours: what a person asked for is not there, or the store cannot say."""
+    status = 404 if isinstance(error, UsageError) else 500
+    return _error(request, ErrorPage(status, HTTPStatus(status).phrase, str(error)))
+
+
+def _error(request: Request, page: ErrorPage) -> Response:
+    if request.url.path.endswith(".json"):
+        return Response(to_json(page), page.status, media_type="application/json")
+    where = Where(_place(request), False)
+    return HTMLResponse(_render("error.html", "", where, page), page.status)
+
+
+@cache
+def _environment() -> Environment:
+    return templating.environment(extra=PackageLoader("phasewise_web"))
+
+
+@cache
+def _icon() -> str:
+    return resources.files("phasewise_web").joinpath("static/icon.svg").read_text("utf-8")

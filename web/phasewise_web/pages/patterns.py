@@ -1,0 +1,46 @@
+"""Every macro of the pages once, with made-up facts that are called so."""
+
+from dataclasses import dataclass
+
+from phasewise_replay.verdict import Metric
+from phasewise_reports.charts import Curve, IntervalPlot, Part, curve, interval_plot, split
+
+
+@dataclass(frozen=True, slots=True)
+class PatternsPage:
+    """What the macros are shown with."""
+
+    parts: tuple[Part, ...]
+    curve: Curve | None
+    plot: IntervalPlot | None
+
+
+def patterns_page() -> PatternsPage:
+    """Make the page."""
+
+    def metric(difference: float) -> Metric:
+        return Metric(
+            name="prefill_s",
+            title="Prefill a session",
+            unit="s",
+            compared="example",
+            baseline=1.0,
+            arm=1.0 + difference,
+            difference=difference,
+            ci95=(difference - 0.1, difference + 0.1),
+            ratio=1.0 + difference,
+            sessions=12,
+            least_detectable=0.1,
+            verdict="lower" if difference < -0.1 else "no difference shown",
+        )
+
+    return PatternsPage(
+        split(3, 4, 2, 1),
+        curve(
+            [(10, 0.05), (100, 0.3), (1000, 0.6), (10_000, 0.7)],
+            label="an example",
+            x_label="blocks in the cache",
+            unit="blocks",
+        ),
+        interval_plot([metric(-0.5)], [metric(0.02)]),
+    )

@@ -1,0 +1,46 @@
+"""The list of replay runs, and the verdict of one."""
+
+from dataclasses import dataclass
+
+from phasewise_replay.compare import compare
+from phasewise_replay.verdict import Verdict
+from phasewise_reports.charts import IntervalPlot, interval_plot
+from phasewise_store import runs
+from phasewise_store.runs import Arm, Run
+from phasewise_store.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One run and its arms."""
+
+    run: Run
+    arms: tuple[Arm, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunsPage:
+    """The newest first."""
+
+    rows: tuple[RunRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunPage:
+    """One run, judged."""
+
+    verdict: Verdict
+    plot: IntervalPlot | None
+
+
+def runs_page(store: Store) -> RunsPage:
+    """Make the list."""
+    return RunsPage(
+        tuple(RunRow(run, tuple(runs.arms(store, run.run_id))) for run in runs.runs(store))
+    )
+
+
+def run_page(store: Store, run_id: str) -> RunPage:
+    """Make the verdict's page; raises UsageError where the run is not there."""
+    verdict = compare(store, run_id)
+    return RunPage(verdict, interval_plot(verdict.metrics, verdict.control.metrics))

@@ -1,0 +1,46 @@
+"""The list of sessions."""
+
+from dataclasses import dataclass
+
+from phasewise_analyzer import rollups
+from phasewise_analyzer.findings import SessionRow, Totals
+from phasewise_store.store import Store
+
+from phasewise_web.pages import views
+from phasewise_web.pages.scope_of import Place, sources
+from phasewise_web.pages.views import View
+
+PAGE_ROWS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class SessionsPage:
+    """One row a session, a page at a time."""
+
+    view: View
+    totals: Totals
+    rows: tuple[SessionRow, ...]
+    offset: int
+    earlier: int | None
+    """offset of the page before; None on the first"""
+    later: int | None
+    """offset of the page behind; None on the last"""
+    sources: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def sessions_page(store: Store, place: Place) -> SessionsPage:
+    """Make the page; an offset that is no number is the first page."""
+    given = place.query.get("offset", "0")
+    offset = int(given) if given.isdecimal() else 0
+    totals = rollups.totals(store, place.scope)
+    return SessionsPage(
+        view=views.view_of(place.query.get("view")),
+        totals=totals,
+        rows=rollups.sessions(store, place.scope, limit=PAGE_ROWS, offset=offset),
+        offset=offset,
+        earlier=max(0, offset - PAGE_ROWS) if offset else None,
+        later=offset + PAGE_ROWS if offset + PAGE_ROWS < totals.sessions else None,
+        sources=sources(store),
+        notes=views.notes(totals),
+    )

@@ -1,0 +1,62 @@
+"""The three views of a cost split, never mixed: price, time (the caller's wait), tokens."""
+
+from collections.abc import Mapping
+from typing import Literal, cast, get_args
+
+from phasewise_analyzer.findings import Step, Totals
+from phasewise_reports.charts import Part, split
+
+View = Literal["price", "time", "tokens"]
+
+TITLES: Mapping[View, str] = {
+    "price": "price by the provider's list, USD",
+    "time": "the caller's wait, s",
+    "tokens": "tokens",
+}
+
+
+def view_of(word: str | None) -> View:
+    """Read a view from an address; price where it names none."""
+    return cast("View", word) if word in get_args(View) else "price"
+
+
+def parts(view: View, row: Totals | Step) -> tuple[Part, ...]:
+    """Give the bar of a row in a view; empty where nothing is known."""
+    if view == "tokens":
+        fresh = row.input_tokens - row.cache_read_tokens
+        return split(row.cache_read_tokens, fresh, row.output_tokens)
+    if view == "price":
+        if row.prefill_usd is None:
+            return ()
+        cached = row.cached_usd or 0
+        read = row.prefill_usd - cached
+        return split(float(cached), float(read), float(row.decode_usd or 0))
+    if row.prefill_ns is None:
+        return ()
+    cached_ns = row.cached_ns or 0
+    fresh_ns = row.prefill_ns - cached_ns if isinstance(row, Totals) else row.prefill_ns
+    return split(cached_ns, fresh_ns, row.decode_ns or 0, row.other_ns or 0)
+
+
+def notes(totals: Totals) -> tuple[str, ...]:
+    """Say what a reader of a cost table must know about its numbers."""
+    found = []
+    if totals.cache_unknown_calls:
+        found.append(
+            f"{totals.cache_unknown_calls:,} of {totals.calls:,} calls do not say what a cache "
+            "served (cached: -): their prefill is priced as if nothing was, and what is avoidable "
+            "is the most that could be."
+        )
+    if unpriced := totals.calls - totals.priced_calls:
+        found.append(f"{unpriced:,} calls name no model with a known price; sums leave them out.")
+    if totals.estimated_calls:
+        found.append(
+            f"{totals.estimated_calls:,} of {totals.timed_calls:,} timed calls did not show their "
+            "first token: their split in time is an estimate, with an interval on the call's page."
+        )
+    if totals.ambiguous_calls:
+        found.append(
+            f"{totals.ambiguous_calls:,} calls leave it open whether their input counts the cached "
+            "tokens; they are taken as not counted, and marked."
+        )
+    return tuple(found)
