@@ -12,7 +12,7 @@ from phasewise_store.facts import Segment, Span
 from phasewise_store.segments import text_segment
 
 from phasewise_collector.dialects import aliases
-from phasewise_collector.dialects.kinds import kind_of
+from phasewise_collector.dialects.kinds import may_be_llm
 from phasewise_collector.dialects.messages import Message, exchange
 from phasewise_collector.otlp.spans import ReceivedSpan, Value
 
@@ -53,7 +53,7 @@ def take(received: ReceivedSpan) -> Taken:
     }
     prompt: tuple[Segment, ...] = ()
     output: tuple[Segment, ...] = ()
-    if kind_of(received.name, received.attributes) == "llm":
+    if may_be_llm(received.attributes):
         found = exchange(received.attributes, received.events)
         prompt = (*map(_tool, found.tools), *map(_message, found.prompt))
         output = tuple(map(_message, found.answer))

@@ -15,9 +15,10 @@ def kind_of(name: str, attributes: Attributes) -> Kind:
         key.startswith("gen_ai.latency.") for key in attributes
     ):
         return "engine"
-    word = (aliases.text(attributes, aliases.KIND) or "").upper()
+    word = _word(attributes)
     if word in aliases.LLM_KINDS:
-        return "llm"
+        # instrumentors call every request of an SDK so, also one that lists models
+        return "llm" if _is_of_a_model(attributes) else "plumbing"
     if word in aliases.TOOL_KINDS:
         return "tool"
     if word in aliases.AGENT_KINDS:
@@ -25,3 +26,21 @@ def kind_of(name: str, attributes: Attributes) -> Kind:
     if not word and aliases.whole(attributes, aliases.OUTPUT_TOKENS) is not None:
         return "llm"  # old conventions had no word for it
     return "plumbing"
+
+
+def may_be_llm(attributes: Attributes) -> bool:
+    """Say whether a span that arrives may hold an LLM call's content."""
+    word = _word(attributes)
+    return word in aliases.LLM_KINDS or (not word and _is_of_a_model(attributes))
+
+
+def _word(attributes: Attributes) -> str:
+    return (aliases.text(attributes, aliases.KIND) or "").upper()
+
+
+def _is_of_a_model(attributes: Attributes) -> bool:
+    names = (
+        *(aliases.MODEL, aliases.INPUT_TOKENS, aliases.OUTPUT_TOKENS),
+        *(aliases.ESTIMATED_INPUT, aliases.ESTIMATED_OUTPUT),
+    )
+    return any(aliases.first(attributes, one) is not None for one in names)

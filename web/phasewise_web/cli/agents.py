@@ -6,10 +6,11 @@ from dataclasses import asdict
 
 from phasewise_analyzer import rollups
 from phasewise_analyzer.findings import AgentRow
+from phasewise_reports.words import count
 from phasewise_store.store import Store
 
 from phasewise_web.cli import scoping
-from phasewise_web.cli.numbers import COST_COLUMNS, cost_cells, cost_footnotes, count
+from phasewise_web.cli.numbers import COST_COLUMNS, cost_cells, cost_footnotes
 from phasewise_web.cli.output import print_json, say, table
 
 NAME = "agents"

@@ -3,10 +3,11 @@
 import argparse
 
 from phasewise_analyzer import rollups
+from phasewise_reports.words import count, seconds, usd
 from phasewise_store.store import Store
 
 from phasewise_web.cli import scoping
-from phasewise_web.cli.numbers import count, seconds, share, usd
+from phasewise_web.cli.numbers import share
 from phasewise_web.cli.output import print_json, say, table
 
 NAME = "calls"

@@ -18,12 +18,12 @@ from phasewise_replay import plan_file
 from phasewise_replay.compare import compare
 from phasewise_replay.run import run as replay
 from phasewise_replay.verdict import Verdict
+from phasewise_reports.words import percent
 from phasewise_store.scope import Scope
 from phasewise_store.store import Store
 
 from phasewise_web.cli.agents import print_agents
 from phasewise_web.cli.compare import exit_code, print_verdict
-from phasewise_web.cli.numbers import percent
 from phasewise_web.cli.output import progress, say, stdout
 from phasewise_web.cli.up import add_ports, serve
 from phasewise_web.serving import Addresses

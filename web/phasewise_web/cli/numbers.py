@@ -1,39 +1,14 @@
-"""Write numbers for people: a dash for what is not known, never a zero."""
+"""The columns of a cost table on the command line, and what its reader must know."""
 
 from decimal import Decimal
 
 from phasewise_analyzer.findings import Totals
-
-UNKNOWN = "-"
-
-
-def count(value: int | None) -> str:
-    """Write a whole number with thousands apart."""
-    return UNKNOWN if value is None else f"{value:,}"
-
-
-def usd(value: Decimal | None) -> str:
-    """Write money: two digits, four where it is below a dollar."""
-    if value is None:
-        return UNKNOWN
-    return f"{value:,.4f}" if abs(value) < 1 else f"{value:,.2f}"
+from phasewise_reports.words import UNKNOWN, count, percent, tokens, usd
 
 
 def share(part: int | Decimal | None, whole: int | Decimal | None) -> str:
-    """Write a share in percent."""
-    if part is None or not whole:
-        return UNKNOWN
-    return f"{100 * part / whole:.1f}"
-
-
-def seconds(value_ns: int | None) -> str:
-    """Write a time in seconds."""
-    return UNKNOWN if value_ns is None else f"{value_ns / 1e9:,.1f}"
-
-
-def percent(value: float) -> str:
-    """Write a fraction in percent."""
-    return f"{100 * value:.2f}"
+    """Write a share in percent; a dash where either is not known."""
+    return percent(None if part is None or not whole else float(part) / float(whole))
 
 
 COST_COLUMNS = (
@@ -54,10 +29,10 @@ def cost_cells(totals: Totals) -> list[str]:
     known = totals.cache_unknown_calls < totals.calls
     return [
         count(totals.calls),
-        count(totals.input_tokens),
+        tokens(totals.input_tokens),
         share(totals.cache_read_tokens, totals.input_tokens) if known else UNKNOWN,
         share(totals.avoidable_tokens, totals.input_tokens),
-        count(totals.output_tokens),
+        tokens(totals.output_tokens),
         usd(totals.prefill_usd),
         usd(totals.decode_usd),
         usd(totals.total_usd),

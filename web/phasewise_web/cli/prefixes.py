@@ -10,11 +10,11 @@ from typing import get_args
 
 from phasewise_analyzer import prefixes
 from phasewise_analyzer.findings import Prefixes
+from phasewise_reports.words import count, percent
 from phasewise_store.errors import UsageError
 from phasewise_store.store import Store
 
 from phasewise_web.cli import scoping
-from phasewise_web.cli.numbers import count, percent
 from phasewise_web.cli.output import print_json, stdout, table
 
 NAME = "prefixes"

@@ -7,12 +7,13 @@ import argparse
 
 from phasewise_analyzer import timeline
 from phasewise_analyzer.findings import Step, Timeline
+from phasewise_reports.words import count, seconds, usd
 from phasewise_store import reads
 from phasewise_store.errors import UsageError
 from phasewise_store.facts import Segment
 from phasewise_store.store import Store
 
-from phasewise_web.cli.numbers import count, seconds, share, usd
+from phasewise_web.cli.numbers import share
 from phasewise_web.cli.output import print_json, stdout, table
 
 NAME = "show"

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import orjson
 from phasewise_analyzer.findings import Step
 from phasewise_analyzer.timeline import timeline
 from phasewise_reports.charts import Part
@@ -15,6 +16,7 @@ from phasewise_web.pages import views
 MOST_CHARACTERS = 20_000
 """of one segment; `phasewise show` and the JSON twin have all of it"""
 MOST_SEGMENTS = 400
+EXCERPT_CHARACTERS = 240
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,8 @@ class Piece:
     """from the start of the prompt, this one included"""
     sent_before: bool
     """whether an earlier call had sent all of it, by the estimate of its tokens"""
+    excerpt: str
+    """what a person would read of it in one line"""
     text: str | None
     """None where only a hash is known"""
     digest: str
@@ -83,7 +87,7 @@ def _pieces(segments: tuple[Segment, ...], shared: float) -> tuple[Piece, ...]:
         end += segment.tokens
         text = None
         if segment.content is not None:
-            text = segment.content.decode("utf-8", "replace")[:MOST_CHARACTERS]
+            text = readable(segment.content.decode("utf-8", "replace"))[:MOST_CHARACTERS]
         made.append(
             Piece(
                 segment.kind,
@@ -91,8 +95,29 @@ def _pieces(segments: tuple[Segment, ...], shared: float) -> tuple[Piece, ...]:
                 segment.tokens,
                 end,
                 end <= shared,
+                " ".join((text or "")[:EXCERPT_CHARACTERS].split()),
                 text,
                 segment.digest.hex(),
             )
         )
     return tuple(made)
+
+
+def readable(text: str) -> str:
+    """Write a message's JSON as a person reads it: its words, then what it calls or carries."""
+    try:
+        message = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text
+    if not isinstance(message, dict) or "role" not in message:
+        return orjson.dumps(message, option=orjson.OPT_INDENT_2).decode()
+    content = message.get("content")
+    parts = [content] if isinstance(content, str) else []
+    rest = {
+        name: value
+        for name, value in message.items()
+        if value and name != "role" and not (name == "content" and parts)
+    }
+    if rest:
+        parts.append(orjson.dumps(rest, option=orjson.OPT_INDENT_2).decode())
+    return "\n\n".join(parts)

@@ -1,5 +1,7 @@
 """One session step by step: a waterfall whose bars are cached, prefill, decode."""
 
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from phasewise_analyzer.findings import Step, Timeline
@@ -10,6 +12,9 @@ from phasewise_store.store import Store
 from phasewise_web.pages import views
 from phasewise_web.pages.scope_of import Place
 from phasewise_web.pages.views import View
+
+GAP_SHARE_PERCENT = 1
+"""a gap takes at most so much of the busy time"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,8 @@ class SessionPage:
     timeline: Timeline
     view: View
     bars: tuple[Bar, ...]
+    idle_ns: int
+    """idle time that the waterfall leaves out: gaps in which nothing ran"""
     has_times: bool
     """whether the source says when its calls began: bars stand in time then"""
     notes: tuple[str, ...]
@@ -42,18 +49,61 @@ def session_page(store: Store, session_id: str, place: Place) -> SessionPage:
     view = views.view_of(asked) if asked or not has_times else "time"
     if view == "time" and not has_times:
         view = "tokens"
-    make = _in_time if view == "time" else _side_by_side
-    return SessionPage(found, view, make(found, view), has_times, views.notes(found.row.totals))
+    notes = views.notes(found.row.totals)
+    if view != "time":
+        return SessionPage(found, view, _side_by_side(found, view), 0, has_times, notes)
+    clock = BusyClock(
+        [
+            (step.start_ns, step.start_ns + (step.duration_ns or 0))
+            for step in found.steps
+            if step.start_ns is not None
+        ]
+    )
+    return SessionPage(found, view, _in_time(found, clock), clock.cut_ns, has_times, notes)
 
 
-def _in_time(found: Timeline, view: View) -> tuple[Bar, ...]:
-    wall = found.wall_ns or 1
+class BusyClock:
+    """A clock that hardly moves while nothing runs: a person's hour would hide every call."""
+
+    def __init__(self, spans: Sequence[tuple[int, int]]) -> None:
+        self._starts: list[int] = []
+        self._shifts: list[int] = []
+        self.cut_ns = 0
+        """idle time left out, in all"""
+        busy = sum(end - start for start, end in _merged(spans))
+        longest = max(1, busy * GAP_SHARE_PERCENT // 100)
+        before = 0
+        for start, end in _merged(spans):
+            self.cut_ns += max(0, start - before - longest)
+            self._starts.append(start)
+            self._shifts.append(self.cut_ns)
+            before = end
+        self.length_ns = max(1, before - self.cut_ns)
+
+    def at(self, moment_ns: int) -> int:
+        """Give a moment on this clock."""
+        place = bisect_right(self._starts, moment_ns) - 1
+        return moment_ns - (self._shifts[place] if place >= 0 else 0)
+
+
+def _merged(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Give the stretches in which something ran."""
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted(spans):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def _in_time(found: Timeline, clock: BusyClock) -> tuple[Bar, ...]:
     return tuple(
         Bar(
             step,
-            left=(step.start_ns or 0) / wall,
-            width=(step.duration_ns or 0) / wall,
-            parts=views.parts(view, step),
+            left=clock.at(step.start_ns or 0) / clock.length_ns,
+            width=(step.duration_ns or 0) / clock.length_ns,
+            parts=views.parts("time", step),
         )
         for step in found.steps
     )
