@@ -148,11 +148,15 @@ def _decoded(frames: Iterable[Frame]) -> tuple[list[ReceivedSpan], int, int]:
 
 def _batch(derived: Iterable[Derived]) -> Batch:
     facts = list(derived)
+    # order of arrival is the order in which prompts are compared: by start, across traces
+    calls = sorted(
+        (call for one in facts for call in one.llm_calls), key=lambda call: call.started_ns or 0
+    )
     return Batch(
         LIVE,
         sessions=tuple({s.session_id: s for one in facts for s in one.sessions}.values()),
         agents=tuple({a.agent_id: a for one in facts for a in one.agents}.values()),
-        llm_calls=tuple(call for one in facts for call in one.llm_calls),
+        llm_calls=tuple(calls),
         tool_calls=tuple(tool for one in facts for tool in one.tool_calls),
         spans=tuple(span for one in facts for span in one.spans),
     )

@@ -1,0 +1,99 @@
+"""A loopback stand-in that speaks OpenAI's chat wire format, streams included.
+
+It remembers the headers of each request and answers the same two words, with usage.
+"""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+USAGE = {
+    "prompt_tokens": 100,
+    "completion_tokens": 2,
+    "total_tokens": 102,
+    "prompt_tokens_details": {"cached_tokens": 64},
+}
+FIRST_TOKEN_S = 0.05
+
+
+class ChatServer(ThreadingHTTPServer):
+    """The server and what it was sent."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.headers_seen: list[dict[str, str]] = []
+
+    @property
+    def base_url(self) -> str:
+        """What an OpenAI client takes."""
+        return f"http://127.0.0.1:{self.server_port}/v1"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: ChatServer
+
+    def do_POST(self) -> None:  # the base class's name
+        """Answer a chat completion, whole or streamed."""
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self.server.headers_seen.append({k.lower(): v for k, v in self.headers.items()})
+        if body.get("stream"):
+            self._stream()
+            return
+        message = {"role": "assistant", "content": "good day"}
+        choice = {"index": 0, "finish_reason": "stop", "message": message}
+        self._send(
+            "application/json", json.dumps(_body("chat.completion", [choice], USAGE)).encode()
+        )
+
+    def _stream(self) -> None:
+        time.sleep(FIRST_TOKEN_S)
+        chunks = [
+            _body("chat.completion.chunk", [{"index": 0, "delta": {"content": word}}], None)
+            for word in ("good ", "day")
+        ]
+        end = {"index": 0, "delta": {}, "finish_reason": "stop"}
+        chunks += [
+            _body("chat.completion.chunk", [end], None),
+            _body("chat.completion.chunk", [], USAGE),
+        ]
+        lines = [f"data: {json.dumps(chunk)}\n\n" for chunk in chunks]
+        self._send("text/event-stream", "".join([*lines, "data: [DONE]\n\n"]).encode())
+
+    def _send(self, content_type: str, body: bytes) -> None:
+        self.send_response(200)
+        self.send_header("content-type", content_type)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # the base class's
+        """Say nothing."""
+
+
+def _body(kind: str, choices: list[object], usage: object) -> dict[str, object]:
+    return {
+        "id": "x",
+        "object": kind,
+        "created": 1,
+        "model": "stand-in",
+        "choices": choices,
+        "usage": usage,
+    }
+
+
+@contextmanager
+def chat_server() -> Iterator[ChatServer]:
+    """Serve for the length of the block."""
+    server = ChatServer()
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
