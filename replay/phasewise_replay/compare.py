@@ -62,12 +62,12 @@ def compare(store: Store, run_id: str) -> Verdict:
         outer_inner = good.filter(pl.col("arm") == baseline.arm).with_columns(
             half=pl.col("block").map_elements(control_half, return_dtype=pl.Int64)
         )
-        control = _control(_paired(outer_inner, CONTROL, void=not judged.passed))
+        control = _control(paired(outer_inner, CONTROL, void=not judged.passed))
         for arm in ran[1:]:
             both = good.filter(pl.col("arm").is_in([baseline.arm, arm.arm])).with_columns(
                 half=(pl.col("arm") == arm.arm).cast(pl.Int64)
             )
-            metrics += _paired(both, arm.arm, void=not judged.passed)
+            metrics += paired(both, arm.arm, void=not judged.passed)
     summaries = tuple(_summary(arm, found.get(arm.arm), calls) for arm in arms)
     blocks = max(1, measured.select("arm", "block").n_unique())
     return Verdict(
@@ -116,8 +116,8 @@ def _served_everywhere(calls: pl.DataFrame) -> pl.DataFrame:
     return served.join(counts.select("call_id"), on="call_id", how="semi", maintain_order="left")
 
 
-def _paired(calls: pl.DataFrame, compared: str, *, void: bool) -> list[Metric]:
-    """Compare half 1 with half 0, session by session."""
+def paired(calls: pl.DataFrame, compared: str, *, void: bool) -> list[Metric]:
+    """Compare half 1 with half 0, session by session; `calls` have a column `half`."""
     rows = measures.of_sessions(calls)
     found: list[Metric] = []
     for measure in MEASURES:

@@ -33,7 +33,11 @@ def read(path: Path) -> Plan:
 
 def parse(text: str, where: str) -> Plan:
     """Read a plan from its YAML; `where` names it in errors."""
-    top = keys.document(text, where)
+    return plan(keys.document(text, where))
+
+
+def plan(top: Keys) -> Plan:
+    """Read a plan from the top of a file, whose other keys are taken already."""
     found = Plan(
         name=top.take("name", keys.word),
         sessions=sessions(top.inner("sessions")),

@@ -62,6 +62,10 @@ class Keys:
             return None
         return self._made(name, kind)
 
+    def has(self, name: str) -> bool:
+        """Say whether a key is there."""
+        return name in self._values
+
     def inner(self, name: str) -> "Keys":
         """Give a mapping inside; empty where it is absent."""
         self._asked.append(name)

@@ -1,0 +1,59 @@
+"""`FakeEngine`: an engine for tests, whose answers a function makes."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from phasewise_replay.engine import Answer, Request, Resolved
+
+
+def usual_answer(request: Request) -> Answer:
+    """Answer everything in 10 ms of prefill and 20 ms of decode, nothing cached."""
+    return Answer(
+        sent_ns=10**18,
+        duration_ns=30_000_000,
+        ttft_ns=10_000_000,
+        queue_ns=0,
+        prefill_ns=10_000_000,
+        decode_ns=20_000_000,
+        input_tokens=100,
+        cached_tokens=0,
+        output_tokens=request.output_tokens,
+    )
+
+
+class FakeEngine:
+    """Remembers what it was asked; says what it is told to say."""
+
+    def __init__(
+        self,
+        resolved: Resolved | None = None,
+        *,
+        answer: Callable[[Request], Answer] = usual_answer,
+        refuses: Exception | None = None,
+    ) -> None:
+        self.requests: list[Request] = []
+        self.resets = 0
+        self.stopped = False
+        self._resolved = resolved or Resolved("fake", "fake-model", "measured")
+        self._answer = answer
+        self._refuses = refuses
+
+    def start(self) -> Resolved:
+        """Say what it is, or refuse to start."""
+        if self._refuses is not None:
+            raise self._refuses
+        self.stopped = False
+        return replace(self._resolved)
+
+    def stop(self) -> None:
+        """Note it."""
+        self.stopped = True
+
+    def reset(self) -> None:
+        """Count it."""
+        self.resets += 1
+
+    def send(self, request: Request) -> Answer:
+        """Give the function's answer."""
+        self.requests.append(request)
+        return self._answer(request)

@@ -1,0 +1,79 @@
+"""Plans in YAML: read, written back, and refused with the key that is wrong."""
+
+from pathlib import Path
+
+import pytest
+from phasewise_replay import nightly_file, plan_file
+from phasewise_replay.plan import VllmArm, as_yaml
+from phasewise_replay.presets import presets
+from phasewise_store.errors import UsageError
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+GOOD = """
+name: a
+sessions: {source: live, limit: 5, newest: true}
+arms:
+  - name: off
+    engine: vllm
+    model: m
+    presets: [prefix-caching-off]
+    flags: {max_num_seqs: 8, speculative-config: {method: ngram}}
+  - {name: on, engine: url, url: "http://127.0.0.1:8000/v1"}
+repeats: 2
+tool_time: recorded
+"""
+
+
+def test_a_plan_is_read_and_written_back() -> None:
+    """What `as_yaml` writes is read as the same plan; flags lose their underscores."""
+    found = plan_file.parse(GOOD, "plan")
+    assert plan_file.parse(as_yaml(found), "again") == found
+    arm = found.arms[0]
+    assert isinstance(arm, VllmArm)
+    assert arm.all_flags() == {
+        "enable-prefix-caching": False,
+        "max-num-seqs": 8,
+        "speculative-config": {"method": "ngram"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right", "said"),
+    [
+        ("engine: vllm", "engine: tpu", "must be one of vllm, url, simulated"),
+        ("model: m", "modle: m", "`arms[0].model` is missing"),
+        ("repeats: 2", "repeats: 0", "whole number above 0"),
+        ("prefix-caching-off", "go-faster", "no preset `go-faster`"),
+        ("name: on", "name: off", "two arms named `off`"),
+        ("limit: 5", "limt: 5", "`sessions.limt` is unknown"),
+        ('"http://127.0.0.1:8000/v1"', "127.0.0.1", "must start with http"),
+    ],
+)
+def test_a_wrong_plan_is_refused_with_its_key(wrong: str, right: str, said: str) -> None:
+    """The error names the file, the key and what is allowed."""
+    with pytest.raises(UsageError) as error:
+        plan_file.parse(GOOD.replace(wrong, right), "plan.yaml")
+    assert said in str(error.value)
+
+
+def test_presets_name_the_phase_and_the_trade_off() -> None:
+    """Every preset says which phase it serves, what it does and what it costs."""
+    for preset in presets().values():
+        assert preset.phase in ("prefill", "decode")
+        assert preset.does
+        assert preset.costs
+        assert preset.vllm
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("plans/*.yaml")), ids=lambda p: p.name)
+def test_the_example_plans_are_plans(path: Path) -> None:
+    """Every file of examples/plans is read."""
+    assert plan_file.read(path).arms
+
+
+def test_the_example_nightly_file_is_one() -> None:
+    """Its gates and its newest sessions are read."""
+    found = nightly_file.read(EXAMPLES / "nightly.yaml")
+    assert found.plan.sessions.newest
+    assert found.gates

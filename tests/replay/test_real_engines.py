@@ -1,0 +1,208 @@
+"""Replays against real vLLM and real SGLang on this CPU, with the tiny generated model."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import polars as pl
+import pytest
+from phasewise_collector.importing import import_paths
+from phasewise_replay import plan_file
+from phasewise_replay.compare import compare
+from phasewise_replay.run import run
+from phasewise_replay.server_process import free_port
+from phasewise_replay.verdict import Metric, Verdict
+from phasewise_store import runs
+from phasewise_store.store import Store
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = ROOT / ".engines" / "tiny"
+VLLM = ROOT / ".engines" / "vllm" / "bin" / "python"
+SGLANG = ROOT / ".engines" / "sglang" / "bin" / "python"
+
+pytestmark = pytest.mark.engine
+
+MOST_CALLS = 11
+"""of ten sessions: 98 calls a block, 588 in the run, sent one after another"""
+
+CACHING = f"""
+name: caching
+sessions: {{source: tau-bench, limit: 11, max_calls: {MOST_CALLS}}}
+arms:
+  - name: caching-off
+    engine: vllm
+    model: {TINY}
+    python: {VLLM}
+    presets: [prefix-caching-off]
+    flags: {{max-model-len: 8192, num-gpu-blocks-override: 512}}
+  - name: caching-on
+    engine: vllm
+    model: {TINY}
+    python: {VLLM}
+    presets: [prefix-caching-on]
+    flags: {{max-model-len: 8192, num-gpu-blocks-override: 512}}
+  - name: block-16
+    engine: vllm
+    model: {TINY}
+    python: {VLLM}
+    flags: {{max-model-len: 8192, block-size: 16}}
+"""
+
+
+def installed(*parts: Path) -> None:
+    """Skip where an engine is not there."""
+    for part in parts:
+        if not part.exists():
+            pytest.skip(f"needs `{part.relative_to(ROOT)}`; install it with:  make engines")
+
+
+@pytest.fixture(scope="module")
+def recorded(shared_traces: Path) -> Iterator[Store]:
+    """Give a store with real tau-bench sessions."""
+    with Store.in_memory() as store:
+        import_paths(store, [shared_traces / "tau-bench" / "gpt-4o-airline.tasks00-24.json.gz"])
+        yield store
+
+
+@pytest.fixture(scope="module")
+def caching(recorded: Store) -> tuple[Store, Verdict]:
+    """Replay with prefix caching off and on, and on an arm this CPU cannot run."""
+    installed(VLLM, TINY)
+    run_id = run(recorded, plan_file.parse(CACHING, "plan"))
+    return recorded, compare(recorded, run_id)
+
+
+def metric(verdict: Verdict, name: str) -> Metric:
+    """Find the caching arm's metric."""
+    return next(one for one in verdict.metrics if (one.name, one.compared) == (name, "caching-on"))
+
+
+def test_predicted_cached_tokens_equal_vllm_s_on_every_call(
+    caching: tuple[Store, Verdict],
+) -> None:
+    """More than a hundred calls, in a cache of 512 blocks that evicts: not one differs."""
+    store, verdict = caching
+    rows = runs.measured(store, verdict.run_id).filter(pl.col("arm") == "caching-on")
+    assert rows["call_id"].n_unique() >= 100
+    assert rows["error"].null_count() == rows.height
+    assert rows["cached_tokens"].to_list() == rows["predicted_cached_tokens"].to_list()
+    assert 0 < int(rows["cached_tokens"].sum()) < int(rows["input_tokens"].sum())
+
+
+def test_the_verdict_shows_prefill_saved(caching: tuple[Store, Verdict]) -> None:
+    """Prefill a session is lower, its interval excludes zero, the fidelity passed."""
+    _, verdict = caching
+    assert verdict.fidelity.passed, [one for one in verdict.fidelity.checks if not one.passed]
+    prefill = metric(verdict, "prefill_s")
+    assert prefill.verdict == "lower"
+    assert prefill.ci95 is not None
+    assert prefill.ci95[1] < 0
+    assert metric(verdict, "cached_share").arm > 0.5
+
+
+def test_the_control_is_small_beside_the_saving(caching: tuple[Store, Verdict]) -> None:
+    """The baseline against itself: its whole interval lies within a fifth of what was saved.
+
+    On a quiet machine it includes zero; other work on a shared one can shift it a little.
+    """
+    _, verdict = caching
+    control = next(one for one in verdict.control.metrics if one.name == "prefill_s")
+    saved = abs(metric(verdict, "prefill_s").difference)
+    assert control.ci95 is not None
+    assert max(map(abs, control.ci95)) < saved / 5
+
+
+def test_an_arm_this_cpu_cannot_run_has_vllm_s_own_reason(
+    caching: tuple[Store, Verdict],
+) -> None:
+    """A block of 16 tokens: UNSUPPORTED, in the engine's words."""
+    _, verdict = caching
+    arm = next(one for one in verdict.arms if one.name == "block-16")
+    assert arm.status == "unsupported"
+    assert "block size" in (arm.reason or "").lower()
+
+
+def test_n_gram_speculation_runs_and_forces_the_length(recorded: Store) -> None:
+    """The preset's server starts, answers at the recorded length, and is stopped."""
+    installed(VLLM, TINY)
+    text = f"""
+name: speculation
+sessions: {{source: tau-bench, limit: 2, max_calls: 3}}
+arms:
+  - name: ngram
+    engine: vllm
+    model: {TINY}
+    python: {VLLM}
+    presets: [ngram-speculation]
+    flags: {{max-model-len: 8192, num-gpu-blocks-override: 512}}
+"""
+    run_id = run(recorded, plan_file.parse(text, "plan"))
+    rows = runs.measured(recorded, run_id)
+    assert rows.height == 24
+    assert rows["output_tokens"].to_list() == rows["planned_output_tokens"].to_list()
+
+
+@pytest.fixture(scope="module")
+def sglang() -> Iterator[str]:
+    """Run a real SGLang server; give its address."""
+    installed(SGLANG, TINY)
+    port = free_port()
+    command = [
+        *(SGLANG, "-m", "sglang.launch_server", "--model-path", TINY, "--device", "cpu"),
+        *("--attention-backend", "torch_native", "--sampling-backend", "pytorch"),
+        *("--disable-cuda-graph", "--dtype", "float32", "--mem-fraction-static", "0.3"),
+        *("--max-total-tokens", "65536", "--max-running-requests", "16"),
+        *("--context-length", "16384", "--sleep-on-idle", "--enable-metrics"),
+        *("--enable-cache-report", "--host", "127.0.0.1", "--port", str(port)),
+    ]
+    environment = {"SGLANG_USE_CPU_ENGINE": "1", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    server = subprocess.Popen(
+        list(map(str, command)),
+        env=os.environ | environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        _wait(f"http://127.0.0.1:{port}/health", server)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(server.pid, 15)
+        try:
+            server.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(server.pid, 9)
+            server.wait()
+
+
+def _wait(address: str, server: "subprocess.Popen[bytes]") -> None:
+    for _ in range(300):
+        assert server.poll() is None, "SGLang ended before it was ready"
+        try:
+            if httpx.get(address, timeout=5).is_success:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(1)
+    pytest.fail(f"SGLang was not ready in five minutes on {sys.platform}")
+
+
+def test_a_running_sglang_is_replayed_and_its_cache_reset(recorded: Store, sglang: str) -> None:
+    """Cold canaries in every block, cached tokens read, no errors."""
+    text = f"""
+name: sglang
+sessions: {{source: tau-bench, limit: 3, max_calls: 4}}
+arms:
+  - {{name: sglang, engine: url, url: "{sglang}"}}
+"""
+    run_id = run(recorded, plan_file.parse(text, "plan"))
+    rows = runs.measured(recorded, run_id)
+    assert rows["error"].null_count() == rows.height == 48
+    assert int(rows["cached_tokens"].sum()) > 0
+    verdict = compare(recorded, run_id)
+    canary = next(one for one in verdict.fidelity.checks if one.name == "cold_canary")
+    assert canary.passed

@@ -1,0 +1,177 @@
+"""A run: turns, blocks, arms that cannot run, interruption, and the simulator end to end."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from phasewise_replay import arm_record, plan_file
+from phasewise_replay.compare import compare
+from phasewise_replay.engine import Answer, Engine, Request
+from phasewise_replay.fake import FakeEngine, usual_answer
+from phasewise_replay.plan import Arm, Plan, UrlArm, control_half
+from phasewise_replay.run import run
+from phasewise_store import runs
+from phasewise_store.errors import EngineError, UnsupportedArmError, UsageError
+from phasewise_store.store import Store
+
+from tests.replay.recorded import write_sessions
+
+SIMULATED = """
+name: made
+sessions: {source: recorded}
+arms:
+  - {name: off, engine: simulated, gpu: h100-sxm, model: qwen3-8b, presets: [prefix-caching-off]}
+  - {name: on, engine: simulated, gpu: h100-sxm, model: qwen3-8b, presets: [prefix-caching-on]}
+"""
+
+
+def plan_of(*names: str, **changes: object) -> Plan:
+    """Make a plan of arms that a test serves itself."""
+    arms = tuple(UrlArm(name, "http://unused") for name in names)
+    return Plan("made", arms, **changes)  # type: ignore[arg-type]  # fields of Plan
+
+
+def served_by(engines: dict[str, FakeEngine]) -> Callable[[Arm], Engine]:
+    """Give each arm its fake."""
+    return lambda arm: engines[arm.name]
+
+
+def test_turns_go_there_and_back_and_the_baseline_twice_at_each_end() -> None:
+    """Baseline, arms, arms backwards, baseline: a drift falls on all alike."""
+    turns = [(arm.name, block) for arm, block in plan_of("a", "b", "c").turns()]
+    assert turns == [
+        *(("a", 0), ("a", 1), ("b", 0), ("c", 0)),
+        *(("c", 1), ("b", 1), ("a", 2), ("a", 3)),
+    ]
+    assert [control_half(block) for block in range(4)] == [0, 1, 1, 0]
+
+
+def test_every_call_of_every_block_is_stored(store: Store) -> None:
+    """Six sessions of four calls: 24 rows a block, in the session's order."""
+    write_sessions(store)
+    engines = {"a": FakeEngine(), "b": FakeEngine()}
+    run_id = run(store, plan_of("a", "b"), engine_for=served_by(engines))
+    rows = runs.measured(store, run_id)
+    assert rows.group_by("arm", "block").len().sort("arm", "block").rows() == [
+        *(("a", block, 24) for block in range(4)),
+        *(("b", block, 24) for block in range(2)),
+    ]
+    assert runs.run(store, run_id).status == "finished"
+    assert engines["a"].stopped
+    one = rows.filter((rows["arm"] == "a") & (rows["block"] == 0) & (rows["session_id"] == "s1"))
+    assert one["step"].to_list() == [0, 1, 2, 3]
+
+
+def test_history_is_sent_as_recorded_and_length_is_forced(store: Store) -> None:
+    """The very bytes of every message, and the recorded number of output tokens."""
+    write_sessions(store, sessions=1)
+    engine = FakeEngine()
+    run(store, plan_of("a", warmup_calls=0), engine_for=served_by({"a": engine}))
+    sent = next(one for one in engine.requests if one.call_id == "s0.1")
+    assert sent.messages[1].startswith(b'{"role":"user","content":"s0q0 ')
+    assert sent.messages[2] == b'{"role":"assistant","content":"answer 0"}'
+    assert sent.output_tokens == 20
+
+
+def test_an_arm_that_cannot_run_is_unsupported_with_the_engine_s_reason(store: Store) -> None:
+    """The other arms run; the reason stands in the verdict."""
+    write_sessions(store)
+    reason = "FP8 KV cache on CPU requires x86 with AVX-512 or AMX."
+    engines = {
+        "a": FakeEngine(),
+        "b": FakeEngine(refuses=UnsupportedArmError(reason)),
+        "c": FakeEngine(),
+    }
+    verdict = compare(store, run(store, plan_of("a", "b", "c"), engine_for=served_by(engines)))
+    assert [arm.status for arm in verdict.arms] == ["ok", "unsupported", "ok"]
+    assert verdict.arms[1].reason == reason
+    assert verdict.fidelity.passed
+    assert {metric.compared for metric in verdict.metrics} == {"c"}
+
+
+def test_an_engine_that_dies_fails_its_arm_only(store: Store) -> None:
+    """What it measured before is kept, the run goes on."""
+    write_sessions(store)
+
+    def dies(request: Request) -> Answer:
+        if request.call_id == "s2.0":
+            raise EngineError("vLLM ended: out of memory")
+        return usual_answer(request)
+
+    engines = {"a": FakeEngine(), "b": FakeEngine(answer=dies)}
+    run_id = run(store, plan_of("a", "b"), engine_for=served_by(engines))
+    states = {arm.arm: (arm.status, arm.reason) for arm in runs.arms(store, run_id)}
+    assert states == {"a": ("ok", None), "b": ("failed", "vLLM ended: out of memory")}
+    assert engines["b"].stopped
+
+
+def test_ctrl_c_keeps_what_was_measured_and_stops_the_engine(store: Store) -> None:
+    """The run is marked interrupted, its rows are there, nothing runs on."""
+    write_sessions(store)
+
+    def interrupts(request: Request) -> Answer:
+        if request.call_id == "s3.2":
+            raise KeyboardInterrupt
+        return usual_answer(request)
+
+    engine = FakeEngine(answer=interrupts)
+    with pytest.raises(KeyboardInterrupt):
+        run(store, plan_of("a", warmup_calls=0), engine_for=served_by({"a": engine}))
+    (found,) = runs.runs(store)
+    assert found.status == "interrupted"
+    assert runs.measured(store, found.run_id).height == 14
+    assert engine.stopped
+    assert not compare(store, found.run_id).fidelity.passed
+
+
+def test_a_warm_cache_voids_the_block(store: Store) -> None:
+    """An engine whose reset does nothing is found out by the canary; the run is void."""
+    write_sessions(store)
+
+    def warm(request: Request) -> Answer:
+        return replace(
+            usual_answer(request), cached_tokens=64 if request.call_id == "canary" else 0
+        )
+
+    run_id = run(store, plan_of("a"), engine_for=served_by({"a": FakeEngine(answer=warm)}))
+    assert not runs.measured(store, run_id).height
+    verdict = compare(store, run_id)
+    assert not verdict.fidelity.passed
+    record = arm_record.decode(runs.arms(store, run_id)[0])
+    assert record is not None
+    assert "canary" in (record.blocks[0].void or "")
+
+
+def test_the_simulator_proves_what_caching_saves(store: Store) -> None:
+    """Off against on: prefill lower, decode the same, the control exactly zero."""
+    write_sessions(store)
+    verdict = compare(store, run(store, plan_file.parse(SIMULATED, "made")))
+    by_name = {metric.name: metric for metric in verdict.metrics}
+    assert verdict.fidelity.passed
+    assert by_name["prefill_s"].verdict == "lower"
+    assert by_name["decode_s"].verdict == "no difference shown"
+    assert by_name["cached_share"].arm > 0.5
+    assert all(metric.difference == 0 for metric in verdict.control.metrics)
+    assert "simulated" in verdict.headline
+    assert verdict.changed == {"on": {"prefix_caching": (False, True)}}
+
+
+def test_the_simulator_refuses_what_it_cannot_know(store: Store) -> None:
+    """A speculation preset, an unknown GPU, several sessions at once."""
+    write_sessions(store)
+    text = SIMULATED.replace("prefix-caching-on", "ngram-speculation")
+    verdict = compare(store, run(store, plan_file.parse(text, "made")))
+    assert verdict.arms[1].status == "unsupported"
+    with pytest.raises(UsageError, match="h200-sxm"):
+        run(store, plan_file.parse(SIMULATED.replace("h100-sxm", "abacus"), "made"))
+    side_by_side = plan_file.parse(f"{SIMULATED}\nconcurrency: 4", "made")
+    assert compare(store, run(store, side_by_side)).arms[0].status == "unsupported"
+
+
+def test_nothing_to_replay_says_what_there_is(store: Store) -> None:
+    """An empty store, and a source that is not there."""
+    with pytest.raises(UsageError, match="phasewise import"):
+        run(store, plan_file.parse(SIMULATED, "made"))
+    write_sessions(store)
+    with pytest.raises(UsageError, match="`recorded`"):
+        run(store, plan_file.parse(SIMULATED.replace("recorded", "nothing"), "made"))

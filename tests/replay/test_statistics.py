@@ -1,0 +1,75 @@
+"""Intervals: they hold their level, move with the data, and say nothing about too little."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from phasewise_replay import statistics
+
+samples = st.lists(st.floats(-100, 100), min_size=5, max_size=20)
+
+
+def test_the_interval_holds_its_level() -> None:
+    """Over 300 draws of 10 normal and of 12 skewed values it covers the mean in 91 to 99 %."""
+    generator = np.random.default_rng(7)
+    draws = {
+        "normal": (generator.normal(3.0, 1.0, (300, 10)), 3.0),
+        "skewed": (generator.gamma(2.0, 1.0, (300, 12)), 2.0),
+    }
+    for values, mean in draws.values():
+        found = [statistics.mean_interval(row.tolist()) for row in values]
+        covered = np.mean([one is not None and one.low <= mean <= one.high for one in found])
+        assert 0.91 <= covered <= 0.99
+
+
+@given(samples, st.floats(-50, 50))
+def test_the_interval_moves_with_the_data(values: list[float], shift: float) -> None:
+    """Adding a number to every value adds it to the mean and to both ends."""
+    one = statistics.mean_interval(values)
+    two = statistics.mean_interval([value + shift for value in values])
+    assert one is not None
+    assert two is not None
+    if one.low != one.high and two.low != two.high:
+        assert two.low == pytest.approx(one.low + shift, abs=1e-6)
+        assert two.high == pytest.approx(one.high + shift, abs=1e-6)
+
+
+@given(samples)
+def test_the_same_values_give_the_same_interval_around_their_mean(values: list[float]) -> None:
+    """Seeded; the mean lies inside."""
+    one, two = statistics.mean_interval(values), statistics.mean_interval(values)
+    assert one == two
+    assert one is not None
+    assert one.low <= one.mean + 1e-9
+    assert one.high >= one.mean - 1e-9
+
+
+def test_four_values_are_too_few() -> None:
+    """Nothing is said about them."""
+    assert statistics.mean_interval([1.0, 2.0, 3.0, 4.0]) is None
+    assert statistics.least_detectable([1.0, 2.0, 3.0, 4.0]) is None
+    assert statistics.unpaired_interval([1.0] * 4, [1.0] * 9) is None
+
+
+def test_the_least_detectable_difference_is_detected_in_four_of_five_runs() -> None:
+    """Differences of that size, 400 runs of 12 sessions: found in 72 to 88 %."""
+    generator = np.random.default_rng(3)
+    size = statistics.least_detectable(generator.normal(0, 1, 4000).tolist())
+    assert size is not None
+    per_run = (2.201 + 0.876) / np.sqrt(12)  # Student's t for 11 degrees of freedom
+    found = 0
+    for _ in range(400):
+        interval = statistics.mean_interval(generator.normal(per_run, 1.0, 12).tolist())
+        found += interval is not None and interval.excludes_zero
+    assert 0.72 <= found / 400 <= 0.88
+
+
+@pytest.mark.parametrize(
+    ("probability", "freedom", "value"),
+    [(0.975, 4, 2.776), (0.975, 11, 2.201), (0.8, 11, 0.876), (0.975, 60, 2.000)],
+)
+def test_student_s_quantiles_are_those_of_the_tables(
+    probability: float, freedom: int, value: float
+) -> None:
+    """Within half a percent from four degrees of freedom on."""
+    assert statistics._student(probability, freedom) == pytest.approx(value, rel=0.005)
