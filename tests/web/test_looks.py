@@ -1,0 +1,139 @@
+"""Pages in real Chromium: they are drawn, and never wider than the window."""
+
+import re
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+from fastapi import FastAPI, Request, Response
+from phasewise_analyzer import rollups
+from phasewise_store import runs
+from phasewise_store.store import Store
+from phasewise_web.app import make_app
+
+pytestmark = pytest.mark.browser
+
+WIDTHS = (1440, 800, 500)
+"""headless Chromium makes no window narrower than 500; the frame below is 390"""
+NARROW = 390
+
+
+@pytest.fixture(scope="module")
+def chromium() -> str:
+    """Find the browser."""
+    found = shutil.which("chromium")
+    if found is None:
+        pytest.skip("needs Chromium; install it with:  apt-get install chromium")
+    return found
+
+
+@pytest.fixture(scope="module")
+def address(seen: Store) -> Iterator[str]:
+    """Serve the real application, with a test page that measures another one in a frame."""
+    app: FastAPI = make_app(seen)
+
+    @app.get("/measure")
+    def measure(request: Request) -> Response:
+        width, page = request.query_params["width"], request.query_params["page"]
+        return Response(
+            f"<iframe src='{page}' style='width:{width}px;height:900px;border:0'></iframe>"
+            "<p id=found></p><script>onload=()=>{const d=document.querySelector('iframe')"
+            ".contentDocument.documentElement;found.textContent="
+            "`${d.scrollWidth}/${d.clientWidth}`}</script>",
+            media_type="text/html",
+        )
+
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join()
+
+
+def pages(store: Store) -> list[str]:
+    """Give one address of each kind of page."""
+    session = rollups.sessions(store)[0].session_id
+    call = store.frame(
+        "SELECT call_id FROM llm_calls WHERE session_id = $id LIMIT 1", {"id": session}
+    ).item()
+    run_id = runs.runs(store)[0].run_id
+    return [
+        *("/", "/sessions", f"/sessions/{session}", f"/calls/{call}", "/prefixes", "/runs"),
+        *(f"/runs/{run_id}", "/patterns", "/nowhere"),
+    ]
+
+
+def browse(chromium: str, profile: Path, *words: str) -> str:
+    """Run the browser once and give what it printed."""
+    common = [
+        *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+        *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+        f"--user-data-dir={profile}",
+    ]
+    return subprocess.run(
+        [chromium, *common, *words], capture_output=True, text=True, timeout=60, check=True
+    ).stdout
+
+
+def test_no_page_is_wider_than_its_window(
+    chromium: str, address: str, seen: Store, tmp_path: Path
+) -> None:
+    """At 390, 800 and 1440 px every page scrolls down only; wide tables scroll by themselves."""
+    for page in pages(seen):
+        for width in (NARROW, 800, 1440):
+            found = browse(
+                chromium,
+                tmp_path / "profile",
+                "--virtual-time-budget=3000",
+                "--dump-dom",
+                f"{address}/measure?width={width}&page={page}",
+            )
+            sizes = re.search(r'<p id="found">(\d+)/(\d+)</p>', found)
+            assert sizes is not None, page
+            assert int(sizes[1]) <= int(sizes[2]), (page, width)
+
+
+@pytest.mark.parametrize(("scheme", "dark"), [(0, True), (1, False)])
+def test_pages_are_drawn_in_light_and_dark(
+    chromium: str, address: str, tmp_path: Path, scheme: int, dark: bool
+) -> None:
+    """The landing page's screenshot is a picture whose paper is of the scheme asked for."""
+    picture = tmp_path / "page.png"
+    browse(
+        chromium,
+        tmp_path / "profile",
+        f"--blink-settings=preferredColorScheme={scheme}",
+        "--window-size=800,600",
+        f"--screenshot={picture}",
+        f"{address}/",
+    )
+    assert picture.stat().st_size > 10_000
+    assert (_corner(picture) < 128) == dark
+
+
+def _corner(picture: Path) -> int:
+    """Give the brightness of a PNG's first pixel; filter type is 0 or harmless on row one."""
+    import zlib
+
+    data = picture.read_bytes()
+    place, packed, depth = 8, b"", 4
+    while place < len(data):
+        length = int.from_bytes(data[place : place + 4])
+        kind = data[place + 4 : place + 8]
+        body = data[place + 8 : place + 8 + length]
+        if kind == b"IHDR":
+            depth = {2: 3, 6: 4}[body[9]]
+        if kind == b"IDAT":
+            packed += body
+        place += 12 + length
+    row = zlib.decompress(packed)[1 : 1 + depth]
+    return sum(row[:3]) // 3

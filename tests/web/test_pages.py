@@ -1,0 +1,160 @@
+"""Every page: there, linked, escaped, its twin the same facts, no asset from elsewhere."""
+
+import json
+import re
+from collections import Counter
+from html import unescape
+from pathlib import Path
+from urllib.parse import urljoin
+
+import pytest
+from fastapi.testclient import TestClient
+from phasewise_analyzer import rollups
+from phasewise_store.store import Store
+from phasewise_web.app import make_app
+from phasewise_web.pages.session import BusyClock
+
+from tests.web.conftest import HOSTILE
+
+PAGES = (
+    "/",
+    "/?view=time",
+    "/?view=tokens&source=kv-cache-tester",
+    "/sessions",
+    "/prefixes",
+    "/prefixes?source=tau2-bench&by=session",
+    "/runs",
+    "/patterns",
+)
+
+
+def kind_of(address: str) -> str:
+    """Give what kind of page an address is: its first part."""
+    return address.split("/")[1].split("?")[0]
+
+
+def crawl(client: TestClient, most_of_a_kind: int) -> dict[str, str]:
+    """Follow internal links from the pages above, so many of each kind; give each one's text."""
+    waiting, found = list(PAGES), dict[str, str]()
+    kinds: Counter[str] = Counter()
+    while waiting:
+        address = waiting.pop(0)
+        if address in found or kinds[kind_of(address)] >= most_of_a_kind:
+            continue
+        kinds[kind_of(address)] += 1
+        answer = client.get(address)
+        assert answer.status_code == 200, address
+        found[address] = answer.text
+        if answer.headers["content-type"].startswith("text/html"):
+            links = re.findall(r'(?:href|src)="([^"#]+)"', answer.text)
+            waiting += [urljoin(address, unescape(link)) for link in links]
+    return found
+
+
+def test_every_link_leads_somewhere(client: TestClient) -> None:
+    """Thirty addresses of each kind, from the landing page on: all answer 200."""
+    found = crawl(client, 30)
+    assert {"sessions", "calls", "runs", "prefixes", "agents.json"} <= set(map(kind_of, found))
+    assert len(found) > 100
+
+
+def test_nothing_is_asked_of_another_machine_and_no_script_is_inline(client: TestClient) -> None:
+    """No asset or link with a scheme, no script element, no event attribute."""
+    for address, text in crawl(client, 5).items():
+        path = address.partition("?")[0]
+        if path.endswith(".json"):
+            continue
+        assert not re.search(r'(?:href|src)="(?:https?:)?//', text), address
+        assert "<script" not in text or path.endswith("/report.html"), address
+        assert not re.search(r"<[^>]+\son\w+=", text), address
+
+
+def test_hostile_names_are_text(client: TestClient, seen: Store) -> None:
+    """A session, agent, model, prompt and error that want to be markup are shown as they are."""
+    session_id = f"s/{HOSTILE}"
+    for path in ("/", "/sessions?source=live", "/prefixes?source=live"):
+        assert "<script" not in client.get(path).text
+    row = rollups.session(seen, session_id)
+    page = client.get(client.get("/sessions.json?source=live").json()["rows"][0]["session_id"])
+    assert page.status_code == 404  # an id alone is no address
+    links = re.findall(r'href="(/sessions/[^"?]+)"', client.get("/sessions?source=live").text)
+    session = client.get(unescape(links[0]))
+    assert session.status_code == 200
+    assert row.name == HOSTILE
+    assert "&lt;script&gt;" in session.text
+    call = re.search(r'href="(/calls/[^"]+)"', session.text)
+    assert call is not None
+    assert "<script" not in client.get(unescape(call[1])).text
+
+
+@pytest.mark.parametrize("path", ["/agents.json", "/sessions.json", "/prefixes.json", "/runs.json"])
+def test_a_twin_is_json(client: TestClient, path: str) -> None:
+    """The same address with `.json`: an object, no NaN, the JSON media type."""
+    answer = client.get(path)
+    assert answer.headers["content-type"] == "application/json"
+    assert json.loads(answer.text, parse_constant=pytest.fail)
+
+
+def test_the_twin_holds_the_page_s_numbers(client: TestClient, seen: Store) -> None:
+    """The landing page's calls are those of the roll-up, in the table and in the JSON."""
+    rows = {row["agent"]: row["totals"] for row in client.get("/agents.json").json()["rows"]}
+    page = client.get("/").text
+    for row in rollups.agents(seen):
+        assert rows[row.agent]["calls"] == row.totals.calls
+        assert f">{row.totals.calls:,}</a>" in page
+
+
+def test_what_is_not_there_is_a_page_that_says_so(client: TestClient) -> None:
+    """404 with words in HTML and in JSON; a wrong number in an address is the first page."""
+    assert "There is no page" in client.get("/nowhere").text
+    for path in ("/sessions/nobody", "/calls/nobody", "/runs/nobody"):
+        answer = client.get(path)
+        assert answer.status_code == 404
+        assert "nobody" in answer.text
+        twin = client.get(f"{path}.json")
+        assert twin.status_code == 404
+        assert "nobody" in twin.json()["detail"]
+    assert client.get("/sessions?offset=-7").status_code == 200
+    assert client.get("/?view=sideways").status_code == 200
+    assert client.post("/").status_code == 405
+
+
+def test_an_empty_store_says_the_command_to_run(store: Store) -> None:
+    """Each page of an empty database has one."""
+    client = TestClient(make_app(store))
+    for path in ("/", "/sessions", "/prefixes", "/runs"):
+        answer = client.get(path)
+        assert answer.status_code == 200
+        assert "<code>phasewise " in answer.text
+
+
+def test_bars_sum_to_one(client: TestClient, seen: Store) -> None:
+    """Every split bar's parts have a sum of one, whatever the view."""
+    session_id = rollups.sessions(seen)[0].session_id
+    for view in ("price", "time", "tokens"):
+        page = client.get(f"/sessions/{session_id}.json?view={view}").json()
+        for bar in page["bars"]:
+            if bar["parts"]:
+                assert sum(part["share"] for part in bar["parts"]) == pytest.approx(1)
+
+
+def test_idle_time_is_left_out_of_the_waterfall() -> None:
+    """Two calls an hour apart stand close together, and what was cut is said."""
+    hour = 3600 * 10**9
+    clock = BusyClock([(0, 10**9), (hour, hour + 10**9)])
+    assert clock.at(10**9) == 10**9
+    assert clock.at(hour) == 10**9 + clock.length_ns - 2 * 10**9
+    assert clock.length_ns == hour + 10**9 - clock.cut_ns
+    assert clock.length_ns < 2.1 * 10**9
+
+
+def test_every_macro_is_on_the_patterns_page() -> None:
+    """`/patterns` shows each macro of `_ui.html`."""
+    import phasewise_reports
+    import phasewise_web
+
+    macros = Path(phasewise_reports.__file__).parent / "templates" / "_ui.html"
+    patterns = Path(phasewise_web.__file__).parent / "templates" / "patterns.html"
+    names = re.findall(r"{% macro (\w+)", macros.read_text())
+    shown = patterns.read_text()
+    assert [name for name in names if f"ui.{name}(" not in shown] == []
