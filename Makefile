@@ -7,7 +7,7 @@ PACKAGES := phasewise phasewise_collector phasewise_store phasewise_analyzer pha
 CODE := collector store analyzer replay reports web tests examples benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format lint types imports engines duckdb-1.5 browser bench lock clean
+.PHONY: help install demo test check format lint types imports engines duckdb-1.5 browser bench pages lock clean
 
 help: ## list the recipes
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,10 @@ browser: ## install Chromium where apt can
 
 bench: $(STAMP) ## print how fast import and analysis are here
 	$(BIN)/python benchmarks/analysis.py
+
+pages: $(STAMP) ## print docs/cli.md and docs/schema.md from the code
+	$(BIN)/python -m phasewise_web.cli.reference > docs/cli.md
+	$(BIN)/python -m phasewise_store.schema_page > docs/schema.md
 
 lock: $(STAMP) ## pin and hash what the newest releases resolve to
 	$(BIN)/python -m pip --disable-pip-version-check install --quiet uv

@@ -88,10 +88,10 @@ def shop(client: OpenAI, model: str) -> None:
 
 def ask(client: OpenAI, model: str, history: list[dict[str, object]]) -> str:
     """Stream one answer and remember it."""
-    stream = client.chat.completions.create(
+    stream = client.chat.completions.create(  # type: ignore[call-overload]  # plain dictionaries
         model=model,
-        messages=history,  # type: ignore[arg-type]  # plain dictionaries
-        tools=TOOLS,  # type: ignore[arg-type]  # plain dictionaries
+        messages=history,
+        tools=TOOLS,
         tool_choice="none",
         max_tokens=24,
         stream=True,

@@ -29,8 +29,9 @@ PAGES = (
 
 
 def kind_of(address: str) -> str:
-    """Give what kind of page an address is: its first part."""
-    return address.split("/")[1].split("?")[0]
+    """Give what kind of page an address is: `sessions`, or `sessions/` for one of them."""
+    first, slash, _ = address.partition("?")[0].strip("/").partition("/")
+    return first + slash
 
 
 def crawl(client: TestClient, most_of_a_kind: int) -> dict[str, str]:
@@ -52,10 +53,11 @@ def crawl(client: TestClient, most_of_a_kind: int) -> dict[str, str]:
 
 
 def test_every_link_leads_somewhere(client: TestClient) -> None:
-    """Thirty addresses of each kind, from the landing page on: all answer 200."""
-    found = crawl(client, 30)
-    assert {"sessions", "calls", "runs", "prefixes", "agents.json"} <= set(map(kind_of, found))
-    assert len(found) > 100
+    """Twelve addresses of each kind, from the landing page on: all answer 200."""
+    found = crawl(client, 12)
+    kinds = {"", "sessions", "sessions/", "calls/", "prefixes", "runs", "runs/", "agents.json"}
+    assert kinds <= set(map(kind_of, found))
+    assert len(found) > 60
 
 
 def test_nothing_is_asked_of_another_machine_and_no_script_is_inline(client: TestClient) -> None:

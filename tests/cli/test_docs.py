@@ -1,0 +1,42 @@
+"""What the docs show is true: plans parse, links lead somewhere, settings are documented."""
+
+import re
+from pathlib import Path
+
+import pytest
+from phasewise import settings
+from phasewise_replay import nightly_file, plan_file
+from phasewise_replay.presets import presets
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_relative_links_lead_to_files(page: Path) -> None:
+    """Every link and picture without a scheme is a file or folder of the repository."""
+    for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        if "://" not in link:
+            assert (page.parent / link).exists(), link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_plans_shown_are_plans(page: Path) -> None:
+    """Each block of YAML is a plan or a nightly file."""
+    for block in re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL):
+        if "gates:" in block:
+            assert nightly_file.parse(block, page.name).plan.arms
+        else:
+            assert plan_file.parse(block, page.name).arms
+
+
+def test_every_preset_and_setting_is_documented() -> None:
+    """Presets in the replay page, the tracer's settings and variables in the first trace."""
+    replay = (ROOT / "docs" / "replay.md").read_text()
+    for name in presets():
+        stem, _, ending = name.rpartition("-")
+        assert f"`{name}`" in replay or (f"{stem}-" in replay and f"`-{ending}`" in replay), name
+    first = (ROOT / "docs" / "first-trace.md").read_text()
+    for setting in settings.ALL:
+        assert f"`{setting.name}`" in first
+        assert all(f"`{variable}`" in first for variable in setting.variables)
