@@ -58,10 +58,15 @@ def _of_source(store: Store, source: str, book: PriceBook) -> pl.DataFrame:
 
 
 def _reusable(calls: pl.DataFrame, tree: prefix_tree.PrefixTree) -> npt.NDArray[np.int64]:
-    """Give the tokens of each call's prompt that an earlier call of the source had sent."""
+    """Give the tokens of each prompt that an earlier call had sent to the same model.
+
+    A cache belongs to one model: what another one read saves nothing.
+    """
     block_tokens = calls["block_tokens"].fill_null(0).to_numpy().astype(np.int64)
     whole = hit_rates.prompts(tree, calls["input_tokens"].to_numpy(), block_tokens)
-    return hit_rates.shared(tree, whole, block_tokens, earlier.any_earlier(tree)).tokens
+    models = calls.select(pl.struct("provider", "model").rank("dense") - 1).to_series()
+    before = earlier.any_earlier(tree, models.to_numpy().astype(np.int64))
+    return hit_rates.shared(tree, whole, block_tokens, before).tokens
 
 
 def _share_model(calls: pl.DataFrame) -> latency_fit.ShareModel:

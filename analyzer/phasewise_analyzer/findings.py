@@ -27,7 +27,7 @@ class Totals:
     output_tokens: int
     reasoning_tokens: int
     reusable_tokens: int
-    """of the input, what an earlier call of the source had sent already"""
+    """of the input, what an earlier call of the data set had sent to the same model"""
     avoidable_tokens: int
     """reusable, yet not read from a cache"""
     priced_calls: int

@@ -129,7 +129,7 @@ CREATE TABLE call_costs (
     decode_ns          BIGINT,
     other_ns           BIGINT,           -- queue and network
     latency_basis      VARCHAR NOT NULL, -- engine, measured, estimated, unknown
-    reusable_tokens    BIGINT NOT NULL,  -- longest prefix any earlier call of the source sent
+    reusable_tokens    BIGINT NOT NULL,  -- longest prefix an earlier call had sent the model
     avoidable_tokens   BIGINT NOT NULL,  -- reusable, yet not read from a cache
     avoidable_usd      DECIMAL(24, 12)
 );

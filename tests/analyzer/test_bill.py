@@ -132,3 +132,14 @@ def test_analysing_again_does_nothing_and_new_calls_only_are_added(store: Store)
     assert analyse.analyse(store) == 1
     reusable = store.frame("SELECT reusable_tokens FROM call_costs WHERE call_id = 't.0'").item()
     assert reusable == messages(["a"])[0].tokens + messages(["b"])[0].tokens
+
+
+def test_what_another_model_read_is_not_reusable(store: Store) -> None:
+    """The same prompt to two models: only the second call to the same one could hit."""
+    prompt = messages(["hello " * 200])
+    write_calls(store, [prompt], model="gpt-4o", provider="openai")
+    write_calls(store, [prompt], model="gpt-4.1", provider="openai", session="t")
+    write_calls(store, [prompt], model="gpt-4o", provider="openai", session="u")
+    analyse.analyse(store)
+    rows = store.frame("SELECT call_id, reusable_tokens FROM call_costs ORDER BY call_id").rows()
+    assert rows == [("s.0", 0), ("t.0", 0), ("u.0", prompt[0].tokens)]

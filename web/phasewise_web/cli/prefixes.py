@@ -15,7 +15,7 @@ from phasewise_store.errors import UsageError
 from phasewise_store.store import Store
 
 from phasewise_web.cli import scoping
-from phasewise_web.cli.output import print_json, stdout, table
+from phasewise_web.cli.output import print_json, progress, stdout, table
 
 NAME = "prefixes"
 
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the reuse."""
-    with Store.open(arguments.db) as store:
+    with Store.open(arguments.db) as store, progress("finding prefixes"):
         found = prefixes.find(
             store,
             scoping.scope(arguments),
