@@ -7,10 +7,10 @@ from dataclasses import asdict
 from phasewise_analyzer import rollups
 from phasewise_analyzer.findings import AgentRow
 from phasewise_reports.words import count
-from phasewise_store.store import Store
 
 from phasewise_web.cli import scoping
 from phasewise_web.cli.numbers import COST_COLUMNS, cost_cells, cost_footnotes
+from phasewise_web.cli.opening import analysed
 from phasewise_web.cli.output import print_json, say, table
 
 NAME = "agents"
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the roll-up."""
-    with Store.open(arguments.db) as store:
+    with analysed(arguments.db) as store:
         rows = rollups.agents(store, scoping.scope(arguments))
     if arguments.json:
         print_json([{"agent": row.agent} | asdict(row.totals) for row in rows])

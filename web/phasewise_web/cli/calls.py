@@ -4,10 +4,10 @@ import argparse
 
 from phasewise_analyzer import rollups
 from phasewise_reports.words import count, seconds, usd
-from phasewise_store.store import Store
 
 from phasewise_web.cli import scoping
 from phasewise_web.cli.numbers import share
+from phasewise_web.cli.opening import analysed
 from phasewise_web.cli.output import print_json, say, table
 
 NAME = "calls"
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the calls."""
-    with Store.open(arguments.db) as store:
+    with analysed(arguments.db) as store:
         found = rollups.calls(store, scoping.scope(arguments), limit=arguments.limit)
     if arguments.json:
         print_json(found.drop("leaf_node", "output_segments").to_dicts())

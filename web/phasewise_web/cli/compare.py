@@ -84,7 +84,7 @@ def _arm(arm: ArmSummary) -> list[str]:
     rate = "-" if arm.hit_rate is None else f"{100 * arm.hit_rate:.1f}"
     state = arm.status if arm.reason is None else f"{arm.status.upper()}: {arm.reason}"
     basis = f"{arm.engine} ({arm.basis})" if arm.basis else arm.engine
-    return [arm.name, basis, f"{arm.calls:,}", rate, state.replace("[", "\\[")]
+    return [arm.name, basis, f"{arm.calls:,}", rate, state]
 
 
 def _metric(metric: Metric) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from phasewise_reports.json_form import to_json
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -37,7 +38,7 @@ def table(title: str, columns: Sequence[tuple[str, bool]], rows: Sequence[Sequen
             header, justify="right" if numeric else "left", overflow="fold", no_wrap=numeric
         )
     for row in rows:
-        made.add_row(*row)
+        made.add_row(*map(escape, row))
     stdout.print(made)
 
 

@@ -4,10 +4,10 @@ import argparse
 from dataclasses import asdict
 
 from phasewise_analyzer import rollups
-from phasewise_store.store import Store
 
 from phasewise_web.cli import scoping
 from phasewise_web.cli.numbers import COST_COLUMNS, cost_cells, cost_footnotes
+from phasewise_web.cli.opening import analysed
 from phasewise_web.cli.output import print_json, say, table
 
 NAME = "sessions"
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the roll-up."""
-    with Store.open(arguments.db) as store:
+    with analysed(arguments.db) as store:
         rows = rollups.sessions(store, scoping.scope(arguments), limit=arguments.limit)
     if arguments.json:
         print_json(

@@ -11,9 +11,9 @@ from phasewise_reports.words import count, seconds, usd
 from phasewise_store import reads
 from phasewise_store.errors import UsageError
 from phasewise_store.facts import Segment
-from phasewise_store.store import Store
 
 from phasewise_web.cli.numbers import share
+from phasewise_web.cli.opening import analysed
 from phasewise_web.cli.output import print_json, stdout, table
 
 NAME = "show"
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the session or the call."""
-    with Store.open(arguments.db) as store:
+    with analysed(arguments.db) as store:
         session_id = store.frame(
             "SELECT session_id FROM llm_calls WHERE call_id = $id", {"id": arguments.id}
         )
@@ -115,7 +115,7 @@ def _print_call(step: Step, prompt: tuple[Segment, ...], output: tuple[Segment, 
 def _excerpt(segment: Segment) -> str:
     if segment.content is None:
         return f"hash {segment.digest.hex()[:12]}"
-    return " ".join(_text(segment).split())[:EXCERPT_CHARACTERS].replace("[", "\\[")
+    return " ".join(_text(segment).split())[:EXCERPT_CHARACTERS]
 
 
 def _text(segment: Segment) -> str:

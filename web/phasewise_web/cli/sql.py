@@ -46,4 +46,4 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _cell(value: object) -> str:
-    return "-" if value is None else str(value).replace("[", "\\[")
+    return "-" if value is None else str(value)

@@ -6,11 +6,11 @@ on disk: nothing is lost by stopping, and what waits is loaded at the next start
 
 import argparse
 
-from phasewise_analyzer.analyse import analyse
 from phasewise_store.store import Store
 
 from phasewise_web import serving
-from phasewise_web.cli.output import progress, say
+from phasewise_web.cli.opening import analysed
+from phasewise_web.cli.output import say
 from phasewise_web.serving import Addresses
 
 NAME = "up"
@@ -34,9 +34,7 @@ def add_ports(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Open the database and serve."""
-    with Store.open(arguments.db) as store:
-        with progress("analysing") as step:
-            analyse(store, step=step)
+    with analysed(arguments.db) as store:
         serve(store, Addresses(arguments.host, arguments.port, arguments.otlp_port))
     return 0
 

@@ -2,11 +2,8 @@
 
 import argparse
 
-from phasewise_analyzer.analyse import analyse
-from phasewise_store.store import Store
-
 from phasewise_web import serving
-from phasewise_web.cli.output import progress
+from phasewise_web.cli.opening import analysed
 from phasewise_web.cli.up import serve
 from phasewise_web.serving import Addresses
 
@@ -23,8 +20,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Open the database and serve."""
-    with Store.open(arguments.db) as store:
-        with progress("analysing") as step:
-            analyse(store, step=step)
+    with analysed(arguments.db) as store:
         serve(store, Addresses(arguments.host, arguments.port, None))
     return 0
