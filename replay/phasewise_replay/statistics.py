@@ -18,6 +18,9 @@ FEWEST = 5
 """with fewer pairs no interval is given: their resamples are too few to say anything at 95 %"""
 
 RESAMPLES = 20_000
+LEAST_SPREAD = 0.1
+"""a resample's spread counts as at least so much of the sample's: one that drew nearly equal values
+would else stretch the interval without bound"""
 _TAILS = (0.025, 0.975)
 _SEED = 20_260_101
 
@@ -50,11 +53,9 @@ def mean_interval(values: Sequence[float]) -> Interval | None:
         return Interval(mean, mean, mean)
     picks = np.random.default_rng(_SEED).integers(0, count, size=(RESAMPLES, count))
     drawn = data[picks]
-    errors = drawn.std(axis=1, ddof=1) / math.sqrt(count)
-    usable = errors > 1e-12 * spread
-    pivots = (drawn.mean(axis=1)[usable] - mean) / errors[usable]
-    low, high = np.quantile(pivots, _TAILS)
     error = spread / math.sqrt(count)
+    errors = np.maximum(drawn.std(axis=1, ddof=1) / math.sqrt(count), LEAST_SPREAD * error)
+    low, high = np.quantile((drawn.mean(axis=1) - mean) / errors, _TAILS)
     return Interval(mean, mean - float(high) * error, mean - float(low) * error)
 
 

@@ -114,7 +114,7 @@ def test_the_curve_never_falls_and_ends_at_the_infinite_cache(prompts: list[list
     """More capacity never hits less; beyond the unique blocks it is the any-earlier reuse."""
     with Store.in_memory() as store:
         write_calls(store, [blocks(one) for one in prompts], block_tokens=16)
-        found = prefixes.find(store, capacities=range(1, 60))
+        found = prefixes.find(store, capacities=[*range(1, 60), 10**6])
     hits = np.array([row.hit_blocks for row in found.lru])
     assert (np.diff(hits) >= 0).all()
     assert found.lru[-1].block_weighted == pytest.approx(found.reuse.any_earlier.block_weighted)
