@@ -27,7 +27,7 @@ SGLANG = ROOT / ".engines" / "sglang" / "bin" / "python"
 pytestmark = pytest.mark.engine
 
 MOST_CALLS = 11
-"""of ten sessions: 98 calls a block, 588 in the run, sent one after another"""
+"""of eleven sessions: over a hundred calls a block, sent one after another"""
 
 CACHING = f"""
 name: caching
