@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from phasewise_store import log_progress, steps, stored_traces
-from phasewise_store.errors import PhasewiseError
 from phasewise_store.facts import Batch, Source
 from phasewise_store.log_progress import LogProgress
 from phasewise_store.store import Store
@@ -27,6 +26,8 @@ from phasewise_collector.otlp.spans import MalformedError, ReceivedSpan
 
 LIVE = Source("live", "live", "otlp", "otlp")
 POLL_S = 0.1
+RETRY_S = 2.0
+"""pause after a failure"""
 KEPT_SEGMENTS = 2
 """finished segments that stay on disk: what was last loaded can be looked at"""
 
@@ -56,9 +57,11 @@ class Loader:
             try:
                 if self.load():
                     on_loaded()
-            except PhasewiseError:
-                # what could not be written stays in the log and is tried again
-                _log.exception("loading failed; the log keeps what was received")
+            except Exception:
+                # the thread must outlive a full disk or a bad span: what could not be written stays
+                # in the log, and is tried again
+                _log.exception("loading failed; the log keeps what was received, trying again")
+                stopping = stopping or stop.wait(RETRY_S)
             if stopping:
                 return
 

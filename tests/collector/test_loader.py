@@ -196,3 +196,34 @@ def test_a_span_can_be_read_soon_after_it_was_acknowledged(tmp_path: Path) -> No
             stop.set()
             thread.join()
         assert store.frame("SELECT count(*) FROM llm_calls").item() == 1
+
+
+def test_the_loader_outlives_a_failure(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is called after loading fails once: it is logged, and the next span is loaded too."""
+    monkeypatch.setattr("phasewise_collector.loader.RETRY_S", 0.0)
+    stop, second = threading.Event(), threading.Event()
+    times: list[int] = []
+
+    def on_loaded() -> None:
+        times.append(1)
+        if len(times) == 1:
+            raise RuntimeError("disk full")
+        second.set()
+
+    with acceptor(tmp_path / "log") as running, Store.in_memory() as store:
+        loader = Loader(store, running.folder)
+        thread = threading.Thread(target=loader.follow, args=(stop, on_loaded))
+        thread.start()
+        try:
+            for number in range(1, 200):
+                body = request(Made(number, trace=number, attributes=OPENINFERENCE))
+                post(running.address, body.SerializeToString())
+                if second.wait(0.1):
+                    break
+        finally:
+            stop.set()
+            thread.join()
+    assert second.is_set()
+    assert "disk full" in caplog.text

@@ -8,8 +8,9 @@ from phasewise_analyzer import rollups
 from phasewise_analyzer.findings import AgentRow
 from phasewise_reports.words import count
 
+from phasewise_web.caveats import caveats
 from phasewise_web.cli import scoping
-from phasewise_web.cli.numbers import COST_COLUMNS, cost_cells, cost_footnotes
+from phasewise_web.cli.numbers import COST_COLUMNS, cost_cells
 from phasewise_web.cli.opening import analysed
 from phasewise_web.cli.output import print_json, say, table
 
@@ -40,5 +41,5 @@ def print_agents(rows: Sequence[AgentRow]) -> None:
     columns = (("agent", False), ("sessions", True), *COST_COLUMNS)
     cells = [[row.agent, count(row.totals.sessions), *cost_cells(row.totals)] for row in rows]
     table("", columns, cells)
-    for note in cost_footnotes([row.totals for row in rows]):
+    for note in caveats(row.totals for row in rows):
         say(f"note: {note}")

@@ -1,4 +1,4 @@
-"""The columns of a cost table on the command line, and what its reader must know."""
+"""The columns of a cost table on the command line."""
 
 from decimal import Decimal
 
@@ -37,19 +37,3 @@ def cost_cells(totals: Totals) -> list[str]:
         usd(totals.decode_usd),
         usd(totals.total_usd),
     ]
-
-
-def cost_footnotes(rows: list[Totals]) -> list[str]:
-    """Say what a reader of a cost table must know about its numbers."""
-    calls = sum(row.calls for row in rows)
-    notes = []
-    if unknown := sum(row.cache_unknown_calls for row in rows):
-        notes.append(
-            f"{unknown:,} of {calls:,} calls do not say what a cache served: their prefill is "
-            "priced as if nothing was, and what is avoidable is the most that could be"
-        )
-    if unpriced := calls - sum(row.priced_calls for row in rows):
-        notes.append(f"{unpriced:,} of {calls:,} calls name no model with a known price")
-    if ambiguous := sum(row.ambiguous_calls for row in rows):
-        notes.append(f"{ambiguous:,} calls leave it open whether input counts cached tokens")
-    return notes

@@ -5,8 +5,9 @@ from dataclasses import asdict
 
 from phasewise_analyzer import rollups
 
+from phasewise_web.caveats import caveats
 from phasewise_web.cli import scoping
-from phasewise_web.cli.numbers import COST_COLUMNS, cost_cells, cost_footnotes
+from phasewise_web.cli.numbers import COST_COLUMNS, cost_cells
 from phasewise_web.cli.opening import analysed
 from phasewise_web.cli.output import print_json, say, table
 
@@ -38,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
         for row in rows
     ]
     table("", columns, cells)
-    for note in cost_footnotes([row.totals for row in rows]):
+    for note in caveats(row.totals for row in rows):
         say(f"note: {note}")
     if len(rows) == arguments.limit:
         say(f"the first {len(rows)}; more with --limit")

@@ -6,6 +6,7 @@ from phasewise_analyzer import rollups
 from phasewise_analyzer.findings import AgentRow, ModelRow, Totals
 from phasewise_store.store import Store
 
+from phasewise_web.caveats import caveats
 from phasewise_web.pages import views
 from phasewise_web.pages.scope_of import Place, sources
 from phasewise_web.pages.views import View
@@ -32,5 +33,5 @@ def agents_page(store: Store, place: Place) -> AgentsPage:
         rows=rollups.agents(store, place.scope),
         models=rollups.models(store, place.scope),
         sources=sources(store),
-        notes=views.notes(totals),
+        notes=caveats([totals]),
     )

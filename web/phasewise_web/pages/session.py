@@ -9,6 +9,7 @@ from phasewise_analyzer.timeline import timeline
 from phasewise_reports.charts import Part
 from phasewise_store.store import Store
 
+from phasewise_web.caveats import caveats
 from phasewise_web.pages import views
 from phasewise_web.pages.scope_of import Place
 from phasewise_web.pages.views import View
@@ -49,7 +50,7 @@ def session_page(store: Store, session_id: str, place: Place) -> SessionPage:
     view = views.view_of(asked) if asked or not has_times else "time"
     if view == "time" and not has_times:
         view = "tokens"
-    notes = views.notes(found.row.totals)
+    notes = caveats([found.row.totals])
     if view != "time":
         return SessionPage(found, view, _side_by_side(found, view), 0, has_times, notes)
     clock = BusyClock(

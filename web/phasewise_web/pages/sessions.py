@@ -6,6 +6,7 @@ from phasewise_analyzer import rollups
 from phasewise_analyzer.findings import SessionRow, Totals
 from phasewise_store.store import Store
 
+from phasewise_web.caveats import caveats
 from phasewise_web.pages import views
 from phasewise_web.pages.scope_of import Place, sources
 from phasewise_web.pages.views import View
@@ -42,5 +43,5 @@ def sessions_page(store: Store, place: Place) -> SessionsPage:
         earlier=max(0, offset - PAGE_ROWS) if offset else None,
         later=offset + PAGE_ROWS if offset + PAGE_ROWS < totals.sessions else None,
         sources=sources(store),
-        notes=views.notes(totals),
+        notes=caveats([totals]),
     )

@@ -36,27 +36,3 @@ def parts(view: View, row: Totals | Step) -> tuple[Part, ...]:
     cached_ns = row.cached_ns or 0
     fresh_ns = row.prefill_ns - cached_ns if isinstance(row, Totals) else row.prefill_ns
     return split(cached_ns, fresh_ns, row.decode_ns or 0, row.other_ns or 0)
-
-
-def notes(totals: Totals) -> tuple[str, ...]:
-    """Say what a reader of a cost table must know about its numbers."""
-    found = []
-    if totals.cache_unknown_calls:
-        found.append(
-            f"{totals.cache_unknown_calls:,} of {totals.calls:,} calls do not say what a cache "
-            "served (cached: -): their prefill is priced as if nothing was, and what is avoidable "
-            "is the most that could be."
-        )
-    if unpriced := totals.calls - totals.priced_calls:
-        found.append(f"{unpriced:,} calls name no model with a known price; sums leave them out.")
-    if totals.estimated_calls:
-        found.append(
-            f"{totals.estimated_calls:,} of {totals.timed_calls:,} timed calls did not show their "
-            "first token: their split in time is an estimate, with an interval on the call's page."
-        )
-    if totals.ambiguous_calls:
-        found.append(
-            f"{totals.ambiguous_calls:,} calls leave it open whether their input counts the cached "
-            "tokens; they are taken as not counted, and marked."
-        )
-    return tuple(found)

@@ -1,0 +1,31 @@
+"""What a reader of a cost table must know about its numbers; pages and commands say the same."""
+
+from collections.abc import Iterable
+
+from phasewise_analyzer.findings import Totals
+
+
+def caveats(rows: Iterable[Totals]) -> tuple[str, ...]:
+    """Give a sentence for each thing that is not known of the calls in these rows."""
+    totals = tuple(rows)
+    calls = sum(row.calls for row in totals)
+    timed = sum(row.timed_calls for row in totals)
+    found = []
+    if unknown := sum(row.cache_unknown_calls for row in totals):
+        found.append(
+            f"{unknown:,} of {calls:,} calls do not say what a cache served (cached: -): their "
+            "prefill is priced as if nothing was, and what is avoidable is the most that could be."
+        )
+    if unpriced := calls - sum(row.priced_calls for row in totals):
+        found.append(f"{unpriced:,} calls name no model with a known price; sums leave them out.")
+    if estimated := sum(row.estimated_calls for row in totals):
+        found.append(
+            f"{estimated:,} of {timed:,} timed calls did not show their first token: their split "
+            "in time is an estimate, with an interval for each call."
+        )
+    if ambiguous := sum(row.ambiguous_calls for row in totals):
+        found.append(
+            f"{ambiguous:,} calls leave it open whether their input counts the cached tokens; "
+            "they are taken as not counted, and marked."
+        )
+    return tuple(found)
