@@ -1,13 +1,8 @@
 """Replays against real vLLM and real SGLang on this CPU, with the tiny generated model."""
 
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import polars as pl
 import pytest
 from phasewise_collector.importing import import_paths
@@ -19,7 +14,8 @@ from phasewise_replay.verdict import Metric, Verdict
 from phasewise_store import runs
 from phasewise_store.store import Store
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.real_server import ROOT, installed, serving
+
 TINY = ROOT / ".engines" / "tiny"
 VLLM = ROOT / ".engines" / "vllm" / "bin" / "python"
 SGLANG = ROOT / ".engines" / "sglang" / "bin" / "python"
@@ -51,13 +47,6 @@ arms:
     python: {VLLM}
     flags: {{max-model-len: 8192, block-size: 16}}
 """
-
-
-def installed(*parts: Path) -> None:
-    """Skip where an engine is not there."""
-    for part in parts:
-        if not part.exists():
-            pytest.skip(f"needs `{part.relative_to(ROOT)}`; install it with:  make engines")
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +140,7 @@ def sglang() -> Iterator[str]:
     """Run a real SGLang server; give its address."""
     installed(SGLANG, TINY)
     port = free_port()
-    command = [
+    command: list[str | Path] = [
         *(SGLANG, "-m", "sglang.launch_server", "--model-path", TINY, "--device", "cpu"),
         *("--attention-backend", "torch_native", "--sampling-backend", "pytorch"),
         *("--disable-cuda-graph", "--dtype", "float32", "--mem-fraction-static", "0.3"),
@@ -160,35 +149,8 @@ def sglang() -> Iterator[str]:
         *("--enable-cache-report", "--host", "127.0.0.1", "--port", str(port)),
     ]
     environment = {"SGLANG_USE_CPU_ENGINE": "1", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    server = subprocess.Popen(
-        list(map(str, command)),
-        env=os.environ | environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        _wait(f"http://127.0.0.1:{port}/health", server)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        os.killpg(server.pid, 15)
-        try:
-            server.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(server.pid, 9)
-            server.wait()
-
-
-def _wait(address: str, server: "subprocess.Popen[bytes]") -> None:
-    for _ in range(300):
-        assert server.poll() is None, "SGLang ended before it was ready"
-        try:
-            if httpx.get(address, timeout=5).is_success:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(1)
-    pytest.fail(f"SGLang was not ready in five minutes on {sys.platform}")
+    with serving(command, environment, port=port) as address:
+        yield address
 
 
 def test_a_running_sglang_is_replayed_and_its_cache_reset(recorded: Store, sglang: str) -> None:

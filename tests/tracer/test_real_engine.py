@@ -3,9 +3,7 @@
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -13,8 +11,8 @@ from phasewise_replay import vllm_command
 from phasewise_replay.server_process import free_port
 
 from tests.cli.test_up import Up, until, up
+from tests.real_server import ROOT, installed, serving
 
-ROOT = Path(__file__).resolve().parents[2]
 TINY = ROOT / ".engines" / "tiny"
 VLLM = ROOT / ".engines" / "vllm" / "bin" / "python"
 
@@ -31,9 +29,7 @@ def collecting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
 @pytest.fixture(scope="module")
 def engine(collecting: Up) -> Iterator[str]:
     """Run a vLLM that sends its own spans there; give its address."""
-    for part in (VLLM, TINY):
-        if not part.exists():
-            pytest.skip(f"needs `{part.relative_to(ROOT)}`; install it with:  make engines")
+    installed(VLLM, TINY)
     port = free_port()
     command = vllm_command.command(
         VLLM,
@@ -46,31 +42,9 @@ def engine(collecting: Up) -> Iterator[str]:
         "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf",
         "OTEL_BSP_SCHEDULE_DELAY": "100",
     }
-    environment = os.environ | vllm_command.environment(variables, on_cpu=True)
-    server = subprocess.Popen(
-        command,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(300):
-            assert server.poll() is None, "vLLM ended before it was ready"
-            try:
-                if httpx.get(f"{address}/health", timeout=5).is_success:
-                    break
-            except httpx.TransportError:
-                time.sleep(1)
+    environment = vllm_command.environment(variables, on_cpu=True)
+    with serving(command, environment, port=port) as address:
         yield address
-    finally:
-        os.killpg(server.pid, 15)
-        try:
-            server.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(server.pid, 9)
-            server.wait()
 
 
 def test_the_agent_s_calls_show_the_engine_s_own_phases(collecting: Up, engine: str) -> None:

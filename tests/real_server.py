@@ -1,0 +1,59 @@
+"""A real inference server for the length of a test module."""
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PATIENCE_S = 300
+
+
+def installed(*parts: Path) -> None:
+    """Skip where a part of an engine is not there."""
+    for part in parts:
+        if not part.exists():
+            pytest.skip(f"needs `{part.relative_to(ROOT)}`; install it with:  make engines")
+
+
+@contextmanager
+def serving(
+    command: Sequence[str | Path], variables: Mapping[str, str], *, port: int
+) -> Iterator[str]:
+    """Run a server until the block ends; give its address once `/health` answers."""
+    address = f"http://127.0.0.1:{port}"
+    server = subprocess.Popen(
+        list(map(str, command)),
+        env=os.environ | dict(variables),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        _wait(address, server)
+        yield address
+    finally:
+        os.killpg(server.pid, 15)
+        try:
+            server.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(server.pid, 9)
+            server.wait()
+
+
+def _wait(address: str, server: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        assert server.poll() is None, "the server ended before it was ready"
+        try:
+            if httpx.get(f"{address}/health", timeout=5).is_success:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(1)
+    pytest.fail(f"the server was not ready in {PATIENCE_S} s")
