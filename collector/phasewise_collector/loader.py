@@ -6,23 +6,23 @@ nothing and skips nothing. A trace is derived again from all its spans whenever 
 
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from phasewise_store import log_progress, steps, stored_traces
-from phasewise_store.facts import Batch, Source
+from phasewise_store import gauges, log_progress, steps, stored_traces
+from phasewise_store.facts import Batch, LlmCall, Source
 from phasewise_store.log_progress import LogProgress
 from phasewise_store.store import Store
 
+from phasewise_collector import linking
+from phasewise_collector.decoding import decoded
+from phasewise_collector.dialects import log_records
 from phasewise_collector.dialects.content import Taken, take, without_content
 from phasewise_collector.dialects.derive import Derived, derive
 from phasewise_collector.log import reader
-from phasewise_collector.log.frame import Frame
 from phasewise_collector.log.reader import Chunk, Position
-from phasewise_collector.otlp import json, protobuf
-from phasewise_collector.otlp.body import TooLargeError, UnknownEncodingError, inflate
-from phasewise_collector.otlp.spans import MalformedError, ReceivedSpan
+from phasewise_collector.otlp.spans import ReceivedSpan
 
 LIVE = Source("live", "live", "otlp", "otlp")
 POLL_S = 0.1
@@ -38,7 +38,7 @@ class Loader:
     """Follows one log folder into one store; used from one thread."""
 
     def __init__(self, store: Store, folder: Path) -> None:
-        self._store = store
+        self.store = store
         self._folder = folder
         self._progress = log_progress.load(store)
 
@@ -76,53 +76,65 @@ class Loader:
         }
 
     def _load_chunk(self, chunk: Chunk) -> int:
-        received, rejected, damaged = _decoded(chunk.frames)
-        traces = {span.trace_id for span in received}
-        stored = stored_traces.spans(self._store, traces)
+        found = decoded(chunk.frames)
+        fresh, traces = self._read_back(found.spans)
+        touched = {trace_id for trace_id, _ in fresh}
+        groups = linking.together(traces)
+        derived = [
+            derive(group) for group in groups if touched & {one.span.trace_id for one in group}
+        ]
+        before = self._progress.get(chunk.segment, LogProgress(chunk.segment))
+        after = replace(
+            before,
+            offset_bytes=chunk.end.offset_bytes,
+            requests=before.requests + len(chunk.frames),
+            damaged_bytes=before.damaged_bytes + chunk.damaged_bytes + found.damaged_bytes,
+            finished=chunk.end.finished,
+        )
+        logs = sum(span.kind == log_records.KIND for span in fresh.values())
+        new_items = {"traces": len(fresh) - logs, "logs": logs, "metrics": found.points}
+        with self.store.transaction() as connection:
+            if derived:
+                old = self._old_calls(derived)
+                now = {call.call_id for one in derived for call in one.llm_calls}
+                sessions = {session.session_id for one in derived for session in one.sessions}
+                sessions |= {call.session_id for call in old.values()}
+                self.store.rewrite(_batch(derived), heirs=_heirs(derived, old))
+                stored_traces.retract_llm_calls(connection, old.keys() - now)
+                steps.number(connection, sessions)
+                stored_traces.drop_unused(connection, sessions)
+            gauges.save(self.store, found.gauges)
+            log_progress.save(connection, after, found.accounts(new_items))
+        self._progress[chunk.segment] = after
+        return len(fresh)
+
+    def _read_back(
+        self, received: Sequence[ReceivedSpan]
+    ) -> tuple[dict[tuple[str, str], ReceivedSpan], dict[str, list[Taken]]]:
+        """Give the spans that are new, and all traces they touch or are related to, whole."""
+        stored = stored_traces.spans(self.store, {span.trace_id for span in received})
         known = {(span.trace_id, span.span_id) for span in stored}
         fresh: dict[tuple[str, str], ReceivedSpan] = {}
         for span in received:
             key = (span.trace_id, span.span_id)
             if key not in known:
                 fresh.setdefault(key, span)
-        by_trace: dict[str, list[Taken]] = {}
+        traces: dict[str, list[Taken]] = {}
         for old in stored:
-            by_trace.setdefault(old.trace_id, []).append(without_content(old))
-        for new in fresh.values():
-            by_trace.setdefault(new.trace_id, []).append(take(new))
-        touched = {new.trace_id for new in fresh.values()}
-        derived = [derive(by_trace[trace_id]) for trace_id in sorted(touched)]
-        before = self._progress.get(chunk.segment, LogProgress(chunk.segment))
-        after = replace(
-            before,
-            offset_bytes=chunk.end.offset_bytes,
-            requests=before.requests + len(chunk.frames),
-            stored_spans=before.stored_spans + len(fresh),
-            duplicate_spans=before.duplicate_spans + len(received) - len(fresh),
-            rejected_spans=before.rejected_spans + rejected,
-            damaged_bytes=before.damaged_bytes + chunk.damaged_bytes + damaged,
-            finished=chunk.end.finished,
-        )
-        with self._store.transaction() as connection:
-            if derived:
-                stale, sessions = self._stale(derived, touched)
-                self._store.rewrite(_batch(derived))
-                stored_traces.retract_llm_calls(connection, stale)
-                steps.number(connection, sessions)
-                stored_traces.drop_unused(connection, sessions)
-            log_progress.save(connection, after)
-        self._progress[chunk.segment] = after
-        return len(fresh)
+            traces.setdefault(old.trace_id, []).append(without_content(old))
+        taken = [take(new) for new in fresh.values()]
+        for one in taken:
+            traces.setdefault(one.span.trace_id, []).append(one)
+        elsewhere = linking.related(self.store, (one.span for one in taken)) - traces.keys()
+        for old in stored_traces.spans(self.store, elsewhere):
+            traces.setdefault(old.trace_id, []).append(without_content(old))
+        return fresh, traces
 
-    def _stale(self, derived: Iterable[Derived], traces: set[str]) -> tuple[set[str], set[str]]:
-        """Give stored calls that later spans showed to be none, and all sessions concerned."""
-        old = stored_traces.llm_calls(self._store, traces)
-        now = {call.call_id for one in derived for call in one.llm_calls}
-        sessions = {session.session_id for one in derived for session in one.sessions}
-        return (
-            {call.call_id for call in old} - now,
-            sessions | {call.session_id for call in old},
-        )
+    def _old_calls(self, derived: Iterable[Derived]) -> dict[str, LlmCall]:
+        """Give the stored calls that these spans described before; some prove to be none."""
+        traces = {span.trace_id for one in derived for span in one.spans}
+        calls = stored_traces.llm_calls(self.store, traces)
+        return {call.call_id: call for call in calls}
 
     def _drop_finished(self) -> None:
         finished = [name for name, progress in self._progress.items() if progress.finished]
@@ -130,23 +142,18 @@ class Loader:
             (self._folder / name).unlink(missing_ok=True)
 
 
-def _decoded(frames: Iterable[Frame]) -> tuple[list[ReceivedSpan], int, int]:
-    """Give the spans of all frames, how many had no valid ids, and bytes that are no request."""
-    spans: list[ReceivedSpan] = []
-    rejected = damaged = 0
-    for frame in frames:
-        try:
-            plain = inflate(frame.body, frame.encoding)
-            reading = json.decode if frame.content_type == "json" else protobuf.decode
-            request = reading(plain)
-        except (MalformedError, TooLargeError, UnknownEncodingError):
-            # the acceptor checked it and the checksum held: only another version's limits differ
-            _log.exception("a logged request cannot be read")
-            damaged += len(frame.body)
-            continue
-        spans += request.spans
-        rejected += request.rejected
-    return spans, rejected, damaged
+def _heirs(derived: Iterable[Derived], old: Mapping[str, LlmCall]) -> dict[str, str]:
+    """Say which stored call's content a call goes on with, where that was another's."""
+    heirs: dict[str, str] = {}
+    for one in derived:
+        for made in one.made:
+            name = made.call.call_id
+            for earlier in (made.content_of, *made.members):
+                if earlier in old and old[earlier].fidelity not in (None, "none"):
+                    if earlier != name:
+                        heirs[name] = earlier
+                    break
+    return heirs
 
 
 def _batch(derived: Iterable[Derived]) -> Batch:

@@ -93,6 +93,22 @@ class Agent:
 
 
 @dataclass(frozen=True, slots=True)
+class Description:
+    """One span or log record that describes an LLM call; an instrumentor makes one a call."""
+
+    trace_id: str
+    span_id: str
+    scope: str
+    """the instrumentor and its version"""
+    gave: tuple[str, ...]
+    """what of the call was taken from here: usage, prompt, answer, times, phases, agent"""
+
+
+Fidelity = Literal["none", "events", "flattened", "messages", "verbatim"]
+"""how exact a prompt is: verbatim is the request as it was sent; the others were rebuilt"""
+
+
+@dataclass(frozen=True, slots=True)
 class LlmCall:
     """One request to a model and its answer."""
 
@@ -130,6 +146,17 @@ class LlmCall:
     span_id: str | None = None
     request: Mapping[str, object] = field(default_factory=dict)
     """sampling and other request parameters, without messages and tools"""
+    user_id: str | None = None
+    response_id: str | None = None
+    """the provider's id of the answer"""
+    fidelity: Fidelity | None = None
+    """None where an importer knows the format to be exact"""
+    dropped_attributes: int = 0
+    """of the spans that describe it: an SDK's limit, which takes the oldest messages first"""
+    truncated: bool = False
+    """whether a sender has cut text short"""
+    described_by: tuple[Description, ...] = ()
+    """spans and log records that describe this call; empty for an imported one"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +200,8 @@ class Span:
     dropped_attributes: int = 0
     session_id: str | None = None
     agent_id: str | None = None
+    response_id: str | None = None
+    """what other descriptions of the same call, in other traces, have too"""
 
 
 @dataclass(frozen=True, slots=True)

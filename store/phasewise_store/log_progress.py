@@ -1,5 +1,10 @@
-"""How far the collector's log is loaded; saved in the transaction that writes the facts."""
+"""How far the collector's log is loaded, and what became of every item in it.
 
+Both are saved in the transaction that writes the facts, so that after any crash
+accepted = stored + deduplicated + rejected + waiting.
+"""
+
+from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
 
 import duckdb
@@ -10,25 +15,62 @@ from phasewise_store.store import Store
 
 @dataclass(frozen=True, slots=True)
 class LogProgress:
-    """What became of one segment of the log so far."""
+    """How far one segment of the log is loaded."""
 
     segment: str
     """its file name"""
     offset_bytes: int = 0
     """loaded up to here"""
     requests: int = 0
-    stored_spans: int = 0
-    duplicate_spans: int = 0
-    """spans whose (trace_id, span_id) was stored already: a sender's retry"""
-    rejected_spans: int = 0
-    """spans without valid ids"""
     damaged_bytes: int = 0
     """bytes that failed their checksum, or whose write was cut short before it was acknowledged"""
     finished: bool = False
     """whether nothing is written to the segment any more, and all of it is loaded"""
 
 
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What became of the items (spans, log records, data points) of one signal."""
+
+    signal: str
+    """traces, logs, metrics"""
+    accepted: int = 0
+    """items in requests that were acknowledged, the rejected ones among them included"""
+    stored: int = 0
+    deduplicated: int = 0
+    """stored already, by (trace_id, span_id): a sender's retry"""
+    rejected: int = 0
+    """their senders were told"""
+
+    def __add__(self, other: "Account") -> "Account":
+        """Add up two accounts of one signal."""
+        assert self.signal == other.signal
+        return Account(
+            self.signal,
+            self.accepted + other.accepted,
+            self.stored + other.stored,
+            self.deduplicated + other.deduplicated,
+            self.rejected + other.rejected,
+        )
+
+
 _COLUMNS = ", ".join(field.name for field in fields(LogProgress))
+_ACCOUNT = ", ".join(field.name for field in fields(Account))
+_SUMS = """
+SELECT signal, sum(accepted)::BIGINT, sum(stored)::BIGINT, sum(deduplicated)::BIGINT,
+       sum(rejected)::BIGINT
+FROM log_accounts
+GROUP BY signal
+ORDER BY signal
+"""
+_ADD = f"""
+INSERT INTO log_accounts (segment, {_ACCOUNT}) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (segment, signal) DO UPDATE
+SET accepted = log_accounts.accepted + excluded.accepted,
+    stored = log_accounts.stored + excluded.stored,
+    deduplicated = log_accounts.deduplicated + excluded.deduplicated,
+    rejected = log_accounts.rejected + excluded.rejected
+"""
 
 
 def load(store: Store) -> dict[str, LogProgress]:
@@ -37,11 +79,22 @@ def load(store: Store) -> dict[str, LogProgress]:
     return {row[0]: LogProgress(*row) for row in rows.iter_rows()}
 
 
-def save(connection: duckdb.DuckDBPyConnection, progress: LogProgress) -> None:
-    """Note a segment's progress in the caller's transaction."""
+def accounts(store: Store) -> list[Account]:
+    """Give what became of all that was ever loaded, one account a signal."""
+    return [Account(*row) for row in store.frame(_SUMS).iter_rows()]
+
+
+def save(
+    connection: duckdb.DuckDBPyConnection,
+    progress: LogProgress,
+    accounts: Iterable[Account] = (),
+) -> None:
+    """Note a segment's progress, and add to its accounts, in the caller's transaction."""
     marks = ", ".join("?" for _ in fields(LogProgress))
     run(
         connection,
         f"INSERT OR REPLACE INTO log_progress ({_COLUMNS}) VALUES ({marks})",
         list(astuple(progress)),
     )
+    for account in accounts:
+        run(connection, _ADD, [progress.segment, *astuple(account)])

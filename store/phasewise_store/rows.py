@@ -66,6 +66,7 @@ SPANS = {
     "dropped_attributes": _INT,
     "session_id": _TEXT,
     "agent_id": _TEXT,
+    "response_id": _TEXT,
 }
 LLM_CALLS = {
     "call_id": _TEXT,
@@ -103,6 +104,12 @@ LLM_CALLS = {
     "error": _TEXT,
     "streamed": pl.Boolean(),
     "request": _TEXT,
+    "user_id": _TEXT,
+    "response_id": _TEXT,
+    "fidelity": _TEXT,
+    "dropped_attributes": _INT,
+    "truncated": pl.Boolean(),
+    "described_by": _TEXT,
 }
 
 _USAGE = {
@@ -196,6 +203,7 @@ def llm_calls(
     columns["leaf_node"] = list(leaves)
     columns["output_segments"] = [[segment_id(s) for s in call.output] for call in facts]
     columns["request"] = [to_json(call.request) for call in facts]
+    columns["described_by"] = [to_json(call.described_by) for call in facts]
     return pl.DataFrame({name: columns[name] for name in LLM_CALLS}, schema=LLM_CALLS)
 
 

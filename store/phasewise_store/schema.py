@@ -199,6 +199,52 @@ _M004 = """
 ALTER TABLE call_costs ADD COLUMN cached_usd DECIMAL(24, 12);
 """
 
+_M005 = """
+CREATE TABLE log_accounts (
+    segment      VARCHAR NOT NULL,  -- file name in the collector's log
+    signal       VARCHAR NOT NULL,  -- traces, logs, metrics
+    accepted     BIGINT NOT NULL,   -- items in its requests, rejected ones included
+    stored       BIGINT NOT NULL,
+    deduplicated BIGINT NOT NULL,   -- the store had them already: a sender's retry
+    rejected     BIGINT NOT NULL,   -- their senders were told
+    PRIMARY KEY (segment, signal)
+);
+INSERT INTO log_accounts
+SELECT segment, 'traces', stored_spans + duplicate_spans + rejected_spans, stored_spans,
+       duplicate_spans, rejected_spans
+FROM log_progress;
+CREATE TABLE log_positions AS
+SELECT segment, offset_bytes, requests, damaged_bytes, finished FROM log_progress;
+DROP TABLE log_progress;
+CREATE TABLE log_progress (
+    segment       VARCHAR PRIMARY KEY,  -- file name in the collector's log
+    offset_bytes  BIGINT NOT NULL,      -- loaded up to here
+    requests      BIGINT NOT NULL,
+    damaged_bytes BIGINT NOT NULL,      -- failed their checksum, or were never acknowledged
+    finished      BOOLEAN NOT NULL      -- nothing is written to the segment any more
+);
+INSERT INTO log_progress SELECT * FROM log_positions;
+DROP TABLE log_positions;
+CREATE TABLE gauges (
+    metric     VARCHAR NOT NULL,   -- an engine's own gauge or counter, as it names it
+    time_ns    BIGINT NOT NULL,
+    series     UBIGINT NOT NULL,   -- hash of resource and attributes
+    value      DOUBLE NOT NULL,
+    attributes VARCHAR NOT NULL,   -- JSON, the resource's among them
+    PRIMARY KEY (metric, time_ns, series)
+);
+"""
+
+_M006 = """
+ALTER TABLE spans ADD COLUMN response_id VARCHAR;
+ALTER TABLE llm_calls ADD COLUMN user_id VARCHAR;
+ALTER TABLE llm_calls ADD COLUMN response_id VARCHAR;
+ALTER TABLE llm_calls ADD COLUMN fidelity VARCHAR;
+ALTER TABLE llm_calls ADD COLUMN dropped_attributes BIGINT DEFAULT 0;
+ALTER TABLE llm_calls ADD COLUMN truncated BOOLEAN DEFAULT FALSE;
+ALTER TABLE llm_calls ADD COLUMN described_by VARCHAR DEFAULT '[]';
+"""
+
 
 def m001_first_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Create the first tables."""
@@ -220,7 +266,17 @@ def m004_add_cached_usd(connection: duckdb.DuckDBPyConnection) -> None:
     run(connection, _M004)
 
 
-STATEMENTS = (_M001, _M002, _M003, _M004)
+def m005_add_accounts_of_every_signal(connection: duckdb.DuckDBPyConnection) -> None:
+    """Account for logs and metrics as for spans; keep the gauges of engines."""
+    run(connection, _M005)
+
+
+def m006_add_descriptions(connection: duckdb.DuckDBPyConnection) -> None:
+    """Keep which spans describe a call, how exact its prompt is, and what was lost of it."""
+    run(connection, _M006)
+
+
+STATEMENTS = (_M001, _M002, _M003, _M004, _M005, _M006)
 """what the migrations run, for `schema_page`"""
 
 MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
@@ -228,5 +284,7 @@ MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     m002_add_log_progress,
     m003_add_cache_reported,
     m004_add_cached_usd,
+    m005_add_accounts_of_every_signal,
+    m006_add_descriptions,
 )
 """in order; the schema's version is how many of them have run"""

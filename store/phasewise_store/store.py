@@ -53,16 +53,21 @@ class Store:
             self._database.close()
 
     def frame(
-        self, query: str, parameters: Mapping[str, object] | Sequence[object] | None = None
+        self,
+        query: str,
+        parameters: Mapping[str, object] | Sequence[object] | None = None,
+        *,
+        tables: Mapping[str, pl.DataFrame] | None = None,
     ) -> pl.DataFrame:
         """Run a read query; parameters are `$name` with a mapping, `?` with a sequence.
 
-        In the thread that holds a transaction it sees what the transaction wrote.
+        `tables` are there for this query by their names. In the thread that holds a transaction it
+        sees what the transaction wrote.
         """
         if self._writer == threading.get_ident():
-            return _read(self._database.connection, query, parameters)
+            return _read(self._database.connection, query, parameters, tables or {})
         with self._database.connection.cursor() as cursor:
-            return _read(cursor, query, parameters)
+            return _read(cursor, query, parameters, tables or {})
 
     @contextmanager
     def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -92,14 +97,19 @@ class Store:
         with self.transaction() as connection:
             return writing.write(connection, batch, writing.insert_new)
 
-    def rewrite(self, batch: Batch) -> Written:
+    def rewrite(self, batch: Batch, *, heirs: Mapping[str, str] | None = None) -> Written:
         """Write a batch in one transaction; a row whose key is there already is replaced.
 
         A replaced call keeps its ordinal, keeps its prompt and output where the new one comes
-        without, and loses its costs so that it is analysed again.
+        without, and loses its costs so that it is analysed again. `heirs` names, for a call that is
+        new, the stored call whose place it takes.
         """
+
+        def insert(connection: duckdb.DuckDBPyConnection, table: str, frame: pl.DataFrame) -> int:
+            return writing.insert_or_replace(connection, table, frame, heirs or {})
+
         with self.transaction() as connection:
-            return writing.write(connection, batch, writing.insert_or_replace)
+            return writing.write(connection, batch, insert)
 
     def has_source(self, source_id: str) -> bool:
         """Say whether this file's bytes were imported before."""
@@ -111,6 +121,13 @@ def _read(
     connection: duckdb.DuckDBPyConnection,
     query: str,
     parameters: Mapping[str, object] | Sequence[object] | None,
+    tables: Mapping[str, pl.DataFrame],
 ) -> pl.DataFrame:
-    frame: pl.DataFrame = connection.sql(query, params=parameters).pl()
+    for name, table in tables.items():
+        connection.register(name, table)
+    try:
+        frame: pl.DataFrame = connection.sql(query, params=parameters).pl()
+    finally:
+        for name in tables:
+            connection.unregister(name)
     return frame

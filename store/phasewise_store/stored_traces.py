@@ -5,17 +5,20 @@ its memory by then, or have been restarted.
 """
 
 from collections.abc import Collection
+from dataclasses import astuple, dataclass, fields
 
 import duckdb
 import orjson
+import polars as pl
 
-from phasewise_store.facts import LlmCall, Span, Usage
+from phasewise_store.facts import Description, LlmCall, Span, Usage
 from phasewise_store.statements import run
 from phasewise_store.store import Store
 
 _SPANS = """
 SELECT trace_id, span_id, parent_span_id, name, kind, start_ns, end_ns, scope_name, scope_version,
-       service_name, status, status_message, attributes, dropped_attributes, session_id, agent_id
+       service_name, status, status_message, attributes, dropped_attributes, session_id, agent_id,
+       response_id
 FROM spans
 WHERE trace_id IN (SELECT unnest($ids))
 """
@@ -23,8 +26,29 @@ WHERE trace_id IN (SELECT unnest($ids))
 _CALLS = """
 SELECT *
 FROM llm_calls
-WHERE trace_id IN (SELECT unnest($ids))
-  AND span_id IS NOT NULL
+WHERE span_id IS NOT NULL
+  AND (
+    trace_id IN (SELECT unnest($ids))
+    OR call_id IN (SELECT unnest($calls))
+  )
+"""
+
+_OF_RESPONSES = """
+SELECT DISTINCT trace_id
+FROM spans
+WHERE response_id IN (SELECT unnest($ids))
+"""
+
+_ALIKE = """
+SELECT DISTINCT c.trace_id
+FROM llm_calls AS c
+JOIN alike AS a
+  ON c.input_tokens = a.input_tokens
+ AND c.output_tokens = a.output_tokens
+ AND c.started_ns <= a.end_ns + $slack_ns
+ AND c.started_ns + c.duration_ns >= a.start_ns - $slack_ns
+WHERE c.started_ns BETWEEN $first_ns AND $last_ns
+  AND c.span_id IS NOT NULL
 """
 
 _UNUSED_AGENTS = """
@@ -53,9 +77,8 @@ _USAGE = (
     "cache_reported",
     "input_tokens_high",
 )
-_FACTS = tuple(
-    name for name in LlmCall.__slots__ if name not in {"usage", "prompt", "output", "request"}
-)
+_OTHERWISE = {"usage", "prompt", "output", "request", "described_by"}
+_FACTS = tuple(name for name in LlmCall.__slots__ if name not in _OTHERWISE)
 
 
 def spans(store: Store, trace_ids: Collection[str]) -> list[Span]:
@@ -67,17 +90,61 @@ def spans(store: Store, trace_ids: Collection[str]) -> list[Span]:
     ]
 
 
-def llm_calls(store: Store, trace_ids: Collection[str]) -> list[LlmCall]:
-    """Give the stored calls that these traces' spans describe, without prompt and output.
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """What a call has in common with another description of it that shares no id with it."""
+
+    input_tokens: int
+    output_tokens: int
+    start_ns: int
+    end_ns: int
+
+
+LONGEST_CALL_NS = 3600 * 10**9
+
+
+def related(
+    store: Store, response_ids: Collection[str], alike: Collection[Likeness], slack_ns: int
+) -> set[str]:
+    """Give the traces that may describe the same calls: by response id, or by tokens and moment."""
+    found: set[str] = set()
+    if response_ids:
+        rows = store.frame(_OF_RESPONSES, {"ids": list(response_ids)})
+        found.update(rows.get_column("trace_id").to_list())
+    if alike:
+        frame = pl.DataFrame(
+            [astuple(one) for one in alike],
+            schema=[field.name for field in fields(Likeness)],
+            orient="row",
+        )
+        first_ns = min(one.start_ns for one in alike) - LONGEST_CALL_NS
+        bounds = {
+            "slack_ns": slack_ns,
+            "first_ns": first_ns,
+            "last_ns": max(one.end_ns for one in alike) + slack_ns,
+        }
+        rows = store.frame(_ALIKE, bounds, tables={"alike": frame})
+        found.update(rows.get_column("trace_id").to_list())
+    return found
+
+
+def llm_calls(
+    store: Store, trace_ids: Collection[str], call_ids: Collection[str] = ()
+) -> list[LlmCall]:
+    """Give the stored calls of these traces, and these calls, without prompt and output.
 
     `Store.rewrite` keeps the prompt and the output of a call that comes without.
     """
-    found = store.frame(_CALLS, {"ids": list(trace_ids)})
+    found = store.frame(_CALLS, {"ids": list(trace_ids), "calls": list(call_ids)})
     return [
         LlmCall(
             **{name: row[name] for name in _FACTS},
             usage=Usage(origin=row["usage_origin"], **{name: row[name] for name in _USAGE}),
             request=orjson.loads(row["request"]),
+            described_by=tuple(
+                Description(**one | {"gave": tuple(one["gave"])})
+                for one in orjson.loads(row["described_by"])
+            ),
         )
         for row in found.iter_rows(named=True)
     ]

@@ -3,7 +3,7 @@
 What is a key is decided in `schema.py`; how a clash ends is the caller's choice of `Insert`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import duckdb
 import polars as pl
@@ -51,22 +51,31 @@ def insert_new(connection: duckdb.DuckDBPyConnection, table: str, frame: pl.Data
 
 
 def insert_or_replace(
-    connection: duckdb.DuckDBPyConnection, table: str, frame: pl.DataFrame
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    frame: pl.DataFrame,
+    heirs: Mapping[str, str],
 ) -> int:
     """Insert all rows in the place of those with the same key.
 
-    A call keeps its ordinal, and its prompt and output where it comes without.
+    A call keeps its ordinal, and its prompt and output where it comes without; an heir takes those
+    of the call whose place it takes.
     """
     if table != "llm_calls" or not frame.height:
         before = _rows(connection, table)
         insert_frame(connection, table, frame, "INSERT OR REPLACE")
         return _rows(connection, table) - before
-    ids = frame.get_column("call_id")
+    names = frame.get_column("call_id").to_list()
+    places = pl.DataFrame(
+        {"call_id": names, "old_id": [heirs.get(name, name) for name in names]},
+        schema={"call_id": pl.String(), "old_id": pl.String()},
+    )
     old = connection.sql(
-        "SELECT call_id, ordinal AS old_ordinal, leaf_node AS old_leaf, "
+        "SELECT call_id AS old_id, ordinal AS old_ordinal, leaf_node AS old_leaf, "
         "output_segments AS old_output FROM llm_calls WHERE call_id IN (SELECT unnest($ids))",
-        params={"ids": ids.to_list()},
+        params={"ids": places.get_column("old_id").to_list()},
     ).pl()
+    old = places.join(old, on="old_id", how="inner").drop("old_id")
     kept = (
         frame.join(old, on="call_id", how="left", maintain_order="left")
         .with_columns(

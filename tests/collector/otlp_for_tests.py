@@ -10,6 +10,7 @@ from pathlib import Path
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 START_NS = 1_760_000_000 * 10**9
 
@@ -51,7 +52,7 @@ def request(*spans: Made) -> ExportTraceServiceRequest:
             event.name = name
             event.time_unix_nano = span.start_time_unix_nano + after_ms * 10**6
         if one.error is not None:
-            span.status.code = 2  # STATUS_CODE_ERROR
+            span.status.code = Status.STATUS_CODE_ERROR
             span.status.message = one.error
     return made
 

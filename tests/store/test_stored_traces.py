@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from phasewise_store import log_progress, reads, steps, stored_traces
 from phasewise_store.facts import Agent, Batch, Session, Span, ToolCall
-from phasewise_store.log_progress import LogProgress
+from phasewise_store.log_progress import Account, LogProgress
 from phasewise_store.store import Store
 
 from tests.store.facts_for_tests import SOURCE, growing_session
@@ -72,15 +72,17 @@ def test_steps_follow_start_times_whatever_order_calls_came_in(store: Store) -> 
 
 def test_progress_is_kept_or_lost_with_its_transaction(tmp_path: Path) -> None:
     """A crash between facts and progress leaves neither: both are one transaction."""
-    progress = LogProgress("0001.log", offset_bytes=77, requests=2, stored_spans=5)
+    progress = LogProgress("0001.log", offset_bytes=77, requests=2)
+    account = Account("traces", 7, 5, 1, 1)
     with Store.open(tmp_path / "x.duckdb") as store:
         with store.transaction() as connection:
-            log_progress.save(connection, progress)
+            log_progress.save(connection, progress, [account])
         with pytest.raises(ZeroDivisionError), store.transaction() as connection:
-            log_progress.save(connection, dataclasses.replace(progress, offset_bytes=99))
+            log_progress.save(connection, dataclasses.replace(progress, offset_bytes=99), [account])
             _ = 1 // 0
     with Store.open(tmp_path / "x.duckdb") as store:
         assert log_progress.load(store) == {"0001.log": progress}
+        assert log_progress.accounts(store) == [account]
 
 
 def test_an_agent_with_only_sub_agents_stays(store: Store) -> None:

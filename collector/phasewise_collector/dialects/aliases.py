@@ -1,8 +1,11 @@
-"""Every spelling of each fact, best first: OpenTelemetry GenAI (new, old), OpenInference, vLLM.
+"""Every spelling of each fact, best first, of the conventions that senders speak.
 
-Sources: OpenTelemetry semantic conventions for generative AI 1.30 to 1.41; OpenInference's
-semantic conventions 0.1.42; vLLM 0.32 `vllm/tracing/utils.py`. The names under `phasewise.` are our
-own tracer's, and what `content.py` writes when it takes text out of a span.
+Sources: OpenTelemetry semantic conventions for generative AI 1.30 to 1.41 and their own repository
+(2026-05); OpenInference 0.1.42; Traceloop 0.62; Vercel AI SDK 7 (`ai.*`); LangSmith's and
+Langfuse's OpenTelemetry export; Claude Code 2.1; Codex; Google ADK; Anthropic's SDK 2.12; vLLM 0.32
+`vllm/tracing/utils.py`, SGLang. The names under `phasewise.` are our own tracer's, and what
+`content.py` writes when it takes text out of a span. `NAME#a.b` is the field `a.b` of the JSON
+object that the attribute NAME holds.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,8 +15,15 @@ INPUT_TOKENS = (
     "gen_ai.usage.prompt_tokens",
     "llm.token_count.prompt",
     "llm.usage.prompt_tokens",
+    "ai.usage.inputTokens",
+    "ai.usage.promptTokens",
+    "langfuse.observation.usage_details#input",
+    "codex.turn.token_usage.input_tokens",
+    "input_token_count",
 )
-"""everything the model read, cached included, in all of these conventions"""
+"""everything the model read; whether cached tokens are included, `usage.py` knows by the sender"""
+INPUT_WITHOUT_CACHE = ("input_tokens",)
+"""what was neither read from a cache nor written to one: Claude Code"""
 CACHE_READ_TOKENS = (
     "gen_ai.usage.cache_read.input_tokens",
     "gen_ai.usage.cache_read_input_tokens",
@@ -22,6 +32,19 @@ CACHE_READ_TOKENS = (
     "gen_ai.usage.details.cache_read_input_tokens",
     "gen_ai.usage.cached_tokens",
     "llm.token_count.prompt_details.cache_read",
+    "ai.usage.cachedInputTokens",
+    "ai.usage.inputTokenDetails.cacheReadTokens",
+    "ai.response.providerMetadata#openai.cachedPromptTokens",
+    "ai.response.providerMetadata#anthropic.usage.cache_read_input_tokens",
+    "ai.response.providerMetadata#bedrock.usage.cacheReadInputTokens",
+    "langfuse.observation.usage_details#input_cache_read",
+    "langfuse.observation.usage_details#input_cached_tokens",
+    "langfuse.observation.usage_details#cache_read_input_tokens",
+    "langfuse.observation.usage_details#prompt_details.cache_read",
+    "gcp.vertex.agent.llm_response#usage_metadata.cached_content_token_count",
+    "codex.turn.token_usage.cached_input_tokens",
+    "cache_read_tokens",
+    "cached_token_count",
 )
 CACHE_WRITE_TOKENS = (
     "gen_ai.usage.cache_write.input_tokens",
@@ -30,11 +53,19 @@ CACHE_WRITE_TOKENS = (
     "gen_ai.usage.cache_write_input_tokens",
     "gen_ai.usage.cache_write_tokens",
     "gen_ai.usage.details.cache_write_tokens",
+    "gen_ai.usage.details.cache_creation_input_tokens",
     "llm.token_count.prompt_details.cache_write",
+    "ai.usage.inputTokenDetails.cacheWriteTokens",
+    "ai.response.providerMetadata#anthropic.cacheCreationInputTokens",
+    "langfuse.observation.usage_details#input_cache_creation",
+    "langfuse.observation.usage_details#cache_creation_input_tokens",
+    "codex.turn.token_usage.cache_write_input_tokens",
+    "cache_creation_tokens",
 )
 CACHE_WRITE_1H_TOKENS = (
     "anthropic.usage.cache_creation.ephemeral_1h_input_tokens",
     "gen_ai.usage.cache_creation.input_tokens.ephemeral_1h",
+    "output.value#usage.cache_creation.ephemeral_1h_input_tokens",
 )
 """the part of the writes that lives an hour"""
 OUTPUT_TOKENS = (
@@ -42,12 +73,24 @@ OUTPUT_TOKENS = (
     "gen_ai.usage.completion_tokens",
     "llm.token_count.completion",
     "llm.usage.completion_tokens",
+    "ai.usage.outputTokens",
+    "ai.usage.completionTokens",
+    "langfuse.observation.usage_details#output",
+    "codex.turn.token_usage.output_tokens",
+    "output_tokens",
+    "output_token_count",
 )
 REASONING_TOKENS = (
     "gen_ai.usage.reasoning.output_tokens",
     "gen_ai.usage.reasoning_tokens",
     "gen_ai.usage.details.reasoning_tokens",
     "llm.token_count.completion_details.reasoning",
+    "ai.usage.reasoningTokens",
+    "ai.usage.outputTokenDetails.reasoningTokens",
+    "langfuse.observation.usage_details#completion_details.reasoning",
+    "langfuse.observation.usage_details#output_reasoning",
+    "codex.turn.token_usage.reasoning_output_tokens",
+    "reasoning_token_count",
 )
 FIRST_TOKEN_NS = ("phasewise.time_to_first_token_ns",)
 FIRST_TOKEN_S = (
@@ -55,7 +98,17 @@ FIRST_TOKEN_S = (
     "gen_ai.server.time_to_first_token",
     "gen_ai.latency.time_to_first_token",
 )
-FIRST_TOKEN_EVENTS = frozenset({"First Token Stream Event", "gen_ai.content.completion.chunk"})
+FIRST_TOKEN_MS = (
+    "ai.response.msToFirstChunk",
+    "ai.stream.msToFirstChunk",
+    "ttft_ms",
+    "first_content_ms",
+)
+FIRST_TOKEN_AT = ("langfuse.observation.completion_start_time",)
+"""a moment, in ISO 8601"""
+FIRST_TOKEN_EVENTS = frozenset(
+    {"First Token Stream Event", "gen_ai.content.completion.chunk", "ai.stream.firstChunk"}
+)
 QUEUE_S = ("gen_ai.latency.time_in_queue",)
 ENGINE_PREFILL_S = ("gen_ai.latency.time_in_model_prefill",)
 ENGINE_DECODE_S = ("gen_ai.latency.time_in_model_decode",)
@@ -66,32 +119,161 @@ MODEL = (
     "llm.response.model_name",
     "llm.request.model_name",
     "llm.model_name",
+    "ai.response.model",
+    "ai.model.id",
+    "langfuse.observation.model.name",
+    "embedding.model_name",
+    "model",
+    "slug",
 )
-PROVIDER = ("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system")
+PROVIDER = (
+    "gen_ai.provider.name",
+    "gen_ai.system",
+    "llm.provider",
+    "llm.system",
+    "ai.model.provider",
+)
+RESPONSE_ID = (
+    "gen_ai.response.id",
+    "ai.response.id",
+    "anthropic.response.id",
+    "output.value#id",
+    "output.value#response_id",
+    "request_id",
+    "anthropic.request.id",
+    "gen_ai.request.id",
+)
+"""what a call's descriptions have in common"""
 SESSION = (
     "gen_ai.conversation.id",
     "session.id",
     "langfuse.session.id",
+    "conversation.id",
     "traceloop.association.properties.session_id",
     "traceloop.association.properties.thread_id",
+    "ai.telemetry.metadata.sessionId",
+    "langsmith.trace.session_id",
+    "langsmith.metadata.thread_id",
+    "langsmith.metadata.session_id",
     "thread.id",
+    "thread_id",
+    "metadata#thread_id",
+    "metadata#session_id",
+    "mlflow.trace.session",
+    "gcp.vertex.agent.session_id",
 )
-AGENT = ("gen_ai.agent.name", "agent.name", "agent_name")
-TOOL = ("gen_ai.tool.name", "tool.name", "tool_call.function.name")
-FINISH_REASON = ("gen_ai.response.finish_reasons", "llm.finish_reason")
-COST_USD = ("gen_ai.usage.cost", "operation.cost", "llm.cost.total")
-STREAMED = ("gen_ai.is_streaming", "llm.is_streaming", "gen_ai.request.is_stream")
-KIND = ("openinference.span.kind", "traceloop.span.kind", "gen_ai.operation.name")
-PARAMETERS = ("llm.invocation_parameters",)
+USER = (
+    "user.id",
+    "enduser.id",
+    "langfuse.user.id",
+    "traceloop.association.properties.user_id",
+    "ai.telemetry.metadata.userId",
+    "langsmith.metadata.user_id",
+    "user.account_uuid",
+    "user.email",
+)
+AGENT = (
+    "gen_ai.agent.name",
+    "agent.name",
+    "agent_name",
+    "query_source",
+    "ai.telemetry.functionId",
+    "crewai.agent.role",
+)
+TOOL = (
+    "gen_ai.tool.name",
+    "tool.name",
+    "tool_call.function.name",
+    "ai.toolCall.name",
+    "tool_name",
+    "traceloop.entity.name",
+)
+FINISH_REASON = (
+    "gen_ai.response.finish_reasons",
+    "llm.finish_reason",
+    "ai.response.finishReason",
+    "stop_reason",
+)
+COST_USD = (
+    "gen_ai.usage.cost",
+    "operation.cost",
+    "llm.cost.total",
+    "langfuse.observation.cost_details#total",
+    "cost_usd",
+)
+STREAMED = (
+    "gen_ai.request.stream",
+    "gen_ai.is_streaming",
+    "llm.is_streaming",
+    "gen_ai.request.is_stream",
+)
+KIND = (
+    "openinference.span.kind",
+    "langfuse.observation.type",
+    "langsmith.span.kind",
+    "traceloop.span.kind",
+    "ai.operationId",
+    "gen_ai.operation.name",
+    "llm.request.type",
+    "span.type",
+)
+PARAMETERS = ("llm.invocation_parameters", "langfuse.observation.model.parameters")
 """one JSON object; OpenTelemetry has an attribute `gen_ai.request.NAME` each"""
 ESTIMATED_INPUT = ("phasewise.estimated_input_tokens",)
 ESTIMATED_OUTPUT = ("phasewise.estimated_output_tokens",)
+CONTENT = ("phasewise.content",)
+"""how exact a span's prompt is: one of `FIDELITIES`"""
+FIDELITIES = ("none", "events", "flattened", "messages", "verbatim")
+TRUNCATED = (
+    "phasewise.truncated",
+    "logfire.truncated",
+    "lmnr.truncated",
+    "content_truncated",
+    "langfuse.truncated",
+)
 
 LLM_KINDS = frozenset(
-    {"LLM", "CHAT", "TEXT_COMPLETION", "GENERATE_CONTENT", "COMPLETION", "MESSAGES", "RESPONSES"}
+    {
+        *("LLM", "CHAT", "TEXT_COMPLETION", "GENERATE_CONTENT", "COMPLETION", "MESSAGES"),
+        *("RESPONSES", "GENERATION", "CHAT_MODEL"),
+        *("LLM_REQUEST", "CLAUDE_CODE.LLM_REQUEST"),
+        *("AI.GENERATETEXT.DOGENERATE", "AI.STREAMTEXT.DOSTREAM"),
+        *("AI.GENERATEOBJECT.DOGENERATE", "AI.STREAMOBJECT.DOSTREAM"),
+    }
 )
-AGENT_KINDS = frozenset({"AGENT", "INVOKE_AGENT", "CREATE_AGENT", "WORKFLOW"})
-TOOL_KINDS = frozenset({"TOOL", "EXECUTE_TOOL"})
+AGENT_KINDS = frozenset(
+    {
+        *("AGENT", "INVOKE_AGENT", "CREATE_AGENT", "WORKFLOW", "INVOKE_WORKFLOW"),
+        *("AI.GENERATETEXT", "AI.STREAMTEXT", "AI.GENERATEOBJECT", "AI.STREAMOBJECT"),
+    }
+)
+"""Vercel's outer spans repeat the usage of the calls inside: they are agents here, never calls"""
+TOOL_KINDS = frozenset(
+    {"TOOL", "EXECUTE_TOOL", "AI.TOOLCALL", "CLAUDE_CODE.TOOL", "TASK.TOOL", "MCP_TOOL"}
+)
+LLM_RECORDS = frozenset(
+    {
+        "gen_ai.client.inference.operation.details",
+        *("claude_code.api_request", "api_request", "claude_code.api_error", "api_error"),
+    }
+)
+"""log records, by event name, that describe a call"""
+TOOL_RECORDS = frozenset({"claude_code.tool_result", "tool_result", "codex.tool_result"})
+MESSAGE_RECORDS = frozenset(
+    {
+        *("gen_ai.system.message", "gen_ai.user.message", "gen_ai.assistant.message"),
+        *("gen_ai.tool.message", "gen_ai.choice"),
+    }
+)
+"""log records that carry a piece of the content of the span they name"""
+CODEX_RECORD = "codex.sse_event"
+CODEX_KIND = ("event.kind",)
+CODEX_DONE = "response.completed"
+
+DURATION_MS = ("duration_ms",)
+"""of log records that are written when what they tell of has ended"""
+ENGINE_METRICS = ("vllm:", "vllm.", "sglang:", "sglang.", "gen_ai.server.")
+"""how the names of metrics begin that are kept; others are counted"""
 
 ENGINE_SPANS = frozenset({"llm_request"})
 """vLLM's and SGLang's own span of a request; no text, child of the caller's when it propagates"""

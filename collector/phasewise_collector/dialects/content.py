@@ -11,7 +11,7 @@ import orjson
 from phasewise_store.facts import Segment, Span
 from phasewise_store.segments import text_segment
 
-from phasewise_collector.dialects import aliases
+from phasewise_collector.dialects import aliases, blobs, hashed
 from phasewise_collector.dialects.kinds import may_be_llm
 from phasewise_collector.dialects.messages import Message, exchange
 from phasewise_collector.otlp.spans import ReceivedSpan, Value
@@ -23,18 +23,49 @@ _TEXT = (
     "llm.output_messages.",
     "llm.tools.",
     "llm.prompts.",
+    "llm.request.functions.",
     "gen_ai.input.messages",
     "gen_ai.output.messages",
     "gen_ai.system_instructions",
     "gen_ai.tool.definitions",
     "gen_ai.tool.call.arguments",
     "gen_ai.tool.call.result",
-    "gen_ai.prompt.",
-    "gen_ai.completion.",
+    "gen_ai.prompt",
+    "gen_ai.completion",
     "traceloop.entity.input",
     "traceloop.entity.output",
+    "ai.prompt",
+    "ai.response.text",
+    "ai.response.object",
+    "ai.response.toolCalls",
+    "ai.response.reasoning",
+    "ai.toolCall.args",
+    "ai.toolCall.result",
+    "gcp.vertex.agent.llm_request",
+    "gcp.vertex.agent.llm_response",
+    "gcp.vertex.agent.tool_call_args",
+    "gcp.vertex.agent.tool_response",
+    "langfuse.observation.input",
+    "langfuse.observation.output",
+    "langfuse.trace.input",
+    "langfuse.trace.output",
+    "model_request_parameters",
+    "all_messages_events",
+    "pydantic_ai.all_messages",
+    "logfire.json_schema",
+    "final_result",
+    "tool_arguments",
+    "tool_response",
+    "user_prompt",
+    "events",
 )
 """attributes, or beginnings of their names, that hold prompt text"""
+_NOT_TEXT = (
+    "ai.prompt.format",
+    "user_prompt_length",
+    "gen_ai.prompt.name",
+    "gen_ai.prompt.version",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +79,21 @@ class Taken:
 
 def take(received: ReceivedSpan) -> Taken:
     """Split a received span into a small one and its content."""
+    found = dict(blobs.facts(received.attributes))
     attributes = {
-        name: value for name, value in received.attributes.items() if not name.startswith(_TEXT)
-    }
+        name: value
+        for name, value in received.attributes.items()
+        if not name.startswith(_TEXT) or name in _NOT_TEXT
+    } | found
     prompt: tuple[Segment, ...] = ()
     output: tuple[Segment, ...] = ()
-    if may_be_llm(received.attributes):
-        found = exchange(received.attributes, received.events)
-        prompt = (*map(_tool, found.tools), *map(_message, found.prompt))
-        output = tuple(map(_message, found.answer))
+    if may_be_llm(received.name, received.attributes, received.kind):
+        prompt, output, fidelity = _content(received)
         attributes |= dict(_estimates(prompt, output))
         attributes |= dict(_first_token(received))
+        attributes[aliases.CONTENT[0]] = fidelity
+        if any(map(_cut_short, prompt)):
+            attributes[aliases.TRUNCATED[0]] = True
     resource = received.resource or {}
     service = resource.get("service.name")
     return Taken(
@@ -81,6 +116,25 @@ def take(received: ReceivedSpan) -> Taken:
         prompt,
         output,
     )
+
+
+def _content(received: ReceivedSpan) -> tuple[tuple[Segment, ...], tuple[Segment, ...], str]:
+    written = received.attributes.get(hashed.PROMPT)
+    if isinstance(written, str):
+        answer = received.attributes.get(hashed.ANSWER)
+        return (
+            tuple(hashed.segments(written)),
+            tuple(hashed.segments(answer)) if isinstance(answer, str) else (),
+            "verbatim",
+        )
+    found = exchange(received.attributes, received.events)
+    prompt = (*map(_tool, found.tools), *map(_message, found.prompt))
+    return prompt, tuple(map(_message, found.answer)), found.fidelity
+
+
+def _cut_short(segment: Segment) -> bool:
+    """Say whether a sender has cut the text: it then says so at its end."""
+    return segment.content is not None and segment.content[-40:].find(b"[TRUNCATED") >= 0
 
 
 def without_content(span: Span) -> Taken:

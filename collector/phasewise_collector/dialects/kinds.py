@@ -4,13 +4,21 @@ from typing import Literal
 
 from phasewise_collector.dialects import aliases
 from phasewise_collector.dialects.aliases import Attributes
+from phasewise_collector.dialects.log_records import KIND as LOG
 
-Kind = Literal["llm", "engine", "tool", "agent", "plumbing"]
-"""an LLM call; an engine's own account of one; a tool run; an agent; anything else"""
+Kind = Literal["llm", "engine", "tool", "agent", "message", "plumbing"]
+"""an LLM call; an engine's own account of one; a tool run; an agent; content of the span above it,
+as a log record; anything else"""
+
+_TOOLS: dict[str, Kind] = dict.fromkeys(aliases.TOOL_KINDS, "tool")
+_AGENTS: dict[str, Kind] = dict.fromkeys(aliases.AGENT_KINDS, "agent")
+_OTHER = _TOOLS | _AGENTS
 
 
-def kind_of(name: str, attributes: Attributes) -> Kind:
-    """Give the kind of a span by its name and attributes."""
+def kind_of(name: str, attributes: Attributes, span_kind: str = "") -> Kind:
+    """Give the kind of a span by its name, its attributes, and `Span.kind`."""
+    if span_kind == LOG:
+        return _kind_of_record(name, attributes)
     if name in aliases.ENGINE_SPANS and any(
         key.startswith("gen_ai.latency.") for key in attributes
     ):
@@ -19,19 +27,28 @@ def kind_of(name: str, attributes: Attributes) -> Kind:
     if word in aliases.LLM_KINDS:
         # instrumentors call every request of an SDK so, also one that lists models
         return "llm" if _is_of_a_model(attributes) else "plumbing"
-    if word in aliases.TOOL_KINDS:
-        return "tool"
-    if word in aliases.AGENT_KINDS:
-        return "agent"
     if not word and aliases.whole(attributes, aliases.OUTPUT_TOKENS) is not None:
         return "llm"  # old conventions had no word for it
-    return "plumbing"
+    return _OTHER.get(word, "plumbing")
 
 
-def may_be_llm(attributes: Attributes) -> bool:
+def may_be_llm(name: str, attributes: Attributes, span_kind: str = "") -> bool:
     """Say whether a span that arrives may hold an LLM call's content."""
+    if span_kind == LOG:
+        return _kind_of_record(name, attributes) in ("llm", "message")
     word = _word(attributes)
     return word in aliases.LLM_KINDS or (not word and _is_of_a_model(attributes))
+
+
+def _kind_of_record(name: str, attributes: Attributes) -> Kind:
+    if name in aliases.LLM_RECORDS:
+        return "llm"
+    if name == aliases.CODEX_RECORD:
+        done = aliases.text(attributes, aliases.CODEX_KIND) == aliases.CODEX_DONE
+        return "llm" if done else "plumbing"
+    if name in aliases.TOOL_RECORDS:
+        return "tool"
+    return "message" if name in aliases.MESSAGE_RECORDS else "plumbing"
 
 
 def _word(attributes: Attributes) -> str:

@@ -1,19 +1,21 @@
 """Read what a span says was sent and answered, as the messages and tools of a chat API.
 
-Best first: the request itself (OpenInference's `input.value`), OpenTelemetry's message attributes,
-OpenInference's flattened ones, the flattened ones of old OpenTelemetry, span events.
+Best first: the request itself (OpenInference's `input.value`, Google's `llm_request`), the message
+attributes of OpenTelemetry, Vercel, LangSmith and Langfuse, the flattened ones of OpenInference and
+of old OpenTelemetry, span events.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import orjson
 
-from phasewise_collector.dialects.aliases import Attributes
+from phasewise_collector.dialects.aliases import FIDELITIES, Attributes
 from phasewise_collector.otlp.spans import Event
 
 Message = dict[str, object]
+Reading = Callable[[Attributes, Sequence[Event]], Iterator[Message]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,40 +25,144 @@ class Exchange:
     tools: tuple[object, ...] = ()
     prompt: tuple[Message, ...] = ()
     answer: tuple[Message, ...] = ()
+    fidelity: str = FIDELITIES[0]
+    """of the prompt"""
 
 
 def exchange(attributes: Attributes, events: Sequence[Event]) -> Exchange:
     """Give the content of an LLM span."""
-    request = _object(attributes.get("input.value"))
-    response = _object(attributes.get("output.value"))
-    prompt = (
-        tuple(_request_messages(request))
-        or tuple(_otel_prompt(attributes))
-        or tuple(_flattened(attributes, "llm.input_messages"))
-        or tuple(_flattened(attributes, "gen_ai.prompt"))
-        or tuple(_events(events, prompt=True))
-    )
-    answer = (
-        tuple(_response_messages(response))
-        or tuple(_parts(attributes.get("gen_ai.output.messages")))
-        or tuple(_flattened(attributes, "llm.output_messages"))
-        or tuple(_flattened(attributes, "gen_ai.completion"))
-        or tuple(_events(events, prompt=False))
-    )
-    return Exchange(tuple(_tools(attributes, request)), prompt, answer)
+    prompt, fidelity = _best(PROMPTS, attributes, events)
+    answer, _ = _best(ANSWERS, attributes, events)
+    return Exchange(tuple(_tools(attributes)), prompt, answer, fidelity)
 
 
-def _request_messages(request: Mapping[str, object]) -> Iterator[Message]:
-    """Read a request of OpenAI's chat or responses API, or of Anthropic's messages API."""
-    for key in ("system", "instructions"):
-        if request.get(key):
-            yield {"role": "system", "content": request[key]}
-    sent = request.get("messages", request.get("input"))
-    if isinstance(sent, str):
-        yield {"role": "user", "content": sent}
+def _best(
+    readings: Sequence[tuple[str, Reading]], attributes: Attributes, events: Sequence[Event]
+) -> tuple[tuple[Message, ...], str]:
+    for fidelity, read in readings:
+        found = tuple(read(attributes, events))
+        if found:
+            return found, fidelity
+    return (), FIDELITIES[0]
+
+
+def _requested(attributes: Attributes, events: Sequence[Event]) -> Iterator[Message]:
+    del events
+    yield from _request_messages(_json(attributes.get("input.value")))
+
+
+def _google(attributes: Attributes, events: Sequence[Event]) -> Iterator[Message]:
+    """Read Google's request: a system instruction, and contents with parts."""
+    del events
+    for name in ("gcp.vertex.agent.llm_request", "input.value"):
+        request = _object(attributes.get(name))
+        if "contents" not in request:
+            continue
+        config = request.get("config")
+        instruction = config.get("system_instruction") if isinstance(config, Mapping) else None
+        if instruction:
+            yield {"role": "system", "content": instruction}
+        contents = request["contents"]
+        if isinstance(contents, str):
+            yield {"role": "user", "content": contents}
+        for content in contents if isinstance(contents, list) else ():
+            if isinstance(content, dict):
+                parts = content.get("parts")
+                yield {"role": content.get("role") or "user", "content": parts}
+        return
+
+
+def _google_answer(attributes: Attributes, events: Sequence[Event]) -> Iterator[Message]:
+    del events
+    for name in ("gcp.vertex.agent.llm_response", "output.value"):
+        response = _object(attributes.get(name))
+        candidates = response.get("candidates")
+        content = response.get("content")
+        if isinstance(candidates, list) and candidates and isinstance(candidates[0], dict):
+            content = candidates[0].get("content")
+        if isinstance(content, Mapping) and "parts" in content:
+            yield {"role": "assistant", "content": content["parts"]}
+            return
+
+
+def _listed(*names: str) -> Reading:
+    """Read attributes that hold a request, or a list of messages, as JSON or structured."""
+
+    def read(attributes: Attributes, events: Sequence[Event]) -> Iterator[Message]:
+        del events
+        for name in names:
+            found = _json(attributes.get(name))
+            if isinstance(found, str) and found:
+                yield {"role": "user", "content": found}
+                return
+            messages = list(_request_messages(found))
+            if messages:
+                yield from messages
+                return
+
+    return read
+
+
+def _listed_answer(*names: str) -> Reading:
+    def read(attributes: Attributes, events: Sequence[Event]) -> Iterator[Message]:
+        del events
+        for name in names:
+            found = _json(attributes.get(name))
+            if isinstance(found, str) and found:
+                yield {"role": "assistant", "content": found}
+                return
+            if isinstance(found, Mapping):
+                messages = list(_response_messages(found))
+                if not messages and "content" in found:
+                    messages = [{"role": "assistant", "content": found["content"]}]
+                if messages:
+                    yield from messages
+                    return
+
+    return read
+
+
+def _vercel_answer(attributes: Attributes, events: Sequence[Event]) -> Iterator[Message]:
+    del events
+    text = attributes.get("ai.response.text", attributes.get("ai.response.object"))
+    calls = _json(attributes.get("ai.response.toolCalls"))
+    if text is None and not calls:
+        return
+    message: Message = {"role": "assistant", "content": text or ""}
+    if isinstance(calls, list):
+        message["tool_calls"] = [
+            _tool_call(
+                call.get("toolCallId"),
+                call.get("toolName"),
+                call.get("input", call.get("args")),
+            )
+            for call in calls
+            if isinstance(call, dict)
+        ]
+    yield message
+
+
+def _answered(attributes: Attributes, events: Sequence[Event]) -> Iterator[Message]:
+    del events
+    yield from _response_messages(_object(attributes.get("output.value")))
+
+
+def _request_messages(request: object) -> Iterator[Message]:
+    """Read a request of OpenAI's chat or responses API, of Anthropic's messages API, or its list.
+
+    LangChain's own message objects are not taken: they are no request that could be sent again.
+    """
+    sent = request
+    if isinstance(request, Mapping):
+        for key in ("system", "instructions"):
+            if request.get(key):
+                yield {"role": "system", "content": request[key]}
+        sent = request.get("messages", request.get("input", request.get("prompt")))
+        if isinstance(sent, str):
+            yield {"role": "user", "content": sent}
     if isinstance(sent, list):
         for message in sent:
-            if isinstance(message, dict):
+            if isinstance(message, dict) and "lc" not in message:
                 yield message if "role" in message else {"role": "user", "content": [message]}
 
 
@@ -73,7 +179,8 @@ def _response_messages(response: Mapping[str, object]) -> Iterator[Message]:
         yield {"role": "assistant", "content": response["output"]}
 
 
-def _otel_prompt(attributes: Attributes) -> Iterator[Message]:
+def _otel_prompt(attributes: Attributes, events: Sequence[Event]) -> Iterator[Message]:
+    del events
     instructions = _json(attributes.get("gen_ai.system_instructions"))
     if isinstance(instructions, list) and instructions:
         yield {"role": "system", "content": _text_of(instructions)}
@@ -165,44 +272,116 @@ def _unflattened(fields: Mapping[str, object]) -> Message:
     return message
 
 
+def _flat(prefix: str) -> Reading:
+    def read(attributes: Attributes, events: Sequence[Event]) -> Iterator[Message]:
+        del events
+        return _flattened(attributes, prefix)
+
+    return read
+
+
 _EVENT = re.compile(r"gen_ai\.(system|user|assistant|tool)\.message")
 
 
-def _events(events: Sequence[Event], *, prompt: bool) -> Iterator[Message]:
-    """Read the events of OpenTelemetry before 1.37."""
-    for event in events:
-        content = event.attributes.get("content", event.attributes.get("gen_ai.event.content"))
-        if prompt and (found := _EVENT.fullmatch(event.name)):
-            yield {"role": found[1], "content": content}
-        elif prompt and event.name == "gen_ai.content.prompt":
-            yield {"role": "user", "content": event.attributes.get("gen_ai.prompt", content)}
-        elif not prompt and event.name == "gen_ai.choice":
-            message = _json(event.attributes.get("message"))
+def _asked(attributes: Attributes, events: Sequence[Event]) -> Iterator[Message]:
+    """Read the events of OpenTelemetry before 1.37, of the span or in Pydantic AI's `events`."""
+    for name, fields in _all_events(attributes, events):
+        content = fields.get("content", fields.get("gen_ai.event.content"))
+        if found := _EVENT.fullmatch(name):
+            message: Message = {"role": found[1], "content": content}
+            for key in ("tool_calls", "id"):
+                if fields.get(key):
+                    message["tool_call_id" if key == "id" else key] = fields[key]
+            yield message
+        elif name == "gen_ai.content.prompt":
+            yield {"role": "user", "content": fields.get("gen_ai.prompt", content)}
+
+
+def _chosen(attributes: Attributes, events: Sequence[Event]) -> Iterator[Message]:
+    for name, fields in _all_events(attributes, events):
+        content = fields.get("content", fields.get("gen_ai.event.content"))
+        if name == "gen_ai.choice":
+            message = _json(fields.get("message"))
             body = message if isinstance(message, dict) else {"content": content}
             yield {"role": "assistant"} | body
-        elif not prompt and event.name == "gen_ai.content.completion":
-            answered = event.attributes.get("gen_ai.completion", content)
-            yield {"role": "assistant", "content": answered}
+        elif name == "gen_ai.content.completion":
+            yield {"role": "assistant", "content": fields.get("gen_ai.completion", content)}
 
 
-def _tools(attributes: Attributes, request: Mapping[str, object]) -> Iterator[object]:
-    sent = request.get("tools")
-    if not isinstance(sent, list):
-        sent = _json(attributes.get("gen_ai.tool.definitions"))
-    if isinstance(sent, list):
-        yield from sent
-        return
+def _all_events(
+    attributes: Attributes, events: Sequence[Event]
+) -> Iterator[tuple[str, Mapping[str, object]]]:
+    for event in events:
+        yield event.name, event.attributes
+    written = _json(attributes.get("events"))
+    for one in written if isinstance(written, list) else ():
+        if isinstance(one, dict):
+            yield str(one.get("event.name", "")), one
+
+
+PROMPTS: Sequence[tuple[str, Reading]] = (
+    ("verbatim", _requested),
+    ("verbatim", _google),
+    ("messages", _otel_prompt),
+    ("messages", _listed("ai.prompt.messages", "ai.prompt")),
+    ("messages", _listed("langfuse.observation.input")),
+    ("flattened", _flat("llm.input_messages")),
+    ("flattened", _flat("gen_ai.prompt")),
+    ("messages", _listed("gen_ai.prompt")),
+    ("events", _asked),
+    ("flattened", _listed("traceloop.entity.input")),
+)
+"""how a prompt is read, and how exact that reading is; the first that finds one is taken"""
+ANSWERS: Sequence[tuple[str, Reading]] = (
+    ("verbatim", _answered),
+    ("verbatim", _google_answer),
+    ("messages", lambda attributes, _: _parts(attributes.get("gen_ai.output.messages"))),
+    ("messages", _vercel_answer),
+    ("messages", _listed_answer("langfuse.observation.output")),
+    ("flattened", _flat("llm.output_messages")),
+    ("flattened", _flat("gen_ai.completion")),
+    ("messages", _listed_answer("gen_ai.completion")),
+    ("events", _chosen),
+    ("flattened", _listed_answer("output.value", "traceloop.entity.output")),
+)
+
+
+def _tools(attributes: Attributes) -> Iterator[object]:
+    request = _object(attributes.get("input.value"))
+    google = _object(attributes.get("gcp.vertex.agent.llm_request"))
+    config = google.get("config")
+    for sent in (
+        request.get("tools"),
+        config.get("tools") if isinstance(config, Mapping) else None,
+        _json(attributes.get("gen_ai.tool.definitions")),
+        _json(attributes.get("ai.prompt.tools")),
+        _object(attributes.get("model_request_parameters")).get("function_tools"),
+    ):
+        if isinstance(sent, list) and sent:
+            yield from map(_json, sent)
+            return
     schemas = {
         int(found[1]): value
         for key, value in attributes.items()
         if (found := re.fullmatch(r"llm\.tools\.(\d+)\.tool\.json_schema", key))
     }
     yield from (_json(schemas[place]) for place in sorted(schemas))
+    flat: dict[int, dict[str, object]] = {}
+    for key, value in attributes.items():
+        if found := _FUNCTION.fullmatch(key):
+            flat.setdefault(int(found[1]), {})[found[2]] = value
+    yield from (flat[place] for place in sorted(flat))
+
+
+_FUNCTION = re.compile(r"llm\.request\.functions\.(\d+)\.(name|description|parameters)")
+
+
+_JSON_BEGINS = frozenset('[{"')
 
 
 def _json(value: object) -> object:
     """Parse JSON in a text; anything else stays as it is."""
-    if not isinstance(value, str):
+    if not isinstance(value, str) or value[:1] not in _JSON_BEGINS:
         return value
     try:
         return orjson.loads(value)

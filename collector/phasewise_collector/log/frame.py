@@ -11,27 +11,34 @@ from typing import Final
 
 import xxhash
 
-MAGIC: Final = b"PWL1"
-_HEAD = struct.Struct("<4sBBHIQQ")
+MAGIC: Final = b"PWL2"
+_HEAD = struct.Struct("<4sBBBxIIIQQ")
 _SUM = struct.Struct("<Q")
 HEADER_BYTES = _HEAD.size + _SUM.size
 
-CONTENT_TYPES = ("protobuf", "json")
-ENCODINGS = ("", "gzip", "zstd")
+SIGNALS = ("traces", "metrics", "logs")
+FORMS = ("protobuf", "json")
+ENCODINGS = ("", "gzip", "zstd", "deflate")
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A trace request that passed its check."""
+    """A request that passed its check."""
 
-    content_type: str
-    """one of CONTENT_TYPES"""
+    signal: str
+    """one of SIGNALS"""
+    form: str
+    """one of FORMS: how it is written"""
     encoding: str
     """one of ENCODINGS: how the body is compressed"""
     sequence: int
     """counts the requests of one acceptor process, from 0"""
     received_ns: int
     body: bytes
+    accepted: int = 0
+    """items that the sender was told are kept: spans, data points or log records"""
+    rejected: int = 0
+    """items that the sender was told are not"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +56,12 @@ def pack(frame: Frame) -> tuple[bytes, bytes]:
     """Give a frame as header and body, to be written without joining them."""
     head = _HEAD.pack(
         MAGIC,
-        CONTENT_TYPES.index(frame.content_type),
+        SIGNALS.index(frame.signal),
+        FORMS.index(frame.form),
         ENCODINGS.index(frame.encoding),
-        0,
         len(frame.body),
+        frame.accepted,
+        frame.rejected,
         frame.sequence,
         frame.received_ns,
     )
@@ -82,7 +91,9 @@ def _at(data: bytes, offset: int) -> Found | None:
     if body_at > len(data) or data[offset : offset + len(MAGIC)] != MAGIC:
         return None
     head = data[offset : offset + _HEAD.size]
-    _, content_type, encoding, _, length, sequence, received_ns = _HEAD.unpack(head)
+    _, signal, form, encoding, length, accepted, rejected, sequence, received_ns = _HEAD.unpack(
+        head
+    )
     end = body_at + length
     if end > len(data):
         return None
@@ -90,7 +101,16 @@ def _at(data: bytes, offset: int) -> Found | None:
     (checksum,) = _SUM.unpack_from(data, offset + _HEAD.size)
     if checksum != _checksum(head, body):
         return None
-    frame = Frame(CONTENT_TYPES[content_type], ENCODINGS[encoding], sequence, received_ns, body)
+    frame = Frame(
+        signal=SIGNALS[signal],
+        form=FORMS[form],
+        encoding=ENCODINGS[encoding],
+        sequence=sequence,
+        received_ns=received_ns,
+        body=body,
+        accepted=accepted,
+        rejected=rejected,
+    )
     return Found(frame, offset, end)
 
 

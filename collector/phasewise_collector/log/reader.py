@@ -62,6 +62,20 @@ def waiting_bytes(folder: Path, positions: Mapping[str, Position]) -> int:
     )
 
 
+def waiting_items(folder: Path, positions: Mapping[str, Position]) -> dict[str, int]:
+    """Give how many acknowledged items are not loaded yet, by signal; rejected ones included."""
+    waiting: dict[str, int] = {}
+    for name in segments(folder):
+        position = positions.get(name, Position())
+        if position.finished:
+            continue
+        for found in scan((folder / name).read_bytes(), position.offset_bytes, complete=True):
+            if found.frame is not None:
+                counted = found.frame.accepted + found.frame.rejected
+                waiting[found.frame.signal] = waiting.get(found.frame.signal, 0) + counted
+    return waiting
+
+
 def _read_segment(
     path: Path, position: Position, chunk_bytes: int, *, complete: bool
 ) -> Chunk | None:

@@ -28,9 +28,27 @@ class LogWriter:
         self._waiting: list[tuple[Frame, asyncio.Future[None]]] = []
         self._flusher: asyncio.Task[None] | None = None
 
-    async def append(self, content_type: str, encoding: str, body: bytes) -> None:
+    async def append(
+        self,
+        signal: str,
+        form: str,
+        encoding: str,
+        body: bytes,
+        *,
+        accepted: int = 0,
+        rejected: int = 0,
+    ) -> None:
         """Put a request into the log; returns when it is on disk, raises OSError when it is not."""
-        frame = Frame(content_type, encoding, self._sequence, time.time_ns(), body)
+        frame = Frame(
+            signal=signal,
+            form=form,
+            encoding=encoding,
+            sequence=self._sequence,
+            received_ns=time.time_ns(),
+            body=body,
+            accepted=accepted,
+            rejected=rejected,
+        )
         self._sequence += 1
         done = asyncio.get_running_loop().create_future()
         self._waiting.append((frame, done))

@@ -2,16 +2,31 @@
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Literal
+from typing import Any, Literal
 
 import orjson
-from google.protobuf import any_pb2  # type: ignore[import-untyped]  # ships no types
-from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]  # no types
+from google.rpc import error_details_pb2, status_pb2
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceResponse,
+)
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+
+from phasewise_collector.otlp.signals import Signal
 
 ContentType = Literal["application/x-protobuf", "application/json"]
 PROTOBUF: ContentType = "application/x-protobuf"
 JSON: ContentType = "application/json"
+_RESPONSES: dict[Signal, Any] = {
+    "traces": ExportTraceServiceResponse,
+    "metrics": ExportMetricsServiceResponse,
+    "logs": ExportLogsServiceResponse,
+}
+_REJECTED: dict[Signal, tuple[str, str]] = {
+    "traces": ("rejected_spans", "rejectedSpans"),
+    "metrics": ("rejected_data_points", "rejectedDataPoints"),
+    "logs": ("rejected_log_records", "rejectedLogRecords"),
+}
 
 
 class Code(IntEnum):
@@ -35,18 +50,41 @@ class Answer:
     headers: tuple[tuple[str, str], ...] = ()
 
 
-def success(content_type: ContentType, rejected: int = 0, message: str = "") -> Answer:
+def success(
+    content_type: ContentType, signal: Signal, rejected: int = 0, message: str = ""
+) -> Answer:
     """Say that all that is not counted as rejected is on disk."""
-    if not rejected:
+    if not rejected and not message:
         return Answer(200, content_type, b"{}" if content_type == JSON else b"")
     if content_type == JSON:
         # 64-bit integers are text in protobuf's JSON
-        partial = {"rejectedSpans": str(rejected), "errorMessage": message}
+        partial = {_REJECTED[signal][1]: str(rejected), "errorMessage": message}
         return Answer(200, content_type, orjson.dumps({"partialSuccess": partial}))
-    response = ExportTraceServiceResponse()
-    response.partial_success.rejected_spans = rejected
-    response.partial_success.error_message = message
-    return Answer(200, content_type, response.SerializeToString())
+    return Answer(200, content_type, response(signal, rejected, message))
+
+
+def response(signal: Signal, rejected: int = 0, message: str = "") -> bytes:
+    """Write the protobuf response of a signal; no bytes where there is nothing to say."""
+    if not rejected and not message:
+        return b""
+    made = _RESPONSES[signal]()
+    setattr(made.partial_success, _REJECTED[signal][0], rejected)
+    made.partial_success.error_message = message
+    written: bytes = made.SerializeToString()
+    return written
+
+
+def rpc_status(code: Code, message: str, *, retry_s: int | None = None) -> status_pb2.Status:
+    """Make a google.rpc.Status with the details that OTLP asks for."""
+    made = status_pb2.Status(code=code, message=message)
+    if code == Code.INVALID_ARGUMENT:
+        violation = error_details_pb2.BadRequest.FieldViolation(field="body", description=message)
+        made.details.add().Pack(error_details_pb2.BadRequest(field_violations=[violation]))
+    if retry_s is not None:
+        delay = error_details_pb2.RetryInfo()
+        delay.retry_delay.seconds = retry_s
+        made.details.add().Pack(delay)
+    return made
 
 
 def failure(
@@ -58,16 +96,11 @@ def failure(
     headers: tuple[tuple[str, str], ...] = (),
 ) -> Answer:
     """Say no; the body is a google.rpc.Status in the request's own encoding."""
-    made = status_pb2.Status(code=code, message=message)
-    if code == Code.INVALID_ARGUMENT:
-        violation = error_details_pb2.BadRequest.FieldViolation(field="body", description=message)
-        detail = any_pb2.Any()
-        detail.Pack(error_details_pb2.BadRequest(field_violations=[violation]))
-        made.details.append(detail)
     if content_type == PROTOBUF:
+        made = rpc_status(code, message)
         return Answer(status, content_type, made.SerializeToString(), headers)
     document: dict[str, object] = {"code": int(code), "message": message}
-    if made.details:
+    if code == Code.INVALID_ARGUMENT:
         document["details"] = [
             {
                 "@type": "type.googleapis.com/google.rpc.BadRequest",

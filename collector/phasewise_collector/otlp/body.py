@@ -12,6 +12,7 @@ LIMIT_BYTES = 64 * MIB
 """the limit that the OTLP specification recommends, before and after decompression"""
 
 _GZIP_WINDOW = 31  # zlib's way to say: gzip header, largest window
+_ZLIB_WINDOW = 15
 _ZSTD_STEP_BYTES = 512  # a block of 4 bytes can stand for 128 KiB, so a step gives 16 MiB at most
 
 
@@ -29,16 +30,23 @@ class UnknownEncodingError(Exception):
     """The body is compressed in a way we do not read."""
 
     def __init__(self, encoding: str) -> None:
-        super().__init__(f"content encoding `{encoding}` is not known; send gzip, zstd or none")
+        super().__init__(
+            f"content encoding `{encoding}` is not known; send gzip, zstd, deflate or none"
+        )
 
 
 def inflate(body: bytes, encoding: str, limit_bytes: int = LIMIT_BYTES) -> bytes:
     """Give the plain bytes; raises TooLargeError, UnknownEncodingError, MalformedError."""
-    try:
-        undo = _DECODERS[encoding.strip().lower()]
-    except KeyError:
-        raise UnknownEncodingError(encoding) from None
-    return undo(body, limit_bytes)
+    return _DECODERS[canonical(encoding)](body, limit_bytes)
+
+
+def canonical(encoding: str) -> str:
+    """Give an encoding's one name, empty for none; raises UnknownEncodingError."""
+    name = encoding.strip().lower()
+    name = _OTHER_NAMES.get(name, name)
+    if name not in _DECODERS:
+        raise UnknownEncodingError(encoding)
+    return name
 
 
 def _plain(body: bytes, limit_bytes: int) -> bytes:
@@ -67,6 +75,19 @@ def _gzip(body: bytes, limit_bytes: int) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
+def _zlib(body: bytes, limit_bytes: int) -> bytes:
+    stream = zlib.decompressobj(_ZLIB_WINDOW)
+    try:
+        plain = stream.decompress(body, limit_bytes + 1)
+    except zlib.error as error:
+        raise MalformedError(f"the body is labelled deflate, but is not zlib: {error}") from None
+    if len(plain) > limit_bytes:
+        raise TooLargeError(limit_bytes)
+    if not stream.eof:
+        raise MalformedError("the deflate body is cut short")
+    return plain
+
+
 def _zstd(body: bytes, limit_bytes: int) -> bytes:
     # a stream_reader would not tell that the last frame is cut short; a decompressobj has no limit
     # of its own, so it is fed little at a time
@@ -93,9 +114,8 @@ def _zstd(body: bytes, limit_bytes: int) -> bytes:
 
 _DECODERS: dict[str, Callable[[bytes, int], bytes]] = {
     "": _plain,
-    "identity": _plain,
     "gzip": _gzip,
-    "x-gzip": _gzip,
     "zstd": _zstd,
+    "deflate": _zlib,
 }
-ENCODINGS = tuple(_DECODERS)
+_OTHER_NAMES = {"identity": "", "x-gzip": "gzip", "zlib": "deflate"}

@@ -9,11 +9,14 @@ from collections.abc import Callable, Iterator, Mapping
 
 import orjson
 
+from phasewise_collector.otlp.signals import Checked, Signal
 from phasewise_collector.otlp.spans import (
     KINDS,
     STATUSES,
     Event,
     MalformedError,
+    ReceivedPoint,
+    ReceivedRecord,
     ReceivedSpan,
     Request,
     Value,
@@ -22,18 +25,42 @@ from phasewise_collector.otlp.spans import (
 HEX_DIGITS = frozenset("0123456789abcdef")
 TRACE_ID_DIGITS = 32
 SPAN_ID_DIGITS = 16
-_FIELDS = {"traces": "resourceSpans", "metrics": "resourceMetrics", "logs": "resourceLogs"}
+_FIELDS: dict[Signal, str] = {
+    "traces": "resourceSpans",
+    "metrics": "resourceMetrics",
+    "logs": "resourceLogs",
+}
+_FORMS = ("gauge", "sum", "histogram", "exponentialHistogram", "summary")
 
 
-def check(body: bytes) -> tuple[int, int]:
-    """Give the number of good spans and of spans without valid ids; raises MalformedError."""
-    request = decode(body)
-    return len(request.spans), request.rejected
+def check(signal: Signal, body: bytes) -> Checked:
+    """Count what a request carries; raises MalformedError when it is none of that signal."""
+    try:
+        accepted, rejected = _count(signal, body)
+        return Checked(accepted, rejected)
+    except MalformedError:
+        mended = body.decode(errors="replace").encode()
+        if mended == body:
+            raise
+        accepted, rejected = _count(signal, mended)
+    warning = "the body was no UTF-8; the bad bytes were replaced by U+FFFD"
+    return Checked(accepted, rejected, warning, mended)
 
 
-def check_other(signal: str, body: bytes) -> None:
-    """Raise MalformedError when the body is no request of that signal (metrics, logs)."""
-    _objects(_parse(body), _FIELDS[signal])
+def _count(signal: Signal, body: bytes) -> tuple[int, int]:
+    _refuse_other_signals(signal, _parse(body))
+    if signal == "traces":
+        request = decode(body)
+        return len(request.spans), request.rejected
+    reading = decode_logs if signal == "logs" else decode_metrics
+    return sum(1 for _ in reading(body)), 0
+
+
+def _refuse_other_signals(signal: Signal, document: Mapping[str, object]) -> None:
+    """Raise where a request plainly is of another signal: unknown fields would hide all of it."""
+    for other, field in _FIELDS.items():
+        if other != signal and field in document and _FIELDS[signal] not in document:
+            raise MalformedError(f"these are {other}; post them to /v1/{other}, not /v1/{signal}")
 
 
 def decode(body: bytes) -> Request:
@@ -41,7 +68,7 @@ def decode(body: bytes) -> Request:
     spans: list[ReceivedSpan] = []
     rejected = 0
     try:
-        for group in _objects(_parse(body), _FIELDS["traces"]):
+        for group in _objects(_parse(body), "resourceSpans"):
             for span in _spans(group):
                 if span is None:
                     rejected += 1
@@ -50,6 +77,58 @@ def decode(body: bytes) -> Request:
     except RecursionError:
         raise MalformedError("an attribute's value is nested too deeply") from None
     return Request(tuple(spans), rejected)
+
+
+def decode_logs(body: bytes) -> Iterator[ReceivedRecord]:
+    """Decode a logs request; raises MalformedError."""
+    try:
+        for group in _objects(_parse(body), "resourceLogs"):
+            resource = _attributes(_object(group, "resource"))
+            for scoped in _objects(group, "scopeLogs"):
+                scope = _object(scoped, "scope")
+                name, version = _text(scope, "name"), _text(scope, "version")
+                for record in _objects(scoped, "logRecords"):
+                    yield ReceivedRecord(
+                        time_ns=_integer(record, "timeUnixNano")
+                        or _integer(record, "observedTimeUnixNano"),
+                        event_name=_text(record, "eventName"),
+                        body=_value(_object(record, "body")),
+                        attributes=_attributes(record),
+                        trace_id=_hex(record, "traceId", TRACE_ID_DIGITS),
+                        span_id=_hex(record, "spanId", SPAN_ID_DIGITS),
+                        resource=resource,
+                        scope_name=name,
+                        scope_version=version,
+                        severity=_text(record, "severityText"),
+                        dropped_attributes=_integer(record, "droppedAttributesCount"),
+                    )
+    except RecursionError:
+        raise MalformedError("an attribute's value is nested too deeply") from None
+
+
+def decode_metrics(body: bytes) -> Iterator[ReceivedPoint]:
+    """Decode a metrics request; raises MalformedError."""
+    try:
+        for group in _objects(_parse(body), "resourceMetrics"):
+            resource = _attributes(_object(group, "resource"))
+            for scoped in _objects(group, "scopeMetrics"):
+                for metric in _objects(scoped, "metrics"):
+                    yield from _points(metric, resource)
+    except RecursionError:
+        raise MalformedError("an attribute's value is nested too deeply") from None
+
+
+def _points(metric: Mapping[str, object], resource: Mapping[str, Value]) -> Iterator[ReceivedPoint]:
+    name = _text(metric, "name")
+    for form in _FORMS:
+        for point in _objects(_object(metric, form), "dataPoints"):
+            value: float | None = None
+            if point.get("asDouble") is not None:
+                value = _double(point, "asDouble")
+            elif point.get("asInt") is not None:
+                value = float(_integer(point, "asInt"))
+            time_ns = _integer(point, "timeUnixNano")
+            yield ReceivedPoint(name, time_ns, value, _attributes(point), resource)
 
 
 def _parse(body: bytes) -> Mapping[str, object]:

@@ -1,21 +1,28 @@
 """OTLP protobuf: check a request quickly before it is acknowledged, decode it when it is loaded."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, cast
 
-from google.protobuf.message import DecodeError, Message  # type: ignore[import-untyped]  # no types
+from google.protobuf.descriptor import Descriptor
+from google.protobuf.message import DecodeError, Message
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span
 
+from phasewise_collector.otlp.mending import BrokenError, mend
+from phasewise_collector.otlp.signals import Checked, Signal
 from phasewise_collector.otlp.spans import (
     KINDS,
     STATUSES,
     Event,
     MalformedError,
+    ReceivedPoint,
+    ReceivedRecord,
     ReceivedSpan,
     Request,
     Value,
@@ -23,17 +30,102 @@ from phasewise_collector.otlp.spans import (
 
 NO_TRACE = bytes(16)
 NO_SPAN = bytes(8)
-_REQUESTS: dict[str, type[Message]] = {
+_REQUESTS: dict[Signal, type[Message]] = {
     "traces": ExportTraceServiceRequest,
     "metrics": ExportMetricsServiceRequest,
     "logs": ExportLogsServiceRequest,
 }
 
 
-def check(body: bytes) -> tuple[int, int]:
-    """Give the number of good spans and of spans without valid ids; raises MalformedError."""
+def check(signal: Signal, body: bytes) -> Checked:
+    """Count what a request carries; raises MalformedError when it is none of that signal."""
+    kind = _REQUESTS[signal]
+    try:
+        accepted, rejected = _COUNTS[signal](kind.FromString(body))
+        return Checked(accepted, rejected)
+    except DecodeError as error:
+        try:
+            mended = mend(body, cast(Descriptor, kind.DESCRIPTOR))
+            accepted, rejected = _COUNTS[signal](kind.FromString(mended.body))
+        except (BrokenError, DecodeError):
+            mended = None
+        if mended is None or not accepted:
+            raise MalformedError(
+                f"the body is no OTLP {signal} request in protobuf: {error}"
+            ) from None
+    reasons = []
+    if mended.texts:
+        reasons.append(f"{mended.texts} texts were no UTF-8; the bad bytes were replaced by U+FFFD")
+    if mended.dropped:
+        reasons.append(f"{mended.dropped} items could not be parsed")
+    return Checked(accepted, rejected + mended.dropped, "; ".join(reasons), mended.body)
+
+
+def decode(body: bytes) -> Request:
+    """Decode a trace request; raises MalformedError."""
+    spans: list[ReceivedSpan] = []
+    rejected = 0
+    for resource in _parse("traces", body).resource_spans:
+        for span in _spans(resource):
+            if span is None:
+                rejected += 1
+            else:
+                spans.append(span)
+    return Request(tuple(spans), rejected)
+
+
+def decode_logs(body: bytes) -> Iterator[ReceivedRecord]:
+    """Decode a logs request; raises MalformedError."""
+    for group in _parse("logs", body).resource_logs:
+        resource = _attributes(group.resource.attributes)
+        for scoped in group.scope_logs:
+            for record in scoped.log_records:
+                yield ReceivedRecord(
+                    time_ns=record.time_unix_nano or record.observed_time_unix_nano,
+                    event_name=record.event_name,
+                    body=_value(record.body),
+                    attributes=_attributes(record.attributes),
+                    trace_id=_id(record.trace_id, NO_TRACE),
+                    span_id=_id(record.span_id, NO_SPAN),
+                    resource=resource,
+                    scope_name=scoped.scope.name,
+                    scope_version=scoped.scope.version,
+                    severity=record.severity_text,
+                    dropped_attributes=record.dropped_attributes_count,
+                )
+
+
+def decode_metrics(body: bytes) -> Iterator[ReceivedPoint]:
+    """Decode a metrics request; raises MalformedError."""
+    for group in _parse("metrics", body).resource_metrics:
+        resource = _attributes(group.resource.attributes)
+        for scoped in group.scope_metrics:
+            for metric in scoped.metrics:
+                for point in _points(metric):
+                    which = (
+                        point.WhichOneof("value")
+                        if "value" in point.DESCRIPTOR.oneofs_by_name
+                        else None
+                    )
+                    yield ReceivedPoint(
+                        metric=metric.name,
+                        time_ns=point.time_unix_nano,
+                        value=None if which is None else float(getattr(point, which)),
+                        attributes=_attributes(point.attributes),
+                        resource=resource,
+                    )
+
+
+def _parse(signal: Signal, body: bytes) -> Any:  # noqa: ANN401  # the signal says which message
+    try:
+        return _REQUESTS[signal].FromString(body)
+    except DecodeError as error:
+        raise MalformedError(f"the body is no OTLP {signal} request in protobuf: {error}") from None
+
+
+def _count_spans(request: ExportTraceServiceRequest) -> tuple[int, int]:
     good = bad = 0
-    for resource in _parse(body).resource_spans:
+    for resource in request.resource_spans:
         for scope in resource.scope_spans:
             for span in scope.spans:
                 if _has_ids(span):
@@ -43,33 +135,27 @@ def check(body: bytes) -> tuple[int, int]:
     return good, bad
 
 
-def check_other(signal: str, body: bytes) -> None:
-    """Raise MalformedError when the body is no request of that signal (metrics, logs)."""
-    try:
-        _REQUESTS[signal].FromString(body)
-    except DecodeError as error:
-        raise MalformedError(f"the body is no OTLP {signal} request in protobuf: {error}") from None
+def _count_points(request: ExportMetricsServiceRequest) -> tuple[int, int]:
+    scopes = (scope for group in request.resource_metrics for scope in group.scope_metrics)
+    metrics = (metric for scope in scopes for metric in scope.metrics)
+    return sum(len(_points(metric)) for metric in metrics), 0
 
 
-def decode(body: bytes) -> Request:
-    """Decode a trace request; raises MalformedError."""
-    spans: list[ReceivedSpan] = []
-    rejected = 0
-    for resource in _parse(body).resource_spans:
-        for span in _spans(resource):
-            if span is None:
-                rejected += 1
-            else:
-                spans.append(span)
-    return Request(tuple(spans), rejected)
+def _count_records(request: ExportLogsServiceRequest) -> tuple[int, int]:
+    scopes = (scope for group in request.resource_logs for scope in group.scope_logs)
+    return sum(len(scope.log_records) for scope in scopes), 0
 
 
-def _parse(body: bytes) -> ExportTraceServiceRequest:
-    try:
-        request: ExportTraceServiceRequest = ExportTraceServiceRequest.FromString(body)
-    except DecodeError as error:
-        raise MalformedError(f"the body is no OTLP trace request in protobuf: {error}") from None
-    return request
+_COUNTS: dict[Signal, Callable[[Any], tuple[int, int]]] = {
+    "traces": _count_spans,
+    "metrics": _count_points,
+    "logs": _count_records,
+}
+
+
+def _points(metric: Metric) -> Any:  # noqa: ANN401  # of five kinds
+    which = metric.WhichOneof("data")
+    return () if which is None else getattr(metric, which).data_points
 
 
 def _has_ids(span: Span) -> bool:
@@ -93,7 +179,7 @@ def _spans(group: ResourceSpans) -> Iterator[ReceivedSpan | None]:
             yield ReceivedSpan(
                 trace_id=span.trace_id.hex(),
                 span_id=span.span_id.hex(),
-                parent_span_id=_parent(span.parent_span_id),
+                parent_span_id=_id(span.parent_span_id, NO_SPAN),
                 name=span.name,
                 kind=_choice(span.kind, KINDS),
                 start_ns=span.start_time_unix_nano,
@@ -112,8 +198,9 @@ def _spans(group: ResourceSpans) -> Iterator[ReceivedSpan | None]:
             )
 
 
-def _parent(span_id: bytes) -> str | None:
-    return span_id.hex() if span_id and span_id != NO_SPAN else None
+def _id(given: bytes, nothing: bytes) -> str | None:
+    """Give an id in hex; None where it is absent, of another length, or all zero."""
+    return given.hex() if len(given) == len(nothing) and given != nothing else None
 
 
 def _choice(number: int, names: tuple[str, ...]) -> str:

@@ -46,8 +46,39 @@ class ReceivedSpan:
 
 
 @dataclass(frozen=True, slots=True)
+class ReceivedRecord:
+    """One log record."""
+
+    time_ns: int
+    event_name: str
+    """the field of OTLP 1.5; older senders write it into the attribute `event.name`"""
+    body: Value
+    attributes: Mapping[str, Value]
+    trace_id: str | None = None
+    """of the span that it belongs to; None where it names none, or no valid one"""
+    span_id: str | None = None
+    resource: Mapping[str, Value] | None = None
+    scope_name: str = ""
+    scope_version: str = ""
+    severity: str = ""
+    dropped_attributes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedPoint:
+    """One data point of a metric."""
+
+    metric: str
+    time_ns: int
+    value: float | None
+    """None where the point is more than one number: a histogram, a summary"""
+    attributes: Mapping[str, Value]
+    resource: Mapping[str, Value] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
-    """One decoded export request."""
+    """One decoded export request of traces."""
 
     spans: tuple[ReceivedSpan, ...]
     rejected: int = 0

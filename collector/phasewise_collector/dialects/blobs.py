@@ -1,0 +1,65 @@
+"""Facts inside JSON that an attribute holds as text, written as attributes of their own.
+
+An alias `NAME#a.b` means the field `a.b` of the object in the attribute NAME. Read before the text
+is taken out of the span: a fact in the answer's JSON would be gone with it.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import orjson
+
+from phasewise_collector.dialects import aliases
+from phasewise_collector.otlp.spans import Value
+
+_SEPARATOR = "#"
+_MOST_CHARACTERS = 4_000_000
+
+
+def _paths() -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for spellings in vars(aliases).values():
+        if isinstance(spellings, tuple):
+            for one in spellings:
+                if isinstance(one, str) and _SEPARATOR in one:
+                    found.setdefault(one.partition(_SEPARATOR)[0], []).append(one)
+    return found
+
+
+PATHS = _paths()
+"""attribute -> the aliases that look into it"""
+
+
+def facts(attributes: Mapping[str, Value]) -> Iterator[tuple[str, Value]]:
+    """Give the facts inside the attributes that are there."""
+    for name, wanted in PATHS.items():
+        value = attributes.get(name)
+        if value is None:
+            continue
+        document = _object(value)
+        for alias in wanted:
+            found = _at(document, alias.partition(_SEPARATOR)[2])
+            if isinstance(found, str | int | float):
+                yield alias, found
+
+
+def _object(value: Value) -> Mapping[str, object]:
+    if isinstance(value, Mapping):
+        return value
+    if not isinstance(value, str) or len(value) > _MOST_CHARACTERS:
+        return {}
+    if not value.startswith("{"):
+        return {}
+    try:
+        parsed = orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return {}
+    return parsed if isinstance(parsed, dict) else {}
+
+
+def _at(document: Mapping[str, object], path: str) -> object:
+    """Follow a path; a key may itself contain dots, as Langfuse's do."""
+    if path in document:
+        return document[path]
+    head, _, rest = path.partition(".")
+    inner = document.get(head)
+    return _at(inner, rest) if rest and isinstance(inner, Mapping) else None

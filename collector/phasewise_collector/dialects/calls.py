@@ -1,0 +1,268 @@
+"""Make one LLM call of all the spans that describe it, each fact from where it is known best."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, TypeVar
+
+import orjson
+from phasewise_store.facts import Description, Fidelity, LlmCall, Segment, Span, Usage
+
+from phasewise_collector.dialects import aliases
+from phasewise_collector.dialects.content import Taken
+from phasewise_collector.dialects.descriptions import response_id
+from phasewise_collector.dialects.log_records import KIND as LOG
+from phasewise_collector.dialects.tree import Tree, text_of
+from phasewise_collector.dialects.usage import usage_of
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A call, and where its content is if it did not come with its spans this time."""
+
+    call: LlmCall
+    members: tuple[str, ...]
+    """keys of the spans that describe it"""
+    content_of: str
+    """the member whose prompt is the best"""
+
+
+def make_call(tree: Tree, members: Sequence[str], pieces: Sequence[str] = ()) -> Made:
+    """Merge what a group of spans says; `pieces` are log records with parts of its content."""
+    spans = {key: tree.span(key) for key in members}
+    base = max(members, key=lambda key: _as_base(tree, key))
+    usages = {
+        key: usage_of(one.attributes, one.scope_name, one.scope_version)
+        for key, one in spans.items()
+    }
+    usage_by = max(members, key=lambda key: (*_worth(tree, key, usages[key]), key == base))
+    content_by = max(members, key=lambda key: _content_rank(tree.taken[key]))
+    answer_by = max(members, key=lambda key: (bool(tree.taken[key].output), key == content_by))
+    agent_by = max(members, key=lambda key: (tree.has_agent(key), key == base))
+    span = spans[base]
+    duration_ns = max(0, span.end_ns - span.start_ns)
+    first_by, first_ns = _first_token(tree, [base, *members])
+    prompt, fidelity = tree.taken[content_by].prompt, _fidelity(spans[content_by])
+    output = tree.taken[answer_by].output
+    if pieces:
+        extra = sorted((tree.taken[key] for key in pieces), key=lambda one: one.span.start_ns)
+        if not prompt:
+            prompt, fidelity = _joined(one.prompt for one in extra), "events"
+        output = output or _joined(one.output for one in extra)
+    usage = usages[usage_by]
+    if usage.origin != "reported" and pieces and prompt:
+        usage = _estimated(prompt, output)
+    ordered = [base, *(key for key in members if key != base)]
+    call = LlmCall(
+        call_id=base,
+        session_id=tree.session(agent_by),
+        agent_id=tree.agent(agent_by).agent_id,
+        step=0,  # numbered in the store, which knows the session's other traces
+        usage=usage,
+        provider=_any_text(spans, ordered, aliases.PROVIDER),
+        model=_any_text(spans, ordered, aliases.MODEL),
+        started_ns=span.start_ns,
+        duration_ns=duration_ns,
+        ttft_ns=None if first_ns is None else min(max(0, first_ns - span.start_ns), duration_ns),
+        prompt=prompt,
+        output=output,
+        reported_cost_usd=_any_number(spans, ordered, aliases.COST_USD),
+        finish_reason=_any_text(spans, ordered, aliases.FINISH_REASON),
+        error=next(filter(None, (_error(spans[key]) for key in ordered)), None),
+        streamed=_streamed(spans, ordered, first_ns),
+        trace_id=span.trace_id,
+        span_id=span.span_id,
+        request=_parameters(spans[key] for key in reversed(ordered)),
+        user_id=tree.user(agent_by),
+        response_id=next(filter(None, (response_id(spans[key]) for key in ordered)), None),
+        fidelity=fidelity,
+        dropped_attributes=spans[content_by].dropped_attributes,
+        truncated=aliases.first(spans[content_by].attributes, aliases.TRUNCATED) is not None,
+    )
+    engines = [key for key in members if tree.kinds[key] == "engine"]
+    for key in engines:
+        call = _with_engine(call, spans[key])
+    given: dict[str, list[str]] = {key: [] for key in members}
+    given[usage_by].append("usage")
+    if fidelity != "none":
+        given[content_by].append("prompt")
+    given[base].append("times")
+    if first_by is not None and first_by != base:
+        given[first_by].append("first token")
+    for key in engines:
+        given[key].append("phases")
+    if agent_by != base:
+        given[agent_by].append("agent")
+    call = replace(
+        call, described_by=tuple(_description(spans[key], given[key]) for key in ordered)
+    )
+    return Made(call, tuple(members), content_by)
+
+
+def make_call_of_pieces(tree: Tree, trace_id: str, span_id: str, pieces: Sequence[str]) -> Made:
+    """Make a call of log records whose span has not come (yet), under that span's id."""
+    made = make_call(tree, pieces, pieces)
+    call = replace(made.call, call_id=f"{trace_id}-{span_id}", trace_id=trace_id, span_id=span_id)
+    return Made(call, (call.call_id, *pieces), call.call_id)
+
+
+def _as_base(tree: Tree, key: str) -> tuple[object, ...]:
+    """Rank by whose times are the call's: a span, of the caller, innermost, the longest."""
+    span = tree.span(key)
+    depth = sum(1 for one in tree.above(key) if tree.kinds[one] == "llm")
+    return (
+        tree.kinds[key] != "engine",
+        span.kind != LOG,
+        depth,
+        span.end_ns - span.start_ns,
+        key,
+    )
+
+
+def _worth(tree: Tree, key: str, usage: Usage) -> tuple[object, ...]:
+    origins = {"reported": 2, "recovered": 2, "estimated": 1, "absent": 0}
+    return (
+        origins[usage.origin],
+        usage.cache_reported,
+        not usage.ambiguous,
+        usage.output_tokens > 0,
+        usage.cache_write_1h_tokens > 0,
+        tree.kinds[key] != "engine",
+        usage.reasoning_tokens > 0,
+    )
+
+
+def _content_rank(taken: Taken) -> tuple[object, ...]:
+    span = taken.span
+    return (
+        aliases.FIDELITIES.index(_fidelity(span)),
+        not span.dropped_attributes,
+        aliases.first(span.attributes, aliases.TRUNCATED) is None,
+        aliases.number(span.attributes, aliases.ESTIMATED_INPUT) or 0,
+    )
+
+
+def _fidelity(span: Span) -> Fidelity:
+    found: Any = aliases.text(span.attributes, aliases.CONTENT) or "none"
+    known: Fidelity = found
+    return known
+
+
+def _joined(parts: Iterable[tuple[Segment, ...]]) -> tuple[Segment, ...]:
+    return tuple(segment for part in parts for segment in part)
+
+
+def _estimated(prompt: Sequence[Segment], output: Sequence[Segment]) -> Usage:
+    return Usage(
+        uncached_tokens=sum(segment.tokens for segment in prompt),
+        output_tokens=sum(segment.tokens for segment in output),
+        origin="estimated",
+        cache_reported=False,
+    )
+
+
+def _first_token(tree: Tree, keys: Sequence[str]) -> tuple[str | None, int | None]:
+    """Give the moment of the first token, and who saw it; an engine's is the last resort."""
+    for key in sorted(keys, key=lambda one: tree.kinds[one] == "engine"):
+        span = tree.span(key)
+        after_ns = _after_ns(span)
+        if after_ns is not None:
+            return key, span.start_ns + after_ns
+    return None, None
+
+
+def _after_ns(span: Span) -> int | None:
+    attributes = span.attributes
+    exact = aliases.whole(attributes, aliases.FIRST_TOKEN_NS)
+    if exact is not None:
+        return exact
+    in_ms = aliases.number(attributes, aliases.FIRST_TOKEN_MS)
+    if in_ms is not None:
+        return round(in_ms * 1e6)
+    at = aliases.text(attributes, aliases.FIRST_TOKEN_AT)
+    if at is not None:
+        try:
+            moment = datetime.fromisoformat(at.strip('"'))
+        except ValueError:
+            return None
+        return max(0, round(moment.timestamp() * 1e9) - span.start_ns)
+    return aliases.nanoseconds(attributes, aliases.FIRST_TOKEN_S)
+
+
+def _with_engine(call: LlmCall, span: Span) -> LlmCall:
+    """Add the engine's own phases."""
+    queue, prefill, decode = (
+        aliases.nanoseconds(span.attributes, names)
+        for names in (aliases.QUEUE_S, aliases.ENGINE_PREFILL_S, aliases.ENGINE_DECODE_S)
+    )
+    return replace(call, queue_ns=queue, engine_prefill_ns=prefill, engine_decode_ns=decode)
+
+
+def _description(span: Span, gave: Sequence[str]) -> Description:
+    scope = f"{span.scope_name or span.service_name or span.name} {span.scope_version}".strip()
+    return Description(span.trace_id, span.span_id, scope, tuple(gave))
+
+
+def _any_text(
+    spans: Mapping[str, Span], ordered: Sequence[str], names: Sequence[str]
+) -> str | None:
+    return _any(spans, ordered, lambda span: text_of(span, names))
+
+
+def _any_number(
+    spans: Mapping[str, Span], ordered: Sequence[str], names: Sequence[str]
+) -> float | None:
+    return _any(spans, ordered, lambda span: aliases.number(span.attributes, names))
+
+
+def _any(
+    spans: Mapping[str, Span], ordered: Sequence[str], read: Callable[[Span], T | None]
+) -> T | None:
+    return next((found for key in ordered if (found := read(spans[key])) is not None), None)
+
+
+def _streamed(
+    spans: Mapping[str, Span], ordered: Sequence[str], first_ns: int | None
+) -> bool | None:
+    for key in ordered:
+        said = aliases.first(spans[key].attributes, aliases.STREAMED)
+        if isinstance(said, bool):
+            return said
+    asked = _parameters(spans[key] for key in reversed(ordered)).get("stream")
+    if isinstance(asked, bool):
+        return asked
+    return True if first_ns is not None else None
+
+
+def _error(span: Span) -> str | None:
+    if span.status != "error":
+        return None
+    return span.status_message or "the span says error and not why"
+
+
+def _parameters(spans: Iterable[Span]) -> dict[str, object]:
+    """Give the request's parameters; a later span's win."""
+    found: dict[str, object] = {}
+    prefix = "gen_ai.request."
+    for span in spans:
+        given = text_of(span, aliases.PARAMETERS)
+        if given is not None:
+            try:
+                parsed = orjson.loads(given)
+            except orjson.JSONDecodeError:
+                parsed = None
+            if isinstance(parsed, dict):
+                found |= {
+                    name: value
+                    for name, value in parsed.items()
+                    if name not in ("messages", "tools")
+                }
+        for name, value in span.attributes.items():
+            if name.startswith(prefix) and name not in (
+                "gen_ai.request.model",
+                "gen_ai.request.id",
+            ):
+                found[name.removeprefix(prefix)] = value
+    return found

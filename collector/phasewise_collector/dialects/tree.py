@@ -1,0 +1,143 @@
+"""The spans of one trace, or of traces that tell of the same calls, as trees.
+
+A span's key is `trace-span`. Agent, session and user are handed down: what a span does not say
+stands with the nearest span above it that does, however late that one arrived.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from phasewise_store.facts import Agent, Span
+
+from phasewise_collector.dialects import aliases
+from phasewise_collector.dialects.content import Taken
+from phasewise_collector.dialects.kinds import Kind, kind_of
+
+
+class Tree:
+    """Spans with what is known of each from its place."""
+
+    def __init__(self, taken: Sequence[Taken]) -> None:
+        self.taken = {key_of(one.span): one for one in taken}
+        self.kinds: dict[str, Kind] = {
+            key: kind_of(one.span.name, one.span.attributes, one.span.kind)
+            for key, one in self.taken.items()
+        }
+        self._anywhere: dict[str, str] = {}
+        for one in taken:
+            named = text_of(one.span, aliases.SESSION)
+            if named and one.span.trace_id not in self._anywhere:
+                self._anywhere[one.span.trace_id] = named
+        self.agent_facts: dict[str, Agent] = {}
+        self._sessions: dict[str, str] = {}
+        self._agents: dict[str, Agent] = {}
+
+    def span(self, key: str) -> Span:
+        """Give a span."""
+        return self.taken[key].span
+
+    def above(self, key: str) -> Iterator[str]:
+        """Walk up; a loop of parents, which only a broken sender makes, ends the walk."""
+        seen = {key}
+        parent = self._parent(key)
+        while parent in self.taken and parent not in seen:
+            yield parent
+            seen.add(parent)
+            parent = self._parent(parent)
+
+    def session(self, key: str) -> str:
+        """Take the nearest session named at or above the span, else any of the trace, else it."""
+        if key not in self._sessions:
+            named = self._nearest(key, aliases.SESSION)
+            trace_id = self.span(key).trace_id
+            self._sessions[key] = named or self._anywhere.get(trace_id) or trace_id
+        return self._sessions[key]
+
+    def user(self, key: str) -> str | None:
+        """Give the user whose name stands nearest."""
+        return self._nearest(key, aliases.USER)
+
+    def agent(self, key: str) -> Agent:
+        """Name the agent of a span by the agent spans around it, outermost first."""
+        if key not in self._agents:
+            self._agents[key] = self._make_agent(key)
+        return self._agents[key]
+
+    def has_agent(self, key: str) -> bool:
+        """Say whether anything at or above the span names an agent."""
+        return any(
+            self.kinds[one] == "agent" or text_of(self.span(one), aliases.AGENT)
+            for one in (key, *self.above(key))
+        )
+
+    def agents(self, used: set[str]) -> list[Agent]:
+        """Give the agents that made a call, and those above them."""
+        wanted: dict[str, Agent] = {}
+        for name in used:
+            agent: Agent | None = self.agent_facts[name]
+            while agent is not None and agent.agent_id not in wanted:
+                wanted[agent.agent_id] = agent
+                parent = agent.parent_agent_id
+                agent = None if parent is None else self.agent_facts[parent]
+        return list(wanted.values())
+
+    def placed(self) -> Iterator[Span]:
+        """Give every span with its session and agent."""
+        for key, one in self.taken.items():
+            yield replace(one.span, session_id=self.session(key), agent_id=self.agent(key).agent_id)
+
+    def _parent(self, key: str) -> str:
+        span = self.span(key)
+        return f"{span.trace_id}-{span.parent_span_id}"
+
+    def _nearest(self, key: str, names: Sequence[str]) -> str | None:
+        for one in (key, *self.above(key)):
+            if named := text_of(self.span(one), names):
+                return named
+        return None
+
+    def _make_agent(self, key: str) -> Agent:
+        around = [one for one in (key, *self.above(key)) if self.kinds[one] == "agent"]
+        session_id = self.session(key)
+        names = [_agent_name(self.span(one)) for one in reversed(around)]
+        named_here = text_of(self.span(key), aliases.AGENT)
+        if not names:
+            names = [named_here or self._program(key)]
+        agent: Agent | None = None
+        for name in names:
+            if agent is not None and agent.name == name:
+                continue  # one agent that two instrumentors describe, one inside the other
+            above = session_id if agent is None else agent.agent_id
+            agent_id = f"{above}/{name}"
+            agent = self.agent_facts.setdefault(
+                agent_id,
+                Agent(agent_id, session_id, name, None if agent is None else agent.agent_id),
+            )
+        assert agent is not None
+        return agent
+
+    def _program(self, key: str) -> str:
+        """Name an agent that no span names by the program, else by the trace's root."""
+        service = self.span(key).service_name
+        is_engine = self.kinds[key] == "engine"
+        if service and not service.startswith("unknown_service") and not is_engine:
+            return service
+        up = [one for one in (key, *self.above(key)) if self.kinds[one] != "engine"]
+        named = [self.span(one).service_name for one in up]
+        fallback = self.span(up[-1] if up else key).name
+        return next((name for name in named if name), fallback)
+
+
+def key_of(span: Span) -> str:
+    """Give a span's key, which is also the id of the call that it alone describes."""
+    return f"{span.trace_id}-{span.span_id}"
+
+
+def text_of(span: Span, names: Sequence[str]) -> str | None:
+    """Give a text of a span."""
+    return aliases.text(span.attributes, names)
+
+
+def _agent_name(span: Span) -> str:
+    named = text_of(span, aliases.AGENT)
+    return named or span.name.removeprefix("invoke_agent ").removesuffix(" run") or "agent"

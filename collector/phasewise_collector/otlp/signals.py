@@ -1,0 +1,23 @@
+"""The three signals of OTLP, and what is known of a request once it has passed its check."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Signal = Literal["traces", "metrics", "logs"]
+SIGNALS: tuple[Signal, ...] = ("traces", "metrics", "logs")
+ITEMS: dict[Signal, str] = {"traces": "spans", "metrics": "data points", "logs": "log records"}
+"""what a request of each signal carries"""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A request that may be put away."""
+
+    accepted: int
+    """items: spans, data points or log records"""
+    rejected: int = 0
+    """spans without valid ids, which can never be stored"""
+    warning: str = ""
+    """what was mended to accept the rest"""
+    mended: bytes | None = None
+    """the body to put away, uncompressed, where the one that came cannot be parsed as it is"""

@@ -1,0 +1,1 @@
+"""An OTLP receiver's obligations as cases, for any receiver: `python -m tests.otlp_conformance`."""
