@@ -137,6 +137,10 @@ class Step:
     ambiguous: bool = False
     finish_reason: str | None = None
     error: str | None = None
+    replayable: float | None = None
+    """how exactly the call could be sent again, 0 to 1; see `replayable`"""
+    gaps: tuple[str, ...] = ()
+    """what is missing for that, in words"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +151,8 @@ class Timeline:
     steps: tuple[Step, ...]
     wall_ns: int | None
     """from the first start to the last end; None where the source has no times"""
+    replayable: float | None = None
+    """mean over the LLM calls; None where there are none"""
 
 
 @dataclass(frozen=True, slots=True)

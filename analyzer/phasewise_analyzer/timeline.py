@@ -6,8 +6,9 @@ from phasewise_store import reads
 from phasewise_store.scope import Scope
 from phasewise_store.store import Store
 
-from phasewise_analyzer import rollups
+from phasewise_analyzer import replayable, rollups
 from phasewise_analyzer.findings import Step, Timeline
+from phasewise_analyzer.replayable import Replayable
 
 
 def timeline(store: Store, session_id: str) -> Timeline:
@@ -21,11 +22,16 @@ def timeline(store: Store, session_id: str) -> Timeline:
         *tools["started_ns"].drop_nulls().to_list(),
     ]
     zero = min(starts, default=None)
-    steps = [_call(call, zero, depths) for call in calls.iter_rows(named=True)]
+    judged = replayable.of_session(store, session_id)
+    steps = [
+        _call(call, zero, depths, judged[call["call_id"]]) for call in calls.iter_rows(named=True)
+    ]
     steps += [_tool(tool, zero, depths) for tool in tools.iter_rows(named=True)]
     steps.sort(key=_order)
     ends = [step.start_ns + (step.duration_ns or 0) for step in steps if step.start_ns is not None]
-    return Timeline(row, tuple(steps), max(ends, default=None))
+    scores = [one.score for one in judged.values()]
+    mean = sum(scores) / len(scores) if scores else None
+    return Timeline(row, tuple(steps), max(ends, default=None), mean)
 
 
 def _order(step: Step) -> tuple[int, int]:
@@ -46,7 +52,9 @@ def _depths(store: Store, session_id: str) -> dict[str, int]:
     return depths
 
 
-def _call(call: Mapping[str, object], zero: int | None, depths: Mapping[str, int]) -> Step:
+def _call(
+    call: Mapping[str, object], zero: int | None, depths: Mapping[str, int], judged: Replayable
+) -> Step:
     prefill, cached = _parts(call)
     agent_id = str(call["agent_id"])
     usd = [call[name] for name in ("prefill_usd", "decode_usd", "other_usd")]
@@ -69,6 +77,8 @@ def _call(call: Mapping[str, object], zero: int | None, depths: Mapping[str, int
         total_usd=sum(usd) if priced else None,  # type: ignore[arg-type]  # decimals
         cache_reported=bool(call["cache_reported"]),
         ambiguous=bool(call["ambiguous"]),
+        replayable=judged.score,
+        gaps=judged.reasons,
         **{name: call[name] for name in _AS_STORED},  # type: ignore[arg-type]  # columns of the store
     )
 

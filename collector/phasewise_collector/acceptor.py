@@ -7,10 +7,8 @@ The supervisor starts it with a listening socket that stays open across its rest
 import argparse
 import asyncio
 import os
-import signal
 import socket
 import sys
-import threading
 from pathlib import Path
 
 import uvicorn
@@ -19,6 +17,7 @@ from phasewise_collector.log.writer import LogWriter
 from phasewise_collector.otlp.grpc import GrpcReceiver
 from phasewise_collector.otlp.intake import Intake
 from phasewise_collector.otlp.receiver import Receiver
+from phasewise_collector.parent import stop_with_parent
 
 READY = "ready"
 """the line that says that requests are answered now"""
@@ -57,17 +56,6 @@ async def _announce(server: uvicorn.Server) -> None:
     while not server.started:
         await asyncio.sleep(0.01)
     print(READY, flush=True)  # noqa: T201  # the supervisor waits for this line
-
-
-def stop_with_parent() -> None:
-    """End this process in good order when standard input closes: the supervisor is gone then."""
-
-    def watch() -> None:
-        while os.read(sys.stdin.fileno(), 1024):
-            pass
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=watch, name="stop-with-parent", daemon=True).start()
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import duckdb
 from phasewise_store import gauges, log_progress, steps, stored_traces
 from phasewise_store.facts import Batch, LlmCall, Source
 from phasewise_store.log_progress import LogProgress
@@ -51,12 +52,17 @@ class Loader:
         return total
 
     def follow(self, stop: threading.Event, on_loaded: Callable[[], None]) -> None:
-        """Load until told to stop, and once more then; `on_loaded` is called after new spans."""
+        """Load until told to stop, and once more then; `on_loaded` is called after new spans.
+
+        Raises duckdb.FatalException where the database must be opened again.
+        """
         while True:
             stopping = stop.wait(POLL_S)
             try:
                 if self.load():
                     on_loaded()
+            except duckdb.FatalException:
+                raise  # the database must be opened again; its owner does that
             except Exception:
                 # the thread must outlive a full disk or a bad span: what could not be written stays
                 # in the log, and is tried again
@@ -68,6 +74,10 @@ class Loader:
     def waiting_bytes(self) -> int:
         """Give how much of the log is not loaded yet."""
         return reader.waiting_bytes(self._folder, self._positions())
+
+    def waiting_items(self) -> dict[str, int]:
+        """Give how many acknowledged items are not loaded yet, by signal."""
+        return reader.waiting_items(self._folder, self._positions())
 
     def _positions(self) -> dict[str, Position]:
         return {

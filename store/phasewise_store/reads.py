@@ -4,6 +4,7 @@ Every frame is in order of arrival (`llm_calls.ordinal`), which is file order fo
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -123,3 +124,33 @@ def output(store: Store, call_id: str) -> tuple[Segment, ...]:
     numbers: list[int] = found["output_segments"].to_list()[0]
     texts = segments(store, numbers)
     return tuple(texts[number] for number in numbers)
+
+
+@dataclass(frozen=True, slots=True)
+class PathNode:
+    """One node on the way from the root to some prompt's leaf."""
+
+    parent_id: int
+    kind: str
+    role: str | None
+    has_text: bool
+
+
+_PATHS = """
+WITH RECURSIVE way AS (
+    SELECT DISTINCT leaf_node AS node_id FROM llm_calls
+    WHERE session_id = $session_id AND leaf_node <> 0
+    UNION
+    SELECT n.parent_id FROM nodes n JOIN way USING (node_id) WHERE n.parent_id <> 0
+)
+SELECT n.node_id, n.parent_id, s.kind, s.role, s.content IS NOT NULL
+FROM way
+JOIN nodes n USING (node_id)
+JOIN segments s USING (segment_id)
+"""
+
+
+def paths(store: Store, session_id: str) -> dict[int, PathNode]:
+    """Give the nodes of all prompts of a session, by their number."""
+    found = store.frame(_PATHS, {"session_id": session_id})
+    return {row[0]: PathNode(*row[1:]) for row in found.iter_rows()}

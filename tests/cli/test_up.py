@@ -20,6 +20,7 @@ from tests.collector.otlp_for_tests import Made, request
 from tests.collector.test_dialects import OPENINFERENCE
 
 PATIENCE_S = 30
+FREE = ("--port", "0", "--otlp-port", "0", "--grpc-port", "0")
 PROTOBUF = {"content-type": "application/x-protobuf"}
 
 
@@ -36,9 +37,7 @@ class Up:
 def up(database: Path) -> Iterator[Up]:
     """Run it on free ports until the block ends."""
     command = [sys.executable, "-m", "phasewise_web.cli.main", "up", "--db", str(database)]
-    process = subprocess.Popen(
-        [*command, "--port", "0", "--otlp-port", "0"], stderr=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen([*command, *FREE], stderr=subprocess.PIPE, text=True)
     try:
         assert process.stderr is not None
         addresses = [
@@ -123,7 +122,7 @@ def test_a_taken_port_and_a_taken_database_are_sentences(tmp_path: Path) -> None
         port = running.pages.rsplit(":", 1)[1]
         for words, code, said in (
             (["--db", str(tmp_path / "q.duckdb"), "--port", port], 2, "--port"),
-            (["--db", str(database), "--port", "0"], 1, "in use by another Phasewise process"),
+            (["--db", str(database), *FREE], 1, "in use by another Phasewise process"),
         ):
             ended = subprocess.run(
                 [sys.executable, "-m", "phasewise_web.cli.main", "up", *words],

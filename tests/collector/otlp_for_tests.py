@@ -30,6 +30,8 @@ class Made:
     trace: int = 1
     service: str = "program"
     error: str | None = None
+    scope: str = ""
+    version: str = ""
 
 
 def request(*spans: Made) -> ExportTraceServiceRequest:
@@ -37,8 +39,10 @@ def request(*spans: Made) -> ExportTraceServiceRequest:
     made = ExportTraceServiceRequest()
     for one in spans:
         group = made.resource_spans.add()
-        group.resource.attributes.append(_pair("service.name", one.service))
-        span = group.scope_spans.add().spans.add()
+        group.resource.attributes.append(pair("service.name", one.service))
+        scoped = group.scope_spans.add()
+        scoped.scope.name, scoped.scope.version = one.scope, one.version
+        span = scoped.spans.add()
         span.trace_id = one.trace.to_bytes(16, "big")
         span.span_id = one.span.to_bytes(8, "big")
         if one.parent is not None:
@@ -46,7 +50,7 @@ def request(*spans: Made) -> ExportTraceServiceRequest:
         span.name = one.name
         span.start_time_unix_nano = START_NS + one.start_ms * 10**6
         span.end_time_unix_nano = span.start_time_unix_nano + one.ms * 10**6
-        span.attributes.extend(_pair(name, value) for name, value in one.attributes.items())
+        span.attributes.extend(pair(name, value) for name, value in one.attributes.items())
         for name, after_ms in one.events:
             event = span.events.add()
             event.name = name
@@ -57,11 +61,13 @@ def request(*spans: Made) -> ExportTraceServiceRequest:
     return made
 
 
-def _pair(name: str, value: object) -> KeyValue:
-    return KeyValue(key=name, value=_value(value))
+def pair(name: str, value: object) -> KeyValue:
+    """Make an attribute."""
+    return KeyValue(key=name, value=value_of(value))
 
 
-def _value(value: object) -> AnyValue:
+def value_of(value: object) -> AnyValue:
+    """Write a value of any kind."""
     if isinstance(value, bool):
         return AnyValue(bool_value=value)
     if isinstance(value, int):
@@ -70,7 +76,11 @@ def _value(value: object) -> AnyValue:
         return AnyValue(double_value=value)
     if isinstance(value, list):
         made = AnyValue()
-        made.array_value.values.extend(map(_value, value))
+        made.array_value.values.extend(map(value_of, value))
+        return made
+    if isinstance(value, dict):
+        made = AnyValue()
+        made.kvlist_value.values.extend(pair(key, inner) for key, inner in value.items())
         return made
     return AnyValue(string_value=str(value))
 

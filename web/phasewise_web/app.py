@@ -12,6 +12,7 @@ from importlib import resources
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, PlainTextResponse
 from jinja2 import Environment, PackageLoader
+from phasewise_collector.loader import Loader
 from phasewise_reports import run_report, templating
 from phasewise_reports.json_form import to_json
 from phasewise_store.errors import PhasewiseError, UsageError
@@ -21,6 +22,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from phasewise_web.pages import views
 from phasewise_web.pages.agents import agents_page
 from phasewise_web.pages.call import call_page
+from phasewise_web.pages.collector import collector_page
 from phasewise_web.pages.patterns import patterns_page
 from phasewise_web.pages.prefixes import prefixes_page
 from phasewise_web.pages.runs import run_page, runs_page
@@ -46,17 +48,17 @@ class Where:
     twin_there: bool
 
 
-def make_app(store: Store) -> FastAPI:
-    """Make the application over a store."""
+def make_app(store: Store, loader: Loader | None = None) -> FastAPI:
+    """Make the application over a store, and over the collector's log where there is one."""
     app = FastAPI(title="Phasewise", docs_url=None, redoc_url=None, openapi_url=None)
-    _add_pages(app, store)
+    _add_pages(app, store, loader)
     _add_files(app)
     app.add_exception_handler(StarletteHTTPException, _http_error)
     app.add_exception_handler(PhasewiseError, _known_error)
     return app
 
 
-def _add_pages(app: FastAPI, store: Store) -> None:
+def _add_pages(app: FastAPI, store: Store, loader: Loader | None) -> None:
     def page(
         path: str, template: str, section: str, make: Callable[[Request, Place], object]
     ) -> None:
@@ -102,6 +104,7 @@ def _add_pages(app: FastAPI, store: Store) -> None:
         "Replay",
         lambda request, _: run_page(store, request.path_params["id"]),
     )
+    page("/collector", "collector.html", "Collector", lambda _, __: collector_page(store, loader))
     page("/patterns", "patterns.html", "", lambda _, __: patterns_page())
 
 

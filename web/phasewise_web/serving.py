@@ -1,35 +1,27 @@
-"""Collector and pages over one database: the acceptor, a process of its own, and this process.
+"""Collector and pages over one database: three processes, of which this one only supervises.
 
-`up` and `demo` serve with it. The acceptor's socket belongs to this process and stays open when the
-acceptor is replaced, so that senders wait for a moment instead of being refused.
+`up`, `web` and `demo` serve with it. The acceptor receives and logs, the owner of the database
+loads and serves the pages; the sockets belong to the supervisor and stay open when either is
+replaced, so that senders and readers wait for a moment instead of being refused.
 """
 
-import os
 import signal
 import socket
-import subprocess
-import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
-import uvicorn
-from phasewise_analyzer.analyse import analyse
-from phasewise_collector.loader import Loader
 from phasewise_store.errors import UsageError
-from phasewise_store.store import Store
 
-from phasewise_web.app import make_app
+from phasewise_web.supervising import Child
 
 HOST = "127.0.0.1"
 WEB_PORT = 8321
 OTLP_PORT = 4318
-RESTART_S = 0.2
-STOP_S = 10.0
+GRPC_PORT = 4317
+POLL_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,55 +31,96 @@ class Addresses:
     host: str = HOST
     web_port: int = WEB_PORT
     otlp_port: int | None = OTLP_PORT
-    """None serves the pages only"""
+    """of OTLP/HTTP; None serves the pages only"""
+    grpc_port: int | None = GRPC_PORT
+    """of OTLP/gRPC"""
+
+
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """The sockets, open."""
+
+    web: socket.socket
+    otlp: socket.socket | None = None
+    grpc: socket.socket | None = None
+    """bound and not listening: it keeps the port for the acceptor's own sockets"""
 
 
 @contextmanager
-def opened(addresses: Addresses) -> Iterator[tuple[socket.socket, socket.socket | None]]:
-    """Open the listeners, the pages' first; raises UsageError where a port is taken."""
+def opened(addresses: Addresses) -> Iterator[Listeners]:
+    """Open the listeners; raises UsageError where a port is taken."""
     with ExitStack() as stack:
-        web = stack.enter_context(_listener(addresses.host, addresses.web_port, "--port"))
-        otlp = None
+        host = addresses.host
+        web = stack.enter_context(_listener(host, addresses.web_port, "--port"))
+        otlp = grpc = None
         if addresses.otlp_port is not None:
-            otlp = stack.enter_context(
-                _listener(addresses.host, addresses.otlp_port, "--otlp-port")
-            )
-        yield web, otlp
+            otlp = stack.enter_context(_listener(host, addresses.otlp_port, "--otlp-port"))
+            if addresses.grpc_port is not None:
+                grpc = stack.enter_context(_reserved(host, addresses.grpc_port, "--grpc-port"))
+        yield Listeners(web, otlp, grpc)
 
 
-def serve(store: Store, web: socket.socket, otlp: socket.socket | None) -> None:
-    """Serve until Ctrl-C or SIGTERM; what was acknowledged by then is loaded before it returns."""
-    config = uvicorn.Config(
-        make_app(store), access_log=False, log_level="warning", lifespan="off", server_header=False
-    )
-    previous = signal.signal(signal.SIGTERM, _interrupt)
+def serve(database: Path, listeners: Listeners) -> int:
+    """Serve until Ctrl-C or SIGTERM; what was acknowledged by then is loaded before it returns.
+
+    Gives 0, or the exit code of a process that could not run at all.
+    """
+    stop = threading.Event()
+    previous = {
+        number: signal.signal(number, lambda *_: stop.set())
+        for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    children: list[Child] = []
     try:
-        if otlp is None:
-            uvicorn.Server(config).run(sockets=[web])
-        else:
-            with _collecting(store, otlp):
-                uvicorn.Server(config).run(sockets=[web])
-    except KeyboardInterrupt:
-        pass  # that is how it ends
+        arguments = ["--db", str(database), "--web", str(listeners.web.fileno())]
+        if listeners.otlp is not None:
+            log = str(log_folder(database))
+            arguments += ["--log", log]
+            children.append(_acceptor(listeners, listeners.otlp, log))
+        children.append(Child("phasewise_web.owner", arguments, [listeners.web.fileno()]))
+        while not stop.wait(POLL_S) and not any(child.ended.is_set() for child in children):
+            pass
+        return next((child.exit_code or 0 for child in children if child.ended.is_set()), 0)
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for child in children:  # the acceptor first: nothing is acknowledged behind the loader
+            child.stop()
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
-def log_folder(store: Store) -> Path:
+def log_folder(database: Path) -> Path:
     """Give where the acceptor logs: beside the database."""
-    if store.path is None:
-        return Path(tempfile.mkdtemp(prefix="phasewise-"))
-    return store.path.with_name(f"{store.path.name}.received")
+    return database.with_name(f"{database.name}.received")
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    del number, frame
-    raise KeyboardInterrupt
+def _acceptor(listeners: Listeners, otlp: socket.socket, log: str) -> Child:
+    arguments = ["--socket", str(otlp.fileno()), "--log", log]
+    if listeners.grpc is not None:
+        host, port = listeners.grpc.getsockname()[:2]
+        arguments += ["--grpc", f"{host}:{port}"]
+    return Child("phasewise_collector.acceptor", arguments, [otlp.fileno()], standby=True)
 
 
 def _listener(host: str, port: int, option: str) -> socket.socket:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    _bind(listener, host, port, option)
+    listener.listen(1024)
+    return listener
+
+
+def _reserved(host: str, port: int, option: str) -> socket.socket:
+    """Bind a port that the acceptor, and its successors, will listen on."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _bind(probe, host, port, option)  # taken by another program that would share it, too
+    reserved = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    _bind(reserved, host, port, option)
+    return reserved
+
+
+def _bind(listener: socket.socket, host: str, port: int, option: str) -> None:
     try:
         listener.bind((host, port))
     except OSError as error:
@@ -96,78 +129,3 @@ def _listener(host: str, port: int, option: str) -> socket.socket:
             f"cannot listen on {host}:{port}: {error.strerror}. Is another `phasewise up` running? "
             f"Choose another port with {option}"
         ) from None
-    listener.listen(1024)
-    return listener
-
-
-@contextmanager
-def _collecting(store: Store, listener: socket.socket) -> Iterator[None]:
-    """Keep the acceptor running and load what it logs, for the length of the block."""
-    folder = log_folder(store)
-    stop = threading.Event()
-    loader = Loader(store, folder)
-    acceptor = Acceptor(listener, folder)
-    threads = [
-        threading.Thread(target=acceptor.keep_running, args=(stop,), name="acceptor"),
-        threading.Thread(target=loader.follow, args=(stop, lambda: analyse(store)), name="loader"),
-    ]
-    threads[0].start()
-    threads[1].start()
-    try:
-        yield
-    finally:
-        acceptor.stop()  # first: nothing is acknowledged behind the loader's back
-        stop.set()
-        for thread in threads:
-            thread.join()
-
-
-class Acceptor:
-    """The acceptor process; a new one takes its place when it ends."""
-
-    def __init__(self, listener: socket.socket, folder: Path) -> None:
-        self._listener = listener
-        self._folder = folder
-        self._guard = threading.Lock()
-        self._stopping = False
-        self._process = self._start()
-
-    @property
-    def pid(self) -> int:
-        """The number of the process that runs now."""
-        return self._process.pid
-
-    def keep_running(self, stop: threading.Event) -> None:
-        """Replace the process whenever it ends, until told to stop."""
-        while not stop.wait(RESTART_S):
-            with self._guard:
-                if self._process.poll() is not None and not self._stopping:
-                    self._process = self._start()
-
-    def stop(self) -> None:
-        """Let it answer what it has taken, and end it."""
-        with self._guard:
-            self._stopping = True
-        self._process.terminate()
-        try:
-            self._process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-
-    def _start(self) -> "subprocess.Popen[bytes]":
-        handle = self._listener.fileno()
-        os.set_inheritable(handle, True)
-        command = [
-            *(sys.executable, "-m", "phasewise_collector.acceptor"),
-            *("--socket", str(handle), "--log", str(self._folder)),
-        ]
-        return subprocess.Popen(  # noqa: S603  # our own program
-            command,
-            stdin=subprocess.PIPE,  # it ends when this pipe closes, however this process ends
-            stdout=subprocess.DEVNULL,
-            pass_fds=[handle],
-            start_new_session=True,  # a Ctrl-C at the terminal is ours to hand on
-        )

@@ -25,8 +25,7 @@ from phasewise_store.store import Store
 from phasewise_web.cli.agents import print_agents
 from phasewise_web.cli.compare import exit_code, print_verdict
 from phasewise_web.cli.output import progress, say, stdout
-from phasewise_web.cli.up import add_ports, serve
-from phasewise_web.serving import Addresses
+from phasewise_web.cli.up import add_ports, addresses_of, serve
 
 NAME = "demo"
 PLAN = "demo.yaml"
@@ -45,8 +44,8 @@ def run(arguments: argparse.Namespace) -> int:
     arguments.db.parent.mkdir(parents=True, exist_ok=True)
     with Store.open(arguments.db) as store:
         verdict = _show(store)
-        if not arguments.no_serve:
-            serve(store, Addresses(arguments.host, arguments.port, arguments.otlp_port))
+    if not arguments.no_serve:
+        serve(arguments.db, addresses_of(arguments))
     return exit_code(verdict)
 
 

@@ -1,12 +1,12 @@
 """Collect OTLP and serve the pages, over one database, until Ctrl-C.
 
-OTLP/HTTP (protobuf or JSON) goes to port 4318, the pages are on port 8321. What was acknowledged is
-on disk: nothing is lost by stopping, and what waits is loaded at the next start.
+OTLP/gRPC goes to port 4317, OTLP/HTTP (protobuf or JSON) to 4318, the pages are on port 8321.
+What was acknowledged is on disk: nothing is lost by stopping, and what waits is loaded at the next
+start.
 """
 
 import argparse
-
-from phasewise_store.store import Store
+from pathlib import Path
 
 from phasewise_web import serving
 from phasewise_web.cli.opening import analysed
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_ports(parser: argparse.ArgumentParser) -> None:
-    """Add --host, --port and --otlp-port."""
+    """Add --host, --port, --otlp-port and --grpc-port."""
     parser.add_argument("--host", default=serving.HOST, help="address to listen on (%(default)s)")
     parser.add_argument(
         "--port", type=int, default=serving.WEB_PORT, help="of the pages (%(default)s)"
@@ -30,22 +30,35 @@ def add_ports(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--otlp-port", type=int, default=serving.OTLP_PORT, help="of OTLP/HTTP (%(default)s)"
     )
+    parser.add_argument(
+        "--grpc-port", type=int, default=serving.GRPC_PORT, help="of OTLP/gRPC (%(default)s)"
+    )
+
+
+def addresses_of(arguments: argparse.Namespace) -> Addresses:
+    """Read what `add_ports` added."""
+    return Addresses(arguments.host, arguments.port, arguments.otlp_port, arguments.grpc_port)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Open the database and serve."""
-    with analysed(arguments.db) as store:
-        serve(store, Addresses(arguments.host, arguments.port, arguments.otlp_port))
-    return 0
+    """Analyse what an earlier run left, and serve."""
+    with analysed(arguments.db):
+        pass
+    return serve(arguments.db, addresses_of(arguments))
 
 
-def serve(store: Store, addresses: Addresses) -> None:
+def serve(database: Path, addresses: Addresses) -> int:
     """Say where, and serve until Ctrl-C."""
-    with serving.opened(addresses) as (web, otlp):
-        host, port = web.getsockname()[:2]
-        say(f"pages on http://{host}:{port}   database {store.path}")
-        if otlp is not None:
-            host, port = otlp.getsockname()[:2]
-            say(f"OTLP/HTTP on http://{host}:{port}   (Ctrl-C ends both)")
-        serving.serve(store, web, otlp)
-    say("stopped; everything received is in the database")
+    with serving.opened(addresses) as listeners:
+        host, port = listeners.web.getsockname()[:2]
+        say(f"pages on http://{host}:{port}   database {database}")
+        if listeners.otlp is not None:
+            host, port = listeners.otlp.getsockname()[:2]
+            where = f"OTLP/HTTP on http://{host}:{port}"
+            if listeners.grpc is not None:
+                where += f", OTLP/gRPC on {host}:{listeners.grpc.getsockname()[1]}"
+            say(f"{where}   (Ctrl-C ends all)")
+        code = serving.serve(database, listeners)
+    if not code:
+        say("stopped; everything received is in the database")
+    return code

@@ -20,6 +20,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Open the database and serve."""
-    with analysed(arguments.db) as store:
-        serve(store, Addresses(arguments.host, arguments.port, None))
-    return 0
+    with analysed(arguments.db):
+        pass
+    return serve(arguments.db, Addresses(arguments.host, arguments.port, None))

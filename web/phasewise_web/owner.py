@@ -1,0 +1,106 @@
+"""The process that owns the database: loads what the acceptor has logged, and serves the pages.
+
+The supervisor starts it with the pages' socket, which stays open across its restarts:
+`python -m phasewise_web.owner --db PATH --web FD [--log FOLDER]`.
+"""
+
+import argparse
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+from phasewise_analyzer.analyse import analyse
+from phasewise_collector.loader import Loader
+from phasewise_collector.parent import stop_with_parent
+from phasewise_store.errors import PhasewiseError
+from phasewise_store.store import Store
+
+from phasewise_web.app import make_app
+
+BROKEN = 3
+"""exit code: the database must be opened again, as after a full disk"""
+
+
+def own(database: Path, web: socket.socket, log: Path | None) -> int:
+    """Serve until SIGTERM; what was acknowledged by then is loaded before it returns."""
+    with Store.open(database) as store:
+        loader = None if log is None else Loader(store, log)
+        config = uvicorn.Config(
+            make_app(store, loader),
+            access_log=False,
+            log_level="warning",
+            lifespan="off",
+            server_header=False,
+            timeout_graceful_shutdown=2,
+        )
+        server = uvicorn.Server(config)
+        broken: list[Exception] = []
+
+        def give_up(error: Exception) -> None:
+            broken.append(error)
+            server.should_exit = True
+
+        try:
+            if loader is None:
+                server.run(sockets=[web])
+            else:
+                with _loading(store, loader, give_up):
+                    server.run(sockets=[web])
+        except KeyboardInterrupt:
+            pass  # that is how it ends
+        return BROKEN if broken else 0
+
+
+@contextmanager
+def _loading(store: Store, loader: Loader, give_up: Callable[[Exception], None]) -> Iterator[None]:
+    stop = threading.Event()
+
+    def refresh() -> None:
+        analyse(store)
+
+    def follow() -> None:
+        try:
+            loader.follow(stop, refresh)
+        except Exception as error:
+            give_up(error)
+
+    thread = threading.Thread(target=follow, name="loader")
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    del number, frame
+    raise KeyboardInterrupt
+
+
+def main() -> int:
+    """Run; the supervisor gives the arguments."""
+    parser = argparse.ArgumentParser(description="Own the database and serve the pages.")
+    parser.add_argument("--db", type=Path, required=True)
+    parser.add_argument("--web", type=int, required=True, help="file number of the listener")
+    parser.add_argument("--log", type=Path, help="the acceptor's log; none: pages only")
+    arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, _interrupt)
+    stop_with_parent()
+    try:
+        return own(arguments.db, socket.socket(fileno=arguments.web), arguments.log)
+    except PhasewiseError as error:
+        sys.stderr.write(f"phasewise: {error}\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

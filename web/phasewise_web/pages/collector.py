@@ -1,0 +1,74 @@
+"""What the collector has taken, and what became of it: the books must balance."""
+
+from dataclasses import dataclass
+
+from phasewise_collector.loader import Loader
+from phasewise_store import log_progress
+from phasewise_store.log_progress import Account
+from phasewise_store.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One signal's account.
+
+    accepted = stored + deduplicated + rejected + waiting
+    """
+
+    signal: str
+    items: str
+    accepted: int
+    stored: int
+    deduplicated: int
+    rejected: int
+    waiting: int
+    """acknowledged and on disk, not loaded yet"""
+
+    @property
+    def balance(self) -> int:
+        """What the books cannot explain: 0."""
+        return self.accepted - self.stored - self.deduplicated - self.rejected - self.waiting
+
+
+@dataclass(frozen=True, slots=True)
+class CollectorPage:
+    """The accounts of all signals, and the log's state."""
+
+    lines: tuple[Line, ...]
+    waiting_bytes: int
+    damaged_bytes: int
+    requests: int
+    collecting: bool
+    """whether a collector runs over this database now"""
+
+
+ITEMS = {"traces": "spans", "logs": "log records", "metrics": "data points"}
+
+
+def collector_page(store: Store, loader: Loader | None) -> CollectorPage:
+    """Make the page."""
+    accounts = {account.signal: account for account in log_progress.accounts(store)}
+    progress = log_progress.load(store).values()
+    waiting: dict[str, int] = {} if loader is None else loader.waiting_items()
+    lines = []
+    for signal, items in ITEMS.items():
+        account = accounts.get(signal, Account(signal))
+        here = waiting.get(signal, 0)
+        lines.append(
+            Line(
+                signal,
+                items,
+                account.accepted + here,
+                account.stored,
+                account.deduplicated,
+                account.rejected,
+                here,
+            )
+        )
+    return CollectorPage(
+        tuple(lines),
+        0 if loader is None else loader.waiting_bytes(),
+        sum(one.damaged_bytes for one in progress),
+        sum(one.requests for one in progress),
+        loader is not None,
+    )

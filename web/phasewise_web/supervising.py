@@ -1,0 +1,124 @@
+"""Keep a process running: a new one takes its place the moment it ends.
+
+One that must be back at once has a standby, with its imports done, that only waits for a byte.
+"""
+
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+
+GO = b"g"
+STOP_S = 15.0
+SHORT_LIFE_S = 2.0
+"""one that lives shorter is not replaced at once"""
+LONGEST_PAUSE_S = 5.0
+MISUSE = frozenset({1, 2})
+"""exit codes of a process that will not do better the next time"""
+
+
+class Child:
+    """One process and its successors; they hold the same sockets."""
+
+    def __init__(
+        self,
+        module: str,
+        arguments: Sequence[str],
+        handles: Sequence[int],
+        *,
+        standby: bool = False,
+    ) -> None:
+        self._module = module
+        self._arguments = tuple(arguments)
+        self._handles = tuple(handles)
+        self._has_standby = standby
+        self._guard = threading.Lock()
+        self._stopping = False
+        self.ended = threading.Event()
+        """set when it ended for good, on its own"""
+        self._waiting: subprocess.Popen[bytes] | None = None
+        self._process = self._start()
+        self._thread = threading.Thread(target=self._keep_running, name=module)
+        self._thread.start()
+
+    @property
+    def pid(self) -> int:
+        """The number of the process that runs now."""
+        return self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """How the last process ended; None while it runs."""
+        return self._process.poll()
+
+    def stop(self) -> None:
+        """Let it finish what it has begun, and end it."""
+        with self._guard:
+            self._stopping = True
+        for process in (self._waiting, self._process):
+            if process is not None:
+                _end(process)
+        self._thread.join()
+
+    def _keep_running(self) -> None:
+        pause_s = 0.0
+        while True:
+            began = time.monotonic()
+            code = self._process.wait()
+            short = time.monotonic() - began < SHORT_LIFE_S
+            with self._guard:
+                if self._stopping:
+                    return
+            if code in MISUSE and short:
+                self.ended.set()
+                return
+            # killed once, it is back at once; killed again and again, it is given time
+            pause_s = min(LONGEST_PAUSE_S, pause_s * 2 + 0.1) if short and pause_s else 0.0
+            time.sleep(pause_s)
+            pause_s = pause_s or (0.1 if short else 0.0)
+            with self._guard:
+                if self._stopping:
+                    return
+                self._process = self._next()
+
+    def _next(self) -> "subprocess.Popen[bytes]":
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None and waiting.poll() is None and waiting.stdin is not None:
+            with contextlib.suppress(OSError):
+                waiting.stdin.write(GO)
+                waiting.stdin.flush()
+                self._waiting = self._spawn("--standby")
+                return waiting
+        return self._start()
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        started = self._spawn()
+        if self._has_standby:
+            self._waiting = self._spawn("--standby")
+        return started
+
+    def _spawn(self, *more: str) -> "subprocess.Popen[bytes]":
+        for handle in self._handles:
+            os.set_inheritable(handle, True)
+        return subprocess.Popen(  # noqa: S603  # our own program
+            [sys.executable, "-m", self._module, *self._arguments, *more],
+            stdin=subprocess.PIPE,  # it ends when this pipe closes, however this process ends
+            stdout=subprocess.DEVNULL,
+            pass_fds=self._handles,
+            start_new_session=True,  # a Ctrl-C at the terminal is ours to hand on
+        )
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if process.stdin is not None:
+        with contextlib.suppress(OSError):
+            process.stdin.close()
