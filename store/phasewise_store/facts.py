@@ -227,6 +227,8 @@ class Batch:
     llm_calls: tuple[LlmCall, ...] = ()
     tool_calls: tuple[ToolCall, ...] = ()
     spans: tuple[Span, ...] = ()
+    numbered: bool = True
+    """False: the steps are to be numbered by start, over all that the session has by then"""
 
 
 @dataclass(frozen=True, slots=True)

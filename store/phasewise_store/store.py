@@ -10,7 +10,7 @@ from typing import Self
 import duckdb
 import polars as pl
 
-from phasewise_store import writing
+from phasewise_store import steps, writing
 from phasewise_store.database import Database, open_database, open_in_memory
 from phasewise_store.facts import Batch, Written
 from phasewise_store.statements import run
@@ -95,7 +95,10 @@ class Store:
     def write(self, batch: Batch) -> Written:
         """Write a batch in one transaction; a row whose key is there already stays as it is."""
         with self.transaction() as connection:
-            return writing.write(connection, batch, writing.insert_new)
+            written = writing.write(connection, batch, writing.insert_new)
+            if not batch.numbered:
+                steps.number(connection, [one.session_id for one in batch.sessions])
+            return written
 
     def rewrite(self, batch: Batch, *, heirs: Mapping[str, str] | None = None) -> Written:
         """Write a batch in one transaction; a row whose key is there already is replaced.

@@ -22,6 +22,8 @@ INPUT_TOKENS = (
     "input_token_count",
 )
 """everything the model read; whether cached tokens are included, `usage.py` knows by the sender"""
+OUTSIDE = frozenset({"langfuse.observation.usage_details#input"})
+"""spellings of the input that never count cached tokens"""
 INPUT_WITHOUT_CACHE = ("input_tokens",)
 """what was neither read from a cache nor written to one: Claude Code"""
 CACHE_READ_TOKENS = (
@@ -209,13 +211,13 @@ STREAMED = (
 )
 KIND = (
     "openinference.span.kind",
-    "langfuse.observation.type",
     "langsmith.span.kind",
     "traceloop.span.kind",
     "ai.operationId",
     "gen_ai.operation.name",
     "llm.request.type",
     "span.type",
+    "langfuse.observation.type",
 )
 PARAMETERS = ("llm.invocation_parameters", "langfuse.observation.model.parameters")
 """one JSON object; OpenTelemetry has an attribute `gen_ai.request.NAME` each"""
@@ -289,6 +291,12 @@ def first(attributes: Attributes, names: Sequence[str]) -> object:
         if value is not None and value != "":
             return value
     return None
+
+
+def named_first(attributes: Attributes, names: Sequence[str]) -> str | None:
+    """Give the name under which `first` finds its value."""
+    found = (name for name in names if attributes.get(name) not in (None, ""))
+    return next(found, None)
 
 
 def text(attributes: Attributes, names: Sequence[str]) -> str | None:

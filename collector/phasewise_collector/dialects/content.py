@@ -4,17 +4,17 @@ What the derivation needs of the content stays behind as attributes: estimated t
 of the first token, which conventions write as an event.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import orjson
-from phasewise_store.facts import Segment, Span
+from phasewise_store.facts import Fidelity, Segment, Span
 from phasewise_store.segments import text_segment
 
 from phasewise_collector.dialects import aliases, blobs, hashed
 from phasewise_collector.dialects.kinds import may_be_llm
 from phasewise_collector.dialects.messages import Message, exchange
-from phasewise_collector.otlp.spans import ReceivedSpan, Value
+from phasewise_collector.otlp.spans import Event, ReceivedSpan, Value
 
 _TEXT = (
     "input.value",
@@ -118,7 +118,7 @@ def take(received: ReceivedSpan) -> Taken:
     )
 
 
-def _content(received: ReceivedSpan) -> tuple[tuple[Segment, ...], tuple[Segment, ...], str]:
+def _content(received: ReceivedSpan) -> tuple[tuple[Segment, ...], tuple[Segment, ...], Fidelity]:
     written = received.attributes.get(hashed.PROMPT)
     if isinstance(written, str):
         answer = received.attributes.get(hashed.ANSWER)
@@ -127,7 +127,14 @@ def _content(received: ReceivedSpan) -> tuple[tuple[Segment, ...], tuple[Segment
             tuple(hashed.segments(answer)) if isinstance(answer, str) else (),
             "verbatim",
         )
-    found = exchange(received.attributes, received.events)
+    return content_of(received.attributes, received.events)
+
+
+def content_of(
+    attributes: Mapping[str, Value], events: Sequence[Event] = ()
+) -> tuple[tuple[Segment, ...], tuple[Segment, ...], Fidelity]:
+    """Give prompt and answer as segments, and how exact the prompt is."""
+    found = exchange(attributes, events)
     prompt = (*map(_tool, found.tools), *map(_message, found.prompt))
     return prompt, tuple(map(_message, found.answer)), found.fidelity
 

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import orjson
+from phasewise_store.facts import Fidelity
 
-from phasewise_collector.dialects.aliases import FIDELITIES, Attributes
+from phasewise_collector.dialects.aliases import Attributes
 from phasewise_collector.otlp.spans import Event
 
 Message = dict[str, object]
@@ -25,7 +26,7 @@ class Exchange:
     tools: tuple[object, ...] = ()
     prompt: tuple[Message, ...] = ()
     answer: tuple[Message, ...] = ()
-    fidelity: str = FIDELITIES[0]
+    fidelity: Fidelity = "none"
     """of the prompt"""
 
 
@@ -37,13 +38,13 @@ def exchange(attributes: Attributes, events: Sequence[Event]) -> Exchange:
 
 
 def _best(
-    readings: Sequence[tuple[str, Reading]], attributes: Attributes, events: Sequence[Event]
-) -> tuple[tuple[Message, ...], str]:
+    readings: Sequence[tuple[Fidelity, Reading]], attributes: Attributes, events: Sequence[Event]
+) -> tuple[tuple[Message, ...], Fidelity]:
     for fidelity, read in readings:
         found = tuple(read(attributes, events))
         if found:
             return found, fidelity
-    return (), FIDELITIES[0]
+    return (), "none"
 
 
 def _requested(attributes: Attributes, events: Sequence[Event]) -> Iterator[Message]:
@@ -319,7 +320,7 @@ def _all_events(
             yield str(one.get("event.name", "")), one
 
 
-PROMPTS: Sequence[tuple[str, Reading]] = (
+PROMPTS: Sequence[tuple[Fidelity, Reading]] = (
     ("verbatim", _requested),
     ("verbatim", _google),
     ("messages", _otel_prompt),
@@ -332,7 +333,7 @@ PROMPTS: Sequence[tuple[str, Reading]] = (
     ("flattened", _listed("traceloop.entity.input")),
 )
 """how a prompt is read, and how exact that reading is; the first that finds one is taken"""
-ANSWERS: Sequence[tuple[str, Reading]] = (
+ANSWERS: Sequence[tuple[Fidelity, Reading]] = (
     ("verbatim", _answered),
     ("verbatim", _google_answer),
     ("messages", lambda attributes, _: _parts(attributes.get("gen_ai.output.messages"))),

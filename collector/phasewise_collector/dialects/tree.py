@@ -100,9 +100,8 @@ class Tree:
         around = [one for one in (key, *self.above(key)) if self.kinds[one] == "agent"]
         session_id = self.session(key)
         names = [_agent_name(self.span(one)) for one in reversed(around)]
-        named_here = text_of(self.span(key), aliases.AGENT)
         if not names:
-            names = [named_here or self._program(key)]
+            names = [self._nearest(key, aliases.AGENT) or self._program(key)]
         agent: Agent | None = None
         for name in names:
             if agent is not None and agent.name == name:
@@ -118,14 +117,10 @@ class Tree:
 
     def _program(self, key: str) -> str:
         """Name an agent that no span names by the program, else by the trace's root."""
-        service = self.span(key).service_name
-        is_engine = self.kinds[key] == "engine"
-        if service and not service.startswith("unknown_service") and not is_engine:
-            return service
-        up = [one for one in (key, *self.above(key)) if self.kinds[one] != "engine"]
-        named = [self.span(one).service_name for one in up]
-        fallback = self.span(up[-1] if up else key).name
-        return next((name for name in named if name), fallback)
+        up = [one for one in (key, *self.above(key)) if self.kinds[one] != "engine"] or [key]
+        services = (self.span(one).service_name for one in up)
+        named = (name for name in services if name and not name.startswith("unknown_service"))
+        return next(named, self.span(up[-1]).name)
 
 
 def key_of(span: Span) -> str:

@@ -43,6 +43,8 @@ def counting_of(scope_name: str, scope_version: str, attributes: Attributes) -> 
     """Say how a sender counts."""
     if aliases.first(attributes, aliases.INPUT_TOKENS) is None:
         return "outside"  # Claude Code's `input_tokens`
+    if aliases.named_first(attributes, aliases.INPUT_TOKENS) in aliases.OUTSIDE:
+        return "outside"  # Langfuse's details are to add up to the total
     provider = (aliases.text(attributes, aliases.PROVIDER) or "").lower()
     could_be_outside = provider.startswith(CACHE_OUTSIDE_PROVIDERS)
     for name, since, counting in SENDERS:

@@ -7,17 +7,32 @@ from typing import cast
 from phasewise_store.errors import UsageError
 
 from phasewise_collector.importers import (
+    azure_llm,
+    cassettes,
+    claude_code,
+    codex,
     kv_cache_tester,
+    langfuse,
     lmcache,
     mooncake,
+    openhands,
+    openhands_eval,
+    otlp_file,
+    pi_mono,
+    swe_agent,
     tau2_bench,
     tau_bench,
+    usage_bodies,
 )
 from phasewise_collector.importers.importer import Importer
 
 IMPORTERS: Mapping[str, Importer] = {
     module.FORMAT: cast("Importer", module)
-    for module in (kv_cache_tester, lmcache, mooncake, tau2_bench, tau_bench)
+    for module in (
+        *(kv_cache_tester, lmcache, mooncake, tau2_bench, tau_bench, usage_bodies),
+        *(pi_mono, claude_code, codex, openhands_eval, azure_llm, langfuse, swe_agent),
+        *(openhands, otlp_file, cassettes),
+    )
 }
 """by the name that `--format` takes; asked in this order"""
 

@@ -17,6 +17,15 @@ def provider_of(model: str) -> str | None:
 
 
 @cache
+def provider_at(address: str, model: str | None) -> str | None:
+    """Give the provider at an address, else that of the model, or None where neither is known."""
+    try:
+        return get_snapshot().find_provider(None, None, address).id
+    except LookupError:
+        return provider_of(model) if model else None
+
+
+@cache
 def litellm_names(model: str, base_url: str | None = None) -> tuple[str | None, str]:
     """Split a LiteLLM model name, e.g. `azure/gpt-4o`, into provider and model.
 
