@@ -2,9 +2,11 @@
 
 import os
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from pathlib import Path
+from typing import Generic, Literal, TypeVar, get_args
 
 T = TypeVar("T")
+Capture = Literal["content", "hash", "none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,10 @@ class Setting(Generic[T]):
             return argument
         return next(filter(None, map(os.environ.get, self.variables)), None)
 
+    def source(self) -> str:
+        """Say where its value comes from when no argument is given."""
+        return next((name for name in self.variables if os.environ.get(name)), "default")
+
 
 ENDPOINT = Setting(
     "endpoint",
@@ -35,6 +41,45 @@ SERVICE = Setting(
     "",
     "what the program is called; its agents carry the name where they have none",
 )
+CAPTURE: Setting[Capture] = Setting(
+    "capture",
+    ("PHASEWISE_CAPTURE",),
+    "content",
+    "`content` sends prompts and answers; `hash` sends a keyed hash and the length of each part, "
+    "so that prefixes are found and no text leaves the program; `none` sends neither",
+)
+KEY = Setting(
+    "key",
+    ("PHASEWISE_HASH_KEY",),
+    "",
+    "secret of `hash`: programs that share it can be compared; by default one is made for this "
+    "user and kept beside the ring",
+)
+INCLUDE_USAGE = Setting(
+    "include_usage",
+    ("PHASEWISE_INCLUDE_USAGE",),
+    False,
+    "`true` asks OpenAI-compatible servers for usage on streams; the program then sees one more "
+    "chunk, without choices",
+)
+ALL_SPANS = Setting(
+    "all_spans",
+    ("PHASEWISE_ALL_SPANS",),
+    False,
+    "`true` also sends spans that have nothing to do with models, agents or tools",
+)
+RING = Setting(
+    "ring",
+    ("PHASEWISE_RING",),
+    str(Path("~/.local/state/phasewise/ring")),
+    "folder where spans wait until the collector has them",
+)
+RING_BYTES = Setting(
+    "ring_bytes",
+    ("PHASEWISE_RING_BYTES",),
+    1 << 30,
+    "the ring's size; beyond it the oldest spans are dropped, and counted",
+)
 DISABLED = Setting(
     "disabled",
     ("PHASEWISE_DISABLED", "OTEL_SDK_DISABLED"),
@@ -42,5 +87,34 @@ DISABLED = Setting(
     "`true` makes init() do nothing",
 )
 
-ALL: tuple[Setting[str] | Setting[bool], ...] = (ENDPOINT, SERVICE, DISABLED)
+ALL: tuple[Setting[str] | Setting[bool] | Setting[int] | Setting[Capture], ...] = (
+    *(ENDPOINT, SERVICE, CAPTURE, KEY, INCLUDE_USAGE, ALL_SPANS, RING, RING_BYTES, DISABLED),
+)
 """in the order of the documentation"""
+
+
+def switched_on(setting: Setting[bool], argument: bool | None) -> bool:
+    """Read a setting that is on or off."""
+    said = setting.text(None if argument is None else str(argument))
+    return setting.default if said is None else said.lower() in {"true", "1", "yes", "on"}
+
+
+def capture(argument: str | None) -> Capture:
+    """Read what may leave the program; raises ValueError for another word."""
+    said = (CAPTURE.text(argument) or CAPTURE.default).lower()
+    for known in get_args(Capture):
+        if said == known:
+            chosen: Capture = known
+            return chosen
+    raise ValueError(f"capture is `{said}`; it can be {', '.join(get_args(Capture))}")
+
+
+def ring_folder(argument: str | None) -> Path:
+    """Read where spans wait."""
+    return Path(RING.text(argument) or RING.default).expanduser()
+
+
+def ring_bytes(argument: int | None) -> int:
+    """Read how large the ring may grow."""
+    said = RING_BYTES.text(None if argument is None else str(argument))
+    return RING_BYTES.default if said is None else int(said)

@@ -1,81 +1,109 @@
-"""`init`: set up provider, exporter and instrumentors; whatever fails is logged once, never raised.
+"""`init`: set up provider, ring and instrumentors; whatever fails is logged once, never raised.
 
 An existing TracerProvider is added to, never replaced.
 """
 
+import functools
 import logging
 import sys
+import tempfile
 from pathlib import Path
 
 from opentelemetry import trace
-from opentelemetry.exporter.otlp.proto.http import Compression
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
-from opentelemetry.sdk.trace import SpanLimits, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
 
+from phasewise import capture as capturing
 from phasewise import instrumentors, settings
+from phasewise.capture import Hasher
+from phasewise.processor import RingProcessor, concerns_models
+from phasewise.ring import Ring
+from phasewise.settings import Capture
 
 MOST_ATTRIBUTES = 20_000
 """OpenTelemetry's default of 128 drops the system prompt of any longer conversation"""
-SCHEDULE_MS = 500
-QUEUED_SPANS = 8192
-EXPORT_TIMEOUT_S = 5.0
 FLUSH_MS = 5000
 
 _log = logging.getLogger("phasewise")
-_started: BatchSpanProcessor | None = None
+_started: RingProcessor | None = None
 
 
 def init(
     endpoint: str | None = None,
     *,
     service_name: str | None = None,
+    capture: Capture | None = None,
+    key: str | None = None,
+    include_usage: bool | None = None,
+    all_spans: bool | None = None,
+    ring: str | None = None,
+    ring_bytes: int | None = None,
     disabled: bool | None = None,
 ) -> None:
     """Start tracing this program; a second call does nothing.
 
-    `endpoint` is the collector's address without a path; see `phasewise.settings` for what the
-    environment may say instead. Never raises.
+    `endpoint` is the collector's address without a path; see `phasewise.settings` for what each
+    argument means, and what the environment may say instead. Never raises.
     """
+    global _started  # noqa: PLW0603  # one tracer a process
     try:
-        off = settings.DISABLED.text(None if disabled is None else str(disabled))
-        if (off or "").lower() not in {"true", "1"}:
-            _start(
-                settings.ENDPOINT.text(endpoint) or settings.ENDPOINT.default,
-                settings.SERVICE.text(service_name),
-            )
+        if _started is not None or settings.switched_on(settings.DISABLED, disabled):
+            return
+        root = settings.ring_folder(ring)
+        mode = settings.capture(capture)
+        processor = RingProcessor(
+            _ring(root, endpoint, ring_bytes),
+            filtered=None if mode == "content" else _filter(mode, root, key),
+            wanted=_any_span
+            if settings.switched_on(settings.ALL_SPANS, all_spans)
+            else concerns_models,
+        )
+        provider = _provider(settings.SERVICE.text(service_name))
+        provider.add_span_processor(processor)
+        _started = processor
+        instrumentors.switch_on(
+            provider,
+            content=mode != "none",
+            include_usage=settings.switched_on(settings.INCLUDE_USAGE, include_usage),
+        )
     except Exception:  # a tracer must never stop the program it watches
         _log.exception("phasewise.init() failed; this program is not traced")
 
 
 def flush(timeout_ms: int = FLUSH_MS) -> bool:
-    """Send what waits now; say whether all of it went out in time."""
+    """Send what waits now; say whether all of it went out in time. What did not stays on disk."""
     return _started is None or _started.force_flush(timeout_ms)
 
 
-def _start(endpoint: str, service_name: str | None) -> None:
-    global _started  # noqa: PLW0603  # one tracer a process
-    if _started is not None:
-        return
-    exporter = OTLPSpanExporter(
-        endpoint=f"{endpoint.rstrip('/')}/v1/traces",
-        compression=Compression.Gzip,
-        timeout=EXPORT_TIMEOUT_S,
-    )
-    processor = BatchSpanProcessor(
-        exporter, max_queue_size=QUEUED_SPANS, schedule_delay_millis=SCHEDULE_MS
-    )
+def _ring(root: Path, endpoint: str | None, limit_bytes: int | None) -> Ring:
+    address = (settings.ENDPOINT.text(endpoint) or settings.ENDPOINT.default).rstrip("/")
+    limit = settings.ring_bytes(limit_bytes)
+    try:
+        return Ring(root, address, limit)
+    except OSError as error:
+        elsewhere = Path(tempfile.mkdtemp(prefix="phasewise-ring-"))
+        _log.warning("%s cannot be written (%s); spans wait in %s", root, error, elsewhere)
+        return Ring(elsewhere, address, limit)
+
+
+def _filter(mode: Capture, root: Path, key: str | None) -> "capturing.Filter":
+    hasher = Hasher(capturing.secret(root, settings.KEY.text(key))) if mode == "hash" else None
+    return functools.partial(capturing.filtered, hasher)
+
+
+def _any_span(span: ReadableSpan) -> bool:
+    del span
+    return True
+
+
+def _provider(service_name: str | None) -> TracerProvider:
     provider = trace.get_tracer_provider()
-    if not isinstance(provider, TracerProvider):
-        name = service_name or Path(sys.argv[0] or "python").stem
-        provider = TracerProvider(
-            resource=Resource.create({SERVICE_NAME: name}),
-            span_limits=SpanLimits(
-                max_span_attributes=MOST_ATTRIBUTES, max_attributes=MOST_ATTRIBUTES
-            ),
-        )
-        trace.set_tracer_provider(provider)
-    provider.add_span_processor(processor)
-    _started = processor
-    instrumentors.switch_on(provider)
+    if isinstance(provider, TracerProvider):
+        return provider
+    name = service_name or Path(sys.argv[0] or "python").stem
+    made = TracerProvider(
+        resource=Resource.create({SERVICE_NAME: name}),
+        span_limits=SpanLimits(max_span_attributes=MOST_ATTRIBUTES, max_attributes=MOST_ATTRIBUTES),
+    )
+    trace.set_tracer_provider(made)
+    return made

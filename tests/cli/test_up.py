@@ -34,10 +34,12 @@ class Up:
 
 
 @contextmanager
-def up(database: Path) -> Iterator[Up]:
+def up(database: Path, otlp_port: int = 0) -> Iterator[Up]:
     """Run it on free ports until the block ends."""
     command = [sys.executable, "-m", "phasewise_web.cli.main", "up", "--db", str(database)]
-    process = subprocess.Popen([*command, *FREE], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*command, *FREE, "--otlp-port", str(otlp_port)], stderr=subprocess.PIPE, text=True
+    )
     try:
         assert process.stderr is not None
         addresses = [

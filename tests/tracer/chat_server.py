@@ -41,7 +41,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         self.server.headers_seen.append({k.lower(): v for k, v in self.headers.items()})
         if body.get("stream"):
-            self._stream()
+            self._stream(bool(body.get("stream_options", {}).get("include_usage")))
             return
         message = {"role": "assistant", "content": "good day"}
         choice = {"index": 0, "finish_reason": "stop", "message": message}
@@ -49,17 +49,16 @@ class _Handler(BaseHTTPRequestHandler):
             "application/json", json.dumps(_body("chat.completion", [choice], USAGE)).encode()
         )
 
-    def _stream(self) -> None:
+    def _stream(self, with_usage: bool) -> None:
         time.sleep(FIRST_TOKEN_S)
         chunks = [
             _body("chat.completion.chunk", [{"index": 0, "delta": {"content": word}}], None)
             for word in ("good ", "day")
         ]
         end = {"index": 0, "delta": {}, "finish_reason": "stop"}
-        chunks += [
-            _body("chat.completion.chunk", [end], None),
-            _body("chat.completion.chunk", [], USAGE),
-        ]
+        chunks.append(_body("chat.completion.chunk", [end], None))
+        if with_usage:
+            chunks.append(_body("chat.completion.chunk", [], USAGE))
         lines = [f"data: {json.dumps(chunk)}\n\n" for chunk in chunks]
         self._send("text/event-stream", "".join([*lines, "data: [DONE]\n\n"]).encode())
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import polars as pl
@@ -32,22 +33,32 @@ INIT = "import phasewise; phasewise.init()\n"
 
 
 def traced(
-    tmp_path: Path, program: str, *launcher: str, **environment: str
+    tmp_path: Path,
+    program: str,
+    *launcher: str,
+    store: Store | None = None,
+    **environment: str,
 ) -> tuple[pl.DataFrame, list[dict[str, str]]]:
     """Run a program beside a collector; give its calls and the headers its requests had."""
-    with acceptor(tmp_path / "log") as running, chat_server() as server, Store.in_memory() as store:
+    with (
+        acceptor(tmp_path / "log") as running,
+        chat_server() as server,
+        nullcontext(store) if store is not None else Store.in_memory() as opened,
+    ):
         file = tmp_path / "program.py"
         file.write_text(f"BASE = {server.base_url!r}\n{program}")
         ended = subprocess.run(
             [*(launcher or [sys.executable]), str(file)],
-            env=os.environ | {"PHASEWISE_ENDPOINT": running.address} | environment,
+            env=os.environ
+            | {"PHASEWISE_ENDPOINT": running.address, "PHASEWISE_RING": str(tmp_path / "ring")}
+            | environment,
             capture_output=True,
             text=True,
             check=False,
         )
         assert ended.returncode == 0, ended.stderr
-        Loader(store, running.folder).load()
-        return reads.llm_calls(store), server.headers_seen
+        Loader(opened, running.folder).load()
+        return reads.llm_calls(opened), server.headers_seen
 
 
 def test_one_line_sees_both_calls_with_tokens_and_first_token(tmp_path: Path) -> None:
@@ -137,7 +148,8 @@ def test_a_long_conversation_keeps_its_system_prompt(tmp_path: Path) -> None:
         file.write_text(f"BASE = {server.base_url!r}\n{INIT}{program}")
         subprocess.run(
             [sys.executable, str(file)],
-            env=os.environ | {"PHASEWISE_ENDPOINT": running.address},
+            env=os.environ
+            | {"PHASEWISE_ENDPOINT": running.address, "PHASEWISE_RING": str(tmp_path / "ring")},
             check=True,
             capture_output=True,
         )
@@ -155,7 +167,11 @@ def test_a_program_runs_on_when_the_collector_is_away(tmp_path: Path) -> None:
         file.write_text(f"BASE = {server.base_url!r}\n{INIT}{ASK}print('done')")
         ended = subprocess.run(
             [sys.executable, str(file)],
-            env=os.environ | {"PHASEWISE_ENDPOINT": "http://127.0.0.1:9"},
+            env=os.environ
+            | {
+                "PHASEWISE_ENDPOINT": "http://127.0.0.1:9",
+                "PHASEWISE_RING": str(tmp_path / "ring"),
+            },
             capture_output=True,
             text=True,
             check=False,

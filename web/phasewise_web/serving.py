@@ -15,6 +15,7 @@ from pathlib import Path
 
 from phasewise_store.errors import UsageError
 
+from phasewise_web import local_ring
 from phasewise_web.supervising import Child
 
 HOST = "127.0.0.1"
@@ -77,6 +78,10 @@ def serve(database: Path, listeners: Listeners) -> int:
             log = str(log_folder(database))
             arguments += ["--log", log]
             children.append(_acceptor(listeners, listeners.otlp, log))
+            port = listeners.otlp.getsockname()[1]
+            threading.Thread(
+                target=local_ring.keep_fetching, args=(port, stop), name="local-ring", daemon=True
+            ).start()
         children.append(Child("phasewise_web.owner", arguments, [listeners.web.fileno()]))
         while not stop.wait(POLL_S) and not any(child.ended.is_set() for child in children):
             pass

@@ -274,7 +274,7 @@ CODEX_DONE = "response.completed"
 
 DURATION_MS = ("duration_ms",)
 """of log records that are written when what they tell of has ended"""
-ENGINE_METRICS = ("vllm:", "vllm.", "sglang:", "sglang.", "gen_ai.server.")
+ENGINE_METRICS = ("vllm:", "vllm.", "sglang:", "sglang.", "gen_ai.server.", "phasewise.")
 """how the names of metrics begin that are kept; others are counted"""
 
 ENGINE_SPANS = frozenset({"llm_request"})

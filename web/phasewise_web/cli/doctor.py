@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from phasewise import instrumentors, settings
+from phasewise.ring import rings
 from phasewise_store.errors import PhasewiseError
 from phasewise_store.store import Store
 
@@ -25,7 +27,7 @@ from phasewise_web.cli.output import print_json, table
 NAME = "doctor"
 
 CORE = ("duckdb", "polars", "genai-prices", "opentelemetry-sdk", "fastapi", "uvicorn")
-PORTS = {4318: "OTLP over HTTP", 8321: "web UI"}
+PORTS = {4317: "OTLP over gRPC", 4318: "OTLP over HTTP", 8321: "web UI"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +43,17 @@ class Check:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add --json."""
+    """Add --json and --settings."""
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--settings", action="store_true", help="print the tracer's settings and their sources"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the checks; 1 when something everything needs is broken."""
+    if arguments.settings:
+        return _settings(as_json=arguments.json)
     checks = list(examine(arguments.db))
     if arguments.json:
         print_json(checks)
@@ -57,13 +64,49 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if any(check.state == "broken" for check in checks) else 0
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One setting of the tracer as it stands here."""
+
+    name: str
+    value: str
+    source: str
+    variables: tuple[str, ...]
+    help: str
+
+
+def _settings(*, as_json: bool) -> int:
+    found = [
+        Said(one.name, one.text(None) or str(one.default), one.source(), one.variables, one.help)
+        for one in settings.ALL
+    ]
+    if as_json:
+        print_json(found)
+    else:
+        names = ("setting", "value", "from", "variables", "what it is")
+        columns = [(name, False) for name in names]
+        rows = [
+            (
+                s.name,
+                "***" if s.name == "key" and s.value else s.value,
+                s.source,
+                ", ".join(s.variables),
+                s.help,
+            )
+            for s in found
+        ]
+        table("", columns, rows)
+    return 0
+
+
 def examine(database: Path) -> Iterator[Check]:
     """Look at Python, the packages, the database, the engines, the browser and the ports."""
     yield Check("core", "Python", "ok", f"{platform.python_version()} at {sys.executable}")
     for package in CORE:
         yield _package(package)
     yield _database(database)
-    yield _instrumentor()
+    yield from _instrumentors()
+    yield from _ring()
     yield from _engines()
     yield _gpu()
     yield _browser()
@@ -96,13 +139,26 @@ def _database(path: Path) -> Check:
     return Check("core", "database", "ok", detail)
 
 
-def _instrumentor() -> Check:
-    if importlib.util.find_spec("openinference.instrumentation.openai"):
-        version = importlib.metadata.version("openinference-instrumentation-openai")
-        return Check("capture", "OpenAI SDK", "ok", f"instrumentor {version}")
-    return Check(
-        "capture", "OpenAI SDK", "absent", "not instrumented", "pip install 'phasewise[openai]'"
-    )
+def _instrumentors() -> Iterator[Check]:
+    found = instrumentors.installed()
+    if not found:
+        yield Check("capture", "SDKs", "absent", "no SDK that could be traced is installed here")
+    for one, ready in found:
+        if ready:
+            yield Check("capture", one.library, "ok", "traced by phasewise.init()")
+        else:
+            cure = f"pip install 'phasewise[{one.extra}]'"
+            yield Check("capture", one.library, "absent", "not traced", cure)
+
+
+def _ring() -> Iterator[Check]:
+    folder = settings.ring_folder(None)
+    waiting = dropped = 0
+    for ring in rings(folder, settings.ring_bytes(None)):
+        waiting += sum(batch.spans for batch in ring.waiting())
+        dropped += ring.dropped_spans()
+    detail = f"{folder}: {waiting:,} spans wait for a collector, {dropped:,} were ever lost"
+    yield Check("capture", "ring", "ok", detail, "phasewise up" if waiting else "")
 
 
 def _engines() -> Iterator[Check]:

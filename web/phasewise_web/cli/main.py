@@ -21,6 +21,7 @@ COMMANDS = (
     "up",
     "demo",
     "run",
+    "env",
     "import_",
     "agents",
     "sessions",

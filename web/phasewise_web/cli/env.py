@@ -1,0 +1,142 @@
+"""Print what makes a tool with its own telemetry report here.
+
+For example:  eval "$(phasewise env claude-code)" && claude
+Environment variables are printed as `export` lines; a tool that has no variables for it gets the
+block of its configuration file.
+"""
+
+import argparse
+from dataclasses import dataclass
+
+from phasewise_store.errors import UsageError
+
+from phasewise_web import serving
+from phasewise_web.cli.output import print_json, say
+
+NAME = "env"
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A tool that sends OTLP by itself once it is told to."""
+
+    what: str
+    lines: tuple[str, ...]
+    """`{http}` and `{grpc}` stand for the collector's addresses"""
+    place: str | None = None
+    """the configuration file that the lines belong into; None: environment variables"""
+    note: str = ""
+
+
+TOOLS = {
+    "claude-code": Tool(
+        "Claude Code: spans, and logs with cost",
+        (
+            "CLAUDE_CODE_ENABLE_TELEMETRY=1",
+            "CLAUDE_CODE_ENHANCED_TELEMETRY_BETA=1",
+            "OTEL_TRACES_EXPORTER=otlp",
+            "OTEL_LOGS_EXPORTER=otlp",
+            "OTEL_METRICS_EXPORTER=otlp",
+            "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
+            "OTEL_EXPORTER_OTLP_ENDPOINT={http}",
+        ),
+        note="prompts are sent only with OTEL_LOG_USER_PROMPTS=1; its session files, which have "
+        "every message, are read by  phasewise import ~/.claude/projects",
+    ),
+    "claude-agent-sdk": Tool(
+        "Claude Agent SDK: the environment of the CLI it starts",
+        (
+            "CLAUDE_CODE_ENABLE_TELEMETRY=1",
+            "CLAUDE_CODE_ENHANCED_TELEMETRY_BETA=1",
+            "OTEL_TRACES_EXPORTER=otlp",
+            "OTEL_LOGS_EXPORTER=otlp",
+            "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
+            "OTEL_EXPORTER_OTLP_ENDPOINT={http}",
+        ),
+    ),
+    "codex": Tool(
+        "Codex: logs with token counts",
+        (
+            "[otel]",
+            'exporter = {{ otlp-http = {{ endpoint = "{http}/v1/logs", protocol = "binary" }} }}',
+            "log_user_prompt = false",
+        ),
+        place="~/.codex/config.toml",
+        note="its rollouts, which have every message, are read by  phasewise import "
+        "~/.codex/sessions",
+    ),
+    "gemini-cli": Tool(
+        "Gemini CLI",
+        (
+            "GEMINI_TELEMETRY_ENABLED=true",
+            "GEMINI_TELEMETRY_TARGET=local",
+            "GEMINI_TELEMETRY_OTLP_PROTOCOL=grpc",
+            "GEMINI_TELEMETRY_OTLP_ENDPOINT=http://{grpc}",
+        ),
+    ),
+    "vercel-ai": Tool(
+        "Vercel AI SDK in Node, with @vercel/otel or the OpenTelemetry SDK",
+        (
+            "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
+            "OTEL_EXPORTER_OTLP_ENDPOINT={http}",
+        ),
+        note="set experimental_telemetry: {{ isEnabled: true }} on the calls of versions before 7",
+    ),
+    "langsmith": Tool(
+        "LangChain with LangSmith's SDK, sent here instead",
+        (
+            "LANGSMITH_TRACING=true",
+            "LANGSMITH_OTEL_ENABLED=true",
+            "LANGSMITH_OTEL_ONLY=true",
+            "OTEL_EXPORTER_OTLP_ENDPOINT={http}",
+        ),
+    ),
+    "vllm": Tool(
+        "vLLM: its own span of every request, with queue, prefill and decode",
+        ("vllm serve MODEL --otlp-traces-endpoint http://{grpc} --collect-detailed-traces=all",),
+        place="the command line",
+        note="OTEL_EXPORTER_OTLP_TRACES_PROTOCOL=http/protobuf with {http}/v1/traces works, too",
+    ),
+    "opentelemetry": Tool(
+        "any program with an OpenTelemetry SDK",
+        (
+            "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
+            "OTEL_EXPORTER_OTLP_ENDPOINT={http}",
+            "OTEL_ATTRIBUTE_COUNT_LIMIT=20000",
+            "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT=20000",
+        ),
+        note="the limits keep long prompts whole: the default of 128 drops the oldest messages",
+    ),
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the tool, and the addresses."""
+    parser.add_argument("tool", nargs="?", metavar="TOOL", help=f"one of {', '.join(TOOLS)}")
+    parser.add_argument("--host", default=serving.HOST, help="of the collector (%(default)s)")
+    parser.add_argument("--otlp-port", type=int, default=serving.OTLP_PORT, help="(%(default)s)")
+    parser.add_argument("--grpc-port", type=int, default=serving.GRPC_PORT, help="(%(default)s)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the block on stdout, and what to know about it on stderr."""
+    tool = TOOLS.get(arguments.tool)
+    if tool is None:
+        known = "\n".join(f"  {name:<18}{one.what}" for name, one in TOOLS.items())
+        wrong = "name a tool" if arguments.tool is None else f"no tool `{arguments.tool}` is known"
+        raise UsageError(f"{wrong}:\n{known}")
+    http = f"http://{arguments.host}:{arguments.otlp_port}"
+    grpc = f"{arguments.host}:{arguments.grpc_port}"
+    lines = [line.format(http=http, grpc=grpc) for line in tool.lines]
+    note = tool.note.format(http=http, grpc=grpc)
+    if arguments.json:
+        print_json({"tool": arguments.tool, "place": tool.place, "lines": lines, "note": note})
+        return 0
+    if tool.place is not None:
+        say(f"# into {tool.place}:")
+    for line in lines:
+        print(line if tool.place is not None else f"export {line}")  # noqa: T201  # for `eval`
+    if note:
+        say(f"# {note}")
+    return 0

@@ -1,0 +1,38 @@
+"""Collect what traced programs on this machine left in their ring while no collector was there.
+
+A program that ended meanwhile sends nothing any more; its spans are on disk, and the collector that
+they were meant for fetches them.
+"""
+
+import logging
+import threading
+from collections.abc import Collection
+from urllib.parse import urlsplit
+
+from phasewise import settings
+from phasewise.ring import rings
+from phasewise.sending import LaterError, send_all
+
+LOOK_S = 2.0
+_OURS = frozenset({"127.0.0.1", "localhost", "::1", "0.0.0.0"})  # noqa: S104  # compared, not bound
+_log = logging.getLogger(__name__)
+
+
+def fetch(port: int, hosts: Collection[str] = _OURS) -> None:
+    """Send what waits for the collector at this port of this machine."""
+    for ring in rings(settings.ring_folder(None), settings.ring_bytes(None)):
+        parts = urlsplit(ring.endpoint)
+        if parts.hostname in hosts and (parts.port or 80) == port and ring.waiting():
+            try:
+                send_all(ring)
+            except LaterError:
+                return
+
+
+def keep_fetching(port: int, stop: threading.Event) -> None:
+    """Look every two seconds until told to stop."""
+    while not stop.wait(LOOK_S):
+        try:
+            fetch(port)
+        except OSError:
+            _log.warning("the ring of this machine's programs cannot be read", exc_info=True)
