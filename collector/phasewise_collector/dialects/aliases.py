@@ -277,6 +277,16 @@ DURATION_MS = ("duration_ms",)
 ENGINE_METRICS = ("vllm:", "vllm.", "sglang:", "sglang.", "gen_ai.server.", "phasewise.")
 """how the names of metrics begin that are kept; others are counted"""
 
+WIRE_SCOPES = frozenset(
+    f"{maker}.instrumentation.{library}"
+    for maker in ("openinference", "opentelemetry", "opentelemetry.instrumentation.genai")
+    for library in (
+        *("openai", "openai_v2", "openai.v1", "anthropic", "mistralai", "groq", "google_genai"),
+        *("bedrock", "vertexai", "cohere"),
+    )
+) | {"com.anthropic.sdk.python"}
+"""scopes of instrumentors that stand at the provider's own SDK, where the request goes out"""
+
 ENGINE_SPANS = frozenset({"llm_request"})
 """vLLM's and SGLang's own span of a request; no text, child of the caller's when it propagates"""
 

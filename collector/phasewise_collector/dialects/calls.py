@@ -109,12 +109,16 @@ def make_call_of_pieces(tree: Tree, trace_id: str, span_id: str, pieces: Sequenc
 
 
 def _as_base(tree: Tree, key: str) -> tuple[object, ...]:
-    """Rank by whose times are the call's: a span, of the caller, innermost, the longest."""
+    """Rank by whose times are the call's: a span, of the caller, at the wire, innermost, longest.
+
+    A framework's span of a stream may end when the stream is handed on.
+    """
     span = tree.span(key)
     depth = sum(1 for one in tree.above(key) if tree.kinds[one] == "llm")
     return (
         tree.kinds[key] != "engine",
         span.kind != LOG,
+        span.scope_name in aliases.WIRE_SCOPES,
         depth,
         span.end_ns - span.start_ns,
         key,
@@ -226,14 +230,14 @@ def _any(
 def _streamed(
     spans: Mapping[str, Span], ordered: Sequence[str], first_ns: int | None
 ) -> bool | None:
+    """Say whether the answer came in pieces: a first token, or any description, says so."""
+    said: list[object] = []
     for key in ordered:
-        said = aliases.first(spans[key].attributes, aliases.STREAMED)
-        if isinstance(said, bool):
-            return said
-    asked = _parameters(spans[key] for key in reversed(ordered)).get("stream")
-    if isinstance(asked, bool):
-        return asked
-    return True if first_ns is not None else None
+        said.append(aliases.first(spans[key].attributes, aliases.STREAMED))
+        said.append(_parameters([spans[key]]).get("stream"))
+    if first_ns is not None or True in said:
+        return True
+    return False if False in said else None
 
 
 def _error(span: Span) -> str | None:

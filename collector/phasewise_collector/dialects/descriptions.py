@@ -17,8 +17,8 @@ from phasewise_collector.dialects.usage import usage_of
 
 SLACK_NS = 2 * 10**9
 """clocks of two processes, and a log record's own moment, may differ by this much"""
-TWIN_SLACK_NS = 50 * 10**6
-"""of two spans made by one process around one request"""
+TWIN_SLACK_NS = 10**6
+"""of two spans made by one process around one request: they overlap"""
 _ENGINE_ID = re.compile(r"((?:chatcmpl|cmpl|resp|msg)[-_][0-9A-Za-z]{16,})")
 
 
@@ -140,7 +140,7 @@ def _of_one_response(tree: Tree, keys: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def _twins(tree: Tree, keys: Iterable[str]) -> list[tuple[str, str]]:
-    """Give pairs without a common id: one process, one model's tokens, one inside the other."""
+    """Give pairs without a common id: one process, one model's tokens, at the same time."""
     by_usage: dict[tuple[str, int, int], list[str]] = {}
     for key in keys:
         same = likeness(tree.span(key)) if tree.kinds[key] == "llm" else None
@@ -160,8 +160,8 @@ def _closest_first(
             for other_key in keys[place + 1 :]:
                 other = tree.span(other_key)
                 if _maker(one) != _maker(other) and fits(one, other):
-                    apart = abs(one.start_ns - other.start_ns) + abs(one.end_ns - other.end_ns)
-                    pairs.append((apart, key, other_key))
+                    # a framework's span of a stream may end when it is handed on: starts tell
+                    pairs.append((abs(one.start_ns - other.start_ns), key, other_key))
     return [(key, other) for _, key, other in sorted(pairs)]
 
 
@@ -178,14 +178,8 @@ def are_twins(one: Span, other: Span) -> bool:
     first, second = response_id(one), response_id(other)
     if first is not None and second is not None:
         return False  # the ids have spoken
-    inside = (
-        one.start_ns - TWIN_SLACK_NS <= other.start_ns
-        and other.end_ns <= one.end_ns + TWIN_SLACK_NS
-    ) or (
-        other.start_ns - TWIN_SLACK_NS <= one.start_ns
-        and one.end_ns <= other.end_ns + TWIN_SLACK_NS
-    )
-    return inside and one.scope_name != other.scope_name
+    together = _touch(one, other, TWIN_SLACK_NS)
+    return together and one.scope_name != other.scope_name
 
 
 def _touch(one: Span, other: Span, slack_ns: int) -> bool:

@@ -134,5 +134,7 @@ def text_of(span: Span, names: Sequence[str]) -> str | None:
 
 
 def _agent_name(span: Span) -> str:
-    named = text_of(span, aliases.AGENT)
-    return named or span.name.removeprefix("invoke_agent ").removesuffix(" run") or "agent"
+    named = text_of(span, aliases.AGENT) or span.name.removeprefix("invoke_agent ")
+    for added in (" run", "._execute_core"):  # by Pydantic AI, by CrewAI's instrumentor
+        named = named.removesuffix(added)
+    return named or "agent"
