@@ -6,6 +6,7 @@ context, an agent's log records beside its spans.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
 from phasewise_store import stored_traces
 from phasewise_store.facts import Span
@@ -18,27 +19,20 @@ from phasewise_collector.dialects.descriptions import (
     TWIN_SLACK_NS,
     are_twins,
     likeness,
-    response_id,
 )
-from phasewise_collector.dialects.kinds import kind_of
-from phasewise_collector.dialects.usage import usage_of
 
 Traces = Mapping[str, list[Taken]]
 
 
-def related(store: Store, spans: Iterable[Span]) -> set[str]:
+def related(store: Store, taken: Iterable[Taken]) -> set[str]:
     """Give the stored traces that may tell of the same calls as these new spans."""
     ids: set[str] = set()
     alike: list[Likeness] = []
-    for span in spans:
-        kind = kind_of(span.name, span.attributes, span.kind)
-        if kind not in ("llm", "engine"):
-            continue
-        named = response_id(span)
-        if named is not None:
-            ids.add(named)
-        if kind == "llm" and likeness(span) is not None:
-            usage = usage_of(span.attributes, span.scope_name, span.scope_version)
+    for one in taken:
+        span, usage = one.span, one.usage
+        if span.response_id is not None:
+            ids.add(span.response_id)
+        if likeness(one) is not None:
             alike.append(
                 Likeness(usage.input_tokens, usage.output_tokens, span.start_ns, span.end_ns)
             )
@@ -63,37 +57,33 @@ def together(traces: Traces) -> list[list[Taken]]:
     sets = _Sets({trace_id: trace_id for trace_id in traces})
     by_response: dict[str, list[Span]] = {}
     by_likeness: dict[tuple[str, int, int], list[Span]] = {}
-    for span in (one.span for trace in traces.values() for one in trace):
-        kind = kind_of(span.name, span.attributes, span.kind)
-        if kind not in ("llm", "engine"):
-            continue
-        named = response_id(span)
-        if named is not None:
-            by_response.setdefault(named, []).append(span)
-        alike = likeness(span) if kind == "llm" else None
+    for one in (one for trace in traces.values() for one in trace):
+        if one.span.response_id is not None:
+            by_response.setdefault(one.span.response_id, []).append(one.span)
+        alike = likeness(one)
         if alike is not None:
-            by_likeness.setdefault(alike, []).append(span)
+            by_likeness.setdefault(alike, []).append(one.span)
     for spans in by_response.values():
-        for one, other in _across(spans):
-            if one.start_ns - SLACK_NS <= other.end_ns and other.start_ns - SLACK_NS <= one.end_ns:
-                sets.join(one.trace_id, other.trace_id)
+        for first, second in _across(spans):
+            sets.join(first.trace_id, second.trace_id)
     for spans in by_likeness.values():
-        for one, other in _across(spans):
-            if are_twins(one, other):
-                sets.join(one.trace_id, other.trace_id)
+        if len({span.scope_name for span in spans}) < 2:
+            continue  # one instrumentor describes a call once
+        for first, second in _across(spans):
+            if are_twins(first, second):
+                sets.join(first.trace_id, second.trace_id)
     grouped: dict[str, list[Taken]] = {}
     for trace_id in sorted(traces):
         grouped.setdefault(sets.root(trace_id), []).extend(traces[trace_id])
     return list(grouped.values())
 
 
-MOST_ALIKE = 200
-"""spans compared in pairs; a server that gives every call one id makes more of them"""
-
-
 def _across(spans: list[Span]) -> Iterable[tuple[Span, Span]]:
-    ordered = sorted(spans[:MOST_ALIKE], key=lambda span: span.start_ns)
+    """Give the pairs of two traces that are near enough in time to be looked at."""
+    ordered = sorted(spans, key=lambda span: span.start_ns)
     for place, one in enumerate(ordered):
-        for other in ordered[place + 1 :]:
+        for other in islice(ordered, place + 1, None):
+            if other.start_ns > one.end_ns + SLACK_NS:
+                break
             if other.trace_id != one.trace_id:
                 yield one, other

@@ -135,7 +135,7 @@ class Loader:
         taken = [take(new) for new in fresh.values()]
         for one in taken:
             traces.setdefault(one.span.trace_id, []).append(one)
-        elsewhere = linking.related(self.store, (one.span for one in taken)) - traces.keys()
+        elsewhere = linking.related(self.store, taken) - traces.keys()
         for old in stored_traces.spans(self.store, elsewhere):
             traces.setdefault(old.trace_id, []).append(without_content(old))
         return fresh, traces

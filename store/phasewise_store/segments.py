@@ -8,6 +8,8 @@ import xxhash
 from phasewise_store.facts import Segment, SegmentKind
 from phasewise_store.tokens import estimate
 
+MOST_COUNTED = 200_000
+"""counts that are remembered; about twenty megabytes"""
 RAW_CUT_BYTES = 512
 """a raw prompt is cut at the first line end after this many bytes"""
 
@@ -20,7 +22,21 @@ def _digest(kind: str, role: str | None, content: bytes) -> bytes:
 def text_segment(kind: SegmentKind, content: str, role: str | None = None) -> Segment:
     """Make the segment of one tool definition, system block or message part."""
     raw = content.encode("utf-8", "surrogatepass")
-    return Segment(kind, _digest(kind, role, raw), estimate(content), role, raw)
+    digest = _digest(kind, role, raw)
+    return Segment(kind, digest, _tokens(digest, content), role, raw)
+
+
+_counted: dict[bytes, int] = {}
+"""tokens by digest: histories repeat, and counting is the dearest part of making a segment"""
+
+
+def _tokens(digest: bytes, content: str) -> int:
+    known = _counted.get(digest)
+    if known is None:
+        if len(_counted) >= MOST_COUNTED:
+            _counted.clear()
+        known = _counted[digest] = estimate(content)
+    return known
 
 
 def raw_segments(prompt: str) -> tuple[Segment, ...]:

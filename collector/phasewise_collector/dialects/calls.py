@@ -10,10 +10,8 @@ from phasewise_store.facts import Description, Fidelity, LlmCall, Segment, Span,
 
 from phasewise_collector.dialects import aliases
 from phasewise_collector.dialects.content import Taken
-from phasewise_collector.dialects.descriptions import response_id
 from phasewise_collector.dialects.log_records import KIND as LOG
 from phasewise_collector.dialects.tree import Tree, text_of
-from phasewise_collector.dialects.usage import usage_of
 
 T = TypeVar("T")
 
@@ -33,10 +31,7 @@ def make_call(tree: Tree, members: Sequence[str], pieces: Sequence[str] = ()) ->
     """Merge what a group of spans says; `pieces` are log records with parts of its content."""
     spans = {key: tree.span(key) for key in members}
     base = max(members, key=lambda key: _as_base(tree, key))
-    usages = {
-        key: usage_of(one.attributes, one.scope_name, one.scope_version)
-        for key, one in spans.items()
-    }
+    usages = {key: tree.taken[key].usage for key in members}
     usage_by = max(members, key=lambda key: (*_worth(tree, key, usages[key]), key == base))
     content_by = max(members, key=lambda key: _content_rank(tree.taken[key]))
     answer_by = max(members, key=lambda key: (bool(tree.taken[key].output), key == content_by))
@@ -76,7 +71,7 @@ def make_call(tree: Tree, members: Sequence[str], pieces: Sequence[str] = ()) ->
         span_id=span.span_id,
         request=_parameters(spans[key] for key in reversed(ordered)),
         user_id=tree.user(agent_by),
-        response_id=next(filter(None, (response_id(spans[key]) for key in ordered)), None),
+        response_id=next(filter(None, (spans[key].response_id for key in ordered)), None),
         fidelity=fidelity,
         dropped_attributes=spans[content_by].dropped_attributes,
         truncated=aliases.first(spans[content_by].attributes, aliases.TRUNCATED) is not None,

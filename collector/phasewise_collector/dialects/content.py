@@ -4,16 +4,18 @@ What the derivation needs of the content stays behind as attributes: estimated t
 of the first token, which conventions write as an event.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import orjson
-from phasewise_store.facts import Fidelity, Segment, Span
+from phasewise_store.facts import Fidelity, Segment, Span, Usage
 from phasewise_store.segments import text_segment
 
 from phasewise_collector.dialects import aliases, blobs, hashed
-from phasewise_collector.dialects.kinds import may_be_llm
+from phasewise_collector.dialects.kinds import Kind, kind_of, may_be_llm
 from phasewise_collector.dialects.messages import Message, exchange
+from phasewise_collector.dialects.usage import usage_of
 from phasewise_collector.otlp.spans import Event, ReceivedSpan, Value
 
 _TEXT = (
@@ -70,11 +72,40 @@ _NOT_TEXT = (
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A span without its text, and the text."""
+    """What one span says by itself: its text apart, and what kind of thing it describes."""
 
     span: Span
+    kind: Kind
+    usage: Usage
+    """the tokens it reports, whatever its kind"""
     prompt: tuple[Segment, ...] = ()
     output: tuple[Segment, ...] = ()
+
+
+def _taken(span: Span, prompt: tuple[Segment, ...] = (), output: tuple[Segment, ...] = ()) -> Taken:
+    kind = kind_of(span.name, span.attributes, span.kind)
+    usage = NOTHING
+    if kind in DESCRIBING:
+        usage = usage_of(span.attributes, span.scope_name, span.scope_version)
+        named = response_id(span.attributes)
+        if named is not None:
+            span = replace(span, response_id=named)
+    return Taken(span, kind, usage, prompt, output)
+
+
+NOTHING = Usage(origin="absent", cache_reported=False)
+DESCRIBING: frozenset[Kind] = frozenset({"llm", "engine"})
+"""kinds of spans that describe an LLM call"""
+_ENGINE_ID = re.compile(r"((?:chatcmpl|cmpl|resp|msg)[-_][0-9A-Za-z]{16,})")
+
+
+def response_id(attributes: Mapping[str, object]) -> str | None:
+    """Give the id that a call's descriptions share; an engine adds to it."""
+    named = aliases.text(attributes, aliases.RESPONSE_ID)
+    if named is None:
+        return None
+    common = _ENGINE_ID.match(named)
+    return common[1] if common else named
 
 
 def take(received: ReceivedSpan) -> Taken:
@@ -96,7 +127,7 @@ def take(received: ReceivedSpan) -> Taken:
             attributes[aliases.TRUNCATED[0]] = True
     resource = received.resource or {}
     service = resource.get("service.name")
-    return Taken(
+    return _taken(
         Span(
             trace_id=received.trace_id,
             span_id=received.span_id,
@@ -146,7 +177,7 @@ def _cut_short(segment: Segment) -> bool:
 
 def without_content(span: Span) -> Taken:
     """Give a span that was stored before: its text is in the store already."""
-    return Taken(replace(span, session_id=None, agent_id=None))
+    return _taken(replace(span, session_id=None, agent_id=None))
 
 
 def _tool(definition: object) -> Segment:

@@ -5,14 +5,14 @@ parent that arrives late changes nothing in the end.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from phasewise_store.facts import Agent, LlmCall, Session, Span, ToolCall
 
 from phasewise_collector.dialects import aliases
 from phasewise_collector.dialects.calls import Made, make_call, make_call_of_pieces
 from phasewise_collector.dialects.content import Taken
-from phasewise_collector.dialects.descriptions import groups, response_id
+from phasewise_collector.dialects.descriptions import groups
 from phasewise_collector.dialects.log_records import KIND as LOG
 from phasewise_collector.dialects.tree import Tree, key_of, text_of
 
@@ -44,7 +44,7 @@ def derive(taken: Sequence[Taken]) -> Derived:
         tuple(agents),
         calls,
         tools,
-        tuple(replace(span, response_id=response_id(span)) for span in tree.placed()),
+        tuple(tree.placed()),
         made,
     )
 

@@ -5,21 +5,19 @@ spans and again in logs, an engine's own span: each describes the same call. Cou
 doubles the bill.
 """
 
-import re
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 
 from phasewise_store.facts import Span
 
-from phasewise_collector.dialects import aliases
+from phasewise_collector.dialects.content import Taken
 from phasewise_collector.dialects.log_records import KIND as LOG
-from phasewise_collector.dialects.tree import Tree, text_of
-from phasewise_collector.dialects.usage import usage_of
+from phasewise_collector.dialects.tree import Tree
 
 SLACK_NS = 2 * 10**9
 """clocks of two processes, and a log record's own moment, may differ by this much"""
 TWIN_SLACK_NS = 10**6
 """of two spans made by one process around one request: they overlap"""
-_ENGINE_ID = re.compile(r"((?:chatcmpl|cmpl|resp|msg)[-_][0-9A-Za-z]{16,})")
 
 
 def groups(tree: Tree) -> list[tuple[str, ...]]:
@@ -40,15 +38,6 @@ def groups(tree: Tree) -> list[tuple[str, ...]]:
         if found.are_apart(one, other, tree):
             found.join(one, other)
     return found.sorted(lambda key: (tree.span(key).start_ns, key))
-
-
-def response_id(span: Span) -> str | None:
-    """Give the id that a call's descriptions share; an engine adds to it."""
-    named = text_of(span, aliases.RESPONSE_ID)
-    if named is None:
-        return None
-    common = _ENGINE_ID.match(named)
-    return common[1] if common else named
 
 
 class _Groups:
@@ -128,7 +117,7 @@ def _maker(span: Span) -> str:
 def _of_one_response(tree: Tree, keys: Iterable[str]) -> list[tuple[str, str]]:
     by_id: dict[str, list[str]] = {}
     for key in keys:
-        named = response_id(tree.span(key))
+        named = tree.span(key).response_id
         if named is not None:
             by_id.setdefault(named, []).append(key)
     # servers in tests answer with one id for ever: the moment must fit, too
@@ -143,7 +132,7 @@ def _twins(tree: Tree, keys: Iterable[str]) -> list[tuple[str, str]]:
     """Give pairs without a common id: one process, one model's tokens, at the same time."""
     by_usage: dict[tuple[str, int, int], list[str]] = {}
     for key in keys:
-        same = likeness(tree.span(key)) if tree.kinds[key] == "llm" else None
+        same = likeness(tree.taken[key])
         if same is not None:
             by_usage.setdefault(same, []).append(key)
     return _closest_first(tree, by_usage.values(), are_twins)
@@ -155,28 +144,30 @@ def _closest_first(
     """Give the pairs that fit, those closest in time first: parallel calls have like twins."""
     pairs: list[tuple[int, str, str]] = []
     for keys in alike:
-        for place, key in enumerate(keys):
+        ordered = sorted(keys, key=lambda key: tree.span(key).start_ns)
+        for place, key in enumerate(ordered):
             one = tree.span(key)
-            for other_key in keys[place + 1 :]:
+            for other_key in islice(ordered, place + 1, None):
                 other = tree.span(other_key)
+                if other.start_ns > one.end_ns + SLACK_NS:
+                    break
                 if _maker(one) != _maker(other) and fits(one, other):
                     # a framework's span of a stream may end when it is handed on: starts tell
                     pairs.append((abs(one.start_ns - other.start_ns), key, other_key))
     return [(key, other) for _, key, other in sorted(pairs)]
 
 
-def likeness(span: Span) -> tuple[str, int, int] | None:
+def likeness(taken: Taken) -> tuple[str, int, int] | None:
     """Give what twins have in common: program, input tokens, output tokens."""
-    usage = usage_of(span.attributes, span.scope_name, span.scope_version)
-    if usage.origin != "reported" or not span.service_name:
+    usage, service = taken.usage, taken.span.service_name
+    if taken.kind != "llm" or usage.origin != "reported" or not service:
         return None
-    return span.service_name, usage.input_tokens, usage.output_tokens
+    return service, usage.input_tokens, usage.output_tokens
 
 
 def are_twins(one: Span, other: Span) -> bool:
     """Say whether two spans with the same tokens, of one process, are one call described twice."""
-    first, second = response_id(one), response_id(other)
-    if first is not None and second is not None:
+    if one.response_id is not None and other.response_id is not None:
         return False  # the ids have spoken
     together = _touch(one, other, TWIN_SLACK_NS)
     return together and one.scope_name != other.scope_name

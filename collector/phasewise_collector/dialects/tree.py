@@ -11,7 +11,7 @@ from phasewise_store.facts import Agent, Span
 
 from phasewise_collector.dialects import aliases
 from phasewise_collector.dialects.content import Taken
-from phasewise_collector.dialects.kinds import Kind, kind_of
+from phasewise_collector.dialects.kinds import Kind
 
 
 class Tree:
@@ -19,10 +19,7 @@ class Tree:
 
     def __init__(self, taken: Sequence[Taken]) -> None:
         self.taken = {key_of(one.span): one for one in taken}
-        self.kinds: dict[str, Kind] = {
-            key: kind_of(one.span.name, one.span.attributes, one.span.kind)
-            for key, one in self.taken.items()
-        }
+        self.kinds: dict[str, Kind] = {key: one.kind for key, one in self.taken.items()}
         self._anywhere: dict[str, str] = {}
         for one in taken:
             named = text_of(one.span, aliases.SESSION)
