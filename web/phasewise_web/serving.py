@@ -1,28 +1,26 @@
-"""Collector and pages over one database: three processes, of which this one only supervises.
+"""Collector and pages over one database: open the sockets, then become the supervisor.
 
 `up`, `web` and `demo` serve with it. The acceptor receives and logs, the owner of the database
 loads and serves the pages; the sockets belong to the supervisor and stay open when either is
 replaced, so that senders and readers wait for a moment instead of being refused.
 """
 
-import signal
+import os
 import socket
-import threading
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
+from phasewise import settings
 from phasewise_store.errors import UsageError
-
-from phasewise_web import local_ring
-from phasewise_web.supervising import Child
 
 HOST = "127.0.0.1"
 WEB_PORT = 8321
 OTLP_PORT = 4318
 GRPC_PORT = 4317
-POLL_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,49 +59,31 @@ def opened(addresses: Addresses) -> Iterator[Listeners]:
         yield Listeners(web, otlp, grpc)
 
 
-def serve(database: Path, listeners: Listeners) -> int:
-    """Serve until Ctrl-C or SIGTERM; what was acknowledged by then is loaded before it returns.
+def serve(database: Path, listeners: Listeners) -> NoReturn:
+    """Become the supervisor, until Ctrl-C or SIGTERM; its exit code is this process's.
 
-    Gives 0, or the exit code of a process that could not run at all.
+    What this process has in memory by now, all of Phasewise, is not needed to supervise.
     """
-    stop = threading.Event()
-    previous = {
-        number: signal.signal(number, lambda *_: stop.set())
-        for number in (signal.SIGTERM, signal.SIGINT)
-    }
-    children: list[Child] = []
-    try:
-        arguments = ["--db", str(database), "--web", str(listeners.web.fileno())]
-        if listeners.otlp is not None:
-            log = str(log_folder(database))
-            arguments += ["--log", log]
-            children.append(_acceptor(listeners, listeners.otlp, log))
-            port = listeners.otlp.getsockname()[1]
-            threading.Thread(
-                target=local_ring.keep_fetching, args=(port, stop), name="local-ring", daemon=True
-            ).start()
-        children.append(Child("phasewise_web.owner", arguments, [listeners.web.fileno()]))
-        while not stop.wait(POLL_S) and not any(child.ended.is_set() for child in children):
-            pass
-        return next((child.exit_code or 0 for child in children if child.ended.is_set()), 0)
-    finally:
-        for child in children:  # the acceptor first: nothing is acknowledged behind the loader
-            child.stop()
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+    words = ["--db", str(database), "--web", _kept(listeners.web)]
+    if listeners.otlp is not None:
+        words += ["--otlp", _kept(listeners.otlp), "--log", str(log_folder(database))]
+        words += ["--ring", str(settings.ring_folder(None))]
+        if listeners.grpc is not None:
+            words += ["--grpc", _kept(listeners.grpc)]
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(sys.executable, [sys.executable, "-m", "phasewise_web.supervisor", *words])  # noqa: S606  # our own program
+
+
+def _kept(listener: socket.socket) -> str:
+    """Keep a socket open through the change of program; give its file number."""
+    listener.set_inheritable(True)
+    return str(listener.fileno())
 
 
 def log_folder(database: Path) -> Path:
     """Give where the acceptor logs: beside the database."""
     return database.with_name(f"{database.name}.received")
-
-
-def _acceptor(listeners: Listeners, otlp: socket.socket, log: str) -> Child:
-    arguments = ["--socket", str(otlp.fileno()), "--log", log]
-    if listeners.grpc is not None:
-        host, port = listeners.grpc.getsockname()[:2]
-        arguments += ["--grpc", f"{host}:{port}"]
-    return Child("phasewise_collector.acceptor", arguments, [otlp.fileno()], standby=True)
 
 
 def _listener(host: str, port: int, option: str) -> socket.socket:

@@ -7,10 +7,11 @@ of the first token, which conventions write as an event.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import orjson
 from phasewise_store.facts import Fidelity, Segment, Span, Usage
-from phasewise_store.segments import text_segment
+from phasewise_store.segments import encoded_segment, raw_segments
 
 from phasewise_collector.dialects import aliases, blobs, hashed
 from phasewise_collector.dialects.kinds import Kind, kind_of, may_be_llm
@@ -70,6 +71,11 @@ _NOT_TEXT = (
 )
 
 
+@lru_cache(maxsize=50_000)
+def _holds_text(name: str) -> bool:
+    return name.startswith(_TEXT) and name not in _NOT_TEXT
+
+
 @dataclass(frozen=True, slots=True)
 class Taken:
     """What one span says by itself: its text apart, and what kind of thing it describes."""
@@ -112,9 +118,7 @@ def take(received: ReceivedSpan) -> Taken:
     """Split a received span into a small one and its content."""
     found = dict(blobs.facts(received.attributes))
     attributes = {
-        name: value
-        for name, value in received.attributes.items()
-        if not name.startswith(_TEXT) or name in _NOT_TEXT
+        name: value for name, value in received.attributes.items() if not _holds_text(name)
     } | found
     prompt: tuple[Segment, ...] = ()
     output: tuple[Segment, ...] = ()
@@ -166,7 +170,11 @@ def content_of(
 ) -> tuple[tuple[Segment, ...], tuple[Segment, ...], Fidelity]:
     """Give prompt and answer as segments, and how exact the prompt is."""
     found = exchange(attributes, events)
-    prompt = (*map(_tool, found.tools), *map(_message, found.prompt))
+    prompt: tuple[Segment, ...]
+    if found.raw is not None:
+        prompt = raw_segments(found.raw)
+    else:
+        prompt = (*map(_tool, found.tools), *map(_message, found.prompt))
     return prompt, tuple(map(_message, found.answer)), found.fidelity
 
 
@@ -181,13 +189,15 @@ def without_content(span: Span) -> Taken:
 
 
 def _tool(definition: object) -> Segment:
-    return text_segment("tool", orjson.dumps(definition, default=str).decode())
+    return encoded_segment("tool", orjson.dumps(definition, default=str))
 
 
 def _message(message: Message) -> Segment:
     role = str(message.get("role", "user"))
-    written = orjson.dumps(message, default=str).decode()
-    return text_segment("system" if role in ("system", "developer") else "message", written, role)
+    written = orjson.dumps(message, default=str)
+    return encoded_segment(
+        "system" if role in ("system", "developer") else "message", written, role
+    )
 
 
 def _estimates(

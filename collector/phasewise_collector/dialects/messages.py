@@ -25,6 +25,8 @@ class Exchange:
 
     tools: tuple[object, ...] = ()
     prompt: tuple[Message, ...] = ()
+    raw: str | None = None
+    """a completion's prompt: one text, no messages"""
     answer: tuple[Message, ...] = ()
     fidelity: Fidelity = "none"
     """of the prompt"""
@@ -32,9 +34,24 @@ class Exchange:
 
 def exchange(attributes: Attributes, events: Sequence[Event]) -> Exchange:
     """Give the content of an LLM span."""
-    prompt, fidelity = _best(PROMPTS, attributes, events)
     answer, _ = _best(ANSWERS, attributes, events)
-    return Exchange(tuple(_tools(attributes)), prompt, answer, fidelity)
+    raw = _raw_prompt(attributes)
+    if raw is not None:
+        return Exchange(raw=raw, answer=answer, fidelity="verbatim")
+    prompt, fidelity = _best(PROMPTS, attributes, events)
+    return Exchange(tuple(_tools(attributes)), prompt, None, answer, fidelity)
+
+
+def _raw_prompt(attributes: Attributes) -> str | None:
+    """Give the prompt of a completion API: `{"prompt": "…"}`, or an attribute that is the text."""
+    request = attributes.get("input.value")
+    if isinstance(request, str) and request.startswith('{"prompt"'):
+        sent = _object(request).get("prompt")
+        return sent if isinstance(sent, str) else None
+    if attributes.get("gen_ai.operation.name") != "text_completion":
+        return None
+    sent = attributes.get("gen_ai.prompt", attributes.get("gen_ai.prompt.0.content", request))
+    return sent if isinstance(sent, str) else None
 
 
 def _best(

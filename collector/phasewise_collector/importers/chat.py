@@ -6,7 +6,7 @@ recorded by neither format that uses this.
 
 import orjson
 from phasewise_store.facts import Segment
-from phasewise_store.segments import text_segment
+from phasewise_store.segments import encoded_segment
 
 from phasewise_collector.importers.fields import BadRecordError, Record, items, record, text
 
@@ -17,10 +17,10 @@ def segment(message: Message) -> Segment:
     """Make the segment of one message; raises BadRecordError for what JSON cannot hold."""
     role = str(message["role"])
     try:
-        written = orjson.dumps(message).decode()
+        written = orjson.dumps(message)
     except TypeError as error:  # a number of more than 64 bits, nesting without end
         raise BadRecordError(str(error)) from error
-    return text_segment("system" if role == "system" else "message", written, role)
+    return encoded_segment("system" if role == "system" else "message", written, role)
 
 
 class Segments:

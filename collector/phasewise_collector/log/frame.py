@@ -12,7 +12,7 @@ from typing import Final
 import xxhash
 
 MAGIC: Final = b"PWL2"
-_HEAD = struct.Struct("<4sBBBxIIIQQ")
+_HEAD = struct.Struct("<4sBBBxIIIIQQ")
 _SUM = struct.Struct("<Q")
 HEADER_BYTES = _HEAD.size + _SUM.size
 
@@ -39,6 +39,8 @@ class Frame:
     """items that the sender was told are kept: spans, data points or log records"""
     rejected: int = 0
     """items that the sender was told are not"""
+    plain_bytes: int = 0
+    """how large the body is without compression"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ def pack(frame: Frame) -> tuple[bytes, bytes]:
         FORMS.index(frame.form),
         ENCODINGS.index(frame.encoding),
         len(frame.body),
+        frame.plain_bytes,
         frame.accepted,
         frame.rejected,
         frame.sequence,
@@ -91,9 +94,8 @@ def _at(data: bytes, offset: int) -> Found | None:
     if body_at > len(data) or data[offset : offset + len(MAGIC)] != MAGIC:
         return None
     head = data[offset : offset + _HEAD.size]
-    _, signal, form, encoding, length, accepted, rejected, sequence, received_ns = _HEAD.unpack(
-        head
-    )
+    _, signal, form, encoding, length, *counts, sequence, received_ns = _HEAD.unpack(head)
+    plain_bytes, accepted, rejected = counts
     end = body_at + length
     if end > len(data):
         return None
@@ -110,6 +112,7 @@ def _at(data: bytes, offset: int) -> Found | None:
         body=body,
         accepted=accepted,
         rejected=rejected,
+        plain_bytes=plain_bytes,
     )
     return Found(frame, offset, end)
 

@@ -1,13 +1,16 @@
 """Read the log behind the acceptor: whole frames from where the loader stopped."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from phasewise_collector.log.frame import Frame, scan
+from phasewise_collector.log.frame import Found, Frame, scan
 from phasewise_collector.log.writer import SUFFIX
 
-CHUNK_BYTES = 8 << 20
+CHUNK_BYTES = 16 << 20
+"""of the file, read at once"""
+PLAIN_BYTES = 16 << 20
+"""of requests without compression: what a chunk becomes in memory is several times that"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,18 @@ def waiting_items(folder: Path, positions: Mapping[str, Position]) -> dict[str, 
     return waiting
 
 
+def _enough(frames: Iterator[Found]) -> tuple[list[Found], bool]:
+    """Take frames until they are enough for one chunk; say whether some were left."""
+    taken: list[Found] = []
+    plain = 0
+    for found in frames:
+        if plain >= PLAIN_BYTES:
+            return taken, True
+        taken.append(found)
+        plain += 0 if found.frame is None else found.frame.plain_bytes
+    return taken, False
+
+
 def _read_segment(
     path: Path, position: Position, chunk_bytes: int, *, complete: bool
 ) -> Chunk | None:
@@ -87,12 +102,12 @@ def _read_segment(
         with path.open("rb") as file:
             file.seek(position.offset_bytes)
             data = file.read(min(rest, chunk_bytes))
-        found = list(scan(data, complete=complete and at_end))
+        found, stopped = _enough(scan(data, complete=complete and at_end))
         if found or at_end:
             break
         chunk_bytes *= 2
     read_to = position.offset_bytes + (found[-1].end if found else 0)
-    finished = complete and at_end
+    finished = complete and at_end and not stopped
     if not found and not finished:
         return None
     return Chunk(

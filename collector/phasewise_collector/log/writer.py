@@ -37,6 +37,7 @@ class LogWriter:
         *,
         accepted: int = 0,
         rejected: int = 0,
+        plain_bytes: int = 0,
     ) -> None:
         """Put a request into the log; returns when it is on disk, raises OSError when it is not."""
         frame = Frame(
@@ -48,6 +49,7 @@ class LogWriter:
             body=body,
             accepted=accepted,
             rejected=rejected,
+            plain_bytes=plain_bytes or len(body),
         )
         self._sequence += 1
         done = asyncio.get_running_loop().create_future()

@@ -1,9 +1,9 @@
 """Undo the compression of a request body, never beyond a limit."""
 
-import zlib
 from collections.abc import Callable
 
 import zstandard
+from zlib_ng import zlib_ng
 
 from phasewise_collector.otlp.spans import MalformedError
 
@@ -11,6 +11,7 @@ MIB = 1 << 20
 LIMIT_BYTES = 64 * MIB
 """the limit that the OTLP specification recommends, before and after decompression"""
 
+_BadZlib: type[Exception] = zlib_ng.error  # type: ignore[assignment]  # its stubs say otherwise
 _GZIP_WINDOW = 31  # zlib's way to say: gzip header, largest window
 _ZLIB_WINDOW = 15
 _ZSTD_STEP_BYTES = 512  # a block of 4 bytes can stand for 128 KiB, so a step gives 16 MiB at most
@@ -61,7 +62,7 @@ def _gzip(body: bytes, limit_bytes: int) -> bytes:
     rest = body
     try:
         while rest or not parts:
-            member = zlib.decompressobj(_GZIP_WINDOW)
+            member = zlib_ng.decompressobj(_GZIP_WINDOW)
             part = member.decompress(rest, room + 1)
             room -= len(part)
             if room < 0:
@@ -70,16 +71,16 @@ def _gzip(body: bytes, limit_bytes: int) -> bytes:
                 raise MalformedError("the gzip body is cut short")
             parts.append(part)
             rest = member.unused_data
-    except zlib.error as error:
+    except _BadZlib as error:
         raise MalformedError(f"the body is labelled gzip, but is not: {error}") from None
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _zlib(body: bytes, limit_bytes: int) -> bytes:
-    stream = zlib.decompressobj(_ZLIB_WINDOW)
+    stream = zlib_ng.decompressobj(_ZLIB_WINDOW)
     try:
         plain = stream.decompress(body, limit_bytes + 1)
-    except zlib.error as error:
+    except _BadZlib as error:
         raise MalformedError(f"the body is labelled deflate, but is not zlib: {error}") from None
     if len(plain) > limit_bytes:
         raise TooLargeError(limit_bytes)

@@ -5,7 +5,7 @@ It is handed a callable that puts a request away, and knows nothing of logs and 
 
 import asyncio
 from collections.abc import Awaitable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from phasewise_collector.otlp import json, protobuf
@@ -38,6 +38,7 @@ class PutAway(Protocol):
         *,
         accepted: int,
         rejected: int,
+        plain_bytes: int,
     ) -> Awaitable[None]:
         """Return once the request would survive a crash."""
         ...
@@ -122,6 +123,7 @@ class Intake:
                 body,
                 accepted=checked.accepted,
                 rejected=checked.rejected,
+                plain_bytes=checked.plain_bytes,
             )
         except OSError as error:
             reason = f"the collector cannot write its log: {error.strerror or error}"
@@ -130,7 +132,7 @@ class Intake:
     def _check(self, signal: Signal, form: Form, encoding: str, body: bytes) -> Checked:
         plain = inflate(body, encoding, self.limit_bytes)
         check = json.check if form == "json" else protobuf.check
-        return check(signal, plain)
+        return replace(check(signal, plain), plain_bytes=len(plain))
 
     def _count(self, signal: Signal, checked: Checked) -> None:
         counts = self.counts

@@ -44,7 +44,7 @@ def check(signal: Signal, body: bytes) -> Checked:
             raise
         accepted, rejected = _count(signal, mended)
     warning = "the body was no UTF-8; the bad bytes were replaced by U+FFFD"
-    return Checked(accepted, rejected, warning, mended)
+    return Checked(accepted, rejected, warning, mended=mended)
 
 
 def _count(signal: Signal, body: bytes) -> tuple[int, int]:

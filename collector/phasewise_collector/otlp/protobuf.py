@@ -58,7 +58,7 @@ def check(signal: Signal, body: bytes) -> Checked:
         reasons.append(f"{mended.texts} texts were no UTF-8; the bad bytes were replaced by U+FFFD")
     if mended.dropped:
         reasons.append(f"{mended.dropped} items could not be parsed")
-    return Checked(accepted, rejected + mended.dropped, "; ".join(reasons), mended.body)
+    return Checked(accepted, rejected + mended.dropped, "; ".join(reasons), mended=mended.body)
 
 
 def decode(body: bytes) -> Request:

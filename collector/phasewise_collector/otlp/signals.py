@@ -19,5 +19,7 @@ class Checked:
     """spans without valid ids, which can never be stored"""
     warning: str = ""
     """what was mended to accept the rest"""
+    plain_bytes: int = 0
+    """size of the body without compression"""
     mended: bytes | None = None
     """the body to put away, uncompressed, where the one that came cannot be parsed as it is"""

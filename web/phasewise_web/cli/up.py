@@ -7,6 +7,7 @@ start.
 
 import argparse
 from pathlib import Path
+from typing import NoReturn
 
 from phasewise_web import serving
 from phasewise_web.cli.opening import analysed
@@ -40,14 +41,14 @@ def addresses_of(arguments: argparse.Namespace) -> Addresses:
     return Addresses(arguments.host, arguments.port, arguments.otlp_port, arguments.grpc_port)
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> NoReturn:
     """Analyse what an earlier run left, and serve."""
     with analysed(arguments.db):
         pass
-    return serve(arguments.db, addresses_of(arguments))
+    serve(arguments.db, addresses_of(arguments))
 
 
-def serve(database: Path, addresses: Addresses) -> int:
+def serve(database: Path, addresses: Addresses) -> NoReturn:
     """Say where, and serve until Ctrl-C."""
     with serving.opened(addresses) as listeners:
         host, port = listeners.web.getsockname()[:2]
@@ -58,7 +59,4 @@ def serve(database: Path, addresses: Addresses) -> int:
             if listeners.grpc is not None:
                 where += f", OTLP/gRPC on {host}:{listeners.grpc.getsockname()[1]}"
             say(f"{where}   (Ctrl-C ends all)")
-        code = serving.serve(database, listeners)
-    if not code:
-        say("stopped; everything received is in the database")
-    return code
+        serving.serve(database, listeners)

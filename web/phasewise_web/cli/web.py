@@ -1,6 +1,7 @@
 """Serve the pages only, without the collector, until Ctrl-C."""
 
 import argparse
+from typing import NoReturn
 
 from phasewise_web import serving
 from phasewise_web.cli.opening import analysed
@@ -18,8 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> NoReturn:
     """Open the database and serve."""
     with analysed(arguments.db):
         pass
-    return serve(arguments.db, Addresses(arguments.host, arguments.port, None))
+    serve(arguments.db, Addresses(arguments.host, arguments.port, None))

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Install the collectors that benchmarks/ingest.py compares with, each in an environment of its own:
+#   benchmarks/install-peers.sh .engines/peers
+set -euo pipefail
+folder=${1:?"name the folder, e.g. .engines/peers"}
+python=.venv/bin/python
+$python -m pip --disable-pip-version-check install --quiet uv
+
+install() { # NAME PACKAGE…
+  local name=$1
+  shift
+  [ -e "$folder/$name/.installed" ] && return
+  $python -m venv "$folder/$name"
+  .venv/bin/uv pip install --quiet --python "$folder/$name/bin/python" "$@"
+  touch "$folder/$name/.installed"
+}
+
+install phoenix arize-phoenix
+install mlflow mlflow
+install rotel --prerelease allow rotel
