@@ -1,7 +1,7 @@
 """Frames of the log as spans and data points, with an account of every item in them."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from phasewise_store.gauges import Gauge
@@ -31,13 +31,26 @@ class Decoded:
     damaged_bytes: int = 0
     """frames that are sound, and yet no request"""
 
-    def accounts(self, stored: dict[str, int]) -> list[Account]:
-        """Close the books: what was not stored, nor rejected, was stored before."""
+    def accounts(self, stored: Mapping[str, int]) -> list[Account]:
+        """Close the books; `stored` says how many items of each signal were new.
+
+        The frames say what was accepted, counted before it was acknowledged; what was stored,
+        there already, or rejected is counted here.
+        """
+        present = dict.fromkeys(self.accepted, 0) | {"metrics": self.points}
+        for span in self.spans:
+            present["logs" if span.kind == log_records.KIND else "traces"] += 1
         made = []
         for signal, accepted in self.accepted.items():
-            rejected = self.rejected[signal]
             new = stored.get(signal, 0)
-            made.append(Account(signal, accepted, new, accepted - rejected - new, rejected))
+            made.append(
+                Account(signal, accepted, new, present[signal] - new, self.rejected[signal])
+            )
+            if present[signal] + self.rejected[signal] != accepted:
+                _log.error(
+                    "the books do not balance: %d %s items accepted, %d present, %d rejected",
+                    *(accepted, signal, present[signal], self.rejected[signal]),
+                )
         return made
 
 

@@ -150,8 +150,17 @@ class Loader:
         return {call.call_id: call for call in calls}
 
     def _drop_finished(self) -> None:
-        finished = [name for name, progress in self._progress.items() if progress.finished]
-        for name in sorted(finished)[:-KEPT_SEGMENTS]:
+        """Delete segments that are loaded, once what they became is in the database file itself.
+
+        A damaged write-ahead log would lose them silently otherwise; DuckDB then opens as of an
+        earlier moment, positions in the log included, and the segments are loaded again.
+        """
+        there = set(reader.segments(self._folder))
+        finished = sorted(
+            name for name, one in self._progress.items() if one.finished and name in there
+        )
+        for name in finished[:-KEPT_SEGMENTS]:
+            self.store.checkpoint()
             (self._folder / name).unlink(missing_ok=True)
 
 

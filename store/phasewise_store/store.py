@@ -92,6 +92,11 @@ class Store:
             finally:
                 self._writer = None
 
+    def checkpoint(self) -> None:
+        """Move what the write-ahead log holds into the database file."""
+        with self._writing:
+            run(self._database.connection, "CHECKPOINT")
+
     def write(self, batch: Batch) -> Written:
         """Write a batch in one transaction; a row whose key is there already stays as it is."""
         with self.transaction() as connection:

@@ -6,7 +6,8 @@ its write was cut short and its sender never got an answer.
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from mmap import mmap
 from typing import Final
 
 import xxhash
@@ -88,33 +89,47 @@ def scan(data: bytes, offset: int = 0, *, complete: bool) -> Iterator[Found]:
         offset = found.end
 
 
+def headers(data: bytes | mmap, offset: int = 0) -> Iterator[Frame]:
+    """Walk over the frames' headers, without bodies and checksums; damage is stepped over."""
+    while 0 <= offset <= len(data) - HEADER_BYTES:
+        if data[offset : offset + len(MAGIC)] != MAGIC:
+            offset = data.find(MAGIC, offset + 1)
+            continue
+        found, length = _header(data[offset : offset + _HEAD.size])
+        offset += HEADER_BYTES + length
+        if offset > len(data):
+            return  # still being written
+        if found is not None:
+            yield found
+
+
+def _header(head: bytes) -> tuple[Frame | None, int]:
+    """Read a header: the frame without its body, and the body's length."""
+    _, signal, form, encoding, length, *counts, sequence, received_ns = _HEAD.unpack(head)
+    plain_bytes, accepted, rejected = counts
+    try:
+        names = SIGNALS[signal], FORMS[form], ENCODINGS[encoding]
+    except IndexError:
+        return None, length
+    frame = Frame(*names, sequence, received_ns, b"", accepted, rejected, plain_bytes)
+    return frame, length
+
+
 def _at(data: bytes, offset: int) -> Found | None:
     """Give the frame that begins here, if a whole and sound one does."""
     body_at = offset + HEADER_BYTES
     if body_at > len(data) or data[offset : offset + len(MAGIC)] != MAGIC:
         return None
     head = data[offset : offset + _HEAD.size]
-    _, signal, form, encoding, length, *counts, sequence, received_ns = _HEAD.unpack(head)
-    plain_bytes, accepted, rejected = counts
+    frame, length = _header(head)
     end = body_at + length
-    if end > len(data):
+    if frame is None or end > len(data):
         return None
     body = data[body_at:end]
     (checksum,) = _SUM.unpack_from(data, offset + _HEAD.size)
     if checksum != _checksum(head, body):
         return None
-    frame = Frame(
-        signal=SIGNALS[signal],
-        form=FORMS[form],
-        encoding=ENCODINGS[encoding],
-        sequence=sequence,
-        received_ns=received_ns,
-        body=body,
-        accepted=accepted,
-        rejected=rejected,
-        plain_bytes=plain_bytes,
-    )
-    return Found(frame, offset, end)
+    return Found(replace(frame, body=body), offset, end)
 
 
 def _next(data: bytes, offset: int, *, complete: bool) -> int | None:

@@ -1,10 +1,12 @@
 """Read the log behind the acceptor: whole frames from where the loader stopped."""
 
+import mmap
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from phasewise_collector.log.frame import Found, Frame, scan
+from phasewise_collector.log.frame import Found, Frame, headers, scan
 from phasewise_collector.log.writer import SUFFIX
 
 CHUNK_BYTES = 16 << 20
@@ -66,16 +68,23 @@ def waiting_bytes(folder: Path, positions: Mapping[str, Position]) -> int:
 
 
 def waiting_items(folder: Path, positions: Mapping[str, Position]) -> dict[str, int]:
-    """Give how many acknowledged items are not loaded yet, by signal; rejected ones included."""
+    """Give how many acknowledged items are not loaded yet, by signal; rejected ones included.
+
+    Only the frames' headers are read.
+    """
     waiting: dict[str, int] = {}
     for name in segments(folder):
         position = positions.get(name, Position())
         if position.finished:
             continue
-        for found in scan((folder / name).read_bytes(), position.offset_bytes, complete=True):
-            if found.frame is not None:
-                counted = found.frame.accepted + found.frame.rejected
-                waiting[found.frame.signal] = waiting.get(found.frame.signal, 0) + counted
+        with (folder / name).open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if position.offset_bytes >= size:
+                continue
+            with mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) as data:
+                for frame in headers(data, position.offset_bytes):
+                    counted = frame.accepted + frame.rejected
+                    waiting[frame.signal] = waiting.get(frame.signal, 0) + counted
     return waiting
 
 
