@@ -7,7 +7,7 @@ PACKAGES := phasewise phasewise_collector phasewise_store phasewise_analyzer pha
 CODE := collector store analyzer replay reports web tests examples benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format lint types imports engines frameworks duckdb-1.5 browser peers bench bench-ingest pages lock clean
+.PHONY: help install demo test check format lint types imports engines frameworks duckdb-1.5 browser chaos peers bench bench-ingest pages lock clean
 
 help: ## list the recipes
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,10 @@ duckdb-1.5: .engines/duckdb-1.5/duckdb/__init__.py ## install the older DuckDB t
 
 browser: ## install Chromium where apt can
 	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; }
+
+chaos: $(STAMP) ## kill, stop, starve and damage the collector under load; fuzz it
+	tests/chaos/install.sh .engines/chaos
+	$(BIN)/python -m tests.chaos
 
 peers: $(STAMP) ## install the collectors that `make bench-ingest` compares with
 	benchmarks/install-peers.sh .engines/peers

@@ -31,6 +31,7 @@ class Up:
     process: "subprocess.Popen[str]"
     pages: str
     otlp: str
+    grpc: str
 
 
 @contextmanager
@@ -42,12 +43,10 @@ def up(database: Path, otlp_port: int = 0) -> Iterator[Up]:
     )
     try:
         assert process.stderr is not None
-        addresses = [
-            found[0]
-            for line in (process.stderr.readline(), process.stderr.readline())
-            if (found := re.findall(r"http://[\d.:]+", line))
-        ]
-        running = Up(process, *addresses)
+        said = process.stderr.readline() + process.stderr.readline()
+        pages, otlp = re.findall(r"http://[\d.:]+", said)
+        (grpc,) = re.findall(r"OTLP/gRPC on ([\d.:]+)", said)
+        running = Up(process, pages, otlp, grpc)
         until(lambda: httpx.get(f"{running.pages}/healthz").is_success)
         until(lambda: httpx.get(f"{running.otlp}/healthz").is_success)
         yield running

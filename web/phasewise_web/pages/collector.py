@@ -24,10 +24,8 @@ class Line:
     waiting: int
     """acknowledged and on disk, not loaded yet"""
 
-    @property
-    def balance(self) -> int:
-        """What the books cannot explain: 0."""
-        return self.accepted - self.stored - self.deduplicated - self.rejected - self.waiting
+    balance: int
+    """what the books cannot explain: 0"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +61,7 @@ def collector_page(store: Store, loader: Loader | None) -> CollectorPage:
                 account.deduplicated,
                 account.rejected,
                 here,
+                account.accepted - account.stored - account.deduplicated - account.rejected,
             )
         )
     return CollectorPage(

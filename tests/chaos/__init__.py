@@ -1,0 +1,1 @@
+"""Break the collector under load, and hold it to its promises: `make chaos`."""
