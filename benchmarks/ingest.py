@@ -23,8 +23,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from collectors import MissingError, Running, mlflow, phasewise, phoenix, rotel
-from otlp_load import Load, llm, small
+from otlp_load import Load, llm, lmcache, small
 
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "traces" / "lmcache-agent-trace"
 SENDERS = 2
 GIVE_UP_S = 300.0
 Start = Callable[[Path], AbstractContextManager[Running]]
@@ -86,9 +87,25 @@ def main() -> int:
                 break
             _print(found[-1])
     _ratios(found)
+    if SHARED.is_dir() and (arguments.only is None or "phasewise" in arguments.only):
+        _storage(lmcache(SHARED))
     if arguments.json:
         arguments.json.write_text(json.dumps([asdict(one) for one in found], indent=1))
     return 0
+
+
+def _storage(load: Load) -> None:
+    """Print how many bytes of database real agent sessions take, sent as OTLP."""
+    with tempfile.TemporaryDirectory() as folder:
+        with phasewise(Path(folder)) as running:
+            _send(running, [gzip.compress(body, 1) for body in load.bodies])
+            while running.stored() < load.spans:
+                time.sleep(0.1)
+        size = (Path(folder) / "p.duckdb").stat().st_size
+    print(
+        f"{load.name} as OTLP: {load.spans:,} spans, {load.raw_bytes / 1e6:,.1f} MB; the database "
+        f"is {size / 1e6:,.2f} MB, 1/{load.raw_bytes / size:.1f} of it"
+    )
 
 
 def measure(name: str, peer: Peer, load: Load) -> Measured:

@@ -5,12 +5,14 @@ sessions of ten calls, each with the whole history as `gen_ai.input.messages`, o
 tenths were sent by the call before.
 """
 
+import gzip
 import json
 import os
 import random
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
@@ -54,6 +56,27 @@ def llm(spans: int, a_request: int = 100, seed: int = 2) -> Load:
     while len(made) < spans:
         made += _session(chance)
     return _load("10 KB LLM spans", made[:spans], a_request)
+
+
+def lmcache(folder: Path) -> Load:
+    """Make a span of every call of the lmcache-agent-trace sessions: completions of one text."""
+    made: list[Span] = []
+    for path in sorted(folder.rglob("*.jsonl.gz")):
+        trace_id = os.urandom(16)
+        for line in gzip.decompress(path.read_bytes()).splitlines():
+            call = json.loads(line)
+            span = _span("text_completion m", trace_id)
+            span.attributes.extend(
+                [
+                    _text("gen_ai.operation.name", "text_completion"),
+                    _text("gen_ai.request.model", "m"),
+                    _text("gen_ai.conversation.id", str(call["session_id"])),
+                    _text("gen_ai.prompt", call["input"]),
+                    _text("gen_ai.completion", call["output"]),
+                ]
+            )
+            made.append(span)
+    return _load("lmcache sessions", made, 50)
 
 
 def _load(name: str, spans: list[Span], a_request: int) -> Load:
