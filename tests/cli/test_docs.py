@@ -1,6 +1,7 @@
 """What the docs show is true: plans parse, links lead somewhere, settings are documented."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -40,3 +41,17 @@ def test_every_preset_and_setting_is_documented() -> None:
     for setting in settings.ALL:
         assert f"`{setting.name}`" in first
         assert all(f"`{variable}`" in first for variable in setting.variables)
+
+
+def test_the_lock_pins_what_the_project_names() -> None:
+    """A dependency that was added without `make lock` is missing on a clean machine."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    named = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+    pinned = {
+        line.split("==")[0].split("[")[0].lower().replace("_", "-")
+        for line in (ROOT / "requirements.lock").read_text().splitlines()
+        if "==" in line
+    }
+    for requirement in named:
+        name = re.split(r"[\[<>=;! ]", requirement)[0].lower().replace("_", "-")
+        assert name in pinned, f"{name}: run  make lock"

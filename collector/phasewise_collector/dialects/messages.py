@@ -215,6 +215,10 @@ def _parts(value: object) -> Iterator[Message]:
     for message in messages:
         if not isinstance(message, dict):
             continue
+        plain = _one_text(message)
+        if plain is not None:
+            yield plain
+            continue
         parts = [part for part in message.get("parts") or [] if isinstance(part, dict)]
         results = [part for part in parts if part.get("type") == "tool_call_response"]
         for part in results:
@@ -232,6 +236,17 @@ def _parts(value: object) -> Iterator[Message]:
                 for call in calls
             ]
         yield made
+
+
+def _one_text(message: Mapping[str, object]) -> Message | None:
+    """Read the message that most are: one part, of text."""
+    parts = message.get("parts")
+    if not isinstance(parts, list) or len(parts) != 1:
+        return None
+    (part,) = parts
+    if isinstance(part, dict) and part.get("type") == "text" and "content" not in message:
+        return {"role": message.get("role", "user"), "content": str(part.get("content", ""))}
+    return None
 
 
 def _text_of(parts: Sequence[object]) -> str:
@@ -378,22 +393,26 @@ def _tools(attributes: Attributes) -> Iterator[object]:
         if isinstance(sent, list) and sent:
             yield from map(_json, sent)
             return
-    schemas = {
-        int(found[1]): value
-        for key, value in attributes.items()
-        if (found := re.fullmatch(r"llm\.tools\.(\d+)\.tool\.json_schema", key))
-    }
-    yield from (_json(schemas[place]) for place in sorted(schemas))
+    yield from _flat_tools(attributes)
+
+
+def _flat_tools(attributes: Attributes) -> Iterator[object]:
+    """Put `llm.tools.N…` and `llm.request.functions.N…` back together."""
+    schemas: dict[int, object] = {}
     flat: dict[int, dict[str, object]] = {}
     for key, value in attributes.items():
-        if found := _FUNCTION.fullmatch(key):
+        if not key.startswith(("llm.tools.", "llm.request.functions.")):
+            continue
+        if found := _SCHEMA.fullmatch(key):
+            schemas[int(found[1])] = value
+        elif found := _FUNCTION.fullmatch(key):
             flat.setdefault(int(found[1]), {})[found[2]] = value
+    yield from (_json(schemas[place]) for place in sorted(schemas))
     yield from (flat[place] for place in sorted(flat))
 
 
+_SCHEMA = re.compile(r"llm\.tools\.(\d+)\.tool\.json_schema")
 _FUNCTION = re.compile(r"llm\.request\.functions\.(\d+)\.(name|description|parameters)")
-
-
 _JSON_BEGINS = frozenset('[{"')
 
 
