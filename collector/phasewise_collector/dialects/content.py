@@ -14,8 +14,9 @@ from phasewise_store.facts import Fidelity, Segment, Span, Usage
 from phasewise_store.segments import encoded_segment, raw_segments
 
 from phasewise_collector.dialects import aliases, blobs, hashed
+from phasewise_collector.dialects.chat_values import Message
 from phasewise_collector.dialects.kinds import Kind, kind_of, may_be_llm
-from phasewise_collector.dialects.messages import Message, exchange
+from phasewise_collector.dialects.messages import exchange
 from phasewise_collector.dialects.usage import usage_of
 from phasewise_collector.otlp.spans import Event, ReceivedSpan, Value
 

@@ -9,13 +9,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import orjson
 from phasewise_store.facts import Fidelity
 
+from phasewise_collector.dialects import flattened
 from phasewise_collector.dialects.aliases import Attributes
+from phasewise_collector.dialects.chat_values import Message, mapping, parsed, plain, tool_call
 from phasewise_collector.otlp.spans import Event
 
-Message = dict[str, object]
 Reading = Callable[[Attributes, Sequence[Event]], Iterator[Message]]
 
 
@@ -46,7 +46,7 @@ def _raw_prompt(attributes: Attributes) -> str | None:
     """Give the prompt of a completion API: `{"prompt": "…"}`, or an attribute that is the text."""
     request = attributes.get("input.value")
     if isinstance(request, str) and request.startswith('{"prompt"'):
-        sent = _object(request).get("prompt")
+        sent = mapping(request).get("prompt")
         return sent if isinstance(sent, str) else None
     if attributes.get("gen_ai.operation.name") != "text_completion":
         return None
@@ -66,14 +66,14 @@ def _best(
 
 def _requested(attributes: Attributes, events: Sequence[Event]) -> Iterator[Message]:
     del events
-    yield from _request_messages(_json(attributes.get("input.value")))
+    yield from _request_messages(parsed(attributes.get("input.value")))
 
 
 def _google(attributes: Attributes, events: Sequence[Event]) -> Iterator[Message]:
     """Read Google's request: a system instruction, and contents with parts."""
     del events
     for name in ("gcp.vertex.agent.llm_request", "input.value"):
-        request = _object(attributes.get(name))
+        request = mapping(attributes.get(name))
         if "contents" not in request:
             continue
         config = request.get("config")
@@ -93,7 +93,7 @@ def _google(attributes: Attributes, events: Sequence[Event]) -> Iterator[Message
 def _google_answer(attributes: Attributes, events: Sequence[Event]) -> Iterator[Message]:
     del events
     for name in ("gcp.vertex.agent.llm_response", "output.value"):
-        response = _object(attributes.get(name))
+        response = mapping(attributes.get(name))
         candidates = response.get("candidates")
         content = response.get("content")
         if isinstance(candidates, list) and candidates and isinstance(candidates[0], dict):
@@ -109,7 +109,7 @@ def _listed(*names: str) -> Reading:
     def read(attributes: Attributes, events: Sequence[Event]) -> Iterator[Message]:
         del events
         for name in names:
-            found = _json(attributes.get(name))
+            found = parsed(attributes.get(name))
             if isinstance(found, str) and found:
                 yield {"role": "user", "content": found}
                 return
@@ -125,7 +125,7 @@ def _listed_answer(*names: str) -> Reading:
     def read(attributes: Attributes, events: Sequence[Event]) -> Iterator[Message]:
         del events
         for name in names:
-            found = _json(attributes.get(name))
+            found = parsed(attributes.get(name))
             if isinstance(found, str) and found:
                 yield {"role": "assistant", "content": found}
                 return
@@ -143,13 +143,13 @@ def _listed_answer(*names: str) -> Reading:
 def _vercel_answer(attributes: Attributes, events: Sequence[Event]) -> Iterator[Message]:
     del events
     text = attributes.get("ai.response.text", attributes.get("ai.response.object"))
-    calls = _json(attributes.get("ai.response.toolCalls"))
+    calls = parsed(attributes.get("ai.response.toolCalls"))
     if text is None and not calls:
         return
     message: Message = {"role": "assistant", "content": text or ""}
     if isinstance(calls, list):
         message["tool_calls"] = [
-            _tool_call(
+            tool_call(
                 call.get("toolCallId"),
                 call.get("toolName"),
                 call.get("input", call.get("args")),
@@ -162,7 +162,7 @@ def _vercel_answer(attributes: Attributes, events: Sequence[Event]) -> Iterator[
 
 def _answered(attributes: Attributes, events: Sequence[Event]) -> Iterator[Message]:
     del events
-    yield from _response_messages(_object(attributes.get("output.value")))
+    yield from _response_messages(mapping(attributes.get("output.value")))
 
 
 def _request_messages(request: object) -> Iterator[Message]:
@@ -199,7 +199,7 @@ def _response_messages(response: Mapping[str, object]) -> Iterator[Message]:
 
 def _otel_prompt(attributes: Attributes, events: Sequence[Event]) -> Iterator[Message]:
     del events
-    instructions = _json(attributes.get("gen_ai.system_instructions"))
+    instructions = parsed(attributes.get("gen_ai.system_instructions"))
     if isinstance(instructions, list) and instructions:
         yield {"role": "system", "content": _text_of(instructions)}
     elif isinstance(instructions, str):
@@ -209,21 +209,21 @@ def _otel_prompt(attributes: Attributes, events: Sequence[Event]) -> Iterator[Me
 
 def _parts(value: object) -> Iterator[Message]:
     """Read OpenTelemetry's messages: a role and typed parts each."""
-    messages = _json(value)
+    messages = parsed(value)
     if not isinstance(messages, list):
         return
     for message in messages:
         if not isinstance(message, dict):
             continue
-        plain = _one_text(message)
-        if plain is not None:
-            yield plain
+        simple = _one_text(message)
+        if simple is not None:
+            yield simple
             continue
         parts = [part for part in message.get("parts") or [] if isinstance(part, dict)]
         results = [part for part in parts if part.get("type") == "tool_call_response"]
         for part in results:
             answer = part.get("response", part.get("result"))
-            yield {"role": "tool", "tool_call_id": part.get("id"), "content": _plain(answer)}
+            yield {"role": "tool", "tool_call_id": part.get("id"), "content": plain(answer)}
         if results and len(results) == len(parts):
             continue
         made: Message = {"role": message.get("role", "user"), "content": _text_of(parts)}
@@ -232,8 +232,7 @@ def _parts(value: object) -> Iterator[Message]:
         calls = [part for part in parts if part.get("type") == "tool_call"]
         if calls:
             made["tool_calls"] = [
-                _tool_call(call.get("id"), call.get("name"), call.get("arguments"))
-                for call in calls
+                tool_call(call.get("id"), call.get("name"), call.get("arguments")) for call in calls
             ]
         yield made
 
@@ -257,58 +256,10 @@ def _text_of(parts: Sequence[object]) -> str:
     )
 
 
-def _tool_call(call_id: object, name: object, arguments: object) -> Message:
-    return {
-        "id": call_id,
-        "type": "function",
-        "function": {"name": name, "arguments": _plain(arguments)},
-    }
-
-
-_PLACE = re.compile(r"\.(\d+)\.(?:message\.)?(.+)")
-_CALL_PART = re.compile(
-    r"(?:message\.)?tool_calls\.(\d+)\.(?:tool_call\.)?(?:function\.)?(id|name|arguments)"
-)
-_CONTENT_PART = re.compile(r"contents\.(\d+)\.message_content\.text")
-
-
-def _flattened(attributes: Attributes, prefix: str) -> Iterator[Message]:
-    """Put `PREFIX.N.role`, `.content`, `.tool_calls.M.…` back together."""
-    fields: dict[int, dict[str, object]] = {}
-    for key, value in attributes.items():
-        if key.startswith(prefix) and (found := _PLACE.fullmatch(key[len(prefix) :])):
-            fields.setdefault(int(found[1]), {})[found[2]] = value
-    for place in sorted(fields):
-        yield _unflattened(fields[place])
-
-
-def _unflattened(fields: Mapping[str, object]) -> Message:
-    message: Message = {"role": fields.get("role", "user"), "content": fields.get("content")}
-    texts = {
-        int(found[1]): str(value)
-        for key, value in fields.items()
-        if (found := _CONTENT_PART.fullmatch(key))
-    }
-    if message["content"] is None and texts:
-        message["content"] = "".join(texts[place] for place in sorted(texts))
-    calls: dict[int, dict[str, object]] = {}
-    for key, value in fields.items():
-        if found := _CALL_PART.fullmatch(key):
-            calls.setdefault(int(found[1]), {})[found[2]] = value
-    if calls:
-        message["tool_calls"] = [
-            _tool_call(call.get("id"), call.get("name"), call.get("arguments"))
-            for _, call in sorted(calls.items())
-        ]
-    if fields.get("tool_call_id") is not None:
-        message["tool_call_id"] = fields["tool_call_id"]
-    return message
-
-
 def _flat(prefix: str) -> Reading:
     def read(attributes: Attributes, events: Sequence[Event]) -> Iterator[Message]:
         del events
-        return _flattened(attributes, prefix)
+        return flattened.messages(attributes, prefix)
 
     return read
 
@@ -334,7 +285,7 @@ def _chosen(attributes: Attributes, events: Sequence[Event]) -> Iterator[Message
     for name, fields in _all_events(attributes, events):
         content = fields.get("content", fields.get("gen_ai.event.content"))
         if name == "gen_ai.choice":
-            message = _json(fields.get("message"))
+            message = parsed(fields.get("message"))
             body = message if isinstance(message, dict) else {"content": content}
             yield {"role": "assistant"} | body
         elif name == "gen_ai.content.completion":
@@ -346,7 +297,7 @@ def _all_events(
 ) -> Iterator[tuple[str, Mapping[str, object]]]:
     for event in events:
         yield event.name, event.attributes
-    written = _json(attributes.get("events"))
+    written = parsed(attributes.get("events"))
     for one in written if isinstance(written, list) else ():
         if isinstance(one, dict):
             yield str(one.get("event.name", "")), one
@@ -380,56 +331,17 @@ ANSWERS: Sequence[tuple[Fidelity, Reading]] = (
 
 
 def _tools(attributes: Attributes) -> Iterator[object]:
-    request = _object(attributes.get("input.value"))
-    google = _object(attributes.get("gcp.vertex.agent.llm_request"))
+    request = mapping(attributes.get("input.value"))
+    google = mapping(attributes.get("gcp.vertex.agent.llm_request"))
     config = google.get("config")
     for sent in (
         request.get("tools"),
         config.get("tools") if isinstance(config, Mapping) else None,
-        _json(attributes.get("gen_ai.tool.definitions")),
-        _json(attributes.get("ai.prompt.tools")),
-        _object(attributes.get("model_request_parameters")).get("function_tools"),
+        parsed(attributes.get("gen_ai.tool.definitions")),
+        parsed(attributes.get("ai.prompt.tools")),
+        mapping(attributes.get("model_request_parameters")).get("function_tools"),
     ):
         if isinstance(sent, list) and sent:
-            yield from map(_json, sent)
+            yield from map(parsed, sent)
             return
-    yield from _flat_tools(attributes)
-
-
-def _flat_tools(attributes: Attributes) -> Iterator[object]:
-    """Put `llm.tools.N…` and `llm.request.functions.N…` back together."""
-    schemas: dict[int, object] = {}
-    flat: dict[int, dict[str, object]] = {}
-    for key, value in attributes.items():
-        if not key.startswith(("llm.tools.", "llm.request.functions.")):
-            continue
-        if found := _SCHEMA.fullmatch(key):
-            schemas[int(found[1])] = value
-        elif found := _FUNCTION.fullmatch(key):
-            flat.setdefault(int(found[1]), {})[found[2]] = value
-    yield from (_json(schemas[place]) for place in sorted(schemas))
-    yield from (flat[place] for place in sorted(flat))
-
-
-_SCHEMA = re.compile(r"llm\.tools\.(\d+)\.tool\.json_schema")
-_FUNCTION = re.compile(r"llm\.request\.functions\.(\d+)\.(name|description|parameters)")
-_JSON_BEGINS = frozenset('[{"')
-
-
-def _json(value: object) -> object:
-    """Parse JSON in a text; anything else stays as it is."""
-    if not isinstance(value, str) or value[:1] not in _JSON_BEGINS:
-        return value
-    try:
-        return orjson.loads(value)
-    except orjson.JSONDecodeError:
-        return value
-
-
-def _object(value: object) -> Mapping[str, object]:
-    found = _json(value)
-    return found if isinstance(found, dict) else {}
-
-
-def _plain(value: object) -> str:
-    return value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
+    yield from flattened.tools(attributes)
