@@ -11,6 +11,7 @@ from typing import Literal
 from phasewise_analyzer.hit_rates import HitRates
 from phasewise_analyzer.latency import Basis
 from phasewise_analyzer.lru import LruRow
+from phasewise_analyzer.ttl import TtlRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,4 +185,6 @@ class Prefixes:
     output_tokens: int
     reuse: Reuse
     lru: tuple[LruRow, ...]
+    ttl: tuple[TtlRow, ...] = ()
+    """empty where the source has no times"""
     groups: tuple[Group, ...] = field(default=())

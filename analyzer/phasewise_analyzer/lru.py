@@ -47,6 +47,8 @@ class Stretches:
     to_block: Ints
     place: Ints
     """the first of the blocks is at place + 1 of the LRU stack, the next at place + 2 …"""
+    before: Ints
+    """the call that touched them last"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +80,11 @@ class Curve:
         )
 
 
-def curve(tree: PrefixTree, whole: Tokens, block_tokens: Ints) -> Curve:
+def curve(
+    tree: PrefixTree, whole: Tokens, block_tokens: Ints, found: Stretches | None = None
+) -> Curve:
     """Give the curve of all calls, in order of arrival; `block_tokens` is 0 where text."""
-    found = stretches(tree)
+    found = found or stretches(tree)
     # the last block of a hashed prompt may be partial: its tokens are those left of the input
     size = np.append(tree.blocks_end, 0)[tree.leaf]
     hashed = block_tokens > 0
@@ -108,7 +112,7 @@ def stretches(tree: PrefixTree) -> Stretches:
     held = _Held(len(leaves))
     # per chain, from deep to shallow: (blocks down to here, request that touched them last)
     touched: dict[int, list[tuple[int, int]]] = {}
-    rows: list[tuple[int, int, int, int]] = []
+    rows: list[tuple[int, int, int, int, int]] = []
     for request, leaf in enumerate(leaves):
         deepest: dict[int, int] = {}
         node = leaf
@@ -121,14 +125,14 @@ def stretches(tree: PrefixTree) -> Stretches:
                 _touch(touched.setdefault(head, []), start, end, request, deepest)
             end = start
         rows.extend(
-            (request, held.start[before], depth, held.after(before))
+            (request, held.start[before], depth, held.after(before), before)
             for before, depth in deepest.items()
         )
         for before, depth in deepest.items():
             held.lose(before, depth)
         if leaf >= 0:
             held.take(request, end_of[leaf])
-    columns = np.array(rows, dtype=np.int64).reshape(-1, 4).T
+    columns = np.array(rows, dtype=np.int64).reshape(-1, 5).T
     return Stretches(*columns)
 
 

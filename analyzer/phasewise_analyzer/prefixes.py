@@ -12,7 +12,7 @@ from phasewise_store import reads
 from phasewise_store.scope import EVERYTHING, Scope
 from phasewise_store.store import Store
 
-from phasewise_analyzer import earlier, hit_rates, lru, prefix_tree
+from phasewise_analyzer import earlier, hit_rates, lru, prefix_tree, ttl
 from phasewise_analyzer.findings import Group, Prefixes, Reuse
 from phasewise_analyzer.hit_rates import Tokens
 
@@ -31,22 +31,27 @@ def find(
     scope: Scope = EVERYTHING,
     *,
     capacities: Sequence[int] = (),
+    ttls_s: Sequence[float] = ttl.LADDER_S,
     by: By | None = None,
 ) -> Prefixes:
-    """Give the reuse of all calls in scope; `capacities` are in blocks, a ladder by default.
+    """Give the reuse of all calls in scope, and what caches of many sizes would serve.
 
-    A group is compared with its own earlier calls only.
+    `capacities` are in blocks, a ladder by default; `ttls_s` are lifetimes in seconds. A group is
+    compared with its own earlier calls only.
     """
     calls = reads.llm_calls(store, scope)
     tree = prefix_tree.read(store, scope)
     found = _Calls(calls, tree)
-    curve = lru.curve(tree, found.whole, found.block_tokens)
+    stretches = lru.stretches(tree)
+    curve = lru.curve(tree, found.whole, found.block_tokens, stretches)
+    lifetimes = ttl.curve(stretches, found.whole, found.block_tokens, calls["started_ns"].to_list())
     return Prefixes(
         calls=calls.height,
         input_tokens=int(calls["input_tokens"].sum()),
         output_tokens=int(calls["output_tokens"].sum()),
         reuse=found.reuse(),
         lru=tuple(map(curve.row, capacities or lru.ladder(curve.unique_blocks))),
+        ttl=() if lifetimes is None else tuple(map(lifetimes.row, (*ttls_s, ttl.FOREVER_S))),
         groups=() if by is None else found.groups(_labels(store, calls, by)),
     )
 

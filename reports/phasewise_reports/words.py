@@ -76,11 +76,22 @@ def moment(value_ns: int | None) -> str:
     return datetime.fromtimestamp(value_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
+def lifetime(value_s: float) -> str:
+    """Write how long something lives."""
+    if value_s == float("inf"):
+        return "for ever"
+    for size, unit in ((3600, "h"), (60, "min")):
+        if value_s >= size:
+            return f"{value_s / size:g} {unit}"
+    return f"{value_s:g} s"
+
+
 def cell(value: str) -> str:
     """Write a text into a cell of a Markdown table."""
     return " ".join(value.split()).replace("|", "\\|")
 
 
 FILTERS: Mapping[str, Callable[..., str]] = {
-    one.__name__: one for one in (count, tokens, usd, seconds, percent, short, signed, moment, cell)
+    one.__name__: one
+    for one in (count, tokens, usd, seconds, percent, short, signed, moment, lifetime, cell)
 }

@@ -27,9 +27,10 @@ def write_calls(
     block_tokens: int | None = None,
     session: str = "s",
     agents: Sequence[str] | None = None,
+    starts_ns: Sequence[int] | None = None,
     **fields: object,
 ) -> None:
-    """Write one call a prompt, in order; `agents` names each call's instance."""
+    """Write one call a prompt, in order; `agents` names each call's instance, `starts_ns` times."""
     names = list(agents or ["a"] * len(prompts))
     calls = [
         LlmCall(
@@ -42,6 +43,7 @@ def write_calls(
             else Usage(uncached_tokens=sum(part.tokens for part in prompt), output_tokens=10),
             prompt=prompt,
             block_tokens=block_tokens,
+            started_ns=starts_ns[step] if starts_ns else None,
             **fields,  # type: ignore[arg-type]  # fields of LlmCall, chosen by the test
         )
         for step, prompt in enumerate(prompts)

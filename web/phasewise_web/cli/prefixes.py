@@ -10,7 +10,7 @@ from typing import get_args
 
 from phasewise_analyzer import prefixes
 from phasewise_analyzer.findings import Prefixes
-from phasewise_reports.words import count, percent
+from phasewise_reports.words import count, lifetime, percent
 from phasewise_store.errors import UsageError
 from phasewise_store.store import Store
 
@@ -102,6 +102,12 @@ def _print(found: Prefixes) -> None:
             for row in found.lru
         ],
     )
+    if found.ttl:
+        table(
+            "cache that forgets what was not used for so long",
+            (("lifetime", True), ("tokens hit %", True)),
+            [[lifetime(row.ttl_s), percent(row.token_weighted)] for row in found.ttl],
+        )
     if found.groups:
         table(
             "inside each group",

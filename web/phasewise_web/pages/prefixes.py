@@ -69,6 +69,7 @@ def _until_flat(found: Prefixes) -> Prefixes:
         found.output_tokens,
         found.reuse,
         tuple(rows),
+        found.ttl,
         found.groups[:MOST_GROUPS],
     )
 
