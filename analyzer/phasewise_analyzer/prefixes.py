@@ -43,7 +43,7 @@ def find(
     tree = prefix_tree.read(store, scope)
     found = _Calls(calls, tree)
     stretches = lru.stretches(tree)
-    curve = lru.curve(tree, found.whole, found.block_tokens, stretches)
+    curve = lru.curve(stretches, found.size, found.whole, found.block_tokens)
     lifetimes = ttl.curve(stretches, found.whole, found.block_tokens, calls["started_ns"].to_list())
     return Prefixes(
         calls=calls.height,
@@ -64,6 +64,7 @@ class _Calls:
         self.tree = tree
         self.block_tokens = calls["block_tokens"].fill_null(0).to_numpy().astype(np.int64)
         input_tokens = calls["input_tokens"].to_numpy().astype(np.int64)
+        self.size = np.append(tree.blocks_end, 0)[tree.leaf]
         self.whole = hit_rates.prompts(tree, input_tokens, self.block_tokens)
         self.previous = self._shared(earlier.previous_call(tree, calls["agent_id"].to_list()))
 
