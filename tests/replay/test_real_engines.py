@@ -93,16 +93,17 @@ def test_the_verdict_shows_prefill_saved(caching: tuple[Store, Verdict]) -> None
     assert metric(verdict, "cached_share").arm > 0.5
 
 
-def test_the_control_is_small_beside_the_saving(caching: tuple[Store, Verdict]) -> None:
-    """The baseline against itself: its whole interval lies within a fifth of what was saved.
+def test_the_saving_lies_beyond_the_control(caching: tuple[Store, Verdict]) -> None:
+    """The least that was saved is more than the most by which the baseline differs from itself.
 
-    On a quiet machine it includes zero; other work on a shared one can shift it a little.
+    On a quiet machine the control's interval includes zero; other work can shift and widen it.
     """
     _, verdict = caching
     control = next(one for one in verdict.control.metrics if one.name == "prefill_s")
-    saved = abs(metric(verdict, "prefill_s").difference)
+    saving = metric(verdict, "prefill_s").ci95
     assert control.ci95 is not None
-    assert max(map(abs, control.ci95)) < saved / 5
+    assert saving is not None
+    assert max(map(abs, control.ci95)) < min(map(abs, saving))
 
 
 def test_an_arm_this_cpu_cannot_run_has_vllm_s_own_reason(
