@@ -223,7 +223,34 @@ def _list(value: object) -> list[object]:
 
 
 def _text(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
+    if isinstance(value, str):
+        return value
+    text = json.dumps(value, sort_keys=True, default=str)
+    if any(f'"{name}"' in text for name in _MARKERS):
+        text = json.dumps(_unmarked(value), sort_keys=True, default=str)
+    return text
+
+
+_MARKERS = ("cache_control", "prompt_cache_breakpoint", "cachePoint")
+"""cache breakpoints, which agents move with every call; the model does not read them"""
+_DATA = ("input", "arguments", "args")
+"""what a tool is called with is the program's own"""
+
+
+def _unmarked(value: object) -> object:
+    if isinstance(value, list):
+        return [_unmarked(one) for one in value if not _is_marker(one)]
+    if isinstance(value, Mapping):
+        return {
+            name: one if name in _DATA else _unmarked(one)
+            for name, one in value.items()
+            if name not in _MARKERS
+        }
+    return value
+
+
+def _is_marker(value: object) -> bool:
+    return isinstance(value, Mapping) and set(value) == {"cachePoint"}
 
 
 def filtered(hasher: Hasher | None, attributes: Mapping[str, object]) -> Mapping[str, object]:

@@ -56,6 +56,17 @@ def test_equal_prefixes_have_equal_digests_and_nothing_else_does() -> None:
     assert not set(changed[2:]) & set(first)
 
 
+def test_a_cache_breakpoint_is_not_hashed() -> None:
+    """Agents move the marker with every call: the digests stay those of the text."""
+    hasher = Hasher(b"k" * 32)
+    found = []
+    for mark in ({}, {"cache_control": {"type": "ephemeral"}}):
+        block = {"type": "text", "text": "hello"} | mark
+        request = {"messages": [{"role": "user", "content": [block]}]}
+        found.append(digests(hasher.attributes({"input.value": json.dumps(request)})))
+    assert found[0] == found[1]
+
+
 def test_a_digest_depends_on_the_key() -> None:
     """Without the key nothing can be guessed, and two users' prompts cannot be compared."""
     one, other = (digests(Hasher(bytes([n]) * 32).attributes(span("a"))) for n in (1, 2))

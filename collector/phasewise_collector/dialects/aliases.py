@@ -225,6 +225,8 @@ ESTIMATED_INPUT = ("phasewise.estimated_input_tokens",)
 ESTIMATED_OUTPUT = ("phasewise.estimated_output_tokens",)
 CONTENT = ("phasewise.content",)
 """how exact a span's prompt is: one of `FIDELITIES`"""
+CACHE_MARKERS = ("phasewise.cache_markers",)
+"""the breakpoints that stood in a prompt, as JSON: pairs of a segment's place and a lifetime"""
 FIDELITIES = ("none", "events", "flattened", "messages", "verbatim")
 TRUNCATED = (
     "phasewise.truncated",

@@ -258,6 +258,9 @@ def _parameters(spans: Iterable[Span]) -> dict[str, object]:
                     for name, value in parsed.items()
                     if name not in ("messages", "tools")
                 }
+        marks = text_of(span, aliases.CACHE_MARKERS)
+        if marks is not None:
+            found["cache_markers"] = orjson.loads(marks)
         for name, value in span.attributes.items():
             if name.startswith(prefix) and name not in (
                 "gen_ai.request.model",

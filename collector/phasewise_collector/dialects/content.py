@@ -8,12 +8,15 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import count
+from typing import NamedTuple
 
 import orjson
 from phasewise_store.facts import Fidelity, Segment, Span, Usage
 from phasewise_store.segments import encoded_segment, raw_segments
 
-from phasewise_collector.dialects import aliases, blobs, hashed
+from phasewise_collector.dialects import aliases, blobs, cache_markers, hashed
+from phasewise_collector.dialects.cache_markers import Mark
 from phasewise_collector.dialects.chat_values import Message
 from phasewise_collector.dialects.kinds import Kind, kind_of, may_be_llm
 from phasewise_collector.dialects.messages import exchange
@@ -124,8 +127,10 @@ def take(received: ReceivedSpan) -> Taken:
     prompt: tuple[Segment, ...] = ()
     output: tuple[Segment, ...] = ()
     if may_be_llm(received.name, received.attributes, received.kind):
-        prompt, output, fidelity = _content(received)
+        prompt, output, fidelity, marks = _content(received)
         attributes |= dict(_estimates(prompt, output))
+        if marks:
+            attributes[aliases.CACHE_MARKERS[0]] = orjson.dumps(marks).decode()
         attributes |= dict(_first_token(received))
         attributes[aliases.CONTENT[0]] = fidelity
         if any(map(_cut_short, prompt)):
@@ -154,11 +159,22 @@ def take(received: ReceivedSpan) -> Taken:
     )
 
 
-def _content(received: ReceivedSpan) -> tuple[tuple[Segment, ...], tuple[Segment, ...], Fidelity]:
+class Content(NamedTuple):
+    """What was sent and answered, as segments."""
+
+    prompt: tuple[Segment, ...] = ()
+    answer: tuple[Segment, ...] = ()
+    fidelity: Fidelity = "none"
+    """of the prompt"""
+    marks: tuple[Mark, ...] = ()
+    """the breakpoints that stood in it"""
+
+
+def _content(received: ReceivedSpan) -> Content:
     written = received.attributes.get(hashed.PROMPT)
     if isinstance(written, str):
         answer = received.attributes.get(hashed.ANSWER)
-        return (
+        return Content(
             tuple(hashed.segments(written)),
             tuple(hashed.segments(answer)) if isinstance(answer, str) else (),
             "verbatim",
@@ -166,17 +182,18 @@ def _content(received: ReceivedSpan) -> tuple[tuple[Segment, ...], tuple[Segment
     return content_of(received.attributes, received.events)
 
 
-def content_of(
-    attributes: Mapping[str, Value], events: Sequence[Event] = ()
-) -> tuple[tuple[Segment, ...], tuple[Segment, ...], Fidelity]:
-    """Give prompt and answer as segments, and how exact the prompt is."""
+def content_of(attributes: Mapping[str, Value], events: Sequence[Event] = ()) -> Content:
+    """Give prompt and answer as segments, how exact the prompt is, and its cache breakpoints."""
     found = exchange(attributes, events)
-    prompt: tuple[Segment, ...]
+    marks: list[Mark] = []
     if found.raw is not None:
         prompt = raw_segments(found.raw)
     else:
-        prompt = (*map(_tool, found.tools), *map(_message, found.prompt))
-    return prompt, tuple(map(_message, found.answer)), found.fidelity
+        places = count()
+        tools = [_tool(one, next(places), marks) for one in found.tools]
+        prompt = (*tools, *(_message(one, next(places), marks) for one in found.prompt))
+    answer = tuple(_message(one, 0, []) for one in found.answer)
+    return Content(prompt, answer, found.fidelity, tuple(marks))
 
 
 def _cut_short(segment: Segment) -> bool:
@@ -189,16 +206,29 @@ def without_content(span: Span) -> Taken:
     return _taken(replace(span, session_id=None, agent_id=None))
 
 
-def _tool(definition: object) -> Segment:
-    return encoded_segment("tool", orjson.dumps(definition, default=str))
+def _tool(definition: object, place: int, marks: list[Mark]) -> Segment:
+    return encoded_segment("tool", _written(definition, place, marks))
 
 
-def _message(message: Message) -> Segment:
+def _message(message: Message, place: int, marks: list[Mark]) -> Segment:
     role = str(message.get("role", "user"))
-    written = orjson.dumps(message, default=str)
     return encoded_segment(
-        "system" if role in ("system", "developer") else "message", written, role
+        "system" if role in ("system", "developer") else "message",
+        _written(message, place, marks),
+        role,
     )
+
+
+def _written(value: object, place: int, marks: list[Mark]) -> bytes:
+    """Write a message or tool as JSON, its cache breakpoint apart."""
+    written = orjson.dumps(value, default=str)
+    if not cache_markers.may_hold(written):
+        return written
+    clean, marked, ttl = cache_markers.split(value)
+    if not marked:
+        return written
+    marks.append((place, ttl))
+    return orjson.dumps(clean, default=str)
 
 
 def _estimates(

@@ -76,7 +76,7 @@ def _call(interaction: Record, agent: Agent, step: int) -> LlmCall | None:
     if answered is None or not _is_answer(answered):
         return None
     sent = sent or {}
-    prompt, output, fidelity = content_of(
+    content = content_of(
         {
             "input.value": orjson.dumps(sent).decode(),
             "output.value": orjson.dumps(answered).decode(),
@@ -85,8 +85,8 @@ def _call(interaction: Record, agent: Agent, step: int) -> LlmCall | None:
     usage = usage_of_body(answered)
     if usage is None:
         usage = Usage(
-            uncached_tokens=sum(segment.tokens for segment in prompt),
-            output_tokens=sum(segment.tokens for segment in output),
+            uncached_tokens=sum(segment.tokens for segment in content.prompt),
+            output_tokens=sum(segment.tokens for segment in content.answer),
             origin="estimated",
             cache_reported=False,
         )
@@ -102,17 +102,18 @@ def _call(interaction: Record, agent: Agent, step: int) -> LlmCall | None:
         usage=usage,
         provider=provider_at(str(uri), named),
         model=named,
-        prompt=prompt,
-        output=output,
+        prompt=content.prompt,
+        output=content.answer,
         finish_reason=_finish(answered),
         response_id=identity if isinstance(identity, str) else None,
         streamed=sent.get("stream") is True,
-        fidelity=fidelity if prompt else None,
+        fidelity=content.fidelity if content.prompt else None,
         request={
             key: value
             for key, value in sent.items()
             if key not in _PARAMETERS and isinstance(value, str | int | float | bool)
-        },
+        }
+        | ({"cache_markers": content.marks} if content.marks else {}),
     )
 
 
