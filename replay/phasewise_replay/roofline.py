@@ -11,7 +11,7 @@ in decode and 15-20 % in prefill, so its times are simulated ones and are always
 
 from dataclasses import dataclass
 
-from phasewise_replay.hardware import Gpu, Model
+from phasewise_analyzer.hardware import Gpu, Model
 
 MFU = 0.7
 """share of the peak FLOP/s that prefill reaches"""

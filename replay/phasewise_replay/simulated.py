@@ -7,9 +7,9 @@ never matches the history: its blocks are cached, as in the engine, and never hi
 from dataclasses import asdict
 
 import numpy as np
+from phasewise_analyzer import hardware
 from phasewise_store.errors import EngineError, UnsupportedArmError
 
-from phasewise_replay import hardware
 from phasewise_replay.engine import Answer, Request, Resolved
 from phasewise_replay.plan import SimulatedArm, SimulatedOptions
 from phasewise_replay.prefix_cache import PagedPrefixCache

@@ -1,4 +1,4 @@
-"""The GPUs and model shapes that the simulator knows, from `hardware.yaml`."""
+"""The GPUs and model shapes that we know, from `hardware.yaml`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -68,13 +68,13 @@ def model(name: str) -> Model:
 
 def _known(table: Mapping[str, T], name: str, what: str) -> T:
     if name not in table:
-        raise UsageError(f"the simulator knows no {what} `{name}`; it knows {', '.join(table)}")
+        raise UsageError(f"we know no {what} `{name}`; known: {', '.join(table)}")
     return table[name]
 
 
 @cache
 def _document() -> dict[str, dict[str, dict[str, float]]]:
-    text = resources.files("phasewise_replay").joinpath("hardware.yaml").read_text("utf-8")
+    text = resources.files("phasewise_analyzer").joinpath("hardware.yaml").read_text("utf-8")
     found: dict[str, dict[str, dict[str, float]]] = yaml.safe_load(text)
     return found
 
