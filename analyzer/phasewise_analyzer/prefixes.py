@@ -4,26 +4,18 @@
 """
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 from phasewise_store import reads
 from phasewise_store.scope import EVERYTHING, Scope
 from phasewise_store.store import Store
 
-from phasewise_analyzer import earlier, hit_rates, lru, prefix_tree, ttl
+from phasewise_analyzer import earlier, groups, hit_rates, lru, prefix_tree, ttl
 from phasewise_analyzer.findings import Group, Prefixes, Reuse
+from phasewise_analyzer.groups import By
 from phasewise_analyzer.hit_rates import Tokens
-
-By = Literal["file", "session", "agent", "model"]
-
-_KEYS: dict[By, str] = {
-    "file": "source_id",
-    "session": "session_id",
-    "agent": "agent",
-    "model": "model",
-}
 
 
 def find(
@@ -52,7 +44,7 @@ def find(
         reuse=found.reuse(),
         lru=tuple(map(curve.row, capacities or lru.ladder(curve.unique_blocks))),
         ttl=() if lifetimes is None else tuple(map(lifetimes.row, (*ttls_s, ttl.FOREVER_S))),
-        groups=() if by is None else found.groups(_labels(store, calls, by)),
+        groups=() if by is None else found.groups(*groups.numbered(store, calls, by)),
     )
 
 
@@ -75,11 +67,8 @@ class _Calls:
             hit_rates.rates(self.whole, any_earlier), hit_rates.rates(self.whole, self.previous)
         )
 
-    def groups(self, labels: pl.Series) -> tuple[Group, ...]:
+    def groups(self, group: npt.NDArray[np.int64], keys: Sequence[str]) -> tuple[Group, ...]:
         """Give the reuse inside each group, in the order of their first calls."""
-        keys = labels.unique(maintain_order=True).to_list()
-        numbers = {key: number for number, key in enumerate(keys)}
-        group = np.array([numbers[key] for key in labels], dtype=np.int64)
         any_earlier = self._shared(earlier.any_earlier(self.tree, group))
         input_tokens = self.calls["input_tokens"].to_numpy()
         order = np.argsort(group, kind="stable")
@@ -100,12 +89,3 @@ class _Calls:
 
     def _shared(self, node: np.ndarray[tuple[int], np.dtype[np.int32]]) -> Tokens:
         return hit_rates.shared(self.tree, self.whole, self.block_tokens, node)
-
-
-def _labels(store: Store, calls: pl.DataFrame, by: By) -> pl.Series:
-    """Give each call's group; a file is named by its path."""
-    labels = calls[_KEYS[by]].fill_null("unknown")
-    if by != "file":
-        return labels
-    paths = dict(store.frame("SELECT source_id, path FROM sources").iter_rows())
-    return labels.replace_strict(paths, default="unknown")

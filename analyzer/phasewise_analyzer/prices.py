@@ -71,6 +71,15 @@ class Rates:
             {name: rate if rate is None else str(rate) for name, rate in rates.items()}
         )
 
+    @classmethod
+    def from_json(cls, written: str) -> "Rates":
+        """Read what `as_json` wrote."""
+        rates: dict[str, str | None] = json.loads(written)
+        read = rates.pop("cache_read")
+        known = {name: Decimal(str(rate)) for name, rate in rates.items()}
+        uncached = known.pop("uncached")
+        return cls(uncached, None if read is None else Decimal(read), **known)
+
 
 @dataclass(frozen=True, slots=True)
 class Price:

@@ -10,6 +10,7 @@ from typing import get_args
 
 from phasewise_analyzer import prefixes
 from phasewise_analyzer.findings import Prefixes
+from phasewise_analyzer.groups import By
 from phasewise_reports.words import count, lifetime, percent
 from phasewise_store.errors import UsageError
 from phasewise_store.store import Store
@@ -23,7 +24,7 @@ NAME = "prefixes"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the scope, --by, --capacity-blocks and --json."""
     scoping.add_arguments(parser)
-    parser.add_argument("--by", choices=get_args(prefixes.By), help="also the reuse inside each")
+    parser.add_argument("--by", choices=get_args(By), help="also the reuse inside each")
     parser.add_argument(
         "--capacity-blocks",
         metavar="N,N,…",

@@ -5,7 +5,7 @@ from typing import cast, get_args
 
 from phasewise_analyzer import prefixes
 from phasewise_analyzer.findings import Prefixes
-from phasewise_analyzer.prefixes import By
+from phasewise_analyzer.groups import By
 from phasewise_reports.charts import Curve, curve
 from phasewise_store.store import Store
 

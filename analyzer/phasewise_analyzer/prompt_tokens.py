@@ -1,0 +1,76 @@
+"""Tokens of any part of a prompt, in the units of the model that read it; breaks and caches use it.
+
+Made of `anchors`, for each model by itself: a tokenizer is a model's own.
+"""
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from phasewise_analyzer import anchors
+from phasewise_analyzer.prefix_tree import PrefixTree
+
+Ints = npt.NDArray[np.int64]
+Nodes = npt.NDArray[np.int32]
+
+MOST_TAIL_TOKENS = 32
+"""a template's own tokens behind the last message are fewer"""
+KNOWN_ORIGINS = ("reported", "recovered")
+"""of usage whose totals are the provider's own"""
+
+
+class PromptTokens:
+    """The tokens of some calls' prompts, whole and in part."""
+
+    def __init__(self, calls: pl.DataFrame, tree: PrefixTree) -> None:
+        self._leaf = tree.leaf
+        groups = calls.select(
+            group=pl.struct("provider", "model", pl.col("block_tokens").fill_null(0)).rank("dense")
+            - 1
+        )["group"]
+        self._group = groups.to_numpy().astype(np.int64)
+        block_tokens = calls["block_tokens"].fill_null(0).to_numpy()
+        known = calls["usage_origin"].is_in(KNOWN_ORIGINS).to_numpy()
+        reported = np.where(known, calls["input_tokens"].to_numpy() - _tail(calls), 0)
+        self._measured = []
+        for number in range(int(self._group.max(initial=-1)) + 1):
+            rows = np.flatnonzero(self._group == number)
+            self._measured.append(
+                anchors.measure(
+                    tree,
+                    tree.leaf[rows],
+                    reported[rows].astype(np.int64),
+                    block_tokens=int(block_tokens[rows[0]]),
+                )
+            )
+        at_leaf = self.at(np.arange(calls.height), tree.leaf)
+        self.whole: Ints = np.where(
+            calls["input_tokens"].to_numpy() > 0, calls["input_tokens"].to_numpy(), at_leaf
+        ).astype(np.int64)
+        """[calls] tokens of the whole prompt: as reported, else estimated"""
+
+    def at(self, rows: npt.NDArray[np.intp], node: Nodes) -> Ints:
+        """Give the tokens from the root to a node, for each of these calls; 0 at the root."""
+        return self._read(rows, node, "tokens")
+
+    def bounds(self, rows: npt.NDArray[np.intp], node: Nodes) -> tuple[Ints, Ints]:
+        """Give the interval of the same."""
+        return self._read(rows, node, "low"), self._read(rows, node, "high")
+
+    def _read(self, rows: npt.NDArray[np.intp], node: Nodes, name: str) -> Ints:
+        found = np.zeros(len(rows), dtype=np.int64)
+        for number, measured in enumerate(self._measured):
+            here = (self._group[rows] == number) & (node >= 0)
+            found[here] = getattr(measured, name)[node[here]]
+        return found
+
+
+def _tail(calls: pl.DataFrame) -> Ints:
+    """Give the tokens that stand behind a prompt's last breakpoint.
+
+    Where a provider charges for writes and nearly all of a prompt was read or written, the few
+    tokens left over are the template's: the next prompt does not start with them.
+    """
+    written = calls["cache_write_5m_tokens"] + calls["cache_write_1h_tokens"]
+    left = calls["uncached_tokens"]
+    return np.where(((written > 0) & (left <= MOST_TAIL_TOKENS)).to_numpy(), left.to_numpy(), 0)
