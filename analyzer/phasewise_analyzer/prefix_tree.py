@@ -19,7 +19,8 @@ from phasewise_analyzer import shared_text
 TEXT_BLOCK_TOKENS = 16
 """vLLM's default block; what a block of a text prompt nominally is"""
 
-_TEXT_SEGMENTS = "SELECT segment_id FROM segments WHERE kind <> 'block'"
+TEXT_SEGMENTS = "SELECT segment_id FROM segments WHERE kind <> 'block'"
+"""ids of the segments that siblings may share a part of"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class PrefixTree:
 def read(store: Store, scope: Scope = EVERYTHING) -> PrefixTree:
     """Read the tree of the calls in scope, in order of arrival."""
     trie = reads.trie(store, scope)
-    text_ids = store.frame(_TEXT_SEGMENTS)["segment_id"].to_numpy()
+    text_ids = store.frame(TEXT_SEGMENTS)["segment_id"].to_numpy()
     return refine(trie, np.isin(trie.segment, text_ids), store)
 
 

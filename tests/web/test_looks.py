@@ -67,7 +67,8 @@ def pages(store: Store) -> list[str]:
     ).item()
     run_id = runs.runs(store)[0].run_id
     return [
-        *("/", "/sessions", f"/sessions/{session}", f"/calls/{call}", "/prefixes", "/runs"),
+        *("/", "/sessions", f"/sessions/{session}", f"/calls/{call}", "/prefixes"),
+        *("/prefixes/flame", "/runs"),
         *(f"/runs/{run_id}", "/patterns", "/nowhere"),
     ]
 

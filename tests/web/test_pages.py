@@ -23,6 +23,8 @@ PAGES = (
     "/sessions",
     "/prefixes",
     "/prefixes?source=tau2-bench&by=session",
+    "/prefixes/flame",
+    "/prefixes/flame?source=tau2-bench&width=usd",
     "/runs",
     "/patterns",
 )

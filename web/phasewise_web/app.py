@@ -23,6 +23,7 @@ from phasewise_web.pages import views
 from phasewise_web.pages.agents import agents_page
 from phasewise_web.pages.call import call_page
 from phasewise_web.pages.collector import collector_page
+from phasewise_web.pages.flame import flame_page
 from phasewise_web.pages.patterns import patterns_page
 from phasewise_web.pages.prefixes import prefixes_page
 from phasewise_web.pages.runs import run_page, runs_page
@@ -80,6 +81,7 @@ def _add_pages(app: FastAPI, store: Store, loader: Loader | None) -> None:
     page("/", "agents.html", "Agents", lambda _, place: agents_page(store, place))
     page("/sessions", "sessions.html", "Sessions", lambda _, place: sessions_page(store, place))
     page("/prefixes", "prefixes.html", "Prefixes", lambda _, place: prefixes_page(store, place))
+    page("/prefixes/flame", "flame.html", "Prefixes", lambda _, place: flame_page(store, place))
     page("/runs", "runs.html", "Replay", lambda _, __: runs_page(store))
     page(
         "/sessions/{id:path}",

@@ -1,0 +1,1 @@
+"""The prefix flame graph: where prompts share and where they part."""

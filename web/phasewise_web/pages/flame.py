@@ -1,0 +1,107 @@
+"""The prefix flame graph: where prompts share and where they part, one frame opened at a time."""
+
+from dataclasses import dataclass
+from typing import cast, get_args
+
+from phasewise_analyzer.flame import graph
+from phasewise_analyzer.flame.facts import Flame, Frame, Measure
+from phasewise_reports import flame_chart
+from phasewise_reports.flame_chart import FlameChart
+from phasewise_store.store import Store
+
+from phasewise_web.pages.scope_of import Place, sources
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One stretch of the table."""
+
+    where: str
+    shared: str
+    """the end of what its siblings have too"""
+    text: str
+    """what follows, where they part"""
+    href: str
+    """the page with this stretch topmost"""
+    frame: Frame
+
+
+@dataclass(frozen=True, slots=True)
+class FlamePage:
+    """One picture, and the stretches that are widest in themselves."""
+
+    source: str | None
+    """data set; blocks of different ones have different sizes, so one is looked at at a time"""
+    sources: tuple[str, ...]
+    measure: Measure
+    found: Flame | None
+    """None where the store is empty"""
+    where: str
+    """the topmost frame's place in words"""
+    words: str
+    """the text where it parts from its siblings"""
+    chart: FlameChart | None
+    """None where nothing has a width in this measure"""
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+
+
+def flame_page(store: Store, place: Place) -> FlamePage:
+    """Make the page for the data set, the measure and the frame named in the address."""
+    there = sources(store)
+    source = place.query.get("source") or (there[0] if there else None)
+    asked = place.query.get("width")
+    measure: Measure = cast("Measure", asked) if asked in get_args(Measure) else "sent"
+    if source is None:
+        return FlamePage(None, there, measure, None, "", "", None, (), ())
+    scope = Place(place.path, {**place.query, "source": source}).scope
+    found = graph.find(store, scope, measure=measure, address=place.query.get("node", ""))
+
+    def link(address: str) -> str:
+        return place.with_(node=address or None)
+
+    top = found.frames[0]
+    return FlamePage(
+        source,
+        there,
+        measure,
+        found,
+        flame_chart.where(top),
+        flame_chart.wording(top.start.text) if top.start else "",
+        flame_chart.flame_chart(found, link),
+        tuple(_row(frame, link) for frame in found.widest),
+        tuple(_notes(found)),
+    )
+
+
+def _row(frame: Frame, link: flame_chart.Link) -> Row:
+    start = frame.start
+    shared, text = (start.shared, start.text) if start else ("", "")
+    return Row(
+        flame_chart.where(frame),
+        flame_chart.wording(shared),
+        flame_chart.wording(text),
+        link(frame.address),
+        frame,
+    )
+
+
+def _notes(found: Flame) -> list[str]:
+    """Say what the picture cannot know."""
+    notes = []
+    if found.cache_unknown_calls:
+        notes.append(
+            f"{found.cache_unknown_calls:,} of {found.calls:,} calls do not say what a cache "
+            "served: all that was sent before counts as re-paid, which is the most it can be."
+        )
+    if found.unpriced_calls:
+        notes.append(
+            f"{found.unpriced_calls:,} calls name no model with a known price; their tokens cost "
+            "nothing here."
+        )
+    if found.unknown_calls:
+        notes.append(
+            f"{found.unknown_calls:,} calls came without their prompt: their tokens are in the "
+            "topmost frame, and in no other."
+        )
+    return notes
