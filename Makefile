@@ -79,9 +79,10 @@ bench-prefixes: $(STAMP) ## print how fast prompts are indexed, beside kvcache-s
 bench: $(STAMP) ## print how fast import and analysis are here
 	$(BIN)/python benchmarks/analysis.py
 
-pages: $(STAMP) ## print docs/cli.md and docs/schema.md from the code
+pages: $(STAMP) ## print docs/cli.md, schema.md and policies.md from the code
 	$(BIN)/python -m phasewise_web.cli.reference > docs/cli.md
 	$(BIN)/python -m phasewise_store.schema_page > docs/schema.md
+	$(BIN)/python -m phasewise_analyzer.caches.page > docs/policies.md
 
 lock: $(STAMP) ## pin and hash what the newest releases resolve to
 	$(BIN)/python -m pip --disable-pip-version-check install --quiet uv

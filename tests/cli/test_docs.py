@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from phasewise import settings
+from phasewise_analyzer.caches import book
 from phasewise_replay import nightly_file, plan_file
 from phasewise_replay.presets import presets
 
@@ -22,10 +23,12 @@ def test_relative_links_lead_to_files(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_the_plans_shown_are_plans(page: Path) -> None:
-    """Each block of YAML is a plan or a nightly file."""
+def test_the_files_shown_are_such_files(page: Path) -> None:
+    """Each block of YAML is a plan, a nightly file, or a record of a cache policy."""
     for block in re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL):
-        if "gates:" in block:
+        if "records:" in block:
+            assert book.parse(block, page.name).policies
+        elif "gates:" in block:
             assert nightly_file.parse(block, page.name).plan.arms
         else:
             assert plan_file.parse(block, page.name).arms

@@ -1,0 +1,31 @@
+"""What a store of prefixes has of a prompt: between the families and the stores they keep it in."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from phasewise_analyzer.caches.asking import Asked, Reason
+from phasewise_analyzer.caches.sent import Scopes
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The front of a prompt that can be read."""
+
+    places: int
+    """so many places of the path are there as a whole"""
+    tokens: int
+    """that can be read; more than those of the places where a part of the next one is left"""
+    why: Reason
+    """what is the matter with the next place"""
+
+
+class Prefixes(Protocol):
+    """A store that keeps whole prompts, so that any shorter prefix of one can be read."""
+
+    def look(self, call: Asked, scopes: Scopes) -> Found:
+        """Give what can be read of a prompt now."""
+        ...
+
+    def keep(self, call: Asked, scopes: Scopes, found: Found) -> None:
+        """Use what was found and keep the rest."""
+        ...

@@ -1,0 +1,75 @@
+"""Say for each recorded call what its provider's rule of that day lets it read from the cache."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from phasewise_analyzer import earlier
+from phasewise_analyzer.caches import families
+from phasewise_analyzer.caches.asking import PromptCache, Served
+from phasewise_analyzer.caches.book import Book
+from phasewise_analyzer.caches.policy import Policy
+from phasewise_analyzer.caches.requests import Requests
+
+Step = Callable[[int, int], None]
+"""how many of how many calls are done"""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One call with a known prompt, and the rule it met."""
+
+    row: int
+    """place among the calls in scope, in order of arrival"""
+    sent_before: int
+    """tokens of the prompt that an earlier call of the model had sent"""
+    policy: Policy | None
+    """None where the book has no record of that day"""
+    served: Served | None
+    """what the rule says was read and written; None without a record"""
+
+
+def judge(requests: Requests, book: Book, *, step: Step | None = None) -> tuple[Judged, ...]:
+    """Judge all calls in scope with a known prompt, in order of start."""
+    calls = requests.calls
+    names = calls.select("source", "provider", "model").rows()
+    numbers = {one: number for number, one in enumerate(dict.fromkeys(names))}
+    group = np.array([numbers[one] for one in names], dtype=np.int64)
+    every = np.arange(len(names))
+    before = requests.tokens.at(every, earlier.any_earlier(requests.tree, group))
+    sent = np.minimum(before, requests.tokens.whole).tolist()
+    starts = calls["started_ns"].to_list()
+    caches: dict[str, PromptCache] = {}
+    found = []
+    for place, recorded in enumerate(requests):
+        row = recorded.row
+        _, provider, model = names[row]
+        policy = book.policy(provider, model, starts[row])
+        served = None
+        if policy is not None:
+            if policy.id not in caches:
+                caches[policy.id] = families.make(policy)
+            served = caches[policy.id].serve(recorded.under(policy))
+        found.append(Judged(row, sent[row], policy, served))
+        if step is not None and place % 100 == 0:
+            step(place, len(names))
+    return tuple(found)
+
+
+Call = Mapping[str, object]
+"""a row of `reads.llm_calls`"""
+
+
+def missed(call: Call, judged: Judged) -> tuple[int, int]:
+    """Split what had been sent before and was not read: tokens by the rule, and beyond it.
+
+    Without a record all is beyond.
+    """
+    read = call["cache_read_tokens"]
+    assert isinstance(read, int)
+    lost = max(0, judged.sent_before - read)
+    if judged.served is None:
+        return 0, lost
+    by_rule = min(lost, max(0, judged.sent_before - judged.served.read))
+    return by_rule, lost - by_rule
