@@ -16,6 +16,9 @@ from phasewise_store.runs import Basis
 TokenIds = npt.NDArray[np.int64]
 """[tokens] a prompt or an output as the model's token numbers"""
 
+PrefixCacheKind = Literal["paged", "radix"]
+"""vLLM's blocks or SGLang's tree; see `prefix_cache` and `radix_cache`"""
+
 Reads = Literal["text", "token_ids"]
 """what an engine wants a recorded text as: the text itself, or token ids made up for it"""
 
@@ -80,9 +83,16 @@ class Resolved:
     reads: Reads = "text"
     version: str | None = None
     prefix_caching: bool | None = None
+    prefix_cache: PrefixCacheKind | None = "paged"
+    """by which rules it keeps prompts; None where they are not known"""
     block_tokens: int | None = None
+    """tokens a KV block; SGLang calls it a page"""
     blocks: int | None = None
     """KV blocks that can hold a prompt: vLLM's null block is not counted; None is unbounded"""
+    chunk_tokens: int | None = None
+    """most prompt tokens in one engine step, where the radix cache must know; None is no limit"""
+    overlapped: bool = True
+    """SGLang prepares a step before it has read the one before it"""
     max_model_tokens: int | None = None
     """prompt and output together; None is no limit"""
     vocabulary_tokens: int | None = None

@@ -1,4 +1,6 @@
-"""Say before each call how many of its tokens the engine will find cached; see `prefix_cache`.
+"""Say before each call how many of its tokens the engine will find cached.
+
+vLLM's rules are in `prefix_cache`, SGLang's in `radix_cache`.
 
 Exact with one session in flight; with several, calls overlap and the order inside the engine is
 its own, so the prediction is then an estimate. Where a fact is missing it stays silent.
@@ -6,12 +8,9 @@ its own, so the prediction is then an estimate. Where a fact is missing it stays
 
 import threading
 
-import numpy as np
-
 from phasewise_replay.engine import Answer, Resolved, TokenIds
 from phasewise_replay.prefix_cache import PagedPrefixCache
-
-_NOTHING = np.empty(0, dtype=np.int64)
+from phasewise_replay.radix_cache import RadixPrefixCache
 
 
 class Prediction:
@@ -20,9 +19,8 @@ class Prediction:
     def __init__(self, resolved: Resolved) -> None:
         self._guard = threading.Lock()
         self._caching = resolved.prefix_caching
-        self._cache: PagedPrefixCache | None = None
-        if resolved.basis == "measured" and self._caching and resolved.block_tokens is not None:
-            self._cache = PagedPrefixCache(resolved.blocks, resolved.block_tokens)
+        followed = resolved.basis == "measured" and self._caching
+        self._cache = _cold_cache(resolved) if followed else None
 
     def before(self, prompt: TokenIds | None) -> int | None:
         """Give the tokens that will be served from the cache; None when it cannot be known."""
@@ -43,3 +41,18 @@ class Prediction:
                 self._cache = None  # from here on the engine holds what we do not know
                 return
             self._cache.admit(read, answer.output_token_ids)
+
+
+def _cold_cache(resolved: Resolved) -> PagedPrefixCache | RadixPrefixCache | None:
+    """Give the model of the engine's own cache; None where its rules or its size are not known."""
+    size = resolved.block_tokens
+    if size is None or resolved.prefix_cache is None:
+        return None
+    if resolved.prefix_cache == "paged":
+        return PagedPrefixCache(resolved.blocks, size)
+    return RadixPrefixCache(
+        None if resolved.blocks is None else resolved.blocks * size,
+        size,
+        chunk_tokens=resolved.chunk_tokens,
+        overlapped=resolved.overlapped,
+    )

@@ -20,11 +20,14 @@ class Dialect:
     """`return_token_ids`: without them the cache model cannot follow exactly"""
     salt: bool = False
     """`cache_salt`"""
+    chats_as_ids: bool = False
+    """a chat goes in as the ids that the server's own `/tokenize` makes of it: SGLang's streamed
+    chats do not tell the ids they write, and forget the tools when none is to be called"""
 
 
 PLAIN = Dialect()
 VLLM = Dialect(forced_length=True, token_ids=True, salt=True)
-SGLANG = Dialect(forced_length=True)
+SGLANG = Dialect(forced_length=True, token_ids=True, chats_as_ids=True)
 
 
 def completion(request: Request, model: str, dialect: Dialect) -> tuple[str, bytes]:
@@ -39,7 +42,7 @@ def completion(request: Request, model: str, dialect: Dialect) -> tuple[str, byt
     }
     if dialect.forced_length:
         options |= {"min_tokens": request.output_tokens, "ignore_eos": True}
-    if dialect.token_ids:
+    if dialect.token_ids and not (request.messages and dialect.chats_as_ids):
         options["return_token_ids"] = True
     if dialect.salt and request.cache_salt is not None:
         options["cache_salt"] = request.cache_salt

@@ -9,7 +9,7 @@ from pathlib import Path
 import orjson
 from phasewise_store.errors import EngineError
 
-from phasewise_replay import prometheus
+from phasewise_replay import prometheus, sglang_description
 from phasewise_replay.engine import Resolved
 from phasewise_replay.openai_client import OpenAiClient
 
@@ -31,7 +31,8 @@ def describe(client: OpenAiClient, *, engine: str, model: str | None) -> Resolve
     cache = prometheus.labels_of(prometheus.parse(client.text("/metrics") or ""), _CACHE)
     blocks = _number(cache.get("num_gpu_blocks"))
     caching = cache.get("enable_prefix_caching")
-    return Resolved(
+    info = _info(client)
+    resolved = Resolved(
         engine=engine,
         model=client.model,
         basis="measured",
@@ -42,8 +43,11 @@ def describe(client: OpenAiClient, *, engine: str, model: str | None) -> Resolve
         blocks=None if blocks is None else blocks - 1,
         max_model_tokens=limit if isinstance(limit, int) else None,
         vocabulary_tokens=_vocabulary(client.model),
-        settings=_settings(client),
+        settings=_settings(info),
     )
+    if sglang_description.is_sglang(info):
+        return sglang_description.with_cache(resolved, info)
+    return resolved
 
 
 def cached_tokens(client: OpenAiClient) -> int | None:
@@ -69,10 +73,14 @@ def _models(client: OpenAiClient) -> list[Mapping[str, object]]:
     return listed
 
 
-def _settings(client: OpenAiClient) -> dict[str, object]:
+def _info(client: OpenAiClient) -> Mapping[str, object]:
     """Read vLLM's configuration (development mode only) or SGLang's."""
-    found = client.json("/server_info?config_format=json") or {}
-    inner = found.get("vllm_config", found)
+    found = map(client.json, sglang_description.PATHS)
+    return next((info for info in found if info is not None), {})
+
+
+def _settings(info: Mapping[str, object]) -> dict[str, object]:
+    inner = info.get("vllm_config", info)
     return dict(sorted(flatten(inner))) if isinstance(inner, Mapping) else {}
 
 

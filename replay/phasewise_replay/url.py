@@ -22,6 +22,8 @@ class UrlEngine:
         self._arm = arm
         self._client: OpenAiClient | None = None
         self._reset_path: str | None = None
+        self._ids: dict[tuple[bytes, ...], TokenIds | None] = {}
+        """of chats that go in as ids, by messages and tools"""
 
     def start(self) -> Resolved:
         """Find out what answers there and how its cache is emptied."""
@@ -49,11 +51,23 @@ class UrlEngine:
 
     def send(self, request: Request) -> Answer:
         """Serve one request."""
+        if request.messages and self._running.dialect.chats_as_ids:
+            ids = self.token_ids(request)
+            if ids is not None:
+                request = replace(request, messages=(), tools=(), prompt_token_ids=ids)
         return self._running.send(request)
 
     def token_ids(self, request: Request) -> TokenIds | None:
         """Give the prompt in token ids, where the server tells its outputs' ids as well."""
-        return self._running.token_ids(request) if self._running.dialect.token_ids else None
+        client = self._running
+        if not client.dialect.token_ids:
+            return None
+        if not (request.messages and client.dialect.chats_as_ids):
+            return client.token_ids(request)
+        key = (*request.messages, b"", *request.tools)
+        if key not in self._ids:
+            self._ids[key] = client.token_ids(request)
+        return self._ids[key]
 
     def cached_tokens(self) -> int | None:
         """Give the server's own count; other clients' requests are in it."""

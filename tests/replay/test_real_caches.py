@@ -1,0 +1,200 @@
+"""What vLLM and SGLang take from their caches, foretold token for token, call by call.
+
+Recorded agent sessions, each text cut short, on real servers on this CPU; without the shared
+traces, conversations made up here. Each engine has a cache that keeps everything and one that
+evicts at nearly every call.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import chain, zip_longest
+
+import orjson
+import pytest
+from phasewise_collector.importing import import_paths
+from phasewise_replay import sessions
+from phasewise_replay.compare import compare
+from phasewise_replay.driver import Pace
+from phasewise_replay.engine import Engine, Request, TokenIds, started
+from phasewise_replay.plan import Plan, SessionChoice, UrlArm, VllmArm
+from phasewise_replay.prediction import Prediction
+from phasewise_replay.preparing import prepare
+from phasewise_replay.run import run
+from phasewise_replay.server_process import free_port
+from phasewise_replay.sessions import RecordedSession, RecordedStep
+from phasewise_replay.url import UrlEngine
+from phasewise_replay.verdict import Check
+from phasewise_replay.vllm import VllmEngine
+from phasewise_store.facts import Segment
+from phasewise_store.segments import text_segment
+from phasewise_store.store import Store
+
+from tests.conftest import SHARED
+from tests.real_server import ROOT, installed, serving
+from tests.replay.recorded import write_sessions
+
+TINY = ROOT / ".engines" / "tiny"
+VLLM = ROOT / ".engines" / "vllm" / "bin" / "python"
+SGLANG = ROOT / ".engines" / "sglang" / "bin" / "python"
+RECORDED = SHARED / "tau-bench" / "gpt-4o-airline.tasks00-24.json.gz"
+
+MOST_LETTERS = 140
+"""of a recorded text: a prompt of a long session is then some 600 tokens"""
+MOST_TOKENS = 1024
+"""of prompt and output"""
+AT_ONCE = 4
+"""sessions whose calls alternate"""
+LEAST_CALLS = 300
+
+pytestmark = pytest.mark.engine
+
+
+@pytest.fixture(scope="module")
+def conversations() -> list[RecordedSession]:
+    """Give sessions whose prompts are short."""
+    found = _recorded() if RECORDED.exists() else _made_up()
+    return [replace(one, steps=tuple(map(_short, one.steps))) for one in found]
+
+
+def _recorded() -> Sequence[RecordedSession]:
+    with Store.in_memory() as store:
+        import_paths(store, [RECORDED])
+        choice = SessionChoice(source="tau-bench", limit=32, max_calls=12)
+        return sessions.load(store, choice).sessions
+
+
+def _made_up() -> list[RecordedSession]:
+    rules = text_segment("system", _message("system", "rule number one of many " * 30), "system")
+    made = []
+    for session in range(30):
+        history = [rules]
+        steps = []
+        for step in range(12):
+            said = f"session {session // 2 if step < 4 else session} asks {step} " * (2 + step % 5)
+            history.append(text_segment("message", _message("user", said), "user"))
+            name = f"s{session}.{step}"
+            steps.append(RecordedStep(name, step, tuple(history), output_tokens=1, wait_ns=0))
+            answer = _message("assistant", f"answer {step} " * 5)
+            history.append(text_segment("message", answer, "assistant"))
+        made.append(RecordedSession(f"s{session}", tuple(steps)))
+    return made
+
+
+def _message(role: str, content: str) -> str:
+    return orjson.dumps({"role": role, "content": content}).decode()
+
+
+def _short(step: RecordedStep) -> RecordedStep:
+    """Cut the texts of a call, and have it answered in one to six tokens."""
+    prompt = tuple(_cut(segment) for segment in step.prompt if segment.kind != "tool")
+    prompt += tuple(segment for segment in step.prompt if segment.kind == "tool")[:2]
+    return replace(step, prompt=prompt, output_tokens=1 + len(step.prompt) % 6)
+
+
+def _cut(segment: Segment) -> Segment:
+    assert segment.content is not None
+    message = orjson.loads(segment.content)
+    if isinstance(message.get("content"), str):
+        message["content"] = message["content"][:MOST_LETTERS]
+    return text_segment("message", orjson.dumps(message).decode(), segment.role)
+
+
+@contextmanager
+def vllm(tokens: int) -> Iterator[Engine]:
+    """Give a vLLM whose cache holds so many tokens, in blocks of 32."""
+    flags = {"max-model-len": MOST_TOKENS, "num-gpu-blocks-override": tokens // 32}
+    yield VllmEngine(VllmArm("vllm", str(TINY), flags=flags, python=str(VLLM)))
+
+
+@contextmanager
+def sglang(tokens: int, page: int) -> Iterator[UrlArm]:
+    """Run an SGLang whose cache holds so many tokens, in pages of so many."""
+    port = free_port()
+    command = [
+        *(str(SGLANG), "-m", "sglang.launch_server", "--model-path", str(TINY), "--device", "cpu"),
+        *("--attention-backend", "torch_native", "--sampling-backend", "pytorch"),
+        *("--disable-cuda-graph", "--dtype", "float32", "--mem-fraction-static", "0.3"),
+        *("--max-total-tokens", str(tokens), "--page-size", str(page), "--sleep-on-idle"),
+        *("--max-running-requests", "4", "--context-length", str(MOST_TOKENS)),
+        *("--chunked-prefill-size", "512", "--enable-cache-report", "--skip-server-warmup"),
+        *("--host", "127.0.0.1", "--port", str(port)),
+    ]
+    environment = {"SGLANG_USE_CPU_ENGINE": "1", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    with serving(command, environment, port=port) as address:
+        yield UrlArm("sglang", address)
+
+
+def in_turns(found: Sequence[Sequence[Request]]) -> list[Request]:
+    """Let the calls of a few sessions alternate; at the end come back to where some had been."""
+    order: list[Request] = []
+    for at in range(0, len(found), AT_ONCE):
+        calls = chain.from_iterable(zip_longest(*found[at : at + AT_ONCE]))
+        order += [call for call in calls if call is not None]
+    return order + [session[len(session) // 2] for session in found]
+
+
+def replayed(engine: Engine, conversations: Sequence[RecordedSession]) -> list[tuple[int, int]]:
+    """Send everything to a cold cache; give for each call the foretold and the cached tokens."""
+    pairs = []
+    with started(engine) as resolved:
+        prepared = prepare(conversations, engine, resolved, Pace())
+        order = in_turns([[due.request for due in steps] for steps in prepared.sessions])
+        engine.reset()
+        prediction = Prediction(resolved)
+        for request in order:
+            pairs.append(_served(engine, request, prepared.token_ids[request.call_id], prediction))
+    return pairs
+
+
+def _served(
+    engine: Engine, request: Request, prompt: TokenIds, prediction: Prediction
+) -> tuple[int, int]:
+    foretold = prediction.before(prompt)
+    answer = engine.send(request)
+    prediction.after(prompt, answer)
+    assert answer.error is None
+    assert foretold is not None, "nothing is foretold"
+    assert answer.cached_tokens is not None, "the server does not say what it took from its cache"
+    assert answer.input_tokens == len(prompt)
+    return foretold, answer.cached_tokens
+
+
+def check(large: list[tuple[int, int]], small: list[tuple[int, int]]) -> None:
+    """Hold every call of both caches to what was foretold; the small one must have evicted."""
+    for pairs in (large, small):
+        assert len(pairs) >= LEAST_CALLS
+        assert [pair for pair in pairs if pair[0] != pair[1]] == []
+    assert 0 < sum(cached for _, cached in small) < sum(cached for _, cached in large)
+
+
+def test_vllm_s_cached_tokens_are_foretold(conversations: list[RecordedSession]) -> None:
+    """Every call, in a cache of 64 Ki tokens and in one of 1,280."""
+    installed(VLLM, TINY)
+    with vllm(65_536) as engine:
+        large = replayed(engine, conversations)
+    with vllm(1_280) as engine:
+        small = replayed(engine, conversations)
+    check(large, small)
+
+
+def test_sglang_s_cached_tokens_are_foretold(conversations: list[RecordedSession]) -> None:
+    """Every call, in a cache of 64 Ki tokens in pages of 16 and in one of 1,280 single tokens."""
+    installed(SGLANG, TINY)
+    with sglang(65_536, page=16) as arm:
+        large = replayed(UrlEngine(arm), conversations)
+        shown = predicted_by_a_run(arm)
+    with sglang(1_280, page=1) as arm:
+        small = replayed(UrlEngine(arm), conversations)
+    check(large, small)
+    assert shown.passed
+    assert shown.value == 1.0
+
+
+def predicted_by_a_run(arm: UrlArm) -> Check:
+    """Replay a few chats as a plan does; give what its verdict says of the prediction."""
+    with Store.in_memory() as store:
+        write_sessions(store, sessions=2, steps=3)
+        run_id = run(store, Plan("shown", (arm,), warmup_calls=2))
+        checks = compare(store, run_id).fidelity.checks
+    return next(check for check in checks if check.name == "predicted_cache")
