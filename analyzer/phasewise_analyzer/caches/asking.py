@@ -71,6 +71,8 @@ class Asked:
     """the caller's own routing key, e.g. OpenAI's `prompt_cache_key`"""
     implicit: bool = True
     """whether the policy's own breakpoint is put too; OpenAI's `explicit` mode puts none"""
+    answers: tuple["Asked", ...] = ()
+    """the prompt with what the model answered behind it, as later calls of the trace send it"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,14 @@
 
 read = the longest prefix kept, rounded down to whole blocks; nothing where it is below the minimum.
 Where writes are charged, all whole blocks that were not read are written, at the default lifetime.
-What a model answers is not kept: a path knows prompts only.
+Engines keep what a model answers too: a prompt that sends it again reads it.
 """
 
 from collections.abc import Mapping
 
 from phasewise_analyzer.caches.asking import Asked, Reason, Served
 from phasewise_analyzer.caches.bounded_prefixes import BoundedPrefixes
-from phasewise_analyzer.caches.found import Found, Prefixes
+from phasewise_analyzer.caches.found import Found, Prefixes, keep_answers
 from phasewise_analyzer.caches.policy import Policy
 from phasewise_analyzer.caches.sent import Sent, scopes
 from phasewise_analyzer.caches.timed_prefixes import TimedPrefixes
@@ -38,6 +38,7 @@ class BlockPrefix:
         read = self._read(call, found)
         self._sent.keep(call, sent)
         self._prefixes.keep(call, names, found)
+        keep_answers(self._prefixes, self._policy, call, names)
         return Served(read, self._written(call, read), self._reason(call, sent, found, read))
 
     def _read(self, call: Asked, found: Found) -> int:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from phasewise_analyzer.caches.asking import Asked, Reason
+from phasewise_analyzer.caches.policy import Policy
 from phasewise_analyzer.caches.sent import Scopes
 
 
@@ -29,3 +30,9 @@ class Prefixes(Protocol):
     def keep(self, call: Asked, scopes: Scopes, found: Found) -> None:
         """Use what was found and keep the rest."""
         ...
+
+
+def keep_answers(prefixes: Prefixes, policy: Policy, call: Asked, scopes: Scopes) -> None:
+    """Keep the prompt with each of its answers, where the policy keeps what a model writes."""
+    for answer in call.answers if policy.keeps_answers else ():
+        prefixes.keep(answer, scopes, prefixes.look(answer, scopes))

@@ -71,12 +71,25 @@ def rule(policy: Policy) -> str:
         parts.append(f"of at least {policy.min_tokens:,} tokens")
     if policy.family in ("block_prefix", "token_radix") and policy.granularity_tokens > 1:
         parts.append(f"blocks of {policy.granularity_tokens} tokens")
+    if policy.keeps_answers:
+        parts.append("answers are kept too")
     if policy.leave_a_token:
         parts.append("the last token is always computed")
     if policy.unit_interval_tokens is not None:
         parts.append(f"one every {policy.unit_interval_tokens:,} tokens")
     if policy.capacity_tokens is not None:
         parts.append(f"{policy.capacity_tokens:,} tokens in all, the least recently used go first")
+    parts += _breakpoints(policy)
+    parts += _lives(policy)
+    if policy.sharding:
+        parts.append("the caller's routing key splits it")
+    if policy.best_effort:
+        parts.append("no guarantee")
+    return "; ".join(parts)
+
+
+def _breakpoints(policy: Policy) -> list[str]:
+    parts = []
     if policy.max_breakpoints is not None:
         parts.append(f"at most {policy.max_breakpoints} breakpoints")
     if IMPLICIT[policy.implicit_breakpoint]:
@@ -85,12 +98,7 @@ def rule(policy: Policy) -> str:
         parts.append(f"looks back {policy.lookback_positions} positions from each")
     if policy.latest_breakpoints is not None:
         parts.append(f"looks at the latest {policy.latest_breakpoints}")
-    parts += _lives(policy)
-    if policy.sharding:
-        parts.append("the caller's routing key splits it")
-    if policy.best_effort:
-        parts.append("no guarantee")
-    return "; ".join(parts)
+    return parts
 
 
 def _lives(policy: Policy) -> list[str]:

@@ -98,6 +98,8 @@ class Policy:
     """a shorter prefix is not kept"""
     granularity_tokens: int = 1
     """what is read is a multiple of this"""
+    keeps_answers: bool = False
+    """what the model writes is kept too, for a prompt that sends it again"""
     leave_a_token: bool = False
     """the prompt's last token is always computed"""
     unit_interval_tokens: int | None = None

@@ -1,14 +1,14 @@
 """The family that keeps each prefix as one whole unit, read only by prompts that hold all of it.
 
-Units are made (1) of every prompt, (2) of the prefix that a prompt shares with an earlier one, when
-that is seen: of A+B and A+C the second reads nothing and makes A, which A+D then reads; (3) every
-so many tokens, where the policy knows how many. Units that end with a model's answer are left out:
-a path knows prompts only.
+Units are made (1) of every prompt, alone and with its answer, (2) of the prefix that a prompt
+shares with an earlier one, when that is seen: of A+B and A+C the second reads nothing and makes A,
+which A+D then reads; (3) every so many tokens, where the policy knows how many.
 """
 
 from collections.abc import Hashable
 
 from phasewise_analyzer.caches.asking import Asked, Reason, Served
+from phasewise_analyzer.caches.found import keep_answers
 from phasewise_analyzer.caches.policy import Policy
 from phasewise_analyzer.caches.sent import Scopes, Sent, scopes
 from phasewise_analyzer.caches.timed_prefixes import TimedPrefixes
@@ -43,6 +43,10 @@ class PrefixUnits:
         self._sent.keep(call, sent)
         self._shared.keep(call, shared, names)
         self._prefixes.keep(call, names, found)
+        keep_answers(self._prefixes, self._policy, call, names)
+        for answer in call.answers if self._policy.keeps_answers else ():
+            scope = names[answer.tiers[-1]]
+            self._unit_ends.setdefault(scope, set()).add(answer.path[-1])
         before = min(call.ends[sent - 1], call.tokens) if sent else 0
         reason: Reason = "nothing missed"
         if read < before:

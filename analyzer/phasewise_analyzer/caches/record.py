@@ -65,6 +65,7 @@ def _record(value: Value) -> Record:
         opt_in=fields.read("opt_in", Value.truth, False),
         min_tokens=fields.read("min_tokens", Value.whole, 0),
         granularity_tokens=fields.read("granularity_tokens", Value.above_zero, 1),
+        keeps_answers=fields.read("keeps_answers", Value.truth, False),
         leave_a_token=fields.read("leave_a_token", Value.truth, False),
         unit_interval_tokens=fields.read("unit_interval_tokens", _above_zero, None),
         capacity_tokens=fields.read("capacity_tokens", _above_zero, None),

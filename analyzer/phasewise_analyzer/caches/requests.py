@@ -56,6 +56,7 @@ class Requests:
         self._tier = [tier.get(one, _MESSAGES) for one in placed.segment.tolist()]
         self._whole = _ends_of_segments(placed, self.calls)
         self._parent = self.tree.parent.tolist()
+        self._answers = self._find_answers()
 
     def __iter__(self) -> Iterator[Recorded]:
         """Give the calls with a known prompt, earliest start first."""
@@ -76,12 +77,7 @@ class Requests:
         return sorted(range(len(starts)), key=starts.__getitem__)
 
     def _recorded(self, row: int, leaf: int) -> Recorded:
-        path = []
-        node = leaf
-        while node >= 0:
-            path.append(node)
-            node = self._parent[node]
-        path.reverse()
+        path = self._path(leaf)
         call = self.calls.row(row, named=True)
         whole = [self._whole[one] for one in path]
         tiers = [self._tier[one] for one in path]
@@ -103,7 +99,47 @@ class Requests:
             sharding=request.get("prompt_cache_key"),
             implicit=not _is_explicit(request),
         )
-        return Recorded(row, asked, request)
+        return Recorded(row, replace(asked, answers=self._answered(row, asked)), request)
+
+    def _path(self, leaf: int) -> list[int]:
+        path = []
+        node = leaf
+        while node >= 0:
+            path.append(node)
+            node = self._parent[node]
+        return path[::-1]
+
+    def _find_answers(self) -> dict[int, list[int]]:
+        """Give, for the nodes where a prompt ends, those where an answer behind it ends."""
+        ended = set(self.tree.leaf.tolist())
+        found: dict[int, list[int]] = {}
+        for node, segment in enumerate(self._segment.tolist()):
+            if self._whole[node] and self._role_of.get(segment) == "assistant":
+                above = self._parent[node]
+                while above >= 0 and not self._whole[above]:
+                    above = self._parent[above]
+                if above in ended:
+                    found.setdefault(above, []).append(node)
+        return found
+
+    def _answered(self, row: int, asked: Asked) -> tuple[Asked, ...]:
+        """Give the call's prompt with what the model answered, where a later prompt shows it."""
+        leaf = asked.path[-1]
+        made = []
+        for node in self._answers.get(leaf, ()):
+            behind = self._path(node)[len(asked.path) :]
+            ends = self.tokens.at(np.full(len(behind), row), np.array(behind, dtype=np.int32))
+            made.append(
+                replace(
+                    asked,
+                    path=[*asked.path, *behind],
+                    ends=[*asked.ends, *ends.tolist()],
+                    whole=[*asked.whole, *(self._whole[one] for one in behind)],
+                    tiers=[*asked.tiers, *([_MESSAGES] * len(behind))],
+                    tokens=asked.tokens + int(ends[-1]) - asked.ends[-1],
+                )
+            )
+        return tuple(made)
 
 
 def _ends_of_segments(placed: placed_tree.PlacedTree, calls: pl.DataFrame) -> list[bool]:

@@ -7,6 +7,7 @@ needed; an engine that drops whole leaves may drop somewhat more.
 
 from phasewise_analyzer.caches.asking import Asked, Reason, Served
 from phasewise_analyzer.caches.block_prefix import store
+from phasewise_analyzer.caches.found import keep_answers
 from phasewise_analyzer.caches.policy import Policy
 from phasewise_analyzer.caches.sent import Sent, scopes
 
@@ -26,6 +27,7 @@ class TokenRadix:
         found = self._tree.look(call, names)
         self._sent.keep(call, sent)
         self._tree.keep(call, names, found)
+        keep_answers(self._tree, self._policy, call, names)
         most = max(0, min(found.tokens, call.tokens - self._policy.leave_a_token))
         read = most - most % self._policy.granularity_tokens
         before = min(call.ends[sent - 1], call.tokens) if sent else 0
