@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 
 import pytest
-from phasewise_collector.dialects.content import take, without_content
+from phasewise_collector.dialects.content import content_of, take, without_content
 from phasewise_collector.dialects.derive import Derived, derive
 from phasewise_collector.dialects.usage import usage_of
 from phasewise_collector.otlp import protobuf
@@ -106,6 +106,84 @@ def test_openinference_gives_the_request_verbatim() -> None:
     assert call.usage == Usage(uncached_tokens=36, cache_read_tokens=64, output_tokens=20)
     assert (call.provider, call.model, call.streamed) == ("openai", "gpt-4o", True)
     assert call.request == {"model": "gpt-4o", "temperature": 0, "stream": True}
+
+
+def prompt_of(body: Mapping[str, object]) -> list[tuple[str, str | None, object]]:
+    """Give the prompt of a request that OpenInference recorded: kind, role, and what it says."""
+    found = content_of({"input.value": json.dumps(body)})
+    assert found.fidelity == "verbatim"
+    return [(part.kind, part.role, json.loads(part.content or b"")) for part in found.prompt]
+
+
+def test_gemini_s_request_is_read_in_the_api_s_own_spelling() -> None:
+    """`systemInstruction` in front of the contents, and each declared function a tool."""
+    look = {"name": "look", "parameters": {"type": "OBJECT"}}
+    call = {"functionCall": {"name": "look", "args": {}}}
+    prompt = prompt_of(
+        {
+            "systemInstruction": {"parts": [{"text": "Be brief."}]},
+            "contents": [
+                {"role": "user", "parts": [{"text": "Weather?"}]},
+                {"role": "model", "parts": [call]},
+            ],
+            "tools": [
+                {"functionDeclarations": [look, {"name": "send"}], "codeExecution": {}},
+                {"googleSearch": {}},
+            ],
+        }
+    )
+    assert prompt == [
+        ("tool", None, look),
+        ("tool", None, {"name": "send"}),
+        ("tool", None, {"codeExecution": {}}),
+        ("tool", None, {"googleSearch": {}}),
+        ("system", "system", {"role": "system", "content": [{"text": "Be brief."}]}),
+        ("message", "user", {"role": "user", "content": [{"text": "Weather?"}]}),
+        ("message", "model", {"role": "model", "content": [call]}),
+    ]
+
+
+def test_google_s_sdk_writes_the_same_under_config() -> None:
+    """Snake case, inside `config`: what the agent kit of Google records."""
+    request = {
+        "contents": [{"role": "user", "parts": [{"text": "Hi"}]}],
+        "config": {
+            "system_instruction": "Be brief.",
+            "tools": [{"function_declarations": [{"name": "look"}]}],
+        },
+    }
+    found = content_of({"gcp.vertex.agent.llm_request": json.dumps(request)})
+    assert [part.content for part in found.prompt] == [
+        b'{"name":"look"}',
+        b'{"role":"system","content":"Be brief."}',
+        b'{"role":"user","content":[{"text":"Hi"}]}',
+    ]
+
+
+def test_items_of_the_responses_api_have_the_role_of_who_wrote_them() -> None:
+    """Reasoning and calls are the model's, outputs the tool's; messages keep their own role."""
+    prompt = prompt_of(
+        {
+            "instructions": "Be brief.",
+            "input": [
+                {"role": "user", "content": "Weather?"},
+                {"type": "reasoning", "id": "rs_1", "summary": []},
+                {"type": "function_call", "call_id": "c1", "name": "look", "arguments": "{}"},
+                {"type": "function_call_output", "call_id": "c1", "output": "rain"},
+                {"type": "item_reference", "id": "msg_1"},
+            ],
+            "tools": [{"type": "function", "name": "look"}],
+        }
+    )
+    assert [(kind, role) for kind, role, _ in prompt] == [
+        ("tool", None),
+        ("system", "system"),
+        ("message", "user"),
+        ("message", "assistant"),
+        ("message", "assistant"),
+        ("message", "tool"),
+        ("message", "user"),
+    ]
 
 
 def test_opentelemetry_s_parts_become_chat_messages() -> None:

@@ -14,10 +14,26 @@ from phasewise_analyzer import placed_tree, prefix_tree
 from phasewise_analyzer.caches.asking import TIERS, Asked, Marker
 from phasewise_analyzer.caches.policy import Keys, Policy
 from phasewise_analyzer.prompt_tokens import PromptTokens
+from phasewise_analyzer.request_settings import stated
 
 _KINDS = "SELECT segment_id, kind, coalesce(role, kind) FROM segments WHERE kind <> 'block'"
 _MESSAGES = TIERS.index("messages")
 _TIER_OF = {"tool": TIERS.index("tools"), "system": TIERS.index("system")}
+SPELLINGS: Mapping[str, tuple[str, ...]] = {
+    "service_tier": ("servicetier",),
+    "speed": ("speed", "fast", "fastmode"),
+    "betas": ("betas", "anthropicbeta", "openaibeta"),
+    "web_search": ("websearch", "websearchoptions"),
+    "context_management": ("contextmanagement",),
+    "output_format": ("outputformat", "responseformat", "responseschema"),
+    "tool_choice": ("toolchoice", "toolconfig", "functioncallingconfig", "functioncall"),
+    "disable_parallel_tool_use": ("disableparalleltooluse", "paralleltoolcalls"),
+    "thinking": ("thinking", "thinkingconfig", "thinkingbudget", "enablethinking"),
+    "effort": ("effort", "reasoningeffort", "reasoning", "reasoninglevel", "thinkinglevel"),
+    "cache_salt": ("cachesalt",),
+}
+"""how requests spell the settings that a policy may name; `images_present` is in no request, and
+the model is part of the space"""
 _UNTIMED_STEP_S = 1e-3
 """calls without times are taken to follow one another so closely that nothing expires"""
 
@@ -188,14 +204,10 @@ def _is_explicit(request: Mapping[str, object]) -> bool:
 
 
 def _settings(request: Mapping[str, object], keys: Keys) -> tuple[Hashable, Hashable, Hashable]:
+    said = dict(stated(request))
+
     def of(names: tuple[str, ...]) -> Hashable:
-        return (
-            tuple(
-                orjson.dumps(request[name], option=orjson.OPT_SORT_KEYS)
-                for name in names
-                if request.get(name) is not None
-            )
-            or None
-        )
+        spellings = [spelt for name in names for spelt in SPELLINGS.get(name, (name,))]
+        return tuple(said[one] for one in spellings if one in said) or None
 
     return of(keys.tools), of(keys.system), of(keys.messages)

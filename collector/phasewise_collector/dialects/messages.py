@@ -76,10 +76,10 @@ def _google(attributes: Attributes, events: Sequence[Event]) -> Iterator[Message
         request = mapping(attributes.get(name))
         if "contents" not in request:
             continue
-        config = request.get("config")
-        instruction = config.get("system_instruction") if isinstance(config, Mapping) else None
+        instruction = _google_field(request, "system_instruction", "systemInstruction")
         if instruction:
-            yield {"role": "system", "content": instruction}
+            parts = instruction.get("parts") if isinstance(instruction, Mapping) else None
+            yield {"role": "system", "content": parts or instruction}
         contents = request["contents"]
         if isinstance(contents, str):
             yield {"role": "user", "content": contents}
@@ -88,6 +88,16 @@ def _google(attributes: Attributes, events: Sequence[Event]) -> Iterator[Message
                 parts = content.get("parts")
                 yield {"role": content.get("role") or "user", "content": parts}
         return
+
+
+def _google_field(request: Mapping[str, object], *names: str) -> object:
+    """Give a field of Google's request, which its SDKs put under `config`; the API spells camel."""
+    config = request.get("config")
+    for holder in (request, config if isinstance(config, Mapping) else {}):
+        for name in names:
+            if holder.get(name):
+                return holder[name]
+    return None
 
 
 def _google_answer(attributes: Attributes, events: Sequence[Event]) -> Iterator[Message]:
@@ -181,7 +191,16 @@ def _request_messages(request: object) -> Iterator[Message]:
     if isinstance(sent, list):
         for message in sent:
             if isinstance(message, dict) and "lc" not in message:
-                yield message if "role" in message else {"role": "user", "content": [message]}
+                yield message if "role" in message else _item(message)
+
+
+def _item(item: Message) -> Message:
+    """Give an item of the responses API that is no message the role of who wrote it."""
+    kind = str(item.get("type", ""))
+    if kind.endswith("_output"):
+        return {"role": "tool", "content": [item]}
+    made = kind == "reasoning" or kind.endswith("_call")
+    return {"role": "assistant" if made else "user", "content": [item]}
 
 
 def _response_messages(response: Mapping[str, object]) -> Iterator[Message]:
@@ -333,15 +352,27 @@ ANSWERS: Sequence[tuple[Fidelity, Reading]] = (
 def _tools(attributes: Attributes) -> Iterator[object]:
     request = mapping(attributes.get("input.value"))
     google = mapping(attributes.get("gcp.vertex.agent.llm_request"))
-    config = google.get("config")
     for sent in (
-        request.get("tools"),
-        config.get("tools") if isinstance(config, Mapping) else None,
+        _google_field(request, "tools"),
+        _google_field(google, "tools"),
         parsed(attributes.get("gen_ai.tool.definitions")),
         parsed(attributes.get("ai.prompt.tools")),
         mapping(attributes.get("model_request_parameters")).get("function_tools"),
     ):
         if isinstance(sent, list) and sent:
-            yield from map(parsed, sent)
+            for tool in map(parsed, sent):
+                yield from _declared(tool)
             return
     yield from flattened.tools(attributes)
+
+
+def _declared(tool: object) -> Iterator[object]:
+    """Give the functions that one tool of Google's declares; any other tool as it is."""
+    rest = dict(tool) if isinstance(tool, dict) else {}
+    for name in ("functionDeclarations", "function_declarations"):
+        functions = rest.pop(name, None)
+        if isinstance(functions, list):
+            yield from functions
+            tool = rest or None
+    if tool is not None:
+        yield tool

@@ -1,0 +1,123 @@
+"""Find what differs first in two texts: the smallest stretch of whole words on either side."""
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from itertools import pairwise
+
+from phasewise_analyzer.shared_text import common_length
+
+WINDOW_WORDS = 400
+"""read behind the first difference to find where the texts agree again"""
+AGREEING_WORDS = 3
+"""in a row, that count as agreeing again"""
+LINE_CHARACTERS = 200
+"""of the line around a difference that are read on either side"""
+
+WIDEST_CHARACTERS = 40
+"""on either side that are shown with what differs"""
+_ENDS = frozenset("\"'`<>(){}[],;|")
+_WORD = re.compile(r"\w+|[^\w\s]")
+
+
+@dataclass(frozen=True, slots=True)
+class Hunk:
+    """The first stretch that differs."""
+
+    old: str
+    """the whole text before"""
+    new: str
+    start: int
+    """characters that both share, back to the start of the word in which they part"""
+    old_end: int
+    new_end: int
+
+    @property
+    def before(self) -> str:
+        """What stood there."""
+        return self.old[self.start : self.old_end]
+
+    @property
+    def after(self) -> str:
+        """What stands there now."""
+        return self.new[self.start : self.new_end]
+
+
+def whole_values(hunk: Hunk) -> tuple[str, str]:
+    """Give what differs, widened to all that is written together with it: a date, not its day."""
+    start = hunk.start
+    while hunk.start - start < WIDEST_CHARACTERS and _is_inside(hunk.old, start - 1):
+        start -= 1
+    found = []
+    for text, end in ((hunk.old, hunk.old_end), (hunk.new, hunk.new_end)):
+        stop = end
+        while stop - end < WIDEST_CHARACTERS and _is_inside(text, stop):
+            stop += 1
+        found.append(text[start:stop])
+    return found[0], found[1]
+
+
+def _is_inside(text: str, place: int) -> bool:
+    return 0 <= place < len(text) and not text[place].isspace() and text[place] not in _ENDS
+
+
+def first_hunk(old: str, new: str) -> Hunk:
+    """Compare two texts that differ."""
+    start = common_length(old, new)
+    while start > 0 and (old[start - 1].isalnum() or old[start - 1] == "_"):
+        start -= 1
+    olds, news = _words(old, start), _words(new, start)
+    seen: dict[tuple[str, ...], int] = {}
+    for place in range(len(olds)):
+        seen.setdefault(_run(olds, place), place)
+    found: tuple[int, int, int] | None = None
+    for place in range(len(news)):
+        if found is not None and place >= found[0]:
+            break
+        other = seen.get(_run(news, place))
+        if other is not None and (found is None or place + other < found[0]):
+            found = (place + other, other, place)
+    if found is None:
+        tail = _common_tail(old, new, start)
+        return Hunk(old, new, start, len(old) - tail, len(new) - tail)
+    return Hunk(old, new, start, _end(olds, found[1], start), _end(news, found[2], start))
+
+
+def middles(old: str, new: str) -> tuple[str, str]:
+    """Give each text without what both begin with and end with."""
+    start = common_length(old, new)
+    tail = _common_tail(old, new, start)
+    return old[start : len(old) - tail], new[start : len(new) - tail]
+
+
+def likeness(old: str, new: str) -> float:
+    """Give the share of pairs of neighbouring words that two texts have in common; 0 to 1.
+
+    Pairs, since any two texts of one language share their little words.
+    """
+    olds, news = (Counter(pairwise(["", *_WORD.findall(text), ""])) for text in (old, new))
+    total = olds.total() + news.total()
+    return 2 * (olds & news).total() / total if total else 1.0
+
+
+def _common_tail(old: str, new: str, start: int) -> int:
+    return common_length(old[start:][::-1], new[start:][::-1])
+
+
+def _words(text: str, start: int) -> list[tuple[str, int, int]]:
+    """Give the words behind a place, where each starts and ends, and an empty one at the end."""
+    found: list[tuple[str, int, int]] = []
+    for word in _WORD.finditer(text, start):
+        if len(found) == WINDOW_WORDS:
+            return found
+        found.append((word[0], word.start(), word.end()))
+    return [*found, ("", len(text), len(text))]
+
+
+def _run(words: list[tuple[str, int, int]], place: int) -> tuple[str, ...]:
+    return tuple(word for word, _, _ in words[place : place + AGREEING_WORDS])
+
+
+def _end(words: list[tuple[str, int, int]], place: int, start: int) -> int:
+    """Give where the words before this one end."""
+    return words[place - 1][2] if place else start
