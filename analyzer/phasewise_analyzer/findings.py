@@ -184,6 +184,8 @@ class Prefixes:
     input_tokens: int
     output_tokens: int
     reuse: Reuse
+    block_tokens: int
+    """tokens a block: of the hashed traces in scope, else vLLM's default"""
     lru: tuple[LruRow, ...]
     ttl: tuple[TtlRow, ...] = ()
     """empty where the source has no times"""

@@ -66,6 +66,11 @@ def model(name: str) -> Model:
     return _known(_models(), name, "model shape")
 
 
+def model_names() -> tuple[str, ...]:
+    """Give the names of all model shapes."""
+    return tuple(_models())
+
+
 def _known(table: Mapping[str, T], name: str, what: str) -> T:
     if name not in table:
         raise UsageError(f"we know no {what} `{name}`; known: {', '.join(table)}")

@@ -42,6 +42,7 @@ def find(
         input_tokens=int(calls["input_tokens"].sum()),
         output_tokens=int(calls["output_tokens"].sum()),
         reuse=found.reuse(),
+        block_tokens=int(found.block_tokens.max(initial=0)) or prefix_tree.TEXT_BLOCK_TOKENS,
         lru=tuple(map(curve.row, capacities or lru.ladder(curve.unique_blocks))),
         ttl=() if lifetimes is None else tuple(map(lifetimes.row, (*ttls_s, ttl.FOREVER_S))),
         groups=() if by is None else found.groups(*groups.numbered(store, calls, by)),

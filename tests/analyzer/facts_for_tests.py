@@ -28,9 +28,13 @@ def write_calls(
     session: str = "s",
     agents: Sequence[str] | None = None,
     starts_ns: Sequence[int] | None = None,
+    models: Sequence[str] | None = None,
     **fields: object,
 ) -> None:
-    """Write one call a prompt, in order; `agents` names each call's instance, `starts_ns` times."""
+    """Write one call a prompt, in order.
+
+    `agents` names each call's instance, `models` its model, `starts_ns` its start.
+    """
     names = list(agents or ["a"] * len(prompts))
     calls = [
         LlmCall(
@@ -44,7 +48,7 @@ def write_calls(
             prompt=prompt,
             block_tokens=block_tokens,
             started_ns=starts_ns[step] if starts_ns else None,
-            **fields,  # type: ignore[arg-type]  # fields of LlmCall, chosen by the test
+            **(fields | ({"model": models[step]} if models else {})),  # type: ignore[arg-type]  # chosen by the test
         )
         for step, prompt in enumerate(prompts)
     ]

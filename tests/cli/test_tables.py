@@ -77,7 +77,8 @@ def test_prefixes_json_has_the_contract_s_keys(
         *("--capacity-blocks", "10,1000", "--db", database),
     )
     found = json.loads(out)
-    assert {"calls", "input_tokens", "output_tokens", "reuse", "lru", "ttl", "groups"} == found.keys()
+    sums = {"calls", "input_tokens", "output_tokens", "block_tokens"}
+    assert {*sums, "reuse", "lru", "ttl", "groups"} == found.keys()
     definitions = {"token_weighted", "block_weighted", "mean_of_calls"}
     assert found["reuse"].keys() == {"any_earlier", "previous_call"}
     assert all(rate.keys() == definitions for rate in found["reuse"].values())

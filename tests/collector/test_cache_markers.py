@@ -4,6 +4,7 @@ import json
 
 import pytest
 from phasewise_collector.dialects import cache_markers
+from phasewise_collector.dialects.cache_diagnostics import diagnosis
 from phasewise_collector.dialects.content import content_of
 
 MARK = {"type": "ephemeral"}
@@ -68,3 +69,38 @@ def test_what_a_tool_is_called_with_is_left_alone() -> None:
     call = {"type": "tool_use", "name": "look", "input": {"cache_control": {"ttl": "1h"}}}
     message = {"role": "assistant", "content": [call]}
     assert cache_markers.split(message) == (message, False, None)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (
+            {
+                "role": "assistant",
+                "diagnostics": {
+                    "cache_miss_reason": {"type": "tools_changed", "cache_missed_input_tokens": 812}
+                },
+            },
+            {"reason": "tools_changed", "missed_tokens": 812},
+        ),
+        (
+            {
+                "prompt_cache_diagnostics": {
+                    "type": "cache_miss",
+                    "reason": "input_changed",
+                    "cache_missed_tokens": 3000,
+                }
+            },
+            {"reason": "input_changed", "missed_tokens": 3000},
+        ),
+        ({"prompt_cache_diagnostics": {"type": "cache_hit"}}, {"reason": "cache_hit"}),
+        ({"diagnostics": {"cache_miss_reason": None}}, None),
+        ({"content": "my cache_miss_reason is unknown"}, None),
+    ],
+)
+def test_what_a_provider_says_of_its_cache_is_kept(
+    answer: dict[str, object], expected: dict[str, object] | None
+) -> None:
+    """Anthropic's reason and OpenAI's, in an answer's JSON; words in a text are none."""
+    assert diagnosis(json.dumps(answer)) == expected
+    assert diagnosis(answer) == expected

@@ -68,7 +68,8 @@ def pages(store: Store) -> list[str]:
     run_id = runs.runs(store)[0].run_id
     return [
         *("/", "/sessions", f"/sessions/{session}", f"/calls/{call}", "/prefixes"),
-        *("/prefixes/flame", "/runs"),
+        *("/prefixes/flame", "/breaks", "/breaks?source=tau2-bench%26finding=1"),
+        *("/ledger?source=tau2-bench", "/structure?source=tau2-bench", "/runs"),
         *(f"/runs/{run_id}", "/patterns", "/nowhere"),
     ]
 

@@ -25,6 +25,11 @@ PAGES = (
     "/prefixes?source=tau2-bench&by=session",
     "/prefixes/flame",
     "/prefixes/flame?source=tau2-bench&width=usd",
+    "/breaks",
+    "/breaks?source=tau2-bench&finding=1",
+    "/ledger?source=tau2-bench",
+    "/ledger?source=tau2-bench&reason=appended",
+    "/structure?source=tau2-bench",
     "/runs",
     "/patterns",
 )
@@ -126,7 +131,7 @@ def test_what_is_not_there_is_a_page_that_says_so(client: TestClient) -> None:
 def test_an_empty_store_says_the_command_to_run(store: Store) -> None:
     """Each page of an empty database has one."""
     client = TestClient(make_app(store))
-    for path in ("/", "/sessions", "/prefixes", "/runs"):
+    for path in ("/", "/sessions", "/prefixes", "/breaks", "/ledger", "/structure", "/runs"):
         answer = client.get(path)
         assert answer.status_code == 200
         assert "<code>phasewise " in answer.text

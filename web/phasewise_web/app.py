@@ -12,6 +12,11 @@ from importlib import resources
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, PlainTextResponse
 from jinja2 import Environment, PackageLoader
+from phasewise_analyzer.breaks.find import find as find_breaks
+from phasewise_analyzer.caches import book
+from phasewise_analyzer.caches.book import Book
+from phasewise_analyzer.ledger.keep import keep as keep_ledger
+from phasewise_analyzer.structure.lay_out import lay_out
 from phasewise_collector.loader import Loader
 from phasewise_reports import run_report, templating
 from phasewise_reports.json_form import to_json
@@ -21,15 +26,19 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from phasewise_web.pages import views
 from phasewise_web.pages.agents import agents_page
+from phasewise_web.pages.breaks import breaks_page
 from phasewise_web.pages.call import call_page
 from phasewise_web.pages.collector import collector_page
 from phasewise_web.pages.flame import flame_page
+from phasewise_web.pages.kept import Kept
+from phasewise_web.pages.ledger import ledger_page
 from phasewise_web.pages.patterns import patterns_page
 from phasewise_web.pages.prefixes import prefixes_page
 from phasewise_web.pages.runs import run_page, runs_page
 from phasewise_web.pages.scope_of import Place
 from phasewise_web.pages.session import session_page
 from phasewise_web.pages.sessions import sessions_page
+from phasewise_web.pages.structure import structure_page
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +91,17 @@ def _add_pages(app: FastAPI, store: Store, loader: Loader | None) -> None:
     page("/sessions", "sessions.html", "Sessions", lambda _, place: sessions_page(store, place))
     page("/prefixes", "prefixes.html", "Prefixes", lambda _, place: prefixes_page(store, place))
     page("/prefixes/flame", "flame.html", "Prefixes", lambda _, place: flame_page(store, place))
+    breaks = Kept(store, lambda scope: find_breaks(store, _book(), scope))
+    ledger = Kept(store, lambda scope: keep_ledger(store, _book(), scope))
+    structure = Kept(store, lambda scope: lay_out(store, scope))
+    page("/breaks", "breaks.html", "Breaks", lambda _, place: breaks_page(store, place, breaks))
+    page("/ledger", "ledger.html", "Breaks", lambda _, place: ledger_page(store, place, ledger))
+    page(
+        "/structure",
+        "structure.html",
+        "Breaks",
+        lambda _, place: structure_page(store, place, structure),
+    )
     page("/runs", "runs.html", "Replay", lambda _, __: runs_page(store))
     page(
         "/sessions/{id:path}",
@@ -158,6 +178,11 @@ def _error(request: Request, page: ErrorPage) -> Response:
         return Response(to_json(page), page.status, media_type="application/json")
     where = Where(_place(request), False)
     return HTMLResponse(_render("error.html", "", where, page), page.status)
+
+
+@cache
+def _book() -> Book:
+    return book.read()
 
 
 @cache

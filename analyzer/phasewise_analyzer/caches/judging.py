@@ -23,7 +23,8 @@ class Judged:
     row: int
     """place among the calls in scope, in order of arrival"""
     sent_before: int
-    """tokens of the prompt that an earlier call of the model had sent"""
+    """tokens of the prompt that an earlier call of the model had sent, or that the model itself had
+    written where its engine keeps that"""
     policy: Policy | None
     """None where the book has no record of that day"""
     served: Served | None
@@ -51,7 +52,8 @@ def judge(requests: Requests, book: Book, *, step: Step | None = None) -> tuple[
             if policy.id not in caches:
                 caches[policy.id] = families.make(policy)
             served = caches[policy.id].serve(recorded.under(policy))
-        found.append(Judged(row, sent[row], policy, served))
+        known = sent[row] if served is None else max(sent[row], served.read)
+        found.append(Judged(row, known, policy, served))
         if step is not None and place % 100 == 0:
             step(place, len(names))
     return tuple(found)

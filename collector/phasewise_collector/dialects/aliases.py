@@ -227,6 +227,8 @@ CONTENT = ("phasewise.content",)
 """how exact a span's prompt is: one of `FIDELITIES`"""
 CACHE_MARKERS = ("phasewise.cache_markers",)
 """the breakpoints that stood in a prompt, as JSON: pairs of a segment's place and a lifetime"""
+CACHE_DIAGNOSIS = ("phasewise.cache_diagnosis",)
+"""what the provider says of a cache miss, as JSON: `reason` and `missed_tokens`"""
 FIDELITIES = ("none", "events", "flattened", "messages", "verbatim")
 TRUNCATED = (
     "phasewise.truncated",

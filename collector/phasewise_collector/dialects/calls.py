@@ -241,6 +241,13 @@ def _error(span: Span) -> str | None:
     return span.status_message or "the span says error and not why"
 
 
+_BESIDE = {
+    "cache_markers": aliases.CACHE_MARKERS,
+    "cache_diagnosis": aliases.CACHE_DIAGNOSIS,
+}
+"""kept with the parameters, though they stood in the prompt and in the answer"""
+
+
 def _parameters(spans: Iterable[Span]) -> dict[str, object]:
     """Give the request's parameters; a later span's win."""
     found: dict[str, object] = {}
@@ -258,9 +265,10 @@ def _parameters(spans: Iterable[Span]) -> dict[str, object]:
                     for name, value in parsed.items()
                     if name not in ("messages", "tools")
                 }
-        marks = text_of(span, aliases.CACHE_MARKERS)
-        if marks is not None:
-            found["cache_markers"] = orjson.loads(marks)
+        for name, spelt in _BESIDE.items():
+            written = text_of(span, spelt)
+            if written is not None:
+                found[name] = orjson.loads(written)
         for name, value in span.attributes.items():
             if name.startswith(prefix) and name not in (
                 "gen_ai.request.model",

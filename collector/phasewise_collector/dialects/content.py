@@ -16,6 +16,7 @@ from phasewise_store.facts import Fidelity, Segment, Span, Usage
 from phasewise_store.segments import encoded_segment, raw_segments
 
 from phasewise_collector.dialects import aliases, blobs, cache_markers, hashed
+from phasewise_collector.dialects.cache_diagnostics import diagnosis
 from phasewise_collector.dialects.cache_markers import Mark
 from phasewise_collector.dialects.chat_values import Message
 from phasewise_collector.dialects.kinds import Kind, kind_of, may_be_llm
@@ -132,6 +133,9 @@ def take(received: ReceivedSpan) -> Taken:
         if marks:
             attributes[aliases.CACHE_MARKERS[0]] = orjson.dumps(marks).decode()
         attributes |= dict(_first_token(received))
+        said = diagnosis(received.attributes.get("output.value"))
+        if said is not None:
+            attributes[aliases.CACHE_DIAGNOSIS[0]] = orjson.dumps(said).decode()
         attributes[aliases.CONTENT[0]] = fidelity
         if any(map(_cut_short, prompt)):
             attributes[aliases.TRUNCATED[0]] = True

@@ -13,6 +13,7 @@ import orjson
 import yaml
 from phasewise_store.facts import Agent, Batch, LlmCall, Session, Source, Usage
 
+from phasewise_collector.dialects.cache_diagnostics import diagnosis
 from phasewise_collector.dialects.content import content_of
 from phasewise_collector.importers import names
 from phasewise_collector.importers.event_stream import assembled
@@ -113,7 +114,8 @@ def _call(interaction: Record, agent: Agent, step: int) -> LlmCall | None:
             for key, value in sent.items()
             if key not in _PARAMETERS and isinstance(value, str | int | float | bool)
         }
-        | ({"cache_markers": content.marks} if content.marks else {}),
+        | ({"cache_markers": content.marks} if content.marks else {})
+        | ({"cache_diagnosis": said} if (said := diagnosis(answered)) else {}),
     )
 
 

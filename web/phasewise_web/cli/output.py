@@ -32,7 +32,9 @@ def print_json(value: object) -> None:
 
 def table(title: str, columns: Sequence[tuple[str, bool]], rows: Sequence[Sequence[str]]) -> None:
     """Print a table on stdout; a column is its header and whether it holds numbers."""
-    made = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    if title:
+        stdout.print(title, style="italic", highlight=False, markup=False)
+    made = Table(box=None, pad_edge=False)
     for header, numeric in columns:
         made.add_column(
             header, justify="right" if numeric else "left", overflow="fold", no_wrap=numeric

@@ -8,9 +8,11 @@ first, the tail of a prompt before its head.
 import argparse
 from typing import get_args
 
-from phasewise_analyzer import prefixes
+from phasewise_analyzer import hardware, prefixes, repeats
 from phasewise_analyzer.findings import Prefixes
 from phasewise_analyzer.groups import By
+from phasewise_analyzer.hardware import Model
+from phasewise_analyzer.repeats import Repeats
 from phasewise_reports.words import count, lifetime, percent
 from phasewise_store.errors import UsageError
 from phasewise_store.store import Store
@@ -32,21 +34,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_capacities,
         help="sizes of the LRU rows (default: a ladder up to what never evicts)",
     )
+    parser.add_argument(
+        "--kv-model",
+        metavar="NAME",
+        help="also the memory that so many blocks take on a model's shape, e.g. llama-3.1-70b",
+    )
+    parser.add_argument(
+        "--anywhere",
+        action="store_true",
+        help="also what was sent before at any place, not only as a prefix (an upper bound)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the reuse."""
+    shape = None if arguments.kv_model is None else hardware.model(arguments.kv_model)
+    scope = scoping.scope(arguments)
     with Store.open(arguments.db) as store, progress("finding prefixes"):
         found = prefixes.find(
             store,
-            scoping.scope(arguments),
+            scope,
             capacities=arguments.capacity_blocks,
             by=arguments.by,
         )
+        anywhere = repeats.find(store, scope, by=arguments.by) if arguments.anywhere else None
     if arguments.json:
-        print_json(found)
-    else:
-        _print(found)
+        print_json(found if anywhere is None else {"prefixes": found, "anywhere": anywhere})
+        return 0
+    _print(found, shape)
+    if anywhere is not None:
+        _print_anywhere(anywhere)
     return 0
 
 
@@ -60,7 +77,7 @@ def _capacities(text: str) -> tuple[int, ...]:
     return found
 
 
-def _print(found: Prefixes) -> None:
+def _print(found: Prefixes, shape: Model | None) -> None:
     if not found.calls:
         raise UsageError("no calls in scope; `phasewise agents` shows what there is")
     stdout.print(
@@ -90,19 +107,7 @@ def _print(found: Prefixes) -> None:
             for name, rate in both
         ],
     )
-    table(
-        "LRU cache of so many blocks",
-        (("blocks", True), ("hit blocks", True), ("blocks hit %", True), ("tokens hit %", True)),
-        [
-            [
-                count(row.capacity_blocks),
-                count(row.hit_blocks),
-                percent(row.block_weighted),
-                percent(row.token_weighted),
-            ]
-            for row in found.lru
-        ],
-    )
+    _print_capacities(found, shape)
     if found.ttl:
         table(
             "cache that forgets what was not used for so long",
@@ -130,3 +135,60 @@ def _print(found: Prefixes) -> None:
                 for group in found.groups
             ],
         )
+
+
+def _print_capacities(found: Prefixes, shape: Model | None) -> None:
+    """Print the capacity rows; the memory of each where a model's shape is named."""
+    memory = () if shape is None else ((f"GB of {shape.name}", True),)
+
+    def gigabytes(blocks: int) -> list[str]:
+        if shape is None:
+            return []
+        return [f"{blocks * found.block_tokens * shape.kv_bytes / 1e9:,.1f}"]
+
+    table(
+        f"LRU cache of so many blocks of {found.block_tokens} tokens",
+        (
+            ("blocks", True),
+            *memory,
+            ("hit blocks", True),
+            ("blocks hit %", True),
+            ("tokens hit %", True),
+        ),
+        [
+            [
+                count(row.capacity_blocks),
+                *gigabytes(row.capacity_blocks),
+                count(row.hit_blocks),
+                percent(row.block_weighted),
+                percent(row.token_weighted),
+            ]
+            for row in found.lru
+        ],
+    )
+
+
+def _print_anywhere(found: Repeats) -> None:
+    """Print what repeats at any place, and how often the average byte was sent."""
+    table(
+        "sent before at any place (the most that position-independent caching could serve)",
+        (
+            ("group", False),
+            ("as a prefix %", True),
+            ("anywhere %", True),
+            ("sent, MB", True),
+            ("unique, MB", True),
+            ("each byte sent", True),
+        ),
+        [
+            [
+                one.key or "all",
+                percent(one.prefix_share),
+                percent(one.anywhere_share),
+                f"{one.sent_bytes / 1e6:,.1f}" if one.sent_bytes else "-",
+                f"{one.unique_bytes / 1e6:,.2f}" if one.unique_bytes else "-",
+                "-" if one.dedup_factor is None else f"{one.dedup_factor:.1f} times",
+            ]
+            for one in (found.whole, *found.groups)
+        ],
+    )

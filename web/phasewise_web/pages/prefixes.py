@@ -1,11 +1,12 @@
 """What prompts share with earlier ones, and what a cache of any size would hold of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast, get_args
 
-from phasewise_analyzer import prefixes
+from phasewise_analyzer import hardware, prefixes
 from phasewise_analyzer.findings import Prefixes
 from phasewise_analyzer.groups import By
+from phasewise_analyzer.ttl import FOREVER_S
 from phasewise_reports.charts import Curve, curve
 from phasewise_store.store import Store
 
@@ -14,6 +15,7 @@ from phasewise_web.pages.scope_of import Place, sources
 CURVE_POINTS = (1, 2, 5)
 """of each power of ten"""
 MOST_GROUPS = 200
+USUAL_KV_MODEL = "llama-3.1-70b"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +27,13 @@ class PrefixesPage:
     by: By
     found: Prefixes | None
     """None where the store is empty"""
-    block_tokens: int
-    """what a block is here"""
     curve: Curve | None
+    lifetimes: Curve | None
+    """the same over the time for which a cache keeps what is not used"""
+    kv_model: str
+    """the shape on which blocks take so much memory"""
+    kv_gb_a_block: float
+    kv_models: tuple[str, ...]
     sources: tuple[str, ...]
     groups_left_out: int
 
@@ -39,16 +45,20 @@ def prefixes_page(store: Store, place: Place) -> PrefixesPage:
     asked = place.query.get("by")
     by: By = cast("By", asked) if asked in get_args(By) else "agent"
     if source is None:
-        return PrefixesPage(None, by, None, 0, None, there, 0)
+        return PrefixesPage(None, by, None, None, None, "", 0.0, (), there, 0)
     scope = Place(place.path, {**place.query, "source": source}).scope
     capacities = [step * 10**power for power in range(7) for step in CURVE_POINTS]
     found = prefixes.find(store, scope, capacities=capacities, by=by)
+    shape = hardware.model(_kv_model(place))
     return PrefixesPage(
         source,
         by,
         _until_flat(found),
-        _block_tokens(store, source),
         _curve(found),
+        _lifetimes(found),
+        shape.name,
+        found.block_tokens * shape.kv_bytes / 1e9,
+        hardware.model_names(),
         there,
         max(0, len(found.groups) - MOST_GROUPS),
     )
@@ -63,14 +73,21 @@ def _until_flat(found: Prefixes) -> Prefixes:
             rows.append(row)
         if row.hit_blocks == best:
             break
-    return Prefixes(
-        found.calls,
-        found.input_tokens,
-        found.output_tokens,
-        found.reuse,
-        tuple(rows),
-        found.ttl,
-        found.groups[:MOST_GROUPS],
+    return replace(found, lru=tuple(rows), groups=found.groups[:MOST_GROUPS])
+
+
+def _kv_model(place: Place) -> str:
+    asked = place.query.get("kv_model", "")
+    return asked if asked in hardware.model_names() else USUAL_KV_MODEL
+
+
+def _lifetimes(found: Prefixes) -> Curve | None:
+    rows = [row for row in found.ttl if row.ttl_s != FOREVER_S]
+    return curve(
+        [(int(row.ttl_s), row.token_weighted) for row in rows],
+        label="share of prompt tokens that a cache would serve which forgets after so long",
+        x_label="seconds without use",
+        unit="s",
     )
 
 
@@ -82,12 +99,3 @@ def _curve(found: Prefixes) -> Curve | None:
         x_label="blocks in the cache",
         unit="blocks",
     )
-
-
-def _block_tokens(store: Store, source: str) -> int:
-    found = store.frame(
-        "SELECT max(c.block_tokens) FROM llm_calls c JOIN sources s USING (source_id) "
-        "WHERE s.name = $source",
-        {"source": source},
-    ).item()
-    return int(found) if found else 16

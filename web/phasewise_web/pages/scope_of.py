@@ -50,3 +50,8 @@ class Place:
 def sources(store: Store) -> tuple[str, ...]:
     """Give the names of the data sets, for choosing one."""
     return tuple(store.frame("SELECT DISTINCT name FROM sources ORDER BY name")["name"])
+
+
+def source_of(place: Place, there: tuple[str, ...]) -> str | None:
+    """Give the data set named in the address, or the first one; None where there is none."""
+    return place.query.get("source") or (there[0] if there else None)

@@ -1,0 +1,1 @@
+"""Where prompts stop matching what was sent before: the place, the cause, the price."""

@@ -1,0 +1,63 @@
+"""Find the calls that read again what had been sent before, with the cause and the price of each.
+
+Two things are looked for. A prompt that parts from the one it should go on from: what both could
+have shared is lost (`content_breaks`). And a prompt that does go on, of which the provider's cache
+still served less than it had been sent: the difference is lost (`misses`). `phasewise breaks` and
+its page show the result.
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+import polars as pl
+from phasewise_store.scope import EVERYTHING, Scope
+from phasewise_store.store import Store
+
+from phasewise_analyzer.breaks import agreement, content_breaks, misses
+from phasewise_analyzer.breaks.compared import Compared
+from phasewise_analyzer.breaks.facts import Breaks
+from phasewise_analyzer.breaks.grouping import findings
+from phasewise_analyzer.caches import judging
+from phasewise_analyzer.caches.book import Book
+from phasewise_analyzer.caches.judging import Step
+from phasewise_analyzer.caches.requests import Requests
+
+
+def find(
+    store: Store, book: Book, scope: Scope = EVERYTHING, *, step: Step | None = None
+) -> Breaks:
+    """Give the breaks of all calls in scope; their costs must have been analysed."""
+    requests = Requests(store, scope)
+    compared = Compared(requests)
+    found = content_breaks.find(store, scope, compared)
+    broken = {row for row, _ in found}
+    found += misses.find(compared, judging.judge(requests, book, step=step), broken)
+    found.sort(key=lambda one: one[0])
+    breaks = tuple(one for _, one in found)
+    diagnosed, agreed = agreement.score(compared, found)
+    wasteful = [one for one in breaks if one.cause.wasteful]
+    known = requests.tree.leaf >= 0
+    calls = requests.calls.filter(pl.Series(known))
+    return Breaks(
+        calls=calls.height,
+        input_tokens=int(requests.tokens.whole[known].sum()),
+        prefill_usd=_sum(calls["prefill_usd"].to_list()),
+        findings=findings(breaks, _span_s(calls)),
+        breaks=breaks,
+        deep_breaks=compared.deep(),
+        wasted_tokens=sum(one.lost_tokens for one in wasteful),
+        wasted_usd=_sum([one.lost_usd for one in wasteful]),
+        diagnosed_calls=diagnosed,
+        agreed_calls=agreed,
+    )
+
+
+def _sum(values: Sequence[Decimal | None]) -> Decimal | None:
+    known = [value for value in values if value is not None]
+    return sum(known, Decimal(0)) if known else None
+
+
+def _span_s(calls: pl.DataFrame) -> float | None:
+    """Give the time from the first to the last start; None where there are no times."""
+    starts: list[int] = calls["started_ns"].drop_nulls().to_list()
+    return (max(starts) - min(starts)) / 1e9 if starts else None

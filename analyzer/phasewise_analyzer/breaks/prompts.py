@@ -1,0 +1,85 @@
+"""Read the prompts of two calls as segments, for the few pairs that a diagnosis wants."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+
+import numpy as np
+import numpy.typing as npt
+from phasewise_store import reads
+from phasewise_store.facts import Segment
+from phasewise_store.store import Store
+from phasewise_store.trie import Trie
+
+AT_ONCE = 200
+"""pairs whose texts are in memory together"""
+
+Pair = tuple[int, int]
+"""rows of two calls: the earlier and the later"""
+Prompt = tuple[Segment, ...]
+
+
+class Prompts:
+    """The prompts of some calls, read when they are asked for."""
+
+    def __init__(self, store: Store, trie: Trie, block_tokens: npt.NDArray[np.int64]) -> None:
+        self._store = store
+        self._parent = trie.parent.tolist()
+        self._segment = trie.segment
+        self._leaf = trie.leaf
+        self._block_tokens = block_tokens
+
+    def pairs(self, wanted: Iterable[Pair]) -> Iterator[tuple[Pair, Prompt, Prompt]]:
+        """Give the segments of both prompts of each pair."""
+        waiting = iter(wanted)
+        while some := tuple(islice(waiting, AT_ONCE)):
+            ids = {row: self._ids(row) for pair in some for row in pair}
+            texts = reads.segments(
+                self._store,
+                (one for row, path in ids.items() if not self._block_tokens[row] for one in path),
+            )
+            for pair in some:
+                old, new = (self._prompt(row, ids[row], texts) for row in pair)
+                yield pair, old, new
+
+    def _ids(self, row: int) -> list[int]:
+        path = []
+        node = int(self._leaf[row])
+        while node >= 0:
+            path.append(node)
+            node = self._parent[node]
+        return [int(one) for one in self._segment[path[::-1]]]
+
+    def _prompt(self, row: int, ids: Sequence[int], texts: dict[int, Segment]) -> Prompt:
+        tokens = int(self._block_tokens[row])
+        if tokens:  # a block is its number: there is nothing to read
+            return tuple(Segment("block", one.to_bytes(16, "little"), tokens) for one in ids)
+        return tuple(texts[one] for one in ids)
+
+
+_FRONTS = """
+WITH RECURSIVE way AS (
+    SELECT DISTINCT unnest($leaves)::UBIGINT AS node_id
+    UNION
+    SELECT n.parent_id FROM nodes n JOIN way USING (node_id) WHERE n.parent_id <> 0
+)
+SELECT n.node_id, n.parent_id, n.segment_id, n.depth, s.kind
+FROM way
+JOIN nodes n USING (node_id)
+JOIN segments s USING (segment_id)
+"""
+
+
+def front_of(store: Store, leaves: Sequence[int], messages: int) -> Iterator[Prompt]:
+    """Give the tools, system blocks and first messages of the prompts that end at these nodes."""
+    found = store.frame(_FRONTS, {"leaves": sorted(set(leaves))})
+    above = {row[0]: row for row in found.iter_rows()}
+    fronts: dict[int, tuple[int, ...]] = {0: ()}
+    left: dict[int, int] = {0: messages}
+    for node, parent, segment, _, kind in sorted(above.values(), key=lambda row: row[3]):
+        fixed = kind in ("tool", "system") and left[parent] == messages
+        taken = fixed or left[parent] > 0
+        fronts[node] = (*fronts[parent], segment) if taken else fronts[parent]
+        left[node] = left[parent] - (taken and not fixed)
+    texts = reads.segments(store, {one for leaf in leaves for one in fronts[leaf]})
+    for leaf in leaves:
+        yield tuple(texts[one] for one in fronts[leaf])

@@ -1,0 +1,1 @@
+"""Where every dollar of the input bill went, by the rules of the cache that each call met."""

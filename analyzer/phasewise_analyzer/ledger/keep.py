@@ -1,0 +1,223 @@
+"""Account for every input token and dollar: what was read from a cache, and why the rest was not.
+
+Each call is judged by its provider's record of that day: what the rule says was read is predicted
+from what earlier calls had sent, and compared with what was reported.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import ROUND_HALF_EVEN, Decimal
+
+import numpy as np
+from phasewise_store.scope import EVERYTHING, Scope
+from phasewise_store.store import Store
+
+from phasewise_analyzer import groups
+from phasewise_analyzer.bill import LAST_DIGIT
+from phasewise_analyzer.breaks import content_breaks
+from phasewise_analyzer.breaks.compared import Compared
+from phasewise_analyzer.breaks.facts import Break
+from phasewise_analyzer.caches import judging
+from phasewise_analyzer.caches.book import Book
+from phasewise_analyzer.caches.judging import Judged, Step
+from phasewise_analyzer.caches.requests import Requests
+from phasewise_analyzer.groups import By
+from phasewise_analyzer.ledger import drift, facts
+from phasewise_analyzer.ledger.facts import Account, Drift, Explained, Ledger, Line, Part
+from phasewise_analyzer.prices import Rates
+
+Call = Mapping[str, object]
+
+
+def keep(
+    store: Store,
+    book: Book,
+    scope: Scope = EVERYTHING,
+    *,
+    by: By | None = None,
+    step: Step | None = None,
+) -> Ledger:
+    """Account for all calls in scope; their costs must have been analysed."""
+    requests = Requests(store, scope)
+    judged = judging.judge(requests, book, step=step)
+    broken = content_breaks.find(store, scope, Compared(requests))
+    explained = tuple(_explained(requests, judged, [one for _, one in broken]))
+    calls = requests.calls
+    priced = [value for value in calls["prefill_usd"].to_list() if value is not None]
+    known = [one for one in explained if None not in (one.predicted_read, one.reported_read)]
+    return Ledger(
+        calls=calls.height,
+        input_tokens=int(calls["input_tokens"].sum()),
+        prefill_usd=sum(priced, Decimal(0)) if priced else None,
+        lines=_lines(explained),
+        judged_calls=len(known),
+        exact_calls=sum(one.is_exact for one in known),
+        drifts=tuple(_drifts(requests, known)),
+        accounts=() if by is None else tuple(_accounts(store, requests, explained, by)),
+        explained=explained,
+    )
+
+
+def _explained(
+    requests: Requests, judged: Sequence[Judged], broken: Sequence[Break]
+) -> Iterator[Explained]:
+    lost = {one.call_id: (one.cause.name, one.lost_tokens) for one in broken}
+    first = _first_of_streams(requests)
+    without_prompt = set(range(requests.calls.height)) - {one.row for one in judged}
+    for one in (*judged, *(Judged(row, 0, None, None) for row in sorted(without_prompt))):
+        call = requests.calls.row(one.row, named=True)
+        split = _split(call, one, lost.get(call["call_id"], ("", 0)), one.row in first)
+        yield Explained(
+            row=one.row,
+            call_id=call["call_id"],
+            policy=None if one.policy is None else one.policy.id,
+            sent_before=one.sent_before,
+            predicted_read=None if one.served is None else one.served.read,
+            reported_read=call["cache_read_tokens"] if call["cache_reported"] else None,
+            granularity=1 if one.policy is None else one.policy.granularity_tokens,
+            parts=tuple(_priced(call, [part for part in split if part[1]])),
+        )
+
+
+def _first_of_streams(requests: Requests) -> set[int]:
+    first: dict[str, int] = {}
+    for row, agent_id in enumerate(requests.calls["agent_id"].to_list()):
+        first.setdefault(agent_id, row)
+    return set(first.values())
+
+
+def _split(
+    call: Call, judged: Judged, lost: tuple[str, int], is_first: bool
+) -> list[tuple[str, int]]:
+    """Split one call's input tokens by reason, in the order of the prompt."""
+    total = _whole(call, "input_tokens")
+    read = _whole(call, "cache_read_tokens")
+    by_rule, beyond = judging.missed(call, judged)
+    split = [(facts.READ, read)]
+    if not call["cache_reported"]:
+        split.append((facts.UNREPORTED, by_rule + beyond))
+    elif judged.served is None:
+        split.append((facts.UNKNOWN, beyond))
+    else:
+        split += [(facts.RULE + judged.served.reason, by_rule), (facts.PROVIDER, beyond)]
+    left = total - read - by_rule - beyond
+    cause, broken = lost
+    broken = min(broken, left)
+    split.append((facts.BREAK + cause, broken))
+    split.append((facts.FIRST if is_first else facts.APPENDED, left - broken))
+    return split
+
+
+def _priced(call: Call, split: Sequence[tuple[str, int]]) -> Iterator[Part]:
+    """Price the parts so that they sum to the call's input bill to the last digit.
+
+    What was read comes first in a prompt, then what was written, longest lifetime first, then what
+    was charged in full.
+    """
+    bill = call["prefill_usd"]
+    if not isinstance(bill, Decimal):
+        yield from (Part(reason, tokens, None) for reason, tokens in split)
+        return
+    rates = Rates.from_json(str(call["rates"]))
+    charged = [
+        (
+            _whole(call, "cache_read_tokens"),
+            rates.uncached if rates.cache_read is None else rates.cache_read,
+        ),
+        (_whole(call, "cache_write_1h_tokens"), rates.cache_write_1h),
+        (_whole(call, "cache_write_5m_tokens"), rates.cache_write_5m),
+        (_whole(call, "uncached_tokens"), rates.uncached),
+    ]
+    running = Decimal(0)
+    paid = Decimal(0)
+    for place, (reason, tokens) in enumerate(split):
+        wanted = tokens
+        while wanted and charged:
+            there, rate = charged[0]
+            taken = min(wanted, there)
+            running += taken * rate / 10**6
+            wanted -= taken
+            if taken == there:
+                charged.pop(0)
+            else:
+                charged[0] = (there - taken, rate)
+        is_last = place == len(split) - 1
+        until = bill if is_last else running.quantize(LAST_DIGIT, ROUND_HALF_EVEN)
+        yield Part(reason, tokens, until - paid)
+        paid = until
+
+
+def _whole(call: Call, name: str) -> int:
+    value = call[name]
+    assert isinstance(value, int)
+    return value
+
+
+_ORDER = (
+    facts.READ,
+    facts.FIRST,
+    facts.APPENDED,
+    facts.BREAK,
+    facts.RULE,
+    facts.PROVIDER,
+    facts.UNREPORTED,
+    facts.UNKNOWN,
+)
+
+
+def _lines(explained: Sequence[Explained]) -> tuple[Line, ...]:
+    sums: dict[str, list[Part]] = {}
+    for one in explained:
+        for part in one.parts:
+            sums.setdefault(part.reason, []).append(part)
+
+    def line(reason: str, parts: Sequence[Part]) -> Line:
+        priced = [part.usd for part in parts if part.usd is not None]
+        return Line(
+            reason,
+            len(parts),
+            sum(part.tokens for part in parts),
+            sum(priced, Decimal(0)) if priced else None,
+        )
+
+    def place(one: Line) -> tuple[int, int]:
+        kind = next(n for n, name in enumerate(_ORDER) if one.reason.startswith(name))
+        return kind, -one.tokens
+
+    return tuple(sorted((line(*item) for item in sums.items()), key=place))
+
+
+def _accounts(
+    store: Store, requests: Requests, explained: Sequence[Explained], by: By
+) -> Iterator[Account]:
+    group, keys = groups.numbered(store, requests.calls, by)
+    inside: dict[int, list[Explained]] = {}
+    for one in explained:
+        inside.setdefault(int(group[one.row]), []).append(one)
+    for number, key in enumerate(keys):
+        lines = _lines(inside[number])
+        yield Account(key, len(inside[number]), sum(line.tokens for line in lines), lines)
+
+
+def _drifts(requests: Requests, judged: Sequence[Explained]) -> Iterator[Drift]:
+    """Look for a change in what each model's provider reads of what its rule promises."""
+    series: dict[tuple[object, object], list[Explained]] = {}
+    names = requests.calls.select("provider", "model", "started_ns").rows()
+    for one in judged:
+        if one.predicted_read:
+            series.setdefault(names[one.row][:2], []).append(one)
+    for some in series.values():
+        shares = [min(1.0, (one.reported_read or 0) / (one.predicted_read or 1)) for one in some]
+        found = drift.find(np.array(shares))
+        if found is not None:
+            at = some[found.at]
+            provider, model, start_ns = names[at.row]
+            yield Drift(
+                provider,
+                model,
+                start_ns,
+                at.call_id,
+                found.before,
+                found.after,
+                len(some),
+                found.p_value,
+            )

@@ -1,0 +1,22 @@
+"""The argument that names a book of cache policies beside the package's own."""
+
+import argparse
+from pathlib import Path
+
+from phasewise_analyzer.caches import book
+from phasewise_analyzer.caches.book import Book
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add --policies."""
+    parser.add_argument(
+        "--policies",
+        type=Path,
+        metavar="PATH",
+        help="file or folder of your own cache policies; they are asked first (docs/policies.md)",
+    )
+
+
+def read(arguments: argparse.Namespace) -> Book:
+    """Read the book; raises UsageError naming file and line."""
+    return book.read(arguments.policies)

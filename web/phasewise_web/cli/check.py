@@ -1,0 +1,118 @@
+"""Fail a pipeline whose traces waste more of their prompts than you allow.
+
+Reads trace files (or the database, where none is named), finds the breaks that the program itself
+makes, and exits with 1 and the findings where they are more than --max-waste of the input tokens.
+What only the provider can mend does not count.
+"""
+
+import argparse
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from phasewise_analyzer.analyse import analyse
+from phasewise_analyzer.breaks import find as breaks
+from phasewise_analyzer.breaks.facts import Finding
+from phasewise_analyzer.diagnosis.causes import OUTSIDE
+from phasewise_collector.importing import import_paths
+from phasewise_reports.words import percent
+from phasewise_store.errors import UsageError
+from phasewise_store.store import Store
+
+from phasewise_web.cli import booking, scoping
+from phasewise_web.cli.breaks import print_findings
+from phasewise_web.cli.output import print_json, progress, say, stdout
+
+NAME = "check"
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What the check found."""
+
+    passed: bool
+    waste: float
+    """share of the input tokens that the program's own breaks waste"""
+    max_waste: float
+    calls: int
+    input_tokens: int
+    wasted_tokens: int
+    findings: tuple[Finding, ...]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the paths, --max-waste, the scope, --policies and --json."""
+    parser.add_argument(
+        "path", type=Path, nargs="*", metavar="TRACES", help="trace files or folders"
+    )
+    parser.add_argument(
+        "--max-waste",
+        type=share,
+        default=0.05,
+        metavar="SHARE",
+        help="of the input tokens, e.g. 5%% or 0.05 (default: 5%%)",
+    )
+    scoping.add_arguments(parser)
+    booking.add_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Judge, and exit with 1 where too much is wasted."""
+    book = booking.read(arguments)
+    with ExitStack() as opened:
+        if arguments.path:
+            store = opened.enter_context(Store.in_memory())
+            with progress("importing") as step:
+                done = import_paths(store, arguments.path, step=step)
+            if not done.llm_calls:
+                raise UsageError("no LLM call was read from these files; is the format known?")
+        else:
+            store = opened.enter_context(Store.open(arguments.db))
+        with progress("analysing") as step:
+            analyse(store, step=step)
+        with progress("finding breaks") as step:
+            found = breaks.find(store, book, scoping.scope(arguments), step=step)
+    if not found.calls:
+        raise UsageError("no calls with a known prompt to check; name trace files, or import some")
+    own = tuple(one for one in found.findings if one.cause.wasteful and one.cause is not OUTSIDE)
+    wasted = sum(one.lost_tokens for one in own)
+    waste = min(1.0, wasted / found.input_tokens) if found.input_tokens else 0.0
+    checked = Checked(
+        waste <= arguments.max_waste,
+        waste,
+        arguments.max_waste,
+        found.calls,
+        found.input_tokens,
+        wasted,
+        own,
+    )
+    if arguments.json:
+        print_json(checked)
+    else:
+        _print(checked)
+    return 0 if checked.passed else 1
+
+
+def share(text: str) -> float:
+    """Read `5%` or `0.05`."""
+    written = text.strip()
+    try:
+        found = float(written.removesuffix("%")) / (100 if written.endswith("%") else 1)
+    except ValueError:
+        found = -1.0
+    if not 0 <= found <= 1:
+        raise argparse.ArgumentTypeError(f"`{text}` is no share from 0 to 1, such as 5% or 0.05")
+    return found
+
+
+def _print(checked: Checked) -> None:
+    if checked.findings:
+        print_findings(checked.findings)
+    stdout.print(
+        f"{'passed' if checked.passed else 'FAILED'}: {percent(checked.waste)} % of "
+        f"{checked.input_tokens:,} input tokens in {checked.calls:,} calls wasted, "
+        f"{percent(checked.max_waste)} % allowed",
+        highlight=False,
+    )
+    if not checked.passed:
+        say("mend the first finding, or allow more with --max-waste")
