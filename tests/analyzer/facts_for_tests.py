@@ -35,6 +35,11 @@ def write_calls(
 
     `agents` names each call's instance, `models` its model, `starts_ns` its start.
     """
+    columns = {"started_ns": starts_ns, "model": models}
+    each = [
+        {name: values[step] for name, values in columns.items() if values}
+        for step in range(len(prompts))
+    ]
     names = list(agents or ["a"] * len(prompts))
     calls = [
         LlmCall(
@@ -47,10 +52,9 @@ def write_calls(
             else Usage(uncached_tokens=sum(part.tokens for part in prompt), output_tokens=10),
             prompt=prompt,
             block_tokens=block_tokens,
-            started_ns=starts_ns[step] if starts_ns else None,
-            **(fields | ({"model": models[step]} if models else {})),  # type: ignore[arg-type]  # chosen by the test
+            **(fields | own),  # type: ignore[arg-type]  # fields of LlmCall, chosen by the test
         )
-        for step, prompt in enumerate(prompts)
+        for (step, prompt), own in zip(enumerate(prompts), each, strict=True)
     ]
     store.write(
         Batch(

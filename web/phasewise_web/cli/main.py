@@ -28,6 +28,7 @@ COMMANDS = (
     "calls",
     "show",
     "prefixes",
+    "whatif",
     "breaks",
     "ledger",
     "check",

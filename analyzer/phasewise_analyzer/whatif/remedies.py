@@ -1,0 +1,102 @@
+"""Which repair of the prompts answers which cause of breaks, and what it may change beside."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from phasewise_store.errors import UsageError
+
+from phasewise_analyzer.diagnosis import causes
+from phasewise_analyzer.diagnosis.causes import Cause
+from phasewise_analyzer.whatif import canonical_json, constant_tools, frozen, moved_spans, pinned
+from phasewise_analyzer.whatif.layout import Laid
+from phasewise_analyzer.whatif.moved_spans import Places
+
+Transform = Callable[[Sequence[Laid], Places], tuple[Laid, ...]]
+"""takes the calls in order, and the places of the findings by agent; changes nothing else"""
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """One way to lay prompts out."""
+
+    action: str
+    risk: str
+    apply: Transform
+
+
+MOVE = Remedy(
+    "move it to the end of the last user message",
+    "moving text may change what the model makes of it; in a long tool loop it is as old as the"
+    " message it stands in",
+    moved_spans.moved,
+)
+FREEZE = Remedy(
+    "keep the session's first version",
+    "what changed later does not reach the model: append it as a message",
+    frozen.frozen,
+)
+SORT = Remedy(
+    "sort tools by name", "models may prefer tools that stand first", constant_tools.sorted_by_name
+)
+ALL_TOOLS = Remedy(
+    "send all tools of the session in every call",
+    "the model sees tools it should not use now: restrict them by the tool choice",
+    constant_tools.constant,
+)
+CANONICAL = Remedy(
+    "write JSON with sorted keys and no white space",
+    "the model reads the same values in another order",
+    canonical_json.canonical,
+)
+PIN_MODEL = Remedy(
+    "ask the stream's first model in all calls",
+    "another model answers, at another price",
+    pinned.model,
+)
+SHARD = Remedy(
+    "one routing key for each agent",
+    "above about 15 calls a minute one key overflows its machine",
+    pinned.shard_key,
+)
+SETTINGS = Remedy(
+    "keep the settings of the stream's first call",
+    "calls that asked for other settings get these",
+    pinned.settings,
+)
+
+REMEDIES: Mapping[Cause, Remedy] = {
+    causes.CLOCK: MOVE,
+    causes.UNIQUE_ID: MOVE,
+    causes.COUNTER: MOVE,
+    causes.ENVIRONMENT: MOVE,
+    causes.TENANT: MOVE,
+    causes.RETRIEVED: MOVE,
+    causes.KEY_ORDER: CANONICAL,
+    causes.WHITESPACE: CANONICAL,
+    causes.REWRITTEN: CANONICAL,
+    causes.TOOLS_REORDERED: SORT,
+    causes.TOOL_ADDED: ALL_TOOLS,
+    causes.TOOL_REMOVED: ALL_TOOLS,
+    causes.TOOL_EDITED: FREEZE,
+    causes.SYSTEM_EDITED: FREEZE,
+    causes.MODEL: PIN_MODEL,
+    causes.CACHE_KEY: SHARD,
+    causes.THINKING_CHANGED: SETTINGS,
+    causes.TOOL_CHOICE: SETTINGS,
+    causes.SERVICE_TIER: SETTINGS,
+    causes.RESPONSE_FORMAT: SETTINGS,
+    causes.BETA_HEADERS: SETTINGS,
+}
+
+
+def chosen(names: Sequence[str]) -> frozenset[Cause]:
+    """Give the causes of these names, all of them for `all`; raises UsageError."""
+    by_name = {cause.name: cause for cause in REMEDIES}
+    if "all" in names:
+        return frozenset(by_name.values())
+    unknown = [name for name in names if name not in by_name]
+    if unknown:
+        raise UsageError(
+            f"no repair is known for `{unknown[0]}`; there are all, {', '.join(sorted(by_name))}"
+        )
+    return frozenset(by_name[name] for name in names)

@@ -1,0 +1,139 @@
+"""Write repaired sessions into the database, and two plans by which a replay proves the saving."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from phasewise_analyzer.hardware import Model
+from phasewise_analyzer.whatif import layout, proof
+from phasewise_analyzer.whatif.compare import Wanted
+from phasewise_analyzer.whatif.proof import Proof
+from phasewise_analyzer.whatif.repairing import repaired
+from phasewise_analyzer.whatif.repricing import Books
+from phasewise_analyzer.whatif.scenario import Scenario
+from phasewise_replay import plan as plans
+from phasewise_replay.plan import Plan, SessionChoice, SimulatedArm, SimulatedOptions
+from phasewise_store.errors import UsageError
+from phasewise_store.scope import Scope
+from phasewise_store.store import Store
+
+SUFFIX = "+repaired"
+BLOCK_TOKENS = 16
+GPU = "h100-sxm"
+"""what the simulator computes times for; cached tokens do not depend on it"""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where to, and for which engine."""
+
+    folder: Path
+    shape: Model
+    engine: Scenario
+    """a vLLM with a capacity"""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanFile:
+    """One replay plan and what it is to find."""
+
+    path: str
+    proof: Proof
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What was written."""
+
+    source: str
+    """name of the new data set"""
+    calls: int
+    changed_calls: int
+    before: PlanFile
+    after: PlanFile
+
+
+def check(scope: Scope) -> None:
+    """Refuse a scope that a replay cannot send; raises UsageError."""
+    if scope.source is None or scope.agent is not None or scope.model is not None:
+        raise UsageError(
+            "a replay sends whole sessions of one data set: give --export a --source, and neither"
+            " --agent nor --model"
+        )
+
+
+def export(store: Store, scope: Scope, target: Target, wanted: Wanted, books: Books) -> Exported:
+    """Store the repaired calls of one data set and write a plan for before and after.
+
+    Raises UsageError where the scope is no data set, or there is nothing to repair.
+    """
+    assert scope.source is not None, "`check` comes first"
+    laid = layout.read(store, scope)
+    if not laid:
+        raise UsageError(f"of `{scope.source}` only hashes are known: no prompt can be re-laid")
+    fixed = repaired(laid, wanted.findings, wanted.causes)
+    changed = sum(one is not other for one, other in zip(laid, fixed, strict=True))
+    if not changed:
+        raise UsageError("there is nothing to repair in scope, so nothing to export")
+    suffix = _free_suffix(store, scope.source, fixed)
+    layout.write(store, fixed, suffix=suffix)
+    ids = () if scope.session_id is None else (scope.session_id,)
+    before = SessionChoice(scope.source, limit=None, ids=ids)
+    after = SessionChoice(scope.source + suffix, limit=None, ids=tuple(one + suffix for one in ids))
+    _make_folder(target.folder)
+    return Exported(
+        source=scope.source + suffix,
+        calls=len(fixed),
+        changed_calls=changed,
+        before=PlanFile(
+            _write_plan(target, "before", before), proof.predict(laid, target.engine, books)
+        ),
+        after=PlanFile(
+            _write_plan(target, "after", after), proof.predict(fixed, target.engine, books)
+        ),
+    )
+
+
+def _free_suffix(store: Store, source: str, laid: tuple[layout.Laid, ...]) -> str:
+    """Give a name that no other repair has taken; the same repair keeps its name."""
+    there = dict(store.frame("SELECT name, source_id FROM sources").iter_rows())
+    number = 1
+    while True:
+        suffix = SUFFIX if number == 1 else f"{SUFFIX}-{number}"
+        name = source + suffix
+        if name not in there or store.has_source(layout.source_id(name, laid)):
+            return suffix
+        number += 1
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot make the folder `{folder}`: {error.strerror}") from None
+
+
+def _write_plan(target: Target, name: str, sessions: SessionChoice) -> str:
+    policy = target.engine.policy
+    capacity = None if policy is None else policy.capacity_tokens
+    options = SimulatedOptions(
+        gpu=GPU,
+        model=target.shape.name,
+        block_tokens=BLOCK_TOKENS,
+        kv_blocks=None if capacity is None else capacity // BLOCK_TOKENS,
+    )
+    plan = Plan(
+        name=f"{name} the repair",
+        arms=(SimulatedArm(name=name, options=options),),
+        sessions=sessions,
+        warmup_calls=0,
+    )
+    path = target.folder / f"{name}.yaml"
+    text = plans.as_yaml(plan)
+    try:
+        path.write_text(
+            "# To measure it on a server of your own, change the arm: docs/replay.md\n" + text,
+            "utf-8",
+        )
+    except OSError as error:
+        raise UsageError(f"cannot write `{path}`: {error.strerror}") from None
+    return str(path)
