@@ -128,6 +128,9 @@ def compare(calls: list[Call], scratch: Path) -> None:
     except FileNotFoundError:
         print("kvcache-simulator is not installed; `make install` installs it")
         return
+    except subprocess.CalledProcessError as error:
+        print(f"kvcache-simulator failed; its core wants a C++ compiler:\n{error.stderr.decode()}")
+        return
     start = time.process_time()
     index = PrefixIndex()
     for call in calls:

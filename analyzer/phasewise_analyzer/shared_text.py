@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from phasewise_store.facts import Segment
 from phasewise_store.tokens import piece_tokens, pieces
+from phasewise_store.trie import shared_length
 
 MARGIN_CHARACTERS = 256
 """text read beyond a common prefix: a longer piece is cut, but in both texts alike"""
@@ -70,7 +71,7 @@ def _shared_pieces(texts: Mapping[int, str]) -> list[tuple[list[str], int]]:
     order = sorted(texts, key=texts.__getitem__)
     shared = dict.fromkeys(order, 0)
     for left, right in pairwise(order):
-        length = common_length(texts[left], texts[right])
+        length = shared_length(texts[left], texts[right])
         shared[left] = max(shared[left], length)
         shared[right] = max(shared[right], length)
     return sorted(
@@ -115,15 +116,3 @@ def _common_pieces(left: list[str], right: list[str]) -> int:
         if one != other:
             return place
     return min(len(left), len(right))
-
-
-def common_length(left: str, right: str) -> int:
-    """Give the number of leading characters two texts share, by bisection over equal slices."""
-    low, high = 0, min(len(left), len(right))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if left[low:middle] == right[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low

@@ -4,6 +4,7 @@ It is the storage format (a history sent fifty times is fifty leaves on one path
 index. The writer builds it here; the analyzer reads it as arrays.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -75,8 +76,8 @@ class PathFinder:
         self._streams.clear()
 
 
-def shared_length(left: tuple[Segment, ...], right: tuple[Segment, ...]) -> int:
-    """Give the number of leading segments two prompts share, by bisection over equal slices."""
+def shared_length(left: Sequence[object], right: Sequence[object]) -> int:
+    """Give how many leading items two texts or prompts share, by bisection over equal slices."""
     low, high = 0, min(len(left), len(right))
     if left[:high] == right[:high]:
         return high

@@ -128,7 +128,7 @@ def judge(
     for place, text in enumerate(texts):
         node = int(shared[place])
         if node >= 0:
-            common = shared_text.common_length(text, sender[node])
+            common = shared_text.shared_length(text, sender[node])
             nodes.append(node)
             true.append(count(text[:common]))
         above = int(leaf[place])

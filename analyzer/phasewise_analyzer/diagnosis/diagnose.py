@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from phasewise_store.facts import Segment
+from phasewise_store.trie import shared_length
 
 from phasewise_analyzer.diagnosis import causes
 from phasewise_analyzer.diagnosis.alignment import Alignment, align
@@ -24,7 +25,6 @@ from phasewise_analyzer.diagnosis.raw_changes import of_raw
 from phasewise_analyzer.diagnosis.spans import first_hunk
 from phasewise_analyzer.diagnosis.system_changes import of_system
 from phasewise_analyzer.diagnosis.tool_changes import of_tools
-from phasewise_analyzer.shared_text import common_length
 
 _WORD = re.compile(r"\w+|[^\w\s]")
 
@@ -162,7 +162,7 @@ def _common_bytes(before: Part, after: Part) -> int:
     if one is None or two is None:
         return 0
     # latin-1 gives each byte a character of its own
-    return common_length(one.decode("latin-1"), two.decode("latin-1"))
+    return shared_length(one.decode("latin-1"), two.decode("latin-1"))
 
 
 def _tokens_again_inside(before: Part, after: Part) -> int:

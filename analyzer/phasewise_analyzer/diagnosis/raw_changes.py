@@ -4,13 +4,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from phasewise_store.trie import shared_length
+
 from phasewise_analyzer.diagnosis import causes, forms
 from phasewise_analyzer.diagnosis.causes import Cause
 from phasewise_analyzer.diagnosis.content_changes import of_texts
 from phasewise_analyzer.diagnosis.finding import Finding, shown
 from phasewise_analyzer.diagnosis.parts import Part
 from phasewise_analyzer.diagnosis.spans import first_hunk, likeness
-from phasewise_analyzer.shared_text import common_length
 
 PROBE_CHARACTERS = 120
 """of the text behind the place that are looked for in the other prompt"""
@@ -36,7 +37,7 @@ def of_raw(old: Sequence[Part], new: Sequence[Part]) -> Finding | None:
     ):
         if form(two).startswith(form(one)):
             return Finding(cause, shows.before, shows.after, "", hunk.start)
-    at = common_length(one, two)
+    at = shared_length(one, two)
     moved = _of_rests(one[at:], two[at:])
     if moved is not None:
         return replace(shows, cause=moved)
@@ -45,7 +46,7 @@ def of_raw(old: Sequence[Part], new: Sequence[Part]) -> Finding | None:
 
 def _of_unlike(one: str, two: str, shared: int) -> Cause:
     """Judge texts that part by more than a value; `shared` is 0 where nothing came before."""
-    at = common_length(one, two)
+    at = shared_length(one, two)
     if likeness(one[at:], two[at:]) < LEAST_LIKE:
         return causes.REWOUND
     return causes.HISTORY_EDITED if shared >= LEAST_SHARED else causes.FORKED

@@ -2,8 +2,9 @@
 
 import re
 
+from phasewise_store.trie import shared_length
+
 from phasewise_analyzer.diagnosis.spans import likeness, middles
-from phasewise_analyzer.shared_text import common_length
 
 LEAST_CHARACTERS = 120
 """that differ, on the longer side; a shorter stretch is no document"""
@@ -33,7 +34,7 @@ def are_documents(old: str, new: str) -> bool:
     before, after = middles(old, new)
     if max(len(before), len(after)) < LEAST_CHARACTERS or likeness(before, after) > MOST_LIKE:
         return False
-    start = common_length(old, new)
+    start = shared_length(old, new)
     near = old[max(0, start - NEAR_CHARACTERS) : start]
     inside = (before or after, after or before)
     return _SIGN.search(near) is not None or all(map(_SIGN.search, inside))

@@ -6,10 +6,11 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
+from phasewise_store.trie import shared_length
+
 from phasewise_analyzer.diagnosis import causes
 from phasewise_analyzer.diagnosis.causes import Cause
 from phasewise_analyzer.diagnosis.parts import DEEPEST
-from phasewise_analyzer.shared_text import common_length
 
 _SPACE = re.compile(r"[\s\u200b\u200c\u200d\ufeff]+")
 _STRING_OR_SPACE = re.compile(r'"(?:[^"\\]|\\.)*"|\s+', re.DOTALL)
@@ -99,8 +100,8 @@ def _ways_of_json(one: str, two: str, left: object, right: object, levels: int) 
 
 def _ways_inside(one: str, two: str, levels: int) -> Ways | None:
     """Look for a JSON document inside each text that holds the whole difference."""
-    start = common_length(one, two)
-    tail = common_length(one[start:][::-1], two[start:][::-1])
+    start = shared_length(one, two)
+    tail = shared_length(one[start:][::-1], two[start:][::-1])
     before = one[:start]
     place = start
     for _ in range(_STARTS_TRIED):

@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 
-from phasewise_analyzer.shared_text import common_length
+from phasewise_store.trie import shared_length
 
 WINDOW_WORDS = 400
 """read behind the first difference to find where the texts agree again"""
@@ -63,7 +63,7 @@ def _is_inside(text: str, place: int) -> bool:
 
 def first_hunk(old: str, new: str) -> Hunk:
     """Compare two texts that differ."""
-    start = common_length(old, new)
+    start = shared_length(old, new)
     while start > 0 and (old[start - 1].isalnum() or old[start - 1] == "_"):
         start -= 1
     olds, news = _words(old, start), _words(new, start)
@@ -85,7 +85,7 @@ def first_hunk(old: str, new: str) -> Hunk:
 
 def middles(old: str, new: str) -> tuple[str, str]:
     """Give each text without what both begin with and end with."""
-    start = common_length(old, new)
+    start = shared_length(old, new)
     tail = _common_tail(old, new, start)
     return old[start : len(old) - tail], new[start : len(new) - tail]
 
@@ -101,7 +101,7 @@ def likeness(old: str, new: str) -> float:
 
 
 def _common_tail(old: str, new: str, start: int) -> int:
-    return common_length(old[start:][::-1], new[start:][::-1])
+    return shared_length(old[start:][::-1], new[start:][::-1])
 
 
 def _words(text: str, start: int) -> list[tuple[str, int, int]]:

@@ -7,9 +7,9 @@ from typing import Literal
 from phasewise_store import reads
 from phasewise_store.facts import Segment, SegmentKind
 from phasewise_store.store import Store
+from phasewise_store.trie import shared_length
 
 from phasewise_analyzer.placed_tree import PlacedTree
-from phasewise_analyzer.shared_text import common_length
 
 Tier = Literal["tools", "system", "messages", "text", "blocks"]
 
@@ -72,7 +72,7 @@ def start(
         return None
     own = _text(segment)
     at = min((_shared(segment, one) for one in siblings), default=0)
-    end = common_length(*map(_text, following)) if following else len(own)
+    end = shared_length(*map(_text, following)) if following else len(own)
     shown = own[at : min(end, at + SHOWN_CHARACTERS)]
     return Start(own[max(0, at - SHARED_CHARACTERS) : at], shown)
 
@@ -80,7 +80,7 @@ def start(
 def _shared(one: Segment, other: Segment) -> int:
     """Count the characters two segments begin with alike; texts of another role share nothing."""
     alike = (one.kind, one.role) == (other.kind, other.role)
-    return common_length(_text(one), _text(other)) if alike else 0
+    return shared_length(_text(one), _text(other)) if alike else 0
 
 
 def _text(segment: Segment) -> str:

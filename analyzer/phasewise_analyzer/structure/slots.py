@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from phasewise_store.facts import Segment
 from phasewise_store.tokens import estimate
+from phasewise_store.trie import shared_length
 
 from phasewise_analyzer.diagnosis.parts import parsed, text_of, tool_name
 from phasewise_analyzer.structure.facts import Stability
@@ -66,10 +67,10 @@ def cut(texts: Sequence[str]) -> Cut:
     if len(different) == 1:
         return Cut(0, 0)
     low, high = min(different), max(different)
-    head = _common(low, high)
+    head = shared_length(low, high)
     shortest = min(map(len, different))
     reversed_texts = [text[::-1] for text in different]
-    tail = min(_common(min(reversed_texts), max(reversed_texts)), shortest - head)
+    tail = min(shared_length(min(reversed_texts), max(reversed_texts)), shortest - head)
     if head < len(low):
         head = len(_WORD_END.sub(" ", low[:head])) if " " in low[:head] else 0
     behind = low[len(low) - tail :] if tail else ""
@@ -98,11 +99,3 @@ def stability(values: Mapping[str, Sequence[str]]) -> Stability:
     if all(len(set(some)) == 1 for some in values.values()):
         return "session"
     return "call"
-
-
-def _common(left: str, right: str) -> int:
-    """Give the number of leading characters two texts share."""
-    for place, (one, other) in enumerate(zip(left, right, strict=False)):
-        if one != other:
-            return place
-    return min(len(left), len(right))

@@ -8,6 +8,8 @@ import re
 from collections.abc import Sequence
 from difflib import SequenceMatcher
 
+from phasewise_store.trie import shared_length
+
 Words = tuple[str, ...]
 
 LARGEST = 4_000_000
@@ -92,9 +94,9 @@ def _settled(shared: Words, members: Sequence[str]) -> Words:
 
 def _own(one: Words, two: Words) -> list[tuple[int, int]]:
     """Give the stretches of the first that are not matched in the second."""
-    start = _alike(one, two)
+    start = shared_length(one, two)
     left, right = one[start:], two[start:]
-    tail = _alike(left[::-1], right[::-1])
+    tail = shared_length(left[::-1], right[::-1])
     left, right = left[: len(left) - tail], right[: len(right) - tail]
     if not left or not right or len(left) * len(right) > LARGEST:
         return [(start, start + len(left))] if left else []
@@ -105,18 +107,6 @@ def _own(one: Words, two: Words) -> list[tuple[int, int]]:
             found.append((at, start + block.a))
         at = start + block.a + block.size
     return found
-
-
-def _alike(one: Words, two: Words) -> int:
-    """Count the words that both begin with, by halving: slices are compared fast."""
-    low, high = 0, min(len(one), len(two))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if one[low:middle] == two[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
 
 
 def _characters(some: Words) -> int:
