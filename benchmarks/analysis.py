@@ -17,8 +17,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from phasewise_analyzer import prefixes, rollups
+from phasewise_analyzer import rollups
 from phasewise_analyzer.analyse import analyse
+from phasewise_analyzer.prefixes import reuse
 from phasewise_collector import samples
 from phasewise_collector.importing import import_paths
 from phasewise_store.scope import Scope
@@ -59,7 +60,7 @@ def measure(folder: Path) -> None:
         names = store.frame("SELECT DISTINCT name FROM sources ORDER BY name")["name"].to_list()
         for name in names:
             with _timed(f"prefixes of {name}"):
-                found = prefixes.find(store, Scope(source=name))
+                found = reuse.find(store, Scope(source=name))
             share = found.reuse.any_earlier.token_weighted
             print(f"{'':<28}{found.calls:>10,} calls, {100 * share:.2f} % of tokens sent before")
         tokens = rollups.totals(store).input_tokens

@@ -26,9 +26,9 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from phasewise_analyzer import lru, ttl
-from phasewise_analyzer.hit_rates import Tokens
-from phasewise_analyzer.prefix_index import PrefixIndex
+from phasewise_analyzer.prefixes import lru, ttl
+from phasewise_analyzer.prefixes.hit_rates import Tokens
+from phasewise_analyzer.prefixes.prefix_index import PrefixIndex
 from phasewise_collector import samples
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "traces" / "kv-cache-tester"

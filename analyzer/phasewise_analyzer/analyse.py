@@ -15,7 +15,8 @@ from phasewise_store.facts import Usage
 from phasewise_store.scope import Scope
 from phasewise_store.store import Store
 
-from phasewise_analyzer import bill, earlier, hit_rates, latency, latency_fit, prefix_tree
+from phasewise_analyzer import bill, latency, latency_fit
+from phasewise_analyzer.prefixes import earlier, hit_rates, prefix_tree
 from phasewise_analyzer.prices import PriceBook
 
 Step = Callable[[int, int, str], None]

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
 
-from phasewise_analyzer.hit_rates import HitRates
 from phasewise_analyzer.latency import Basis
-from phasewise_analyzer.lru import LruRow
-from phasewise_analyzer.ttl import TtlRow
+from phasewise_analyzer.prefixes.hit_rates import HitRates
+from phasewise_analyzer.prefixes.lru import LruRow
+from phasewise_analyzer.prefixes.ttl import TtlRow
 
 
 @dataclass(frozen=True, slots=True)

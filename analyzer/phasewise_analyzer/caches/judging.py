@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from phasewise_analyzer import earlier
 from phasewise_analyzer.caches import families
 from phasewise_analyzer.caches.asking import PromptCache, Served
 from phasewise_analyzer.caches.book import Book
 from phasewise_analyzer.caches.policy import Policy
 from phasewise_analyzer.caches.requests import Requests
+from phasewise_analyzer.prefixes import earlier
 
 Step = Callable[[int, int], None]
 """how many of how many calls are done"""

@@ -10,10 +10,10 @@ from phasewise_store import reads
 from phasewise_store.scope import EVERYTHING, Scope
 from phasewise_store.store import Store
 
-from phasewise_analyzer import placed_tree, prefix_tree
 from phasewise_analyzer.caches.asking import TIERS, Asked, Marker
 from phasewise_analyzer.caches.policy import Keys, Policy
-from phasewise_analyzer.prompt_tokens import PromptTokens
+from phasewise_analyzer.prefixes import placed_tree, prefix_tree
+from phasewise_analyzer.prefixes.prompt_tokens import PromptTokens
 from phasewise_analyzer.request_settings import stated
 
 _KINDS = "SELECT segment_id, kind, coalesce(role, kind) FROM segments WHERE kind <> 'block'"

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from phasewise_analyzer import hit_rates
-from phasewise_analyzer.prefix_tree import TEXT_BLOCK_TOKENS, PrefixTree
+from phasewise_analyzer.prefixes import hit_rates
+from phasewise_analyzer.prefixes.prefix_tree import TEXT_BLOCK_TOKENS, PrefixTree
 
 Ints = npt.NDArray[np.int64]
 

@@ -18,11 +18,11 @@ from phasewise_store.facts import Segment
 from phasewise_store.scope import EVERYTHING, Scope
 from phasewise_store.store import Store
 
-from phasewise_analyzer import placed_tree
 from phasewise_analyzer.flame import places
 from phasewise_analyzer.flame.facts import Flame, Frame, Measure, Width
 from phasewise_analyzer.flame.frames import PICO, Frames, Passing, Sums, frames, passing
-from phasewise_analyzer.placed_tree import PlacedTree
+from phasewise_analyzer.prefixes import placed_tree
+from phasewise_analyzer.prefixes.placed_tree import PlacedTree
 
 LEAST_SHARE = 1 / 400
 """of the topmost frame; what is narrower is merged with its siblings"""

@@ -9,7 +9,7 @@ from phasewise_store.facts import Segment, SegmentKind
 from phasewise_store.store import Store
 from phasewise_store.trie import shared_length
 
-from phasewise_analyzer.placed_tree import PlacedTree
+from phasewise_analyzer.prefixes.placed_tree import PlacedTree
 
 Tier = Literal["tools", "system", "messages", "text", "blocks"]
 

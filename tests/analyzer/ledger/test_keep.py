@@ -9,13 +9,13 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from phasewise_analyzer import earlier
 from phasewise_analyzer.analyse import analyse
 from phasewise_analyzer.caches import book
 from phasewise_analyzer.caches.requests import Requests
 from phasewise_analyzer.ledger import facts
 from phasewise_analyzer.ledger.facts import Ledger
 from phasewise_analyzer.ledger.keep import keep
+from phasewise_analyzer.prefixes import earlier
 from phasewise_collector.importing import import_paths
 from phasewise_store import reads
 from phasewise_store.facts import Usage

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from phasewise_analyzer import hardware, prefixes
+from phasewise_analyzer import hardware
 from phasewise_analyzer.analyse import analyse
 from phasewise_analyzer.caches import book
 from phasewise_analyzer.caches.requests import Requests
+from phasewise_analyzer.prefixes import reuse
 from phasewise_analyzer.prices import PriceBook, Rates
 from phasewise_analyzer.whatif import scenario
 from phasewise_analyzer.whatif.billed import billed
@@ -130,7 +131,7 @@ def test_an_engine_of_any_size_equals_the_curve_at_that_size(
     with Store.in_memory() as store:
         write_calls(store, [blocks(one) for one in prompts], block_tokens=16)
         (found,) = run(store, Scenario("engine", engine))
-        (row,) = prefixes.find(store, capacities=[capacity_blocks]).lru
+        (row,) = reuse.find(store, capacities=[capacity_blocks]).lru
     assert found.spent.read == 16 * row.hit_blocks
     assert found.money is None
 

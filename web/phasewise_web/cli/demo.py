@@ -10,8 +10,9 @@ import argparse
 from importlib import resources
 from pathlib import Path
 
-from phasewise_analyzer import prefixes, rollups
+from phasewise_analyzer import rollups
 from phasewise_analyzer.analyse import analyse
+from phasewise_analyzer.prefixes import reuse
 from phasewise_collector import samples
 from phasewise_collector.importing import import_paths
 from phasewise_replay import plan_file
@@ -62,11 +63,11 @@ def _show(store: Store) -> Verdict:
     plan = plan_file.parse(
         resources.files("phasewise_web.cli").joinpath(PLAN).read_text("utf-8"), PLAN
     )
-    reuse = prefixes.find(store, Scope(source=plan.sessions.source)).reuse
+    found = reuse.find(store, Scope(source=plan.sessions.source)).reuse
     stdout.print(
-        f"{percent(reuse.any_earlier.token_weighted)} % of the prompt tokens of "
+        f"{percent(found.any_earlier.token_weighted)} % of the prompt tokens of "
         f"{plan.sessions.source} had been sent by an earlier call, "
-        f"{percent(reuse.previous_call.token_weighted)} % by the agent's previous one\n",
+        f"{percent(found.previous_call.token_weighted)} % by the agent's previous one\n",
         highlight=False,
         soft_wrap=True,
     )

@@ -8,11 +8,12 @@ first, the tail of a prompt before its head.
 import argparse
 from typing import get_args
 
-from phasewise_analyzer import hardware, prefixes, repeats
+from phasewise_analyzer import hardware
 from phasewise_analyzer.findings import Prefixes
 from phasewise_analyzer.groups import By
 from phasewise_analyzer.hardware import Model
-from phasewise_analyzer.repeats import Repeats
+from phasewise_analyzer.prefixes import repeats, reuse
+from phasewise_analyzer.prefixes.repeats import Repeats
 from phasewise_reports.words import count, lifetime, percent
 from phasewise_store.errors import UsageError
 from phasewise_store.store import Store
@@ -51,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     shape = None if arguments.kv_model is None else hardware.model(arguments.kv_model)
     scope = scoping.scope(arguments)
     with Store.open(arguments.db) as store, progress("finding prefixes"):
-        found = prefixes.find(
+        found = reuse.find(
             store,
             scope,
             capacities=arguments.capacity_blocks,

@@ -3,10 +3,11 @@
 from dataclasses import dataclass, replace
 from typing import cast, get_args
 
-from phasewise_analyzer import hardware, prefixes
+from phasewise_analyzer import hardware
 from phasewise_analyzer.findings import Prefixes
 from phasewise_analyzer.groups import By
-from phasewise_analyzer.ttl import FOREVER_S
+from phasewise_analyzer.prefixes import reuse
+from phasewise_analyzer.prefixes.ttl import FOREVER_S
 from phasewise_reports.charts import Curve, curve
 from phasewise_store.store import Store
 
@@ -48,7 +49,7 @@ def prefixes_page(store: Store, place: Place) -> PrefixesPage:
         return PrefixesPage(None, by, None, None, None, "", 0.0, (), there, 0)
     scope = Place(place.path, {**place.query, "source": source}).scope
     capacities = [step * 10**power for power in range(7) for step in CURVE_POINTS]
-    found = prefixes.find(store, scope, capacities=capacities, by=by)
+    found = reuse.find(store, scope, capacities=capacities, by=by)
     shape = hardware.model(_kv_model(place))
     return PrefixesPage(
         source,

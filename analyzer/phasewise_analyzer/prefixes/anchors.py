@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from phasewise_analyzer.prefix_tree import PrefixTree
+from phasewise_analyzer.prefixes.prefix_tree import PrefixTree
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

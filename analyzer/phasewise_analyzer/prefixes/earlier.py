@@ -8,7 +8,7 @@ from collections.abc import Hashable, Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from phasewise_analyzer.prefix_tree import PrefixTree
+from phasewise_analyzer.prefixes.prefix_tree import PrefixTree
 
 NEVER = 2**62
 """later than any call"""

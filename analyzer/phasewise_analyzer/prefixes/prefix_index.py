@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from phasewise_analyzer.lru import Stretches, of_rows
-from phasewise_analyzer.lru_stack import LruStack, Part
+from phasewise_analyzer.prefixes.lru import Stretches, of_rows
+from phasewise_analyzer.prefixes.lru_stack import LruStack, Part
 
 Ids = npt.NDArray[np.int64]
 

@@ -12,10 +12,11 @@ from phasewise_store import reads
 from phasewise_store.scope import EVERYTHING, Scope
 from phasewise_store.store import Store
 
-from phasewise_analyzer import earlier, groups, hit_rates, lru, prefix_tree, ttl
+from phasewise_analyzer import groups
 from phasewise_analyzer.findings import Group, Prefixes, Reuse
 from phasewise_analyzer.groups import By
-from phasewise_analyzer.hit_rates import Tokens
+from phasewise_analyzer.prefixes import earlier, hit_rates, lru, prefix_tree, ttl
+from phasewise_analyzer.prefixes.hit_rates import Tokens
 
 
 def find(

@@ -5,7 +5,7 @@ at least half of the calls that pass there, so it crosses at most log2(calls) + 
 of one growing session share one.
 """
 
-from phasewise_analyzer.prefix_tree import PrefixTree
+from phasewise_analyzer.prefixes.prefix_tree import PrefixTree
 
 
 def heads(tree: PrefixTree) -> list[int]:

@@ -3,9 +3,9 @@
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from phasewise_analyzer import earlier, lru, prefix_tree
-from phasewise_analyzer.hit_rates import Tokens
-from phasewise_analyzer.prefix_index import PrefixIndex
+from phasewise_analyzer.prefixes import earlier, lru, prefix_tree
+from phasewise_analyzer.prefixes.hit_rates import Tokens
+from phasewise_analyzer.prefixes.prefix_index import PrefixIndex
 from phasewise_store.store import Store
 
 from tests.analyzer.facts_for_tests import blocks, write_calls

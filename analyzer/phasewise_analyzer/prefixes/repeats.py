@@ -22,8 +22,9 @@ from phasewise_store.scope import EVERYTHING, Scope
 from phasewise_store.store import Store
 from phasewise_store.trie import Trie
 
-from phasewise_analyzer import chunks, earlier, groups, hit_rates, prefix_tree
+from phasewise_analyzer import groups
 from phasewise_analyzer.groups import By
+from phasewise_analyzer.prefixes import chunks, earlier, hit_rates, prefix_tree
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

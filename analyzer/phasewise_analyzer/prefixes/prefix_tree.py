@@ -14,7 +14,7 @@ from phasewise_store.scope import EVERYTHING, Scope
 from phasewise_store.store import Store
 from phasewise_store.trie import Trie
 
-from phasewise_analyzer import shared_text
+from phasewise_analyzer.prefixes import shared_text
 
 TEXT_BLOCK_TOKENS = 16
 """vLLM's default block; what a block of a text prompt nominally is"""

@@ -9,12 +9,13 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from phasewise_analyzer import anchors, earlier, prefix_tree, shared_text
-from phasewise_analyzer.prefix_tree import PrefixTree
+from phasewise_analyzer.prefixes import anchors, earlier, prefix_tree
+from phasewise_analyzer.prefixes.prefix_tree import PrefixTree
 from phasewise_collector.importing import import_paths
 from phasewise_store import reads
 from phasewise_store.facts import Segment
 from phasewise_store.store import Store
+from phasewise_store.trie import shared_length
 
 from tests.analyzer.facts_for_tests import blocks, messages, write_calls
 
@@ -128,7 +129,7 @@ def judge(
     for place, text in enumerate(texts):
         node = int(shared[place])
         if node >= 0:
-            common = shared_text.shared_length(text, sender[node])
+            common = shared_length(text, sender[node])
             nodes.append(node)
             true.append(count(text[:common]))
         above = int(leaf[place])

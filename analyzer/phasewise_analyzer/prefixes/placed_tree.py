@@ -11,8 +11,8 @@ from phasewise_store import reads
 from phasewise_store.scope import EVERYTHING, Scope
 from phasewise_store.store import Store
 
-from phasewise_analyzer import prefix_tree
-from phasewise_analyzer.prefix_tree import TEXT_SEGMENTS, PrefixTree
+from phasewise_analyzer.prefixes import prefix_tree
+from phasewise_analyzer.prefixes.prefix_tree import TEXT_SEGMENTS, PrefixTree
 
 
 @dataclass(frozen=True, slots=True)

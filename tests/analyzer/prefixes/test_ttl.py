@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from phasewise_analyzer import prefixes
-from phasewise_analyzer.ttl import FOREVER_S
+from phasewise_analyzer.prefixes import reuse
+from phasewise_analyzer.prefixes.ttl import FOREVER_S
 from phasewise_collector.importing import import_paths
 from phasewise_store.store import Store
 
@@ -52,7 +52,7 @@ def test_every_lifetime_equals_brute_force(calls: list[tuple[list[int], int]], t
             block_tokens=16,
             starts_ns=[one * SECOND_NS for one in starts],
         )
-        found = prefixes.find(store, ttls_s=[ttl_s])
+        found = reuse.find(store, ttls_s=[ttl_s])
     expected = [brute_force(prompts, starts, one) for one in (ttl_s, FOREVER_S)]
     assert [row.hit_blocks for row in found.ttl] == expected
 
@@ -60,7 +60,7 @@ def test_every_lifetime_equals_brute_force(calls: list[tuple[list[int], int]], t
 def test_for_ever_is_the_infinite_cache(shared_traces: Path, store: Store) -> None:
     """A lifetime without end gives the same hit blocks as a capacity without end."""
     import_paths(store, [shared_traces / "mooncake"])
-    found = prefixes.find(store, capacities=[10**9])
+    found = reuse.find(store, capacities=[10**9])
     assert found.ttl[-1].hit_blocks == found.lru[0].hit_blocks
     assert found.ttl[-1].token_weighted == pytest.approx(0.373624, abs=1e-3)
     shares = [row.token_weighted for row in found.ttl]
@@ -70,4 +70,4 @@ def test_for_ever_is_the_infinite_cache(shared_traces: Path, store: Store) -> No
 def test_a_source_without_times_has_no_curve(store: Store) -> None:
     """No start is known: nothing is said."""
     write_calls(store, [blocks([1, 2])], block_tokens=16)
-    assert prefixes.find(store).ttl == ()
+    assert reuse.find(store).ttl == ()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from phasewise_analyzer import prefixes
+from phasewise_analyzer.prefixes import reuse
 from phasewise_collector.importing import import_paths
 from phasewise_store.scope import Scope
 from phasewise_store.store import Store
@@ -48,7 +48,7 @@ def test_reuse_equals_brute_force(recorded: list[tuple[list[int], str]]) -> None
         previous += common(ids, known[-1]) if known else 0
     with Store.in_memory() as store:
         write_calls(store, [blocks(ids) for ids in prompts], block_tokens=16, agents=agents)
-        found = prefixes.find(store, by="agent")
+        found = reuse.find(store, by="agent")
     if total:
         assert found.reuse.any_earlier.token_weighted == pytest.approx(any_earlier / total)
         assert found.reuse.previous_call.block_weighted == pytest.approx(previous / total)
@@ -66,7 +66,7 @@ def test_every_share_lies_between_zero_and_one(recorded: list[tuple[list[int], s
     """No definition, no group and no LRU row ever leaves [0, 1]."""
     with Store.in_memory() as store:
         write_calls(store, [blocks(ids) for ids, _ in recorded], block_tokens=16)
-        found = prefixes.find(store, by="session")
+        found = reuse.find(store, by="session")
     rates = [found.reuse, *(group.reuse for group in found.groups)]
     shares = [
         share
@@ -82,7 +82,7 @@ def test_a_prefix_may_end_inside_a_message(store: Store) -> None:
     """Two system prompts that differ in a date at the end share all before it."""
     long = "You are a careful assistant that never guesses. " * 50
     write_calls(store, [messages([f"{long}Today is Monday"]), messages([f"{long}Today is Friday"])])
-    found = prefixes.find(store)
+    found = reuse.find(store)
     assert 0.45 < found.reuse.any_earlier.token_weighted < 0.5
 
 
@@ -92,15 +92,15 @@ def test_kv_cache_tester_reuse_is_the_reference_per_trace(
 ) -> None:
     """For each of 155 traces both ratios equal the independent computation to 1e-6."""
     import_paths(store, [shared_traces / "kv-cache-tester" / "traces"])
-    found = prefixes.find(store, by="file")
+    found = reuse.find(store, by="file")
     reference = json.loads((shared_traces / "reference.json").read_text())["kv-cache-tester"]
     assert len(found.groups) == len(reference["per_trace"]) == 155
     for group in found.groups:
         expected = reference["per_trace"][Path(group.key).name]
         assert group.calls == expected["requests"]
-        reuse = group.reuse
-        assert reuse.any_earlier.block_weighted == pytest.approx(expected["inf_ratio"], abs=1e-6)
-        assert reuse.previous_call.block_weighted == pytest.approx(
+        rates = group.reuse
+        assert rates.any_earlier.block_weighted == pytest.approx(expected["inf_ratio"], abs=1e-6)
+        assert rates.previous_call.block_weighted == pytest.approx(
             expected["consec_ratio"], abs=1e-6
         )
     assert found.reuse.any_earlier.block_weighted == pytest.approx(
@@ -113,7 +113,7 @@ def test_lmcache_hit_rates_are_the_published_ones(shared_traces: Path, store: St
     import_paths(store, [shared_traces / "lmcache-agent-trace"])
     reference = json.loads((shared_traces / "reference.json").read_text())["lmcache-agent-trace"]
     by_name = {Path(entry["file"]).name: entry for entry in reference["per_file"].values()}
-    found = prefixes.find(store, Scope(source="lmcache-agent-trace"), by="file")
+    found = reuse.find(store, Scope(source="lmcache-agent-trace"), by="file")
     assert len(found.groups) == 23
     distances = []
     for group in found.groups:
@@ -127,6 +127,6 @@ def test_lmcache_hit_rates_are_the_published_ones(shared_traces: Path, store: St
 def test_tau_bench_reuse_is_near_the_tokenizer_s(shared_traces: Path, store: Store) -> None:
     """Both yardsticks within 0.5 points of a true tokenization."""
     import_paths(store, [shared_traces / "tau-bench"])
-    found = prefixes.find(store)
+    found = reuse.find(store)
     assert found.reuse.previous_call.token_weighted == pytest.approx(0.9023, abs=0.005)
     assert found.reuse.any_earlier.token_weighted == pytest.approx(0.9328, abs=0.005)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from phasewise_analyzer import chunks, prefixes, repeats
+from phasewise_analyzer.prefixes import chunks, repeats, reuse
 from phasewise_collector.importing import import_paths
 from phasewise_store.facts import Segment
 from phasewise_store.store import Store
@@ -71,8 +71,8 @@ def test_repeats_equal_brute_force(recorded: list[tuple[list[int], str]]) -> Non
     with Store.in_memory() as store:
         write_calls(store, prompts, agents=agents)
         found = repeats.find(store, by="agent")
-        reuse = prefixes.find(store, by="agent")
-    shared = reuse.reuse.any_earlier.token_weighted
+        rates = reuse.find(store, by="agent")
+    shared = rates.reuse.any_earlier.token_weighted
     assert found.whole.prefix_share == pytest.approx(shared, abs=1e-9)
     rows = [(found.whole, prompts)]
     for group in found.groups:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from phasewise_analyzer import prefixes
+from phasewise_analyzer.prefixes import reuse
 from phasewise_collector.importing import import_paths
 from phasewise_store.store import Store
 
@@ -51,7 +51,7 @@ def test_every_capacity_equals_brute_force(prompts: list[list[int]], capacity: i
     """On random prompts over few ids, the curve is exact at any capacity."""
     with Store.in_memory() as store:
         write_calls(store, [blocks(one) for one in prompts], block_tokens=16)
-        found = prefixes.find(store, capacities=[capacity, 10**9])
+        found = reuse.find(store, capacities=[capacity, 10**9])
     expected = [brute_force(prompts, size) for size in (capacity, 10**9)]
     assert [row.hit_blocks for row in found.lru] == expected
 
@@ -75,7 +75,7 @@ def test_the_mooncake_curve_equals_brute_force(
     path = tmp_path / "trace.jsonl"
     path.write_text("\n".join(json.dumps(request) for request in requests))
     import_paths(store, [path])
-    found = prefixes.find(store, capacities=CAPACITIES)
+    found = reuse.find(store, capacities=CAPACITIES)
     prompts = [request["hash_ids"] for request in requests]
     assert [row.hit_blocks for row in found.lru] == [
         brute_force(prompts, size) for size in CAPACITIES
@@ -91,7 +91,7 @@ def test_the_mooncake_figures_are_the_published_ones(shared_traces: Path, store:
     reference = json.loads((shared_traces / "reference.json").read_text())
     expected = reference["mooncake/conversation_trace.jsonl.gz"]["lru"]
     import_paths(store, [shared_traces / "mooncake" / "conversation_trace.jsonl.gz"])
-    found = prefixes.find(store, capacities=CAPACITIES)
+    found = reuse.find(store, capacities=CAPACITIES)
     assert (found.calls, found.input_tokens, found.output_tokens) == (
         12_031,
         144_793_823,
@@ -114,7 +114,7 @@ def test_the_curve_never_falls_and_ends_at_the_infinite_cache(prompts: list[list
     """More capacity never hits less; beyond the unique blocks it is the any-earlier reuse."""
     with Store.in_memory() as store:
         write_calls(store, [blocks(one) for one in prompts], block_tokens=16)
-        found = prefixes.find(store, capacities=[*range(1, 60), 10**6])
+        found = reuse.find(store, capacities=[*range(1, 60), 10**6])
     hits = np.array([row.hit_blocks for row in found.lru])
     assert (np.diff(hits) >= 0).all()
     assert found.lru[-1].block_weighted == pytest.approx(found.reuse.any_earlier.block_weighted)

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from phasewise_analyzer import hit_rates, lru, prefix_tree
-from phasewise_analyzer.hit_rates import Tokens
+from phasewise_analyzer.prefixes import hit_rates, lru, prefix_tree
+from phasewise_analyzer.prefixes.hit_rates import Tokens
 from phasewise_collector.importing import import_paths
 from phasewise_store import reads
 from phasewise_store.store import Store

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from phasewise_analyzer.chains import heads
-from phasewise_analyzer.hit_rates import Tokens
-from phasewise_analyzer.lru_stack import LruStack, Part
-from phasewise_analyzer.prefix_tree import PrefixTree
+from phasewise_analyzer.prefixes.chains import heads
+from phasewise_analyzer.prefixes.hit_rates import Tokens
+from phasewise_analyzer.prefixes.lru_stack import LruStack, Part
+from phasewise_analyzer.prefixes.prefix_tree import PrefixTree
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from phasewise_analyzer import anchors
-from phasewise_analyzer.prefix_tree import PrefixTree
+from phasewise_analyzer.prefixes import anchors
+from phasewise_analyzer.prefixes.prefix_tree import PrefixTree
 
 Ints = npt.NDArray[np.int64]
 Nodes = npt.NDArray[np.int32]

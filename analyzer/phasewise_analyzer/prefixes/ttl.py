@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from phasewise_analyzer.hit_rates import Tokens
-from phasewise_analyzer.lru import Stretches
+from phasewise_analyzer.prefixes.hit_rates import Tokens
+from phasewise_analyzer.prefixes.lru import Stretches
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

@@ -1,0 +1,1 @@
+"""What prompts share: the tree of prefixes, what of it repeats, what caches of it would hold."""
