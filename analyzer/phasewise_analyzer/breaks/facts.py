@@ -76,12 +76,9 @@ class Breaks:
     wasted_tokens: int
     """lost in breaks that are no use to anybody"""
     wasted_usd: Decimal | None
+    waste: float
+    """share of the input tokens that is wasted, in [0, 1]"""
     diagnosed_calls: int = 0
     """of which the provider itself said whether, and why, its cache missed"""
     agreed_calls: int = 0
     """of them, those of which we say the same"""
-
-    @property
-    def waste(self) -> float:
-        """Give the share of input tokens that is wasted, in [0, 1]."""
-        return min(1.0, self.wasted_tokens / self.input_tokens) if self.input_tokens else 0.0

@@ -36,17 +36,20 @@ def find(
     breaks = tuple(one for _, one in found)
     diagnosed, agreed = agreement.score(compared, found)
     wasteful = [one for one in breaks if one.cause.wasteful]
+    wasted = sum(one.lost_tokens for one in wasteful)
     known = requests.tree.leaf >= 0
+    input_tokens = int(requests.tokens.whole[known].sum())
     calls = requests.calls.filter(pl.Series(known))
     return Breaks(
         calls=calls.height,
-        input_tokens=int(requests.tokens.whole[known].sum()),
+        input_tokens=input_tokens,
         prefill_usd=_sum(calls["prefill_usd"].to_list()),
         findings=findings(breaks, _span_s(calls)),
         breaks=breaks,
         deep_breaks=compared.deep(),
-        wasted_tokens=sum(one.lost_tokens for one in wasteful),
+        wasted_tokens=wasted,
         wasted_usd=_sum([one.lost_usd for one in wasteful]),
+        waste=min(1.0, wasted / input_tokens) if input_tokens else 0.0,
         diagnosed_calls=diagnosed,
         agreed_calls=agreed,
     )

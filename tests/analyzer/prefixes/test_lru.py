@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from phasewise_analyzer.prefixes import reuse
 from phasewise_collector.importing import import_paths
+from phasewise_store import reads
 from phasewise_store.store import Store
 
 from tests.analyzer.facts_for_tests import blocks, write_calls
@@ -79,6 +80,29 @@ def test_the_mooncake_curve_equals_brute_force(
     prompts = [request["hash_ids"] for request in requests]
     assert [row.hit_blocks for row in found.lru] == [
         brute_force(prompts, size) for size in CAPACITIES
+    ]
+
+
+@pytest.mark.parametrize("sessions", [3, pytest.param(25, marks=pytest.mark.slow)])
+def test_the_curve_of_claude_code_sessions_equals_brute_force(
+    shared_traces: Path, store: Store, sessions: int
+) -> None:
+    """Sessions of growing prompts, sub-agents among them: exact at nine capacities."""
+    some = sorted((shared_traces / "kv-cache-tester").rglob("trace_*.json.gz"))[:sessions]
+    import_paths(store, some)
+    trie = reads.trie(store)
+    parent, segment = trie.parent.tolist(), trie.segment.tolist()
+    prompts = []
+    for leaf in trie.leaf.tolist():
+        path, node = [], leaf
+        while node >= 0:
+            path.append(segment[node])
+            node = parent[node]
+        prompts.append(path[::-1])
+    capacities = (100, 1000, 2000, 4000, 8000, 16_000, 32_000, 64_000, 10**6)
+    found = reuse.find(store, capacities=capacities)
+    assert [row.hit_blocks for row in found.lru] == [
+        brute_force(prompts, size) for size in capacities
     ]
 
 
