@@ -16,14 +16,32 @@ from phasewise_store.scope import Scope
 from phasewise_store.store import Store
 
 from phasewise_analyzer import bill, latency, latency_fit
+from phasewise_analyzer.latency_fit import ShareModel
 from phasewise_analyzer.prefixes import earlier, hit_rates, prefix_tree
+from phasewise_analyzer.prefixes.sent_before import SentBefore, new_calls
 from phasewise_analyzer.prices import PriceBook
 
 Step = Callable[[int, int, str], None]
 """how many of how many calls are done, and of which data set"""
 
+MOST_TIMED = 2_000
+"""of the last calls whose first token was seen, to fit the waits of new ones on"""
 
-def analyse(store: Store, *, step: Step | None = None) -> int:
+
+class Memory:
+    """What a process that analyses again and again keeps, so that it reads only what is new."""
+
+    def __init__(self) -> None:
+        self._sources: dict[str, SentBefore] = {}
+
+    def of(self, store: Store, source: str) -> SentBefore:
+        """Give the memory of a data set; made of what is analysed when it is first asked for."""
+        if source not in self._sources:
+            self._sources[source] = SentBefore(store, source)
+        return self._sources[source]
+
+
+def analyse(store: Store, *, memory: Memory | None = None, step: Step | None = None) -> int:
     """Fill in the costs of every call that has none; give their number."""
     waiting = costs.unanalysed(store)
     total = int(waiting["calls"].sum())
@@ -32,20 +50,49 @@ def analyse(store: Store, *, step: Step | None = None) -> int:
     for source, calls in waiting.iter_rows():
         if step is not None:
             step(done, total, f"analysing {source}")
-        costs.save(store, _of_source(store, source, book))
+        found = None if memory is None else _of_memory(store, source, memory.of(store, source))
+        costs.save(store, _costs(*(found or _of_source(store, source)), book))
         done += calls
     if step is not None and total:
         step(total, total, "")
     return done
 
 
-def _of_source(store: Store, source: str, book: PriceBook) -> pl.DataFrame:
-    """Give the costs of a source's new calls; the older ones are what they are compared with."""
+def _of_source(store: Store, source: str) -> tuple[pl.DataFrame, ShareModel]:
+    """Give a source's new calls with what was sent before them, and the split of their waits.
+
+    All calls of the source are read: the older ones are what the new ones are compared with.
+    """
     scope = Scope(source=source)
     calls = reads.llm_calls(store, scope)
     calls = calls.with_columns(reusable=_reusable(calls, prefix_tree.read(store, scope)))
-    model = _share_model(calls)
-    new = calls.filter(pl.col("latency_basis").is_null())
+    seen = calls.filter(pl.col("ttft_ns").is_not_null() & pl.col("duration_ns").is_not_null())
+    return calls.filter(pl.col("latency_basis").is_null()), _share_model(seen)
+
+
+def _of_memory(
+    store: Store, source: str, sent: SentBefore
+) -> tuple[pl.DataFrame, ShareModel] | None:
+    """Give the same from memory, of which the new calls become a part; None where it cannot say."""
+    new = reads.waiting_calls(store, source)
+    reusable = sent.take(new_calls(new))
+    if reusable is None:
+        return None
+    new = new.with_columns(reusable=pl.Series(reusable, dtype=pl.Int64))
+    columns = ("input_tokens", "output_tokens", "cache_read_tokens", "reusable")
+    times = ("ttft_ns", "duration_ns")
+    seen = pl.concat(
+        [
+            reads.timed_calls(store, source, MOST_TIMED)
+            .rename({"reusable_tokens": "reusable"})
+            .select(*columns, *times),
+            new.filter(pl.all_horizontal(pl.col(times).is_not_null())).select(*columns, *times),
+        ]
+    )
+    return new, _share_model(seen)
+
+
+def _costs(new: pl.DataFrame, model: ShareModel, book: PriceBook) -> pl.DataFrame:
     shares = model.shares(_sizes(new))
     rows = [
         _row(call, book, latency.Share(*share))
@@ -70,9 +117,8 @@ def _reusable(calls: pl.DataFrame, tree: prefix_tree.PrefixTree) -> npt.NDArray[
     return hit_rates.shared(tree, whole, block_tokens, before).tokens
 
 
-def _share_model(calls: pl.DataFrame) -> latency_fit.ShareModel:
+def _share_model(seen: pl.DataFrame) -> ShareModel:
     """Fit on the source's own calls whose first token was seen; else take the prior."""
-    seen = calls.filter(pl.col("ttft_ns").is_not_null() & pl.col("duration_ns").is_not_null())
     found = latency_fit.fit(
         _sizes(seen), seen["ttft_ns"].to_numpy() / 1e9, seen["duration_ns"].to_numpy() / 1e9
     )

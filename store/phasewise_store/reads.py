@@ -36,6 +36,31 @@ def llm_calls(store: Store, scope: Scope = EVERYTHING) -> pl.DataFrame:
     )
 
 
+def waiting_calls(store: Store, source: str) -> pl.DataFrame:
+    """Give the calls of a data set that are not analysed yet; the columns of `llm_calls` here."""
+    return store.frame(
+        "SELECT c.*, k.* EXCLUDE (call_id), a.name AS agent, a.parent_agent_id, s.name AS source"
+        f"{_CALLS} LEFT JOIN call_costs k USING (call_id) "
+        "WHERE s.name = $source AND k.call_id IS NULL ORDER BY c.ordinal",
+        {"source": source},
+    )
+
+
+def timed_calls(store: Store, source: str, most: int) -> pl.DataFrame:
+    """Give a data set's last analysed calls whose first token was seen, in order of arrival.
+
+    Columns input_tokens, output_tokens, cache_read_tokens, reusable_tokens, ttft_ns, duration_ns.
+    """
+    return store.frame(
+        "SELECT * EXCLUDE (ordinal) FROM ("
+        "SELECT c.ordinal, c.input_tokens, c.output_tokens, c.cache_read_tokens, "
+        f"k.reusable_tokens, c.ttft_ns, c.duration_ns {_CALLS} JOIN call_costs k USING (call_id) "
+        "WHERE s.name = $source AND c.ttft_ns IS NOT NULL AND c.duration_ns IS NOT NULL "
+        "ORDER BY c.ordinal DESC LIMIT $most) ORDER BY ordinal",
+        {"source": source, "most": most},
+    )
+
+
 def sessions(store: Store, scope: Scope = EVERYTHING) -> pl.DataFrame:
     """Give the sessions that have a call in scope, in the order of their first call.
 
@@ -83,6 +108,45 @@ def trie(store: Store, scope: Scope = EVERYTHING) -> Trie:
         depths=nodes["depth"].to_numpy().astype(np.int32),
         ends=nodes["tokens_end"].to_numpy(),
         leaves=leaves["leaf_node"].to_numpy(),
+    )
+
+
+def newest_node(store: Store) -> int:
+    """Give the row of the node that was stored last, -1 where there is none."""
+    found = store.frame("SELECT max(rowid) FROM nodes").item()
+    return -1 if found is None else int(found)
+
+
+def nodes_after(store: Store, row: int) -> pl.DataFrame:
+    """Give the nodes that were stored behind a row: node, parent, segment, depth, tokens_end.
+
+    Parents come before their children. Nodes are only ever added, so `newest_node` says where to
+    go on.
+    """
+    return store.frame(
+        "SELECT node_id, parent_id, segment_id, depth, tokens_end FROM nodes "
+        "WHERE rowid > $row ORDER BY depth",
+        {"row": row},
+    )
+
+
+def nodes_above(store: Store, node: int) -> pl.DataFrame:
+    """Give a node and all above it, with the columns of `nodes_after`, the topmost first."""
+    return store.frame(
+        "WITH RECURSIVE path AS ("
+        "SELECT * FROM nodes WHERE node_id = $node "
+        "UNION ALL SELECT n.* FROM nodes n JOIN path ON n.node_id = path.parent_id) "
+        "SELECT node_id, parent_id, segment_id, depth, tokens_end FROM path ORDER BY depth",
+        {"node": node},
+    )
+
+
+def analysed_leaves(store: Store, source: str) -> pl.DataFrame:
+    """Give a data set's analysed calls: ordinal, provider, model, leaf, block_tokens, reusable."""
+    return store.frame(
+        "SELECT c.ordinal, c.provider, c.model, c.leaf_node, c.block_tokens, k.reusable_tokens "
+        f"{_CALLS} JOIN call_costs k USING (call_id) WHERE s.name = $source ORDER BY c.ordinal",
+        {"source": source},
     )
 
 

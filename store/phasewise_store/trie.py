@@ -94,6 +94,8 @@ def shared_length(left: Sequence[object], right: Sequence[object]) -> int:
 class Trie:
     """The trie of some calls as dense arrays; parents come before their children."""
 
+    node: npt.NDArray[np.uint64]
+    """[nodes] node_id"""
     parent: npt.NDArray[np.int32]
     """[nodes] index of the parent, -1 at the root"""
     segment: npt.NDArray[np.uint64]
@@ -126,6 +128,7 @@ def dense(
     number = np.cumsum(wanted, dtype=np.int64).astype(np.int32) - 1
     kept = parent[wanted]
     return Trie(
+        node=nodes[wanted],
         parent=np.where(kept < 0, -1, number[kept]).astype(np.int32),
         segment=segments[wanted],
         depth=depths[wanted],

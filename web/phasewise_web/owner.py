@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 
 import uvicorn
-from phasewise_analyzer.analyse import analyse
+from phasewise_analyzer.analyse import Memory, analyse
 from phasewise_collector.loader import Loader
 from phasewise_collector.parent import stop_with_parent
 from phasewise_store.errors import PhasewiseError
@@ -61,8 +61,10 @@ def own(database: Path, web: socket.socket, log: Path | None) -> int:
 def _loading(store: Store, loader: Loader, give_up: Callable[[Exception], None]) -> Iterator[None]:
     stop = threading.Event()
 
+    memory = Memory()
+
     def refresh() -> None:
-        analyse(store)
+        analyse(store, memory=memory)
 
     def follow() -> None:
         try:

@@ -66,6 +66,18 @@ def split(nodes: Nodes, family: Mapping[int, Segment]) -> None:
             _grow(nodes, cut)
 
 
+def common_tokens(left: Segment, right: Segment) -> int:
+    """Give the tokens of the whole pieces with which both texts begin; of other kinds none."""
+    if (left.kind, left.role) != (right.kind, right.role) or not left.content or not right.content:
+        return 0
+    texts = [one.content.decode("utf-8", "surrogatepass") for one in (left, right) if one.content]
+    length = shared_length(*texts)
+    if not length:
+        return 0
+    one, other = (pieces(text[: length + MARGIN_CHARACTERS]) for text in texts)
+    return sum(map(piece_tokens, one[: _common_pieces(one, other)]))
+
+
 def _shared_pieces(texts: Mapping[int, str]) -> list[tuple[list[str], int]]:
     """Cut the texts that start like another one into pieces, a little beyond; in sorted order."""
     order = sorted(texts, key=texts.__getitem__)
