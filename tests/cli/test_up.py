@@ -89,6 +89,8 @@ def test_a_span_sent_is_a_session_shown(tmp_path: Path) -> None:
         send(running.otlp, 1, **{"session.id": "s 1"})
         address = f"{running.pages}/sessions/{quote('s 1')}.json"
         until(lambda: httpx.get(address).is_success)
+        # it is there as soon as it is loaded, and priced a moment later
+        until(lambda: httpx.get(address).json()["timeline"]["steps"][0]["total_usd"] is not None)
         (step,) = httpx.get(address).json()["timeline"]["steps"]
         assert (step["input_tokens"], step["cache_read_tokens"]) == (100, 64)
         assert step["total_usd"] > 0
