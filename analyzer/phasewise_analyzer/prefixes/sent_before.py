@@ -6,13 +6,13 @@ that are new, instead of reading the whole trie again. `analyse` uses it; the an
 
 A node's mark is never there without its parent's, so the walk from a prompt's end to the front ends
 at the first node that is marked. Where it ends inside a message, the siblings' texts say how much
-of it is shared; of many siblings the latest are asked.
+of it is shared.
 """
 
 from array import array
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import islice
 
 import polars as pl
 from phasewise_store import reads
@@ -20,9 +20,10 @@ from phasewise_store.scope import Scope
 from phasewise_store.store import Store
 from phasewise_store.trie import ROOT, Trie
 
-from phasewise_analyzer.prefixes import shared_text
+from phasewise_analyzer.prefixes.siblings import Siblings, Texts
 
-MOST_SIBLINGS = 200
+MOST_SIBLINGS = 1_000
+"""of what a process finds in the database when it is first asked of a place: the latest"""
 
 Model = tuple[str | None, str | None]
 """provider and model: a cache belongs to one"""
@@ -82,6 +83,9 @@ class SentBefore:
         analysed = reads.analysed_leaves(store, source)
         self._nodes = _Nodes(reads.trie(store, Scope(source=source)))
         self._models: dict[Model, int] = {}
+        self._texts = Texts(store)
+        self._siblings: dict[tuple[int, int], Siblings] = {}
+        """by place of the parent and model; made when a prompt first parts there"""
         self._known: dict[int, tuple[int, int]] = {}
         """by ordinal, which a call keeps for good: where its prompt ends, and what was shared"""
         for ordinal, provider, model, leaf, blocks, reusable in analysed.iter_rows():
@@ -99,9 +103,11 @@ class SentBefore:
         if newest > self._newest:
             self._nodes.add(reads.nodes_after(self._store, self._newest))
             self._newest = newest
+        asked = list(calls)
+        self._texts.read(self._may_part(asked))
         found: list[int] = []
         changed = False
-        for call in calls:
+        for call in asked:
             there = self._known.get(call.ordinal)
             if there is not None and there[0] == call.leaf:
                 found.append(there[1])
@@ -115,6 +121,24 @@ class SentBefore:
             self._known[call.ordinal] = call.leaf, shared
             found.append(shared)
         return None if changed else found
+
+    def _may_part(self, calls: Iterable[NewCall]) -> list[int]:
+        """Give the segments that stand beside others, to read all of their texts at once."""
+        nodes = self._nodes
+        seen: set[int] = set()
+        beside: dict[int, list[int]] = {}
+        for call in calls:
+            here = -1 if call.leaf == ROOT or call.block_tokens else self._leaf(call.leaf)
+            while here >= 0 and not nodes.passed[here] and here not in seen:
+                seen.add(here)
+                beside.setdefault(nodes.parent[here], []).append(nodes.segment[here])
+                here = nodes.parent[here]
+        return [
+            segment
+            for above, segments in beside.items()
+            if len(segments) > 1 or above in nodes.below
+            for segment in segments
+        ]
 
     def _bit(self, model: Model) -> int:
         """Give the bit of a model; from the sixty-fourth on they share one."""
@@ -136,8 +160,11 @@ class SentBefore:
         here = leaf
         while here >= 0 and not nodes.passed[here] & bit:
             above = nodes.parent[here]
-            if is_text and not nodes.passed[here]:
-                nodes.below.setdefault(above, []).append(here)
+            if is_text:
+                if not nodes.passed[here]:
+                    nodes.below.setdefault(above, []).append(here)
+                if (above, bit) in self._siblings:
+                    self._siblings[above, bit].add(nodes.segment[here])
             nodes.passed[here] |= bit
             here = above
 
@@ -158,16 +185,15 @@ class SentBefore:
         return tokens * (call.input_tokens or text) // max(1, text)
 
     def _inside(self, parted: int, above: int, bit: int) -> int:
-        """Give the tokens of a segment that the latest siblings begin with, too."""
+        """Give the tokens of a segment that a sibling begins with, too."""
         nodes = self._nodes
-        others = reversed(nodes.below.get(above, ()))
-        passed = (nodes.segment[one] for one in others if nodes.passed[one] & bit)
-        siblings = list(islice(passed, MOST_SIBLINGS))
-        if not siblings:
-            return 0
-        texts = reads.segments(self._store, [nodes.segment[parted], *siblings])
-        own = texts[nodes.segment[parted]]
-        return max(shared_text.common_tokens(own, texts[one]) for one in siblings)
+        if (above, bit) not in self._siblings:
+            there = (one for one in nodes.below.get(above, ()) if nodes.passed[one] & bit)
+            latest = deque((nodes.segment[one] for one in there), maxlen=MOST_SIBLINGS)
+            if not latest:
+                return 0
+            self._siblings[above, bit] = Siblings(self._texts, latest)
+        return self._siblings[above, bit].common_tokens(nodes.segment[parted])
 
 
 def new_calls(calls: pl.DataFrame) -> list[NewCall]:
