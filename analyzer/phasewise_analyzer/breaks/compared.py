@@ -27,6 +27,7 @@ class Compared:
     def __init__(self, requests: Requests) -> None:
         calls, tree = requests.calls, requests.tree
         self.tree = tree
+        self.stored = requests.stored
         self.rows = calls.rows(named=True)
         self.block_tokens = calls["block_tokens"].fill_null(0).to_numpy().astype(np.int64)
         self.tokens = requests.tokens

@@ -4,8 +4,6 @@ from collections.abc import Iterator, Mapping
 from itertools import takewhile
 
 import numpy as np
-from phasewise_store import reads
-from phasewise_store.scope import Scope
 from phasewise_store.store import Store
 
 from phasewise_analyzer.breaks.compared import Compared
@@ -19,9 +17,9 @@ Found = tuple[int, Break]
 """row of the call, and its break"""
 
 
-def find(store: Store, scope: Scope, compared: Compared) -> list[Found]:
+def find(store: Store, compared: Compared) -> list[Found]:
     """Give the breaks of the calls in scope, one a call, in order of arrival."""
-    prompts = Prompts(store, reads.trie(store, scope), compared.block_tokens)
+    prompts = Prompts(store, compared.stored, compared.block_tokens)
     found = {
         row: one
         for of in (_of_forks, _of_templates, _of_streams)

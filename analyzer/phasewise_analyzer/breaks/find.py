@@ -29,7 +29,7 @@ def find(
     """Give the breaks of all calls in scope; their costs must have been analysed."""
     requests = Requests(store, scope)
     compared = Compared(requests)
-    found = content_breaks.find(store, scope, compared)
+    found = content_breaks.find(store, compared)
     broken = {row for row, _ in found}
     found += misses.find(compared, judging.judge(requests, book, step=step), broken)
     found.sort(key=lambda one: one[0])

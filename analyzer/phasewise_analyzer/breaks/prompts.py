@@ -1,6 +1,6 @@
 """Read the prompts of two calls as segments, for the few pairs that a diagnosis wants."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 import numpy as np
@@ -37,8 +37,9 @@ class Prompts:
                 self._store,
                 (one for row, path in ids.items() if not self._block_tokens[row] for one in path),
             )
+            blocks: dict[tuple[int, int], Segment] = {}
             for pair in some:
-                old, new = (self._prompt(row, ids[row], texts) for row in pair)
+                old, new = (self._prompt(row, ids[row], texts, blocks) for row in pair)
                 yield pair, old, new
 
     def _ids(self, row: int) -> list[int]:
@@ -47,13 +48,23 @@ class Prompts:
         while node >= 0:
             path.append(node)
             node = self._parent[node]
-        return [int(one) for one in self._segment[path[::-1]]]
+        found: list[int] = self._segment[path[::-1]].tolist()
+        return found
 
-    def _prompt(self, row: int, ids: Sequence[int], texts: dict[int, Segment]) -> Prompt:
+    def _prompt(
+        self,
+        row: int,
+        ids: Sequence[int],
+        texts: Mapping[int, Segment],
+        blocks: dict[tuple[int, int], Segment],
+    ) -> Prompt:
         tokens = int(self._block_tokens[row])
-        if tokens:  # a block is its number: there is nothing to read
-            return tuple(Segment("block", one.to_bytes(16, "little"), tokens) for one in ids)
-        return tuple(texts[one] for one in ids)
+        if not tokens:
+            return tuple(texts[one] for one in ids)
+        for one in ids:  # a block is its number: there is nothing to read
+            if (one, tokens) not in blocks:
+                blocks[one, tokens] = Segment("block", one.to_bytes(16, "little"), tokens)
+        return tuple(blocks[one, tokens] for one in ids)
 
 
 _FRONTS = """

@@ -11,13 +11,13 @@ from phasewise_store.scope import EVERYTHING, Scope
 from phasewise_store.store import Store
 
 from phasewise_analyzer.caches.asking import TIERS, Asked, Marker
+from phasewise_analyzer.caches.places import MESSAGES, Places, PromptPlaces
 from phasewise_analyzer.caches.policy import Keys, Policy
 from phasewise_analyzer.prefixes import placed_tree, prefix_tree
 from phasewise_analyzer.prefixes.prompt_tokens import PromptTokens
 from phasewise_analyzer.request_settings import stated
 
 _KINDS = "SELECT segment_id, kind, coalesce(role, kind) FROM segments WHERE kind <> 'block'"
-_MESSAGES = TIERS.index("messages")
 _TIER_OF = {"tool": TIERS.index("tools"), "system": TIERS.index("system")}
 SPELLINGS: Mapping[str, tuple[str, ...]] = {
     "service_tier": ("servicetier",),
@@ -63,15 +63,16 @@ class Requests:
         self.calls = reads.llm_calls(store, scope)
         placed = placed_tree.read(store, scope)
         self.tree: prefix_tree.PrefixTree = placed.tree
+        self.stored = placed.stored
         self.tokens = PromptTokens(self.calls, self.tree)
         tier, self._role_of = {}, {}
         for number, kind, role in store.frame(_KINDS).iter_rows():
-            tier[number] = _TIER_OF.get(kind, _MESSAGES)
+            tier[number] = _TIER_OF.get(kind, MESSAGES)
             self._role_of[number] = role
         self._segment = placed.segment
-        self._tier = [tier.get(one, _MESSAGES) for one in placed.segment.tolist()]
         self._whole = _ends_of_segments(placed, self.calls)
-        self._parent = self.tree.parent.tolist()
+        tiers = [tier.get(one, MESSAGES) for one in placed.segment.tolist()]
+        self._places = PromptPlaces(self.tree.parent, self._whole, tiers, self.tokens)
         self._answers = self._find_answers()
 
     def __iter__(self) -> Iterator[Recorded]:
@@ -93,66 +94,53 @@ class Requests:
         return sorted(range(len(starts)), key=starts.__getitem__)
 
     def _recorded(self, row: int, leaf: int) -> Recorded:
-        path = self._path(leaf)
         call = self.calls.row(row, named=True)
-        whole = [self._whole[one] for one in path]
-        tiers = [self._tier[one] for one in path]
-        if tiers[0] < _MESSAGES:  # a system message among messages is a message
-            tiers = np.maximum.accumulate(tiers).tolist()
-        ends = self.tokens.at(np.full(len(path), row), np.array(path, dtype=np.int32)).tolist()
+        stream = call["agent_id"], call["provider"], call["model"], call["block_tokens"]
+        places = self._places.of(row, leaf, stream)
         request = orjson.loads(call["request"])
         start_s = row * _UNTIMED_STEP_S if call["started_ns"] is None else call["started_ns"] / 1e9
         asked = Asked(
             space=(call["source"], call["provider"], call["model"]),
             started_s=start_s,
             available_s=start_s + (call["ttft_ns"] or call["duration_ns"] or 0) / 1e9,
-            path=path,
-            ends=ends,
-            whole=whole,
-            tiers=tiers,
+            path=places.path,
+            ends=places.ends,
+            whole=places.whole,
+            tiers=places.tiers,
             tokens=int(self.tokens.whole[row]),
-            markers=_markers(call, request, whole),
+            markers=_markers(call, request, places.whole),
             sharding=request.get("prompt_cache_key"),
             implicit=not _is_explicit(request),
         )
-        return Recorded(row, replace(asked, answers=self._answered(row, asked)), request)
-
-    def _path(self, leaf: int) -> list[int]:
-        path = []
-        node = leaf
-        while node >= 0:
-            path.append(node)
-            node = self._parent[node]
-        return path[::-1]
+        return Recorded(row, replace(asked, answers=self._answered(row, asked, places)), request)
 
     def _find_answers(self) -> dict[int, list[int]]:
         """Give, for the nodes where a prompt ends, those where an answer behind it ends."""
         ended = set(self.tree.leaf.tolist())
+        parent = self._places.parent
         found: dict[int, list[int]] = {}
         for node, segment in enumerate(self._segment.tolist()):
             if self._whole[node] and self._role_of.get(segment) == "assistant":
-                above = self._parent[node]
+                above = parent[node]
                 while above >= 0 and not self._whole[above]:
-                    above = self._parent[above]
+                    above = parent[above]
                 if above in ended:
                     found.setdefault(above, []).append(node)
         return found
 
-    def _answered(self, row: int, asked: Asked) -> tuple[Asked, ...]:
+    def _answered(self, row: int, asked: Asked, places: Places) -> tuple[Asked, ...]:
         """Give the call's prompt with what the model answered, where a later prompt shows it."""
-        leaf = asked.path[-1]
         made = []
-        for node in self._answers.get(leaf, ()):
-            behind = self._path(node)[len(asked.path) :]
-            ends = self.tokens.at(np.full(len(behind), row), np.array(behind, dtype=np.int32))
+        for node in self._answers.get(places.path[-1], ()):
+            longer = self._places.with_answer(row, places, node)
             made.append(
                 replace(
                     asked,
-                    path=[*asked.path, *behind],
-                    ends=[*asked.ends, *ends.tolist()],
-                    whole=[*asked.whole, *(self._whole[one] for one in behind)],
-                    tiers=[*asked.tiers, *([_MESSAGES] * len(behind))],
-                    tokens=asked.tokens + int(ends[-1]) - asked.ends[-1],
+                    path=longer.path,
+                    ends=longer.ends,
+                    whole=longer.whole,
+                    tiers=longer.tiers,
+                    tokens=asked.tokens + longer.ends[-1] - places.ends[-1],
                 )
             )
         return tuple(made)
@@ -182,14 +170,15 @@ def _markers(
     call: Mapping[str, object], request: Mapping[str, object], whole: list[bool]
 ) -> tuple[Marker, ...] | None:
     """Give the breakpoints that the request carried; None where the trace cannot say."""
+    written, automatic = request.get("cache_markers"), request.get("cache_control")
+    if not written and not isinstance(automatic, Mapping):
+        return () if call["fidelity"] == "verbatim" else None
     segments = [place for place, ends in enumerate(whole) if ends]
-    written = request.get("cache_markers")
     found = [
         Marker(segments[place], ttl)
         for place, ttl in (written if isinstance(written, list) else ())
         if place < len(segments)
     ]
-    automatic = request.get("cache_control")
     if isinstance(automatic, Mapping) and segments:
         ttl = automatic.get("ttl")
         found.append(Marker(segments[-1], ttl if isinstance(ttl, str) else None))

@@ -39,7 +39,7 @@ def keep(
     """Account for all calls in scope; their costs must have been analysed."""
     requests = Requests(store, scope)
     judged = judging.judge(requests, book, step=step)
-    broken = content_breaks.find(store, scope, Compared(requests))
+    broken = content_breaks.find(store, Compared(requests))
     explained = tuple(_explained(requests, judged, [one for _, one in broken]))
     calls = requests.calls
     priced = [value for value in calls["prefill_usd"].to_list() if value is not None]

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from phasewise_store import reads
 from phasewise_store.scope import EVERYTHING, Scope
 from phasewise_store.store import Store
+from phasewise_store.trie import Trie
 
 from phasewise_analyzer.prefixes import prefix_tree
 from phasewise_analyzer.prefixes.prefix_tree import TEXT_SEGMENTS, PrefixTree
@@ -26,6 +27,8 @@ class PlacedTree:
     """[nodes] segments before it in the prompt"""
     inside: npt.NDArray[np.bool_]
     """[nodes] whether the node ends inside its segment, where siblings part"""
+    stored: Trie
+    """what it was made of"""
 
 
 def read(store: Store, scope: Scope = EVERYTHING) -> PlacedTree:
@@ -42,4 +45,4 @@ def read(store: Store, scope: Scope = EVERYTHING) -> PlacedTree:
     for node in np.flatnonzero(np.append(inside, False)[tree.parent])[::-1].tolist():
         stored[tree.parent[node]] = stored[node]
     index = trie.depth[stored].astype(np.int64) - 1
-    return PlacedTree(tree, trie.segment[stored], index, inside)
+    return PlacedTree(tree, trie.segment[stored], index, inside, trie)
