@@ -90,7 +90,7 @@ class Loader:
 
     def _load_chunk(self, chunk: Chunk) -> int:
         found = decoded(chunk.frames)
-        fresh, traces = self._read_back(found.spans)
+        fresh, traces, stored = self._read_back(found.spans)
         touched = {trace_id for trace_id, _ in fresh}
         groups = linking.together(traces)
         derived = [
@@ -108,14 +108,16 @@ class Loader:
         new_items = {"traces": len(fresh) - logs, "logs": logs, "metrics": found.points}
         with self.store.transaction() as connection:
             if derived:
-                old = self._old_calls(derived)
+                old = self._old_calls(derived) if stored else {}
                 now = {call.call_id for one in derived for call in one.llm_calls}
                 sessions = {session.session_id for one in derived for session in one.sessions}
                 sessions |= {call.session_id for call in old.values()}
                 self.store.rewrite(_batch(derived), heirs=_heirs(derived, old))
-                stored_traces.retract_llm_calls(connection, old.keys() - now)
+                if old:
+                    stored_traces.retract_llm_calls(connection, old.keys() - now)
                 steps.number(connection, sessions)
-                stored_traces.drop_unused(connection, sessions)
+                if stored:
+                    stored_traces.drop_unused(connection, sessions)
             gauges.save(self.store, found.gauges)
             log_progress.save(connection, after, found.accounts(new_items))
         self._progress[chunk.segment] = after
@@ -123,8 +125,11 @@ class Loader:
 
     def _read_back(
         self, received: Sequence[ReceivedSpan]
-    ) -> tuple[dict[tuple[str, str], ReceivedSpan], dict[str, list[Taken]]]:
-        """Give the spans that are new, and all traces they touch or are related to, whole."""
+    ) -> tuple[dict[tuple[str, str], ReceivedSpan], dict[str, list[Taken]], bool]:
+        """Give the spans that are new, and all traces they touch or are related to, whole.
+
+        Also whether anything of those traces was stored before: mostly nothing was.
+        """
         stored = stored_traces.spans(self.store, {span.trace_id for span in received})
         known = {(span.trace_id, span.span_id) for span in stored}
         fresh: dict[tuple[str, str], ReceivedSpan] = {}
@@ -139,9 +144,9 @@ class Loader:
         for one in taken:
             traces.setdefault(one.span.trace_id, []).append(one)
         elsewhere = linking.related(self.store, taken) - traces.keys()
-        for old in stored_traces.spans(self.store, elsewhere):
+        for old in stored_traces.spans(self.store, elsewhere) if elsewhere else ():
             traces.setdefault(old.trace_id, []).append(without_content(old))
-        return fresh, traces
+        return fresh, traces, bool(stored or elsewhere)
 
     def _old_calls(self, derived: Iterable[Derived]) -> dict[str, LlmCall]:
         """Give the stored calls that these spans described before; some prove to be none."""

@@ -105,7 +105,7 @@ class Store:
                 steps.number(connection, [one.session_id for one in batch.sessions])
             return written
 
-    def rewrite(self, batch: Batch, *, heirs: Mapping[str, str] | None = None) -> Written:
+    def rewrite(self, batch: Batch, *, heirs: Mapping[str, str] | None = None) -> None:
         """Write a batch in one transaction; a row whose key is there already is replaced.
 
         A replaced call keeps its ordinal, keeps its prompt and output where the new one comes
@@ -117,7 +117,7 @@ class Store:
             return writing.insert_or_replace(connection, table, frame, heirs or {})
 
         with self.transaction() as connection:
-            return writing.write(connection, batch, insert)
+            writing.write(connection, batch, insert)
 
     def has_source(self, source_id: str) -> bool:
         """Say whether this file's bytes were imported before."""

@@ -15,7 +15,7 @@ from phasewise_store.statements import count, insert_frame, run
 from phasewise_store.trie import ROOT, Node, PathFinder, segment_id
 
 Insert = Callable[[duckdb.DuckDBPyConnection, str, pl.DataFrame], int]
-"""Puts a frame into a table and gives the number of rows that are new there."""
+"""Puts a frame into a table and gives the number of rows it put there."""
 
 
 def write(connection: duckdb.DuckDBPyConnection, batch: Batch, insert: Insert) -> Written:
@@ -62,9 +62,7 @@ def insert_or_replace(
     of the call whose place it takes.
     """
     if table != "llm_calls" or not frame.height:
-        before = _rows(connection, table)
-        insert_frame(connection, table, frame, "INSERT OR REPLACE")
-        return _rows(connection, table) - before
+        return insert_frame(connection, table, frame, "INSERT OR REPLACE")
     names = frame.get_column("call_id").to_list()
     places = pl.DataFrame(
         {"call_id": names, "old_id": [heirs.get(name, name) for name in names]},
@@ -75,6 +73,8 @@ def insert_or_replace(
         "output_segments AS old_output FROM llm_calls WHERE call_id IN (SELECT unnest($ids))",
         params={"ids": places.get_column("old_id").to_list()},
     ).pl()
+    if not old.height:
+        return insert_frame(connection, table, frame, "INSERT")
     old = places.join(old, on="old_id", how="inner").drop("old_id")
     kept = (
         frame.join(old, on="call_id", how="left", maintain_order="left")
@@ -92,8 +92,7 @@ def insert_or_replace(
         "DELETE FROM call_costs WHERE call_id IN (SELECT unnest($ids))",
         {"ids": old.get_column("call_id").to_list()},
     )
-    insert_frame(connection, table, kept, "INSERT OR REPLACE")
-    return int(frame.height - old.height)
+    return insert_frame(connection, table, kept, "INSERT OR REPLACE")
 
 
 def _unless(missing: pl.Expr, new: str, old: str) -> pl.Expr:
@@ -130,7 +129,3 @@ def _unknown(connection: duckdb.DuckDBPyConnection, fresh: dict[int, Node]) -> l
 
 def _next_ordinal(connection: duckdb.DuckDBPyConnection) -> int:
     return count(connection, "SELECT coalesce(max(ordinal), 0) + 1 FROM llm_calls")
-
-
-def _rows(connection: duckdb.DuckDBPyConnection, table: str) -> int:
-    return count(connection, f"SELECT count(*) FROM {table}")

@@ -66,9 +66,8 @@ def test_rewriting_a_call_replaces_it_in_its_place(store: Store) -> None:
     batch = growing_session(2)
     store.write(batch)
     better = dataclasses.replace(batch.llm_calls[0], usage=Usage(uncached_tokens=99))
-    written = store.rewrite(dataclasses.replace(batch, llm_calls=(better,)))
+    store.rewrite(dataclasses.replace(batch, llm_calls=(better,)))
     calls = reads.llm_calls(store)
-    assert written.llm_calls == 0
     assert calls["call_id"].to_list() == ["s1-0", "s1-1"]
     assert calls["input_tokens"].to_list() == [99, 11]
 
