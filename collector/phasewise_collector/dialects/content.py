@@ -8,17 +8,15 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import count
 from typing import NamedTuple
 
 import orjson
 from phasewise_store.facts import Fidelity, Segment, Span, Usage
-from phasewise_store.segments import encoded_segment, raw_segments
+from phasewise_store.segments import raw_segments
 
-from phasewise_collector.dialects import aliases, blobs, cache_markers, hashed
+from phasewise_collector.dialects import aliases, blobs, hashed
 from phasewise_collector.dialects.cache_diagnostics import diagnosis
 from phasewise_collector.dialects.cache_markers import Mark
-from phasewise_collector.dialects.chat_values import Message
 from phasewise_collector.dialects.kinds import Kind, kind_of, may_be_llm
 from phasewise_collector.dialects.messages import exchange
 from phasewise_collector.dialects.usage import usage_of
@@ -189,15 +187,12 @@ def _content(received: ReceivedSpan) -> Content:
 def content_of(attributes: Mapping[str, Value], events: Sequence[Event] = ()) -> Content:
     """Give prompt and answer as segments, how exact the prompt is, and its cache breakpoints."""
     found = exchange(attributes, events)
-    marks: list[Mark] = []
+    answer = tuple(one.segment for one in found.answer)
     if found.raw is not None:
-        prompt = raw_segments(found.raw)
-    else:
-        places = count()
-        tools = [_tool(one, next(places), marks) for one in found.tools]
-        prompt = (*tools, *(_message(one, next(places), marks) for one in found.prompt))
-    answer = tuple(_message(one, 0, []) for one in found.answer)
-    return Content(prompt, answer, found.fidelity, tuple(marks))
+        return Content(raw_segments(found.raw), answer, found.fidelity)
+    sent = (*found.tools, *found.prompt)
+    marks = tuple((place, one.ttl) for place, one in enumerate(sent) if one.marked)
+    return Content(tuple(one.segment for one in sent), answer, found.fidelity, marks)
 
 
 def _cut_short(segment: Segment) -> bool:
@@ -208,31 +203,6 @@ def _cut_short(segment: Segment) -> bool:
 def without_content(span: Span) -> Taken:
     """Give a span that was stored before: its text is in the store already."""
     return _taken(replace(span, session_id=None, agent_id=None))
-
-
-def _tool(definition: object, place: int, marks: list[Mark]) -> Segment:
-    return encoded_segment("tool", _written(definition, place, marks))
-
-
-def _message(message: Message, place: int, marks: list[Mark]) -> Segment:
-    role = str(message.get("role", "user"))
-    return encoded_segment(
-        "system" if role in ("system", "developer") else "message",
-        _written(message, place, marks),
-        role,
-    )
-
-
-def _written(value: object, place: int, marks: list[Mark]) -> bytes:
-    """Write a message or tool as JSON, its cache breakpoint apart."""
-    written = orjson.dumps(value, default=str)
-    if not cache_markers.may_hold(written):
-        return written
-    clean, marked, ttl = cache_markers.split(value)
-    if not marked:
-        return written
-    marks.append((place, ttl))
-    return orjson.dumps(clean, default=str)
 
 
 def _estimates(

@@ -11,23 +11,26 @@ from dataclasses import dataclass
 
 from phasewise_store.facts import Fidelity
 
-from phasewise_collector.dialects import flattened
+from phasewise_collector.dialects import flattened, typed_parts, written
 from phasewise_collector.dialects.aliases import Attributes
-from phasewise_collector.dialects.chat_values import Message, mapping, parsed, plain, tool_call
+from phasewise_collector.dialects.chat_values import Message, mapping, parsed, tool_call
+from phasewise_collector.dialects.histories import HERE, Histories
+from phasewise_collector.dialects.written import Written
 from phasewise_collector.otlp.spans import Event
 
-Reading = Callable[[Attributes, Sequence[Event]], Iterator[Message]]
+Reading = Callable[[Attributes, Sequence[Event]], Iterator[Message | Written]]
+"""gives messages; those that another call had sent, too, as they were written then"""
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
     """A call's content; empty where the span has none."""
 
-    tools: tuple[object, ...] = ()
-    prompt: tuple[Message, ...] = ()
+    tools: tuple[Written, ...] = ()
+    prompt: tuple[Written, ...] = ()
     raw: str | None = None
     """a completion's prompt: one text, no messages"""
-    answer: tuple[Message, ...] = ()
+    answer: tuple[Written, ...] = ()
     fidelity: Fidelity = "none"
     """of the prompt"""
 
@@ -39,7 +42,7 @@ def exchange(attributes: Attributes, events: Sequence[Event]) -> Exchange:
     if raw is not None:
         return Exchange(raw=raw, answer=answer, fidelity="verbatim")
     prompt, fidelity = _best(PROMPTS, attributes, events)
-    return Exchange(tuple(_tools(attributes)), prompt, None, answer, fidelity)
+    return Exchange(tuple(map(written.tool, _tools(attributes))), prompt, None, answer, fidelity)
 
 
 def _raw_prompt(attributes: Attributes) -> str | None:
@@ -56,24 +59,36 @@ def _raw_prompt(attributes: Attributes) -> str | None:
 
 def _best(
     readings: Sequence[tuple[Fidelity, Reading]], attributes: Attributes, events: Sequence[Event]
-) -> tuple[tuple[Message, ...], Fidelity]:
+) -> tuple[tuple[Written, ...], Fidelity]:
     for fidelity, read in readings:
         found = tuple(read(attributes, events))
         if found:
-            return found, fidelity
+            return tuple(
+                one if isinstance(one, Written) else written.message(one) for one in found
+            ), fidelity
     return (), "none"
 
 
-def _requested(attributes: Attributes, events: Sequence[Event]) -> Iterator[Message]:
+def _requested(attributes: Attributes, events: Sequence[Event]) -> Iterator[Message | Written]:
     del events
-    yield from _request_messages(parsed(attributes.get("input.value")))
+    read = _REQUESTS.read(attributes.get("input.value"))
+    if read is None:
+        yield from _request_messages(parsed(attributes.get("input.value")))
+    else:
+        yield from _request_messages(read.document, read.messages)
+
+
+def _request(attributes: Attributes) -> Mapping[str, object]:
+    """Give the request itself, HERE in the place of a long history."""
+    read = _REQUESTS.read(attributes.get("input.value"))
+    found = parsed(attributes.get("input.value")) if read is None else read.document
+    return found if isinstance(found, dict) else {}
 
 
 def _google(attributes: Attributes, events: Sequence[Event]) -> Iterator[Message]:
     """Read Google's request: a system instruction, and contents with parts."""
     del events
-    for name in ("gcp.vertex.agent.llm_request", "input.value"):
-        request = mapping(attributes.get(name))
+    for request in (mapping(attributes.get("gcp.vertex.agent.llm_request")), _request(attributes)):
         if "contents" not in request:
             continue
         instruction = _google_field(request, "system_instruction", "systemInstruction")
@@ -116,7 +131,7 @@ def _google_answer(attributes: Attributes, events: Sequence[Event]) -> Iterator[
 def _listed(*names: str) -> Reading:
     """Read attributes that hold a request, or a list of messages, as JSON or structured."""
 
-    def read(attributes: Attributes, events: Sequence[Event]) -> Iterator[Message]:
+    def read(attributes: Attributes, events: Sequence[Event]) -> Iterator[Message | Written]:
         del events
         for name in names:
             found = parsed(attributes.get(name))
@@ -175,10 +190,13 @@ def _answered(attributes: Attributes, events: Sequence[Event]) -> Iterator[Messa
     yield from _response_messages(mapping(attributes.get("output.value")))
 
 
-def _request_messages(request: object) -> Iterator[Message]:
+def _request_messages(
+    request: object, known: Sequence[Written] | None = None
+) -> Iterator[Message | Written]:
     """Read a request of OpenAI's chat or responses API, of Anthropic's messages API, or its list.
 
-    LangChain's own message objects are not taken: they are no request that could be sent again.
+    `known` are the messages of a list that was read already. LangChain's own message objects are
+    not taken: they are no request that could be sent again.
     """
     sent = request
     if isinstance(request, Mapping):
@@ -186,12 +204,18 @@ def _request_messages(request: object) -> Iterator[Message]:
             if request.get(key):
                 yield {"role": "system", "content": request[key]}
         sent = request.get("messages", request.get("input", request.get("prompt")))
-        if isinstance(sent, str):
-            yield {"role": "user", "content": sent}
-    if isinstance(sent, list):
-        for message in sent:
-            if isinstance(message, dict) and "lc" not in message:
-                yield message if "role" in message else _item(message)
+    if known is not None and sent == HERE:
+        yield from known
+    elif isinstance(sent, str) and isinstance(request, Mapping):
+        yield {"role": "user", "content": sent}
+    elif isinstance(sent, list):
+        yield from (one for message in sent for one in _sent(message))
+
+
+def _sent(message: object) -> Iterator[Message]:
+    """Read an entry of a request's list."""
+    if isinstance(message, dict) and "lc" not in message:
+        yield message if "role" in message else _item(message)
 
 
 def _item(item: Message) -> Message:
@@ -216,63 +240,9 @@ def _response_messages(response: Mapping[str, object]) -> Iterator[Message]:
         yield {"role": "assistant", "content": response["output"]}
 
 
-def _otel_prompt(attributes: Attributes, events: Sequence[Event]) -> Iterator[Message]:
+def _otel_prompt(attributes: Attributes, events: Sequence[Event]) -> Iterator[Message | Written]:
     del events
-    instructions = parsed(attributes.get("gen_ai.system_instructions"))
-    if isinstance(instructions, list) and instructions:
-        yield {"role": "system", "content": _text_of(instructions)}
-    elif isinstance(instructions, str):
-        yield {"role": "system", "content": instructions}
-    yield from _parts(attributes.get("gen_ai.input.messages"))
-
-
-def _parts(value: object) -> Iterator[Message]:
-    """Read OpenTelemetry's messages: a role and typed parts each."""
-    messages = parsed(value)
-    if not isinstance(messages, list):
-        return
-    for message in messages:
-        if not isinstance(message, dict):
-            continue
-        simple = _one_text(message)
-        if simple is not None:
-            yield simple
-            continue
-        parts = [part for part in message.get("parts") or [] if isinstance(part, dict)]
-        results = [part for part in parts if part.get("type") == "tool_call_response"]
-        for part in results:
-            answer = part.get("response", part.get("result"))
-            yield {"role": "tool", "tool_call_id": part.get("id"), "content": plain(answer)}
-        if results and len(results) == len(parts):
-            continue
-        made: Message = {"role": message.get("role", "user"), "content": _text_of(parts)}
-        if "content" in message and not parts:
-            made["content"] = message["content"]
-        calls = [part for part in parts if part.get("type") == "tool_call"]
-        if calls:
-            made["tool_calls"] = [
-                tool_call(call.get("id"), call.get("name"), call.get("arguments")) for call in calls
-            ]
-        yield made
-
-
-def _one_text(message: Mapping[str, object]) -> Message | None:
-    """Read the message that most are: one part, of text."""
-    parts = message.get("parts")
-    if not isinstance(parts, list) or len(parts) != 1:
-        return None
-    (part,) = parts
-    if isinstance(part, dict) and part.get("type") == "text" and "content" not in message:
-        return {"role": message.get("role", "user"), "content": str(part.get("content", ""))}
-    return None
-
-
-def _text_of(parts: Sequence[object]) -> str:
-    return "".join(
-        str(part.get("content", ""))
-        for part in parts
-        if isinstance(part, dict) and part.get("type") in ("text", None)
-    )
+    return typed_parts.prompt(attributes)
 
 
 def _flat(prefix: str) -> Reading:
@@ -322,6 +292,9 @@ def _all_events(
             yield str(one.get("event.name", "")), one
 
 
+_REQUESTS = Histories(_sent, "messages", "input")
+_OTEL_ANSWER = "gen_ai.output.messages"
+
 PROMPTS: Sequence[tuple[Fidelity, Reading]] = (
     ("verbatim", _requested),
     ("verbatim", _google),
@@ -338,7 +311,7 @@ PROMPTS: Sequence[tuple[Fidelity, Reading]] = (
 ANSWERS: Sequence[tuple[Fidelity, Reading]] = (
     ("verbatim", _answered),
     ("verbatim", _google_answer),
-    ("messages", lambda attributes, _: _parts(attributes.get("gen_ai.output.messages"))),
+    ("messages", lambda attributes, _: typed_parts.messages(attributes.get(_OTEL_ANSWER))),
     ("messages", _vercel_answer),
     ("messages", _listed_answer("langfuse.observation.output")),
     ("flattened", _flat("llm.output_messages")),
@@ -350,7 +323,7 @@ ANSWERS: Sequence[tuple[Fidelity, Reading]] = (
 
 
 def _tools(attributes: Attributes) -> Iterator[object]:
-    request = mapping(attributes.get("input.value"))
+    request = _request(attributes)
     google = mapping(attributes.get("gcp.vertex.agent.llm_request"))
     for sent in (
         _google_field(request, "tools"),
