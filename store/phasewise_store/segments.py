@@ -28,7 +28,8 @@ def encoded_segment(kind: SegmentKind, raw: bytes, role: str | None = None) -> S
     if known is not None:
         return known
     tokens = estimate(raw.decode("utf-8", "surrogatepass"))
-    return _remember(Segment(kind, digest, tokens, role, raw))
+    # a copy: what a JSON writer gives may hold several times the memory of its bytes
+    return _remember(Segment(kind, digest, tokens, role, bytes(memoryview(raw))))
 
 
 @cache
