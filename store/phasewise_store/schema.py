@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import duckdb
 
+from phasewise_store import compression
 from phasewise_store.statements import run
 
 _M001 = """
@@ -276,6 +277,18 @@ def m006_add_descriptions(connection: duckdb.DuckDBPyConnection) -> None:
     run(connection, _M006)
 
 
+def m007_choose_compression(connection: duckdb.DuckDBPyConnection) -> None:
+    """Say how texts are compressed, instead of having that found out at every checkpoint."""
+    for table, methods in COMPRESSED.items():
+        compression.choose(connection, table, methods)
+
+
+COMPRESSED: dict[str, compression.Methods] = {
+    "segments": {"digest": "uncompressed", "content": "uncompressed"},
+    "spans": {"attributes": "zstd"},
+    "llm_calls": {"described_by": "zstd"},
+}
+
 STATEMENTS = (_M001, _M002, _M003, _M004, _M005, _M006)
 """what the migrations run, for `schema_page`"""
 
@@ -286,5 +299,6 @@ MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     m004_add_cached_usd,
     m005_add_accounts_of_every_signal,
     m006_add_descriptions,
+    m007_choose_compression,
 )
 """in order; the schema's version is how many of them have run"""

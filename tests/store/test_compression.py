@@ -1,0 +1,60 @@
+"""Columns are compressed as chosen, in new files and in older ones, whose rows stay as they are."""
+
+import dataclasses
+from pathlib import Path
+from unittest.mock import patch
+
+from phasewise_store import database, schema
+from phasewise_store.facts import Span
+from phasewise_store.store import Store
+
+from tests.store.facts_for_tests import growing_session
+
+TABLES = ("segments", "spans", "llm_calls", "nodes")
+
+
+def everything(store: Store) -> dict[str, list[tuple[object, ...]]]:
+    """Give all rows in the order in which they are stored."""
+    return {name: store.frame(f"SELECT * FROM {name} ORDER BY rowid").rows() for name in TABLES}
+
+
+def test_an_older_file_keeps_its_rows(tmp_path: Path) -> None:
+    """A file of the schema before is rebuilt when it is opened."""
+    path = tmp_path / "old.duckdb"
+    with patch.object(database, "MIGRATIONS", schema.MIGRATIONS[:6]), Store.open(path) as store:
+        store.write(growing_session(5))
+        before = everything(store)
+    with Store.open(path) as store:
+        assert everything(store) == before
+        assert len(before["llm_calls"]) == 5
+        store.write(growing_session(7))
+        store.rewrite(growing_session(7))
+        assert len(everything(store)["llm_calls"]) == 7
+        defaults = "SELECT count(*) FROM duckdb_columns() WHERE column_default IS NOT NULL"
+        assert store.frame(defaults).item() == _defaults_of_a_new_file(tmp_path)
+
+
+def _defaults_of_a_new_file(folder: Path) -> object:
+    with Store.open(folder / "new.duckdb") as store:
+        query = "SELECT count(*) FROM duckdb_columns() WHERE column_default IS NOT NULL"
+        return store.frame(query).item()
+
+
+def test_a_checkpoint_compresses_as_chosen(tmp_path: Path) -> None:
+    """DuckDB says how it has written each column."""
+    with Store.open(tmp_path / "x.duckdb") as store:
+        batch = growing_session(300)
+        spans = [
+            Span(f"{n:032x}", f"{n:016x}", None, "chat", "client", n, n + 1, attributes={"n": n})
+            for n in range(1, 300)
+        ]
+        store.write(dataclasses.replace(batch, spans=tuple(spans)))
+        store.checkpoint()
+        for table, methods in schema.COMPRESSED.items():
+            found = dict(
+                store.frame(
+                    "SELECT DISTINCT column_name, lower(compression) FROM "
+                    f"pragma_storage_info('{table}') WHERE segment_type IN ('VARCHAR', 'BLOB')"
+                ).rows()
+            )
+            assert {column: found[column] for column in methods} == methods
