@@ -37,12 +37,20 @@ def llm_calls(store: Store, scope: Scope = EVERYTHING) -> pl.DataFrame:
 
 
 def waiting_calls(store: Store, source: str) -> pl.DataFrame:
-    """Give the calls of a data set that are not analysed yet; the columns of `llm_calls` here."""
+    """Give the calls of a data set that are not analysed yet; the columns of `llm_calls` here.
+
+    First their rows alone: the other columns of all calls are not to be read for a few new ones.
+    """
+    rows = store.frame(
+        "SELECT c.rowid FROM llm_calls c JOIN sources s USING (source_id) WHERE s.name = $source "
+        "AND NOT EXISTS (SELECT 1 FROM call_costs k WHERE k.call_id = c.call_id)",
+        {"source": source},
+    )
     return store.frame(
         "SELECT c.*, k.* EXCLUDE (call_id), a.name AS agent, a.parent_agent_id, s.name AS source"
         f"{_CALLS} LEFT JOIN call_costs k USING (call_id) "
-        "WHERE s.name = $source AND k.call_id IS NULL ORDER BY c.ordinal",
-        {"source": source},
+        "WHERE c.rowid IN (SELECT unnest($rows)) ORDER BY c.ordinal",
+        {"rows": rows["rowid"].to_list()},
     )
 
 

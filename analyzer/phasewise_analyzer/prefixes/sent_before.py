@@ -24,6 +24,8 @@ from phasewise_analyzer.prefixes.siblings import Siblings, Texts
 
 MOST_SIBLINGS = 1_000
 """of what a process finds in the database when it is first asked of a place: the latest"""
+MOST_REMEMBERED = 20_000
+"""at one place, before only the latest are remembered again"""
 
 Model = tuple[str | None, str | None]
 """provider and model: a cache belongs to one"""
@@ -187,7 +189,8 @@ class SentBefore:
     def _inside(self, parted: int, above: int, bit: int) -> int:
         """Give the tokens of a segment that a sibling begins with, too."""
         nodes = self._nodes
-        if (above, bit) not in self._siblings:
+        known = self._siblings.get((above, bit))
+        if known is None or len(known) > MOST_REMEMBERED:
             there = (one for one in nodes.below.get(above, ()) if nodes.passed[one] & bit)
             latest = deque((nodes.segment[one] for one in there), maxlen=MOST_SIBLINGS)
             if not latest:

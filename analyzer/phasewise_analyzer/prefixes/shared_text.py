@@ -66,15 +66,12 @@ def split(nodes: Nodes, family: Mapping[int, Segment]) -> None:
             _grow(nodes, cut)
 
 
-def common_tokens(left: Segment, right: Segment) -> int:
-    """Give the tokens of the whole pieces with which both texts begin; of other kinds none."""
-    if (left.kind, left.role) != (right.kind, right.role) or not left.content or not right.content:
-        return 0
-    texts = [one.content.decode("utf-8", "surrogatepass") for one in (left, right) if one.content]
-    length = shared_length(*texts)
+def common_tokens(left: str, right: str) -> int:
+    """Give the tokens of the whole pieces with which both texts begin."""
+    length = shared_length(left, right)
     if not length:
         return 0
-    one, other = (pieces(text[: length + MARGIN_CHARACTERS]) for text in texts)
+    one, other = (pieces(text[: length + MARGIN_CHARACTERS]) for text in (left, right))
     return sum(map(piece_tokens, one[: _common_pieces(one, other)]))
 
 

@@ -2,70 +2,72 @@
 
 A prompt that leaves all paths inside a message shares a part of it with some of them. Of texts in
 sorted order, those next to a new one share the longest beginning with it, so one search and a few
-comparisons find it among any number.
+comparisons find it among any number. What is sorted are the texts' heads; texts with the same head
+are sorted among themselves, and read from the store when a search comes by.
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from phasewise_store import reads
-from phasewise_store.facts import Segment
 from phasewise_store.store import Store
 from phasewise_store.trie import shared_length
 
-from phasewise_analyzer.prefixes.shared_text import common_tokens
+from phasewise_analyzer.prefixes.shared_text import MARGIN_CHARACTERS, common_tokens
 
-MOST_REMEMBERED_CHARACTERS = 32 << 20
+MOST_REMEMBERED_CHARACTERS = 16 << 20
 MOST_NEIGHBOURS = 4
 """on each side, where several share equally many characters: a piece may go on in one of them"""
+AT_ONCE = 200
+"""texts read together"""
+T = TypeVar("T")
+_HEAD_CHARACTERS = MARGIN_CHARACTERS + 128
 
-Key = tuple[str, str, str]
-"""kind, role, text: texts of another kind or role share nothing"""
+Text = tuple[str, str, str]
+"""kind, role and the text itself: texts of another kind or role share nothing"""
 
 
 class Texts:
-    """Segments by number, read when they are asked for and kept for a while."""
+    """Texts of segments, read when they are asked for and kept for a while."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._read: dict[int, Segment] = {}
-        self._keys: dict[int, Key] = {}
+        self._known: dict[int, Text] = {}
         self._characters = 0
 
     def read(self, numbers: Iterable[int]) -> None:
-        """Read many at once."""
-        wanted = [number for number in numbers if number not in self._keys]
+        """Read many at once; those read longest ago make room."""
+        wanted = [number for number in numbers if number not in self._known]
         if not wanted:
             return
         for number, segment in reads.segments(self._store, wanted).items():
             text = (segment.content or b"").decode("utf-8", "surrogatepass")
-            if self._characters > MOST_REMEMBERED_CHARACTERS:
-                self._read.clear()
-                self._keys.clear()
-                self._characters = 0
-            self._read[number] = segment
-            self._keys[number] = segment.kind, segment.role or "", text
+            self._known[number] = segment.kind, segment.role or "", text
             self._characters += len(text)
+        while self._characters > MOST_REMEMBERED_CHARACTERS and len(self._known) > AT_ONCE:
+            self._characters -= len(self._known.pop(next(iter(self._known)))[-1])
 
-    def segment(self, number: int) -> Segment:
-        """Give a segment."""
-        self.key(number)
-        return self._read[number]
-
-    def key(self, number: int) -> Key:
-        """Give what a segment is sorted by."""
-        if number not in self._keys:
+    def of(self, number: int) -> Text:
+        """Give one."""
+        if number not in self._known:
             self.read([number])
-        return self._keys[number]
+        return self._known[number]
 
 
 class Siblings:
-    """The segments that stand at one place, sorted when it is asked for."""
+    """The segments that stand at one place."""
 
     def __init__(self, texts: Texts, segments: Iterable[int]) -> None:
         self._texts = texts
-        self._sorted: list[int] = []
+        self._heads: list[Text] = []
+        self._of_head: dict[Text, list[int]] = {}
+        """the segments that begin so, sorted by their text"""
         self._added = list(segments)
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count + len(self._added)
 
     def add(self, segment: int) -> None:
         """Add one that is not there yet."""
@@ -74,41 +76,59 @@ class Siblings:
     def common_tokens(self, segment: int) -> int:
         """Give the tokens of the longest beginning that a segment shares with one of them."""
         self._sort()
-        texts = self._texts
-        place = bisect_left(self._sorted, texts.key(segment), key=texts.key)
-        near = [*self._near(segment, place, -1), *self._near(segment, place, 1)]
-        longest = max((length for length, _ in near), default=0)
-        own = texts.segment(segment)
-        return max(
-            (
-                common_tokens(own, texts.segment(other))
-                for length, other in near
-                if length == longest > 0
-            ),
-            default=0,
-        )
-
-    def _near(self, segment: int, place: int, way: int) -> Iterator[tuple[int, int]]:
-        """Give neighbours on one side with the characters they share, while those are no fewer."""
-        *head, text = self._texts.key(segment)
-        longest = 0
-        first = place - 1 if way < 0 else place
-        for at in range(first, first + way * MOST_NEIGHBOURS, way):
-            if not 0 <= at < len(self._sorted):
-                return
-            *others, other = self._texts.key(self._sorted[at])
-            length = shared_length(text, other) if head == others else 0
-            if not length or length < longest:
-                return
-            longest = length
-            yield length, self._sorted[at]
+        own = self._texts.of(segment)
+        head = _head(own)
+        alike = self._of_head.get(head)
+        if alike is not None:
+            place = bisect_left(alike, own, key=self._texts.of)
+            return _most(own, [self._texts.of(one) for one in _around(alike, place)])
+        place = bisect_left(self._heads, head)
+        near = list(_around(self._heads, place))
+        longest = max((_shared(head, other) for other in near), default=0)
+        if longest + MARGIN_CHARACTERS > _HEAD_CHARACTERS:  # the heads do not tell all
+            near = [self._texts.of(self._of_head[other][0]) for other in near]
+        return _most(own, near)
 
     def _sort(self) -> None:
         """Put what was added in its place."""
         added, self._added = self._added, []
-        self._texts.read(added)
-        if len(added) > len(self._sorted):
-            self._sorted = sorted([*self._sorted, *added], key=self._texts.key)
-            return
-        for segment in added:
-            insort(self._sorted, segment, key=self._texts.key)
+        self._count += len(added)
+        new: list[Text] = []
+        for start in range(0, len(added), AT_ONCE):
+            some = added[start : start + AT_ONCE]
+            self._texts.read(some)
+            for segment in some:
+                head = _head(self._texts.of(segment))
+                if head not in self._of_head:
+                    self._of_head[head] = []
+                    new.append(head)
+                insort(self._of_head[head], segment, key=self._texts.of)
+        if len(new) > AT_ONCE:
+            self._heads = sorted([*self._heads, *new])
+        else:
+            for head in new:
+                insort(self._heads, head)
+
+
+def _head(text: Text) -> Text:
+    return text[0], text[1], text[2][:_HEAD_CHARACTERS]
+
+
+def _around(entries: Sequence[T], place: int) -> Iterator[T]:
+    """Give the entries next to a place, nearest first on each side."""
+    yield from reversed(entries[max(0, place - MOST_NEIGHBOURS) : place])
+    yield from entries[place : place + MOST_NEIGHBOURS]
+
+
+def _shared(one: Text, other: Text) -> int:
+    return shared_length(one[2], other[2]) if one[:2] == other[:2] else 0
+
+
+def _most(own: Text, near: Iterable[Text]) -> int:
+    """Give the tokens shared with those that share the most characters."""
+    shared = [(_shared(own, other), other) for other in near]
+    longest = max((length for length, _ in shared), default=0)
+    return max(
+        (common_tokens(own[2], other[2]) for length, other in shared if length == longest > 0),
+        default=0,
+    )

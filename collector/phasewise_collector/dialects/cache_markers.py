@@ -10,6 +10,7 @@ from dataclasses import dataclass
 _KEYS = ("cache_control", "prompt_cache_breakpoint")
 _BLOCK = "cachePoint"
 _WRITTEN = tuple(f'"{name}"'.encode() for name in (*_KEYS, _BLOCK))
+_COMMON = b"cache"
 
 Mark = tuple[int, str | None]
 """place of the segment that ends with a breakpoint, and the lifetime asked for"""
@@ -17,7 +18,7 @@ Mark = tuple[int, str | None]
 
 def may_hold(written: bytes) -> bool:
     """Say whether a marker can stand in this JSON: most has none, and is not looked through."""
-    return any(name in written for name in _WRITTEN)
+    return _COMMON in written and any(name in written for name in _WRITTEN)
 
 
 @dataclass(slots=True)

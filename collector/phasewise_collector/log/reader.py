@@ -13,6 +13,8 @@ CHUNK_BYTES = 16 << 20
 """of the file, read at once"""
 PLAIN_BYTES = 16 << 20
 """of requests without compression: what a chunk becomes in memory is several times that"""
+MOST_ITEMS = 2_500
+"""spans or other items of a chunk: small ones become many times their bytes"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +93,14 @@ def waiting_items(folder: Path, positions: Mapping[str, Position]) -> dict[str, 
 def _enough(frames: Iterator[Found]) -> tuple[list[Found], bool]:
     """Take frames until they are enough for one chunk; say whether some were left."""
     taken: list[Found] = []
-    plain = 0
+    plain = items = 0
     for found in frames:
-        if plain >= PLAIN_BYTES:
+        if plain >= PLAIN_BYTES or items >= MOST_ITEMS:
             return taken, True
         taken.append(found)
-        plain += 0 if found.frame is None else found.frame.plain_bytes
+        if found.frame is not None:
+            plain += found.frame.plain_bytes
+            items += found.frame.accepted
     return taken, False
 
 

@@ -1,8 +1,11 @@
 """Of sorted texts, the neighbours of a new one share the most with it."""
 
+from unittest.mock import patch
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from phasewise_analyzer.analyse import Memory, analyse
+from phasewise_analyzer.prefixes import siblings
 from phasewise_analyzer.prefixes.shared_text import common_tokens
 from phasewise_analyzer.prefixes.siblings import Siblings, Texts
 from phasewise_store.facts import Batch, LlmCall, Segment, Usage
@@ -27,19 +30,30 @@ def stored(store: Store, segments: list[Segment], first: int = 0) -> None:
     store.write(Batch(SOURCE, llm_calls=tuple(calls)))
 
 
-@given(SEGMENTS, st.integers(0, 4))
-@settings(max_examples=60, deadline=None)
-def test_a_neighbour_shares_as_much_as_any(texts: list[tuple[str, str]], first: int) -> None:
-    """One after the other, as they arrive; a few are there before anything is asked."""
-    with Store.in_memory() as store:
+def shared(one: Segment, other: Segment) -> int:
+    """Compare two messages."""
+    texts = [(segment.content or b"").decode() for segment in (one, other)]
+    return common_tokens(*texts) if one.role == other.role else 0
+
+
+@given(SEGMENTS, st.integers(0, 4), st.sampled_from([3, siblings._HEAD_CHARACTERS]))
+@settings(max_examples=100, deadline=None)
+def test_a_neighbour_shares_as_much_as_any(
+    texts: list[tuple[str, str]], first: int, head_characters: int
+) -> None:
+    """One after the other, as they arrive; a few are there before anything is asked.
+
+    Also where many have the same head.
+    """
+    with Store.in_memory() as store, patch.object(siblings, "_HEAD_CHARACTERS", head_characters):
         made = (text_segment("message", text, role) for role, text in texts if text)
         segments = list(dict.fromkeys(made))
         stored(store, segments)
-        siblings = Siblings(Texts(store), map(segment_id, segments[:first]))
+        known = Siblings(Texts(store), map(segment_id, segments[:first]))
         for place, segment in enumerate(segments[first:], start=first):
-            most = max((common_tokens(segment, one) for one in segments[:place]), default=0)
-            assert siblings.common_tokens(segment_id(segment)) == most
-            siblings.add(segment_id(segment))
+            most = max((shared(segment, one) for one in segments[:place]), default=0)
+            assert known.common_tokens(segment_id(segment)) == most
+            known.add(segment_id(segment))
 
 
 def test_none_of_many_siblings_is_forgotten(store: Store) -> None:
