@@ -48,7 +48,7 @@ class Loader:
     def load(self) -> int:
         """Load all that is there now; give the number of new spans."""
         total = 0
-        while (chunk := reader.read(self._folder, self._positions())) is not None:
+        while (chunk := reader.read(self._folder, _positions(self._progress))) is not None:
             with _collector_paused():
                 total += self._load_chunk(chunk)
         self._drop_finished()
@@ -74,19 +74,13 @@ class Loader:
             if stopping:
                 return
 
-    def waiting_bytes(self) -> int:
-        """Give how much of the log is not loaded yet."""
-        return reader.waiting_bytes(self._folder, self._positions())
+    def waiting_bytes(self, progress: Mapping[str, LogProgress]) -> int:
+        """Give how much of the log is not loaded yet where it is loaded so far."""
+        return reader.waiting_bytes(self._folder, _positions(progress))
 
-    def waiting_items(self) -> dict[str, int]:
+    def waiting_items(self, progress: Mapping[str, LogProgress]) -> dict[str, int]:
         """Give how many acknowledged items are not loaded yet, by signal."""
-        return reader.waiting_items(self._folder, self._positions())
-
-    def _positions(self) -> dict[str, Position]:
-        return {
-            name: Position(progress.offset_bytes, progress.finished)
-            for name, progress in self._progress.items()
-        }
+        return reader.waiting_items(self._folder, _positions(progress))
 
     def _load_chunk(self, chunk: Chunk) -> int:
         found = decoded(chunk.frames)
@@ -182,6 +176,10 @@ def _collector_paused() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
+
+
+def _positions(progress: Mapping[str, LogProgress]) -> dict[str, Position]:
+    return {name: Position(one.offset_bytes, one.finished) for name, one in progress.items()}
 
 
 def _heirs(derived: Iterable[Derived], old: Mapping[str, LlmCall]) -> dict[str, str]:

@@ -54,14 +54,17 @@ class Account:
         )
 
 
+def _of(table: str, facts: type) -> str:
+    return ", ".join(f"{table}.{field.name}" for field in fields(facts))
+
+
 _COLUMNS = ", ".join(field.name for field in fields(LogProgress))
 _ACCOUNT = ", ".join(field.name for field in fields(Account))
-_SUMS = """
-SELECT signal, sum(accepted)::BIGINT, sum(stored)::BIGINT, sum(deduplicated)::BIGINT,
-       sum(rejected)::BIGINT
-FROM log_accounts
-GROUP BY signal
-ORDER BY signal
+_BOOKS = f"""
+SELECT {_of("p", LogProgress)}, {_of("a", Account)}
+FROM log_progress p
+LEFT JOIN log_accounts a USING (segment)
+ORDER BY p.segment
 """
 _ADD = f"""
 INSERT INTO log_accounts (segment, {_ACCOUNT}) VALUES (?, ?, ?, ?, ?, ?)
@@ -75,13 +78,25 @@ SET accepted = log_accounts.accepted + excluded.accepted,
 
 def load(store: Store) -> dict[str, LogProgress]:
     """Give the progress of every segment that was ever begun, by its name."""
-    rows = store.frame(f"SELECT {_COLUMNS} FROM log_progress ORDER BY segment")
-    return {row[0]: LogProgress(*row) for row in rows.iter_rows()}
+    return books(store)[0]
 
 
 def accounts(store: Store) -> list[Account]:
     """Give what became of all that was ever loaded, one account a signal."""
-    return [Account(*row) for row in store.frame(_SUMS).iter_rows()]
+    return books(store)[1]
+
+
+def books(store: Store) -> tuple[dict[str, LogProgress], list[Account]]:
+    """Give both as they are at one moment, which two queries would not."""
+    progress: dict[str, LogProgress] = {}
+    sums: dict[str, Account] = {}
+    width = len(fields(LogProgress))
+    for row in store.frame(_BOOKS).iter_rows():
+        progress[row[0]] = LogProgress(*row[:width])
+        signal = row[width]
+        if signal is not None:
+            sums[signal] = sums.get(signal, Account(signal)) + Account(*row[width:])
+    return progress, [sums[signal] for signal in sorted(sums)]
 
 
 def save(

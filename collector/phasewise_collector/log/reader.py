@@ -1,5 +1,6 @@
 """Read the log behind the acceptor: whole frames from where the loader stopped."""
 
+import contextlib
 import mmap
 import os
 from collections.abc import Iterator, Mapping
@@ -13,8 +14,8 @@ CHUNK_BYTES = 16 << 20
 """of the file, read at once"""
 PLAIN_BYTES = 16 << 20
 """of requests without compression: what a chunk becomes in memory is several times that"""
-MOST_ITEMS = 2_500
-"""spans or other items of a chunk: small ones become many times their bytes"""
+ITEM_BYTES = 1_500
+"""what a span, record or point counts for beside its bytes: small ones become many times those"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +63,13 @@ def read(
 
 def waiting_bytes(folder: Path, positions: Mapping[str, Position]) -> int:
     """Give how much of the log is not loaded yet."""
-    return sum(
-        max(0, (folder / name).stat().st_size - position.offset_bytes)
-        for name in segments(folder)
-        if not (position := positions.get(name, Position())).finished
-    )
+    waiting = 0
+    for name in segments(folder):
+        position = positions.get(name, Position())
+        with contextlib.suppress(FileNotFoundError):  # loaded and deleted meanwhile
+            size = 0 if position.finished else (folder / name).stat().st_size
+            waiting += max(0, size - position.offset_bytes)
+    return waiting
 
 
 def waiting_items(folder: Path, positions: Mapping[str, Position]) -> dict[str, int]:
@@ -79,7 +82,7 @@ def waiting_items(folder: Path, positions: Mapping[str, Position]) -> dict[str, 
         position = positions.get(name, Position())
         if position.finished:
             continue
-        with (folder / name).open("rb") as file:
+        with contextlib.suppress(FileNotFoundError), (folder / name).open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             if position.offset_bytes >= size:
                 continue
@@ -93,14 +96,13 @@ def waiting_items(folder: Path, positions: Mapping[str, Position]) -> dict[str, 
 def _enough(frames: Iterator[Found]) -> tuple[list[Found], bool]:
     """Take frames until they are enough for one chunk; say whether some were left."""
     taken: list[Found] = []
-    plain = items = 0
+    plain = 0
     for found in frames:
-        if plain >= PLAIN_BYTES or items >= MOST_ITEMS:
+        if plain >= PLAIN_BYTES:
             return taken, True
         taken.append(found)
         if found.frame is not None:
-            plain += found.frame.plain_bytes
-            items += found.frame.accepted
+            plain += found.frame.plain_bytes + ITEM_BYTES * found.frame.accepted
     return taken, False
 
 

@@ -45,9 +45,9 @@ ITEMS = {"traces": "spans", "logs": "log records", "metrics": "data points"}
 
 def collector_page(store: Store, loader: Loader | None) -> CollectorPage:
     """Make the page."""
-    accounts = {account.signal: account for account in log_progress.accounts(store)}
-    progress = log_progress.load(store).values()
-    waiting: dict[str, int] = {} if loader is None else loader.waiting_items()
+    progress, totals = log_progress.books(store)
+    accounts = {account.signal: account for account in totals}
+    waiting: dict[str, int] = {} if loader is None else loader.waiting_items(progress)
     lines = []
     for signal, items in ITEMS.items():
         account = accounts.get(signal, Account(signal))
@@ -66,8 +66,8 @@ def collector_page(store: Store, loader: Loader | None) -> CollectorPage:
         )
     return CollectorPage(
         tuple(lines),
-        0 if loader is None else loader.waiting_bytes(),
-        sum(one.damaged_bytes for one in progress),
-        sum(one.requests for one in progress),
+        0 if loader is None else loader.waiting_bytes(progress),
+        sum(one.damaged_bytes for one in progress.values()),
+        sum(one.requests for one in progress.values()),
         loader is not None,
     )
