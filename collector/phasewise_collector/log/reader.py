@@ -14,7 +14,7 @@ CHUNK_BYTES = 16 << 20
 """of the file, read at once"""
 PLAIN_BYTES = 16 << 20
 """of requests without compression: what a chunk becomes in memory is several times that"""
-ITEM_BYTES = 1_500
+ITEM_BYTES = 5_000
 """what a span, record or point counts for beside its bytes: small ones become many times those"""
 
 
