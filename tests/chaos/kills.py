@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import socket
+import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -173,14 +174,14 @@ def _waiting(running: Up) -> int:
 
 def _until_loaded(running: Up) -> None:
     """Wait while the log is worked off, however long it is; TimeoutError where that stops."""
-    least, moved = _waiting(running), time.monotonic()
+    least, moved = sys.maxsize, time.monotonic()
     while least:
-        time.sleep(0.2)
         waiting = _waiting(running)
-        if least < 0 or 0 <= waiting < least:
+        if 0 <= waiting < least:
             least, moved = waiting, time.monotonic()
         elif time.monotonic() - moved > STUCK_S:
-            raise TimeoutError(f"{least:,} acknowledged spans are not loaded, and none any more")
+            raise TimeoutError(f"nothing was loaded for {STUCK_S} s; waiting: {waiting}")
+        time.sleep(0.2)
 
 
 def _ports() -> tuple[int, int]:
