@@ -6,6 +6,7 @@ from typing import Literal, Protocol
 
 TIERS = ("tools", "system", "messages")
 """the parts of a prompt, in the order in which models read them"""
+MESSAGES = TIERS.index("messages")
 
 Reason = Literal[
     "nothing missed",

@@ -9,8 +9,7 @@ the price of a read is left out. Later calls read it while it lives; reading doe
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from phasewise_analyzer.caches.asking import Asked, Reason, Served
-from phasewise_analyzer.caches.breakpoints import MESSAGES
+from phasewise_analyzer.caches.asking import MESSAGES, Asked, Reason, Served
 from phasewise_analyzer.caches.policy import Policy
 from phasewise_analyzer.caches.sent import Sent, scopes
 

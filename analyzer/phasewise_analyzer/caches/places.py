@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from phasewise_analyzer.caches.asking import TIERS
+from phasewise_analyzer.caches.asking import MESSAGES
 from phasewise_analyzer.prefixes.prompt_tokens import PromptTokens
 
 MOST_STREAMS = 256
 """whose last prompt is remembered"""
-MESSAGES = TIERS.index("messages")
 
 
 @dataclass(frozen=True, slots=True)

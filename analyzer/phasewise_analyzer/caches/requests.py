@@ -10,8 +10,8 @@ from phasewise_store import reads
 from phasewise_store.scope import EVERYTHING, Scope
 from phasewise_store.store import Store
 
-from phasewise_analyzer.caches.asking import TIERS, Asked, Marker
-from phasewise_analyzer.caches.places import MESSAGES, Places, PromptPlaces
+from phasewise_analyzer.caches.asking import MESSAGES, TIERS, Asked, Marker
+from phasewise_analyzer.caches.places import Places, PromptPlaces
 from phasewise_analyzer.caches.policy import Keys, Policy
 from phasewise_analyzer.prefixes import placed_tree, prefix_tree
 from phasewise_analyzer.prefixes.prompt_tokens import PromptTokens
