@@ -11,8 +11,9 @@ of it is shared.
 
 from array import array
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import polars as pl
 from phasewise_store import reads
@@ -24,6 +25,8 @@ from phasewise_analyzer.prefixes.siblings import Siblings, Texts
 
 MOST_SIBLINGS = 1_000
 """of what a process finds in the database when it is first asked of a place: the latest"""
+CALLS_AT_ONCE = 500
+"""whose texts are read together"""
 MOST_REMEMBERED = 20_000
 """at one place, before only the latest are remembered again"""
 
@@ -105,11 +108,9 @@ class SentBefore:
         if newest > self._newest:
             self._nodes.add(reads.nodes_after(self._store, self._newest))
             self._newest = newest
-        asked = list(calls)
-        self._texts.read(self._may_part(asked))
         found: list[int] = []
         changed = False
-        for call in asked:
+        for call in self._read_ahead(calls):
             there = self._known.get(call.ordinal)
             if there is not None and there[0] == call.leaf:
                 found.append(there[1])
@@ -123,6 +124,13 @@ class SentBefore:
             self._known[call.ordinal] = call.leaf, shared
             found.append(shared)
         return None if changed else found
+
+    def _read_ahead(self, calls: Iterable[NewCall]) -> Iterator[NewCall]:
+        """Give the calls, the texts that some of them will be compared by read together."""
+        waiting = iter(calls)
+        while some := tuple(islice(waiting, CALLS_AT_ONCE)):
+            self._texts.read(self._may_part(some))
+            yield from some
 
     def _may_part(self, calls: Iterable[NewCall]) -> list[int]:
         """Give the segments that stand beside others, to read all of their texts at once."""

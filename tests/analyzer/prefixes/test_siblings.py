@@ -5,7 +5,7 @@ from unittest.mock import patch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from phasewise_analyzer.analyse import Memory, analyse
-from phasewise_analyzer.prefixes import siblings
+from phasewise_analyzer.prefixes import sent_before, siblings
 from phasewise_analyzer.prefixes.shared_text import common_tokens
 from phasewise_analyzer.prefixes.siblings import Siblings, Texts
 from phasewise_store.facts import Batch, LlmCall, Segment, Usage
@@ -54,6 +54,24 @@ def test_a_neighbour_shares_as_much_as_any(
             most = max((shared(segment, one) for one in segments[:place]), default=0)
             assert known.common_tokens(segment_id(segment)) == most
             known.add(segment_id(segment))
+
+
+def test_where_too_many_are_remembered_the_latest_are(store: Store) -> None:
+    """A hundred prompts of which five may be remembered: the last two still find each other."""
+    memory = Memory()
+    texts = [f"{number * 7919 % 101:03d} {'the same words ' * 20}{number}" for number in range(100)]
+    with (
+        patch.object(sent_before, "MOST_REMEMBERED", 5),
+        patch.object(sent_before, "MOST_SIBLINGS", 2),
+    ):
+        for number, text in enumerate([*texts, f"{texts[-1]} and more"]):
+            stored(store, [text_segment("system", text)], number)
+            analyse(store, memory=memory)
+    found = store.frame(
+        "SELECT k.reusable_tokens * 1.0 / c.input_tokens AS share FROM call_costs k "
+        "JOIN llm_calls c USING (call_id) WHERE c.session_id = 's100'"
+    )
+    assert found["share"].item() > 0.9
 
 
 def test_none_of_many_siblings_is_forgotten(store: Store) -> None:
