@@ -7,7 +7,7 @@ PACKAGES := phasewise phasewise_collector phasewise_store phasewise_analyzer pha
 CODE := collector store analyzer replay reports web tests examples benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format lint types imports engines frameworks duckdb-1.5 browser chaos peers bench bench-ingest bench-tracer bench-prefixes pages lock clean
+.PHONY: help install demo test check format lint types imports engines frameworks duckdb-1.5 browser chaos peers bench bench-ingest bench-tracer bench-loading bench-prefixes pages lock clean
 
 help: ## list the recipes
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ bench-ingest: $(STAMP) ## send the same spans to Phasewise, Phoenix, MLflow and 
 
 bench-tracer: $(STAMP) ## print what tracing adds to a call with a hundred messages
 	$(BIN)/python benchmarks/tracer.py
+
+bench-loading: $(STAMP) ## print what a live span costs in a store that grows
+	$(BIN)/python benchmarks/loading.py
 
 bench-prefixes: $(STAMP) ## print how fast prompts are indexed, beside kvcache-simulator
 	$(BIN)/python benchmarks/prefixes.py

@@ -116,7 +116,7 @@ def _small_span(chance: random.Random, number: int) -> Span:
 def _session(chance: random.Random) -> Iterator[Span]:
     trace_id = os.urandom(16)
     session = trace_id.hex()
-    messages = [_message("user", _words(chance, TURN_BYTES))]
+    messages = [turn(chance, "user")]
     system = json.dumps([{"type": "text", "content": _words(chance, SYSTEM_BYTES)}])
     for _ in range(CALLS_A_SESSION):
         span = _span("chat gpt-4o", trace_id)
@@ -135,10 +135,10 @@ def _session(chance: random.Random) -> Iterator[Span]:
                 _text("gen_ai.input.messages", json.dumps(messages)),
             ]
         )
-        answer = _message("assistant", _words(chance, TURN_BYTES))
+        answer = turn(chance, "assistant")
         span.attributes.append(_text("gen_ai.output.messages", json.dumps([answer])))
         yield span
-        messages += [answer, _message("user", _words(chance, TURN_BYTES))]
+        messages += [answer, turn(chance, "user")]
 
 
 def _span(name: str, trace_id: bytes) -> Span:
@@ -151,6 +151,11 @@ def _span(name: str, trace_id: bytes) -> Span:
         start_time_unix_nano=now_ns - 5_000_000,
         end_time_unix_nano=now_ns,
     )
+
+
+def turn(chance: random.Random, role: str) -> dict[str, object]:
+    """Make a message as OpenTelemetry writes it."""
+    return _message(role, _words(chance, TURN_BYTES))
 
 
 def _message(role: str, text: str) -> dict[str, object]:

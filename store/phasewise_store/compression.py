@@ -1,8 +1,8 @@
 """How columns of text are compressed in the file, where DuckDB's own choice costs too much.
 
 At every checkpoint DuckDB tries its methods on the last rows of each table again. On texts that are
-compressed already that took most of the time of a checkpoint and gained nothing; JSON that is alike
-from row to row takes a third of the room, and of the time, with zstd.
+compressed already that takes most of the time of a checkpoint and gains nothing; JSON that is alike
+from row to row takes less room, and less time, with zstd.
 """
 
 from collections.abc import Mapping
