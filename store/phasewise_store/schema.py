@@ -279,8 +279,7 @@ def m006_add_descriptions(connection: duckdb.DuckDBPyConnection) -> None:
 
 def m007_choose_compression(connection: duckdb.DuckDBPyConnection) -> None:
     """Say how texts are compressed, instead of having that found out at every checkpoint."""
-    for table, methods in COMPRESSED.items():
-        compression.choose(connection, table, methods)
+    compression.choose(connection, COMPRESSED)
 
 
 COMPRESSED: dict[str, compression.Methods] = {

@@ -33,7 +33,7 @@ def walked(requests: Requests, asked: Asked, row: int) -> tuple[list[int], list[
 
 
 @given(CALLS, st.sampled_from([1, 256]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_a_stream_goes_on(
     calls: list[tuple[str, str, list[tuple[SegmentKind, str]]]], remembered: int
 ) -> None:
