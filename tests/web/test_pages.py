@@ -59,6 +59,7 @@ def crawl(client: TestClient, most_of_a_kind: int) -> dict[str, str]:
     return found
 
 
+@pytest.mark.slow
 def test_every_link_leads_somewhere(client: TestClient) -> None:
     """Twelve addresses of each kind, from the landing page on: all answer 200."""
     found = crawl(client, 12)

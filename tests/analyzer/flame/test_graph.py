@@ -82,6 +82,7 @@ def head_ids(forest: graph.Forest, frame: int) -> Prefix:
     return tuple(ids)
 
 
+@pytest.mark.slow
 @given(recorded_calls)
 @settings(max_examples=60, deadline=None)
 def test_every_frame_holds_what_a_walk_over_each_token_finds(
@@ -120,6 +121,7 @@ def test_every_frame_holds_what_a_walk_over_each_token_finds(
         assert abs(off) <= len(passing[head]) * PICO_USD
 
 
+@pytest.mark.slow
 @given(recorded_calls, st.sampled_from(MEASURES))
 @settings(max_examples=40, deadline=None)
 def test_a_frame_is_its_own_and_what_follows(

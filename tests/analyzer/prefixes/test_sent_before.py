@@ -40,6 +40,7 @@ def costs(store: Store) -> Costs:
     return {row[0]: row[1:] for row in rows.iter_rows()}
 
 
+@pytest.mark.slow
 @given(PROMPTS, st.integers(1, 4), st.booleans())
 @settings(max_examples=25, deadline=None)
 def test_batch_by_batch_is_all_at_once(
