@@ -138,6 +138,46 @@ def test_parallel_calls_with_like_twins_stay_apart() -> None:
     assert [len(call.described_by) for call in calls] == [2, 2, 2]
 
 
+def test_a_stream_that_was_handed_on_lasts_until_its_tokens_came() -> None:
+    """LlamaIndex ends its span as it hands the stream on; OpenAI's, of another trace, begins later.
+
+    The first token, an event of the ended span, shows that both were at it.
+    """
+    handed_on = Made(
+        1,
+        None,
+        "OpenAILike.stream_chat",
+        OPENINFERENCE,
+        events=[("First Token Stream Event", 105)],
+        ms=1,
+        scope="openinference.instrumentation.llama_index",
+    )
+    wire = Made(
+        2,
+        attributes=OPENINFERENCE,
+        events=[("First Token Stream Event", 101)],
+        start_ms=4,
+        ms=110,
+        trace=2,
+        scope="openinference.instrumentation.openai",
+    )
+    (call,) = derived(handed_on, wire).llm_calls
+    assert (call.duration_ns, call.ttft_ns) == (110_000_000, 101_000_000)
+    (alone,) = derived(handed_on).llm_calls
+    assert (alone.duration_ns, alone.ttft_ns) == (105_000_000, 105_000_000)
+
+
+def test_a_slow_start_does_not_lend_its_answer_to_the_next_call() -> None:
+    """An SDK's span just before the next call is the first call's, however late it began."""
+    first = Made(1, attributes=OPENINFERENCE, ms=1000, scope="framework", trace=1)
+    inside = Made(2, attributes=OPENINFERENCE, start_ms=980, ms=20, scope="sdk", trace=2)
+    following = Made(
+        3, None, "other", OPENINFERENCE, start_ms=1001, ms=100, scope="framework", trace=3
+    )
+    calls = derived(first, inside, following).llm_calls
+    assert [len(call.described_by) for call in calls] == [2, 1]
+
+
 def test_one_id_for_every_answer_merges_nothing() -> None:
     """A test server that always answers `chatcmpl-1`: two calls of one instrumentor stay two."""
     attributes = OPENINFERENCE | {"gen_ai.response.id": "chatcmpl-1"}

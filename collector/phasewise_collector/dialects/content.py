@@ -125,12 +125,17 @@ def take(received: ReceivedSpan) -> Taken:
     } | found
     prompt: tuple[Segment, ...] = ()
     output: tuple[Segment, ...] = ()
+    end_ns = received.end_ns
     if may_be_llm(received.name, received.attributes, received.kind):
         prompt, output, fidelity, marks = _content(received)
         attributes |= dict(_estimates(prompt, output))
         if marks:
             attributes[aliases.CACHE_MARKERS[0]] = orjson.dumps(marks).decode()
-        attributes |= dict(_first_token(received))
+        seen = _seen_tokens(received)
+        if seen:
+            attributes.setdefault(aliases.FIRST_TOKEN_NS[0], max(0, min(seen) - received.start_ns))
+            # a stream that is handed on: its span was ended with the time of that
+            end_ns = max(end_ns, *seen)
         said = diagnosis(received.attributes.get("output.value"))
         if said is not None:
             attributes[aliases.CACHE_DIAGNOSIS[0]] = orjson.dumps(said).decode()
@@ -147,7 +152,7 @@ def take(received: ReceivedSpan) -> Taken:
             name=received.name,
             kind=received.kind,
             start_ns=received.start_ns,
-            end_ns=received.end_ns,
+            end_ns=end_ns,
             scope_name=received.scope_name,
             scope_version=received.scope_version,
             service_name=service if isinstance(service, str) else "",
@@ -214,9 +219,6 @@ def _estimates(
         yield aliases.ESTIMATED_OUTPUT[0], sum(segment.tokens for segment in output)
 
 
-def _first_token(received: ReceivedSpan) -> Iterator[tuple[str, Value]]:
-    if aliases.FIRST_TOKEN_NS[0] in received.attributes:
-        return
-    seen = [event.time_ns for event in received.events if event.name in aliases.FIRST_TOKEN_EVENTS]
-    if seen:
-        yield aliases.FIRST_TOKEN_NS[0], max(0, min(seen) - received.start_ns)
+def _seen_tokens(received: ReceivedSpan) -> list[int]:
+    """Give the moments at which tokens came."""
+    return [event.time_ns for event in received.events if event.name in aliases.FIRST_TOKEN_EVENTS]

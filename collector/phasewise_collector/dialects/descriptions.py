@@ -34,8 +34,11 @@ def groups(tree: Tree) -> list[tuple[str, ...]]:
         inside_of = _nearest_llm(tree, key)
         if inside_of is not None and inside_of not in containers:
             found.join(key, inside_of)
-    for one, other in (*_of_one_response(tree, found), *_twins(tree, found)):
-        if found.are_apart(one, other, tree):
+    for one, other in _of_one_response(tree, found):
+        if found.are_apart(one, other, tree, _maker):
+            found.join(one, other)
+    for one, other in _twins(tree, found):
+        if found.are_apart(one, other, tree, _scope):
             found.join(one, other)
     return found.sorted(lambda key: (tree.span(key).start_ns, key))
 
@@ -64,15 +67,15 @@ class _Groups:
     def join(self, one: str, other: str) -> None:
         self._up[self.root(one)] = self.root(other)
 
-    def are_apart(self, one: str, other: str, tree: Tree) -> bool:
-        """Say whether no instrumentor has a span in both groups: it describes a call once."""
+    def are_apart(self, one: str, other: str, tree: Tree, maker: Callable[[Span], str]) -> bool:
+        """Say whether no maker has a span in both groups: it describes a call once."""
         roots = self.root(one), self.root(other)
         makers: tuple[set[str], set[str]] = (set(), set())
         for key in self._up:
             root = self.root(key)
             for place in (0, 1):
                 if root == roots[place]:
-                    makers[place].add(_maker(tree.span(key)))
+                    makers[place].add(maker(tree.span(key)))
         return not makers[0] & makers[1]
 
     def sorted(self, order: Callable[[str], tuple[int, str]]) -> list[tuple[str, ...]]:
@@ -114,6 +117,11 @@ def _maker(span: Span) -> str:
     return span.span_id if span.kind == LOG else f"{span.scope_name}/{span.name}"
 
 
+def _scope(span: Span) -> str:
+    """Name the instrumentor where no id tells: `chat` and `stream_chat` of one are two calls."""
+    return span.span_id if span.kind == LOG else span.scope_name
+
+
 def _of_one_response(tree: Tree, keys: Iterable[str]) -> list[tuple[str, str]]:
     by_id: dict[str, list[str]] = {}
     for key in keys:
@@ -141,8 +149,11 @@ def _twins(tree: Tree, keys: Iterable[str]) -> list[tuple[str, str]]:
 def _closest_first(
     tree: Tree, alike: Iterable[list[str]], fits: Callable[[Span, Span], bool]
 ) -> list[tuple[str, str]]:
-    """Give the pairs that fit, those closest in time first: parallel calls have like twins."""
-    pairs: list[tuple[int, str, str]] = []
+    """Give the pairs that fit, those closest in time first: parallel calls have like twins.
+
+    Spans that overlap come before those that merely follow each other.
+    """
+    pairs: list[tuple[bool, int, str, str]] = []
     for keys in alike:
         ordered = sorted(keys, key=lambda key: tree.span(key).start_ns)
         for place, key in enumerate(ordered):
@@ -153,8 +164,9 @@ def _closest_first(
                     break
                 if _maker(one) != _maker(other) and fits(one, other):
                     # a framework's span of a stream may end when it is handed on: starts tell
-                    pairs.append((abs(one.start_ns - other.start_ns), key, other_key))
-    return [(key, other) for _, key, other in sorted(pairs)]
+                    distance_ns = abs(one.start_ns - other.start_ns)
+                    pairs.append((not _touch(one, other, 0), distance_ns, key, other_key))
+    return [(key, other) for _, _, key, other in sorted(pairs)]
 
 
 def likeness(taken: Taken) -> tuple[str, int, int] | None:
