@@ -25,7 +25,7 @@ demo: $(STAMP) ## load the sample traces, analyse, replay, print the verdict, se
 	@$(BIN)/phasewise demo $(if $(filter 0,$(SERVE)),--no-serve)
 
 test: $(STAMP) ## pass the tests that need no engine, no browser and no patience
-	$(BIN)/python -m pytest -q -m "not engine and not frameworks and not browser and not slow"
+	$(BIN)/python -m pytest -q -n auto --dist loadfile -m "not engine and not frameworks and not browser and not slow"
 
 check: $(STAMP) format lint types imports engines frameworks duckdb-1.5 browser ## all that .ci/run runs
 	$(BIN)/python -m pytest -q --durations=15
