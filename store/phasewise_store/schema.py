@@ -246,6 +246,14 @@ ALTER TABLE llm_calls ADD COLUMN truncated BOOLEAN DEFAULT FALSE;
 ALTER TABLE llm_calls ADD COLUMN described_by VARCHAR DEFAULT '[]';
 """
 
+_M008 = """
+CREATE TABLE tokenizers (
+    model      VARCHAR PRIMARY KEY,  -- as its calls name it
+    name       VARCHAR NOT NULL,     -- of the file it was read from
+    definition BLOB NOT NULL         -- that file: a tokenizer.json, zstd
+);
+"""
+
 
 def m001_first_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Create the first tables."""
@@ -282,13 +290,18 @@ def m007_choose_compression(connection: duckdb.DuckDBPyConnection) -> None:
     compression.choose(connection, COMPRESSED)
 
 
+def m008_add_tokenizers(connection: duckdb.DuckDBPyConnection) -> None:
+    """Keep the tokenizers of served models, to count prompts as they do."""
+    run(connection, _M008)
+
+
 COMPRESSED: dict[str, compression.Methods] = {
     "segments": {"digest": "uncompressed", "content": "uncompressed"},
     "spans": {"attributes": "zstd"},
     "llm_calls": {"described_by": "zstd"},
 }
 
-STATEMENTS = (_M001, _M002, _M003, _M004, _M005, _M006)
+STATEMENTS = (_M001, _M002, _M003, _M004, _M005, _M006, _M008)
 """what the migrations run, for `schema_page`"""
 
 MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
@@ -299,5 +312,6 @@ MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     m005_add_accounts_of_every_signal,
     m006_add_descriptions,
     m007_choose_compression,
+    m008_add_tokenizers,
 )
 """in order; the schema's version is how many of them have run"""

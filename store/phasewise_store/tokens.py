@@ -28,6 +28,17 @@ def piece_tokens(piece: str) -> int:
     return 1 if len(core) <= 4 else (len(core) + 2) // 3
 
 
+def front(text: str, tokens: int) -> str:
+    """Give the whole pieces with which a text begins that take so many tokens, at most."""
+    length = taken = 0
+    for piece in _PIECE.finditer(text):
+        taken += piece_tokens(piece[0])
+        if taken > tokens:
+            break
+        length = piece.end()
+    return text[:length]
+
+
 class _Sizes(dict[str, int]):
     """Tokens by piece, counted when a piece is first seen: texts are made of few distinct ones."""
 

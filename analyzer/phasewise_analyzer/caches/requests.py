@@ -13,7 +13,8 @@ from phasewise_store.store import Store
 from phasewise_analyzer.caches.asking import MESSAGES, TIERS, Asked, Marker
 from phasewise_analyzer.caches.places import Places, PromptPlaces
 from phasewise_analyzer.caches.policy import Keys, Policy
-from phasewise_analyzer.prefixes import placed_tree, prefix_tree
+from phasewise_analyzer.prefixes import own_tokenizer, placed_tree, prefix_tree
+from phasewise_analyzer.prefixes.own_tokenizer import Tokenizer
 from phasewise_analyzer.prefixes.prompt_tokens import PromptTokens
 from phasewise_analyzer.request_settings import stated
 
@@ -59,12 +60,21 @@ class Recorded:
 class Requests:
     """The calls in scope as caches see them."""
 
-    def __init__(self, store: Store, scope: Scope = EVERYTHING) -> None:
+    def __init__(
+        self,
+        store: Store,
+        scope: Scope = EVERYTHING,
+        *,
+        tokenizers: Mapping[str, Tokenizer] | None = None,
+    ) -> None:
+        """Read calls and prompts; without `tokenizers`, those count that the store keeps."""
         self.calls = reads.llm_calls(store, scope)
+        self.tokenizers = own_tokenizer.of(store) if tokenizers is None else tokenizers
         placed = placed_tree.read(store, scope)
         self.tree: prefix_tree.PrefixTree = placed.tree
         self.stored = placed.stored
-        self.tokens = PromptTokens(self.calls, self.tree)
+        own = own_tokenizer.counted(store, placed, self.calls, self.tokenizers)
+        self.tokens = PromptTokens(self.calls, self.tree, own)
         tier, self._role_of = {}, {}
         for number, kind, role in store.frame(_KINDS).iter_rows():
             tier[number] = _TIER_OF.get(kind, MESSAGES)

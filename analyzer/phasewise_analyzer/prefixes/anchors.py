@@ -9,11 +9,12 @@ interval is the reported total itself; it is widest half way between anchors.
 
 What a chat template or hidden tools add in front of the text and behind it (the generation prompt)
 stands in every total alike: totals show the sum of both only, so it is one `overhead_tokens`, put
-in front. A tail is sent again with the next prompt wherever that goes on with the answer. Blocks
-known by their hash (`block_tokens` > 0) are exact by themselves.
+in front; a small one may be the tail, and the interval holds both. A tail is sent again with the
+next prompt wherever that goes on with the answer. Blocks known by their hash (`block_tokens` > 0)
+are exact by themselves.
 
-A tokenizer that is at hand belongs where texts become estimates (`phasewise_store.tokens`), not
-here: its counts as `tokens_end` leave the template alone to be fitted, and the intervals close.
+Where the model's tokenizer is at hand (`own_tokenizer`), its counts take the estimates' place. What
+is left is what the template adds to each segment; that is fitted, and the intervals close.
 """
 
 from dataclasses import dataclass
@@ -31,6 +32,10 @@ USUAL_RATE = 1.0
 """tokens per estimated token where the data does not say"""
 USUAL_SPREAD = 1.6
 """tokens: how far one estimated token strays, where the data does not say (see `_learn`)"""
+OWN_SPREAD = 0.2
+"""the same of a token that the model's own tokenizer counted: templates are not regular"""
+LEAST_SPREAD = 0.02
+"""of a token, where all deltas fit: what is no anchor stays a little uncertain"""
 FEWEST_DELTAS = 8
 """below this many anchored deltas, the usual values are held to"""
 COVERAGE = 0.95
@@ -43,6 +48,8 @@ NEAR_TOKENS = 3
 """a half interval that is as good as an anchor when the rate is learned"""
 EDGE_TOKENS = 1.0
 """a tokenizer may join the two sides of the place where a prefix ends"""
+MOST_TAIL_TOKENS = 32
+"""a template's own tokens behind the last message are fewer"""
 _NOTHING = np.inf
 """variance of what no anchor says anything about"""
 
@@ -62,6 +69,16 @@ class NodeTokens:
     """tokens per estimated token"""
     anchors: int
     """nodes with a reported total"""
+
+
+@dataclass(frozen=True, slots=True)
+class TextTokens:
+    """What the model's own tokenizer counts in the texts alone."""
+
+    tokens_end: Ints
+    """[nodes] from the root"""
+    segments_end: Ints
+    """[nodes] segments that end at or before this node's end"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +131,19 @@ class _Shape:
         return most[:-1]
 
 
-def measure(tree: PrefixTree, leaf: Nodes, reported: Ints, *, block_tokens: int = 0) -> NodeTokens:
+def measure(
+    tree: PrefixTree,
+    leaf: Nodes,
+    reported: Ints,
+    *,
+    block_tokens: int = 0,
+    text: TextTokens | None = None,
+) -> NodeTokens:
     """Give the tokens at every node that these calls pass.
 
     The calls are those of one model (one tokenizer): `leaf` is each call's node, -1 where no prompt
-    is known, and `reported` its input tokens, 0 where nothing was reported.
+    is known, and `reported` its input tokens, 0 where nothing was reported. `text` is what its
+    tokenizer counts, where that is at hand.
     """
     shape = _Shape.of(tree.parent)
     passed = shape.passed(leaf)
@@ -127,17 +152,20 @@ def measure(tree: PrefixTree, leaf: Nodes, reported: Ints, *, block_tokens: int 
         learned = _Learned(1.0, 0.0, 0.0, 0.0)
         rows = _blocks(tree, low, high, block_tokens)
     else:
-        estimate = np.append(tree.tokens_end, 0).astype(np.float64)
-        learned = _learn(shape, estimate, (low + high) / 2)
+        usual = USUAL_SPREAD if text is None else OWN_SPREAD
+        sizes = tree.tokens_end if text is None else _templated(shape, text, (low + high) / 2)
+        estimate = np.append(sizes, 0).astype(np.float64)
+        learned = _learn(shape, estimate, (low + high) / 2, usual)
         wrong = (low + high) / 2 < LEAST_PLAUSIBLE * learned.rate * estimate[:-1]
         low[wrong] = high[wrong] = np.nan
         middle = (low + high) / 2
-        learned = _learn(shape, estimate, middle)
+        learned = _learn(shape, estimate, middle, usual)
         # a prompt that ends within a word of where others go on is not above them, but as good as
         # an anchor: with those, the deltas are many more
         mean, variance = _smooth(shape, estimate, middle, learned)
-        learned = _learn(shape, estimate, np.where(variance <= NEAR_TOKENS**2, mean, np.nan))
-        rows = _interval(shape, *_smooth(shape, estimate, middle, learned), low, high)
+        near = np.where(variance <= NEAR_TOKENS**2, mean, np.nan)
+        learned = _learn(shape, estimate, near, usual)
+        rows = _interval(shape, _smooth(shape, estimate, middle, learned), low, high, learned.tail)
     least, tokens, most = (np.where(passed, row, -1).astype(np.int64) for row in rows)
     anchors = int(np.isfinite(low).sum())
     return NodeTokens(tokens, least, most, learned.overhead, learned.rate, anchors)
@@ -153,8 +181,28 @@ class _Learned:
     overhead: float
     overhead_spread: float
 
+    @property
+    def tail(self) -> float:
+        """Give the part of the overhead that may stand behind the prompts."""
+        return self.overhead if self.overhead <= MOST_TAIL_TOKENS else 0.0
 
-def _learn(shape: _Shape, estimate: Floats, known: Floats) -> _Learned:
+
+def _templated(shape: _Shape, text: TextTokens, known: Floats) -> Floats:
+    """Add to the tokens of texts what the template usually adds to each segment."""
+    above = shape.anchor_above(np.isfinite(known))
+    below = np.flatnonzero(np.isfinite(known) & (above >= 0))
+    up = above[below]
+    segments = text.segments_end[below] - text.segments_end[up]
+    extra = known[below] - known[up] - (text.tokens_end[below] - text.tokens_end[up])
+    telling = segments > 0
+    weight = segments[telling].astype(np.float64)
+    each = _weighted_median(extra[telling] / weight, weight) if len(weight) else 0.0
+    # more is no template: then the texts are not what the model read
+    each = each if 0.0 < each <= MOST_TAIL_TOKENS else 0.0
+    return text.tokens_end + each * text.segments_end
+
+
+def _learn(shape: _Shape, estimate: Floats, known: Floats, usual_spread: float) -> _Learned:
     """Fit the rate and its spread to the deltas, and the overhead to the topmost anchors."""
     above = shape.anchor_above(np.isfinite(known))
     anchor = np.flatnonzero(np.isfinite(known))
@@ -163,19 +211,19 @@ def _learn(shape: _Shape, estimate: Floats, known: Floats) -> _Learned:
     size = estimate[delta] - estimate[before[before >= 0]]
     gain = known[delta] - known[before[before >= 0]]
     telling = size >= SHORTEST_DELTA
-    rate, spread = _rate(size[telling], gain[telling])
+    rate, spread = _rate(size[telling], gain[telling], usual_spread)
     top = anchor[before < 0]
     overhead, overhead_spread = _overhead(estimate[top], known[top], rate, spread)
     return _Learned(rate, spread, overhead, overhead_spread)
 
 
-def _rate(size: Floats, gain: Floats) -> tuple[float, float]:
+def _rate(size: Floats, gain: Floats, usual_spread: float) -> tuple[float, float]:
     """Give the median rate, weighted by size, and the spread that covers nearly all deltas."""
     rate = _weighted_median(gain / size, size) if len(size) else USUAL_RATE
     if len(size) < FEWEST_DELTAS:
-        return rate, USUAL_SPREAD * rate
+        return rate, usual_spread * rate
     strayed = np.abs(gain - rate * size) / np.sqrt(size)
-    return rate, float(np.quantile(strayed, COVERAGE))
+    return rate, max(LEAST_SPREAD, float(np.quantile(strayed, COVERAGE)))
 
 
 def _overhead(size: Floats, total: Floats, rate: float, spread: float) -> tuple[float, float]:
@@ -241,19 +289,21 @@ def _smooth(
 
 
 def _interval(
-    shape: _Shape, mean: Floats, variance: Floats, low: Floats, high: Floats
+    shape: _Shape, smooth: tuple[Floats, Floats], low: Floats, high: Floats, tail: float
 ) -> tuple[Floats, Floats, Floats]:
     """Give low, tokens and high, rounded, with no node below what stands above it.
 
+    `tail` of the tokens may stand behind every prompt instead of in front of it.
     Where an anchor has less than one above it, one of the two reports is wrong: the interval of
     both is then from the one to the other.
     """
+    mean, variance = smooth
     half = np.sqrt(variance)
     half = np.where(half > 0.01, half + EDGE_TOKENS, 0.0)
     anchored = np.isfinite(low)
     least = shape.least_below(np.where(anchored, low, np.inf))
     most = shape.least_below(np.where(anchored, high, np.inf))
-    lows = np.where(anchored, low, np.floor(mean - half + 0.01))
+    lows = np.where(anchored, low, np.floor(mean - half - tail + 0.01))
     highs = np.where(anchored, high, np.minimum(np.ceil(mean + half - 0.01), most))
     lows = shape.most_above(np.maximum(np.minimum(lows, least), 0))
     highs = shape.most_above(np.maximum(highs, 0))

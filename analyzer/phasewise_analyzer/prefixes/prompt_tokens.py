@@ -3,18 +3,19 @@
 Made of `anchors`, for each model by itself: a tokenizer is a model's own.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from phasewise_analyzer.prefixes import anchors
+from phasewise_analyzer.prefixes.anchors import MOST_TAIL_TOKENS, TextTokens
 from phasewise_analyzer.prefixes.prefix_tree import PrefixTree
 
 Ints = npt.NDArray[np.int64]
 Nodes = npt.NDArray[np.int32]
 
-MOST_TAIL_TOKENS = 32
-"""a template's own tokens behind the last message are fewer"""
 KNOWN_ORIGINS = ("reported", "recovered")
 """of usage whose totals are the provider's own"""
 
@@ -22,7 +23,10 @@ KNOWN_ORIGINS = ("reported", "recovered")
 class PromptTokens:
     """The tokens of some calls' prompts, whole and in part."""
 
-    def __init__(self, calls: pl.DataFrame, tree: PrefixTree) -> None:
+    def __init__(
+        self, calls: pl.DataFrame, tree: PrefixTree, own: Mapping[str, TextTokens] | None = None
+    ) -> None:
+        """Take calls and their tree; `own` is what models' own tokenizers count in it."""
         self._leaf = tree.leaf
         groups = calls.select(
             group=pl.struct("provider", "model", pl.col("block_tokens").fill_null(0)).rank("dense")
@@ -41,6 +45,7 @@ class PromptTokens:
                     tree.leaf[rows],
                     reported[rows].astype(np.int64),
                     block_tokens=int(block_tokens[rows[0]]),
+                    text=(own or {}).get(calls["model"][int(rows[0])]),
                 )
             )
         at_leaf = self.at(np.arange(calls.height), tree.leaf)
@@ -56,6 +61,18 @@ class PromptTokens:
     def bounds(self, rows: npt.NDArray[np.intp], node: Nodes) -> tuple[Ints, Ints]:
         """Give the interval of the same."""
         return self._read(rows, node, "low"), self._read(rows, node, "high")
+
+    @property
+    def interval(self) -> float:
+        """Give the width of all intervals as a share of all tokens, over all places of prompts."""
+        passed = [(one, one.tokens >= 0) for one in self._measured]
+        width = sum(int((one.high - one.low)[here].sum()) for one, here in passed)
+        return width / max(1, sum(int(one.tokens[here].sum()) for one, here in passed))
+
+    @property
+    def rate(self) -> float:
+        """Give the tokens per counted (or estimated) token of the text, where most is reported."""
+        return max(self._measured, key=lambda one: one.anchors).rate if self._measured else 1.0
 
     def _read(self, rows: npt.NDArray[np.intp], node: Nodes, name: str) -> Ints:
         found = np.zeros(len(rows), dtype=np.int64)

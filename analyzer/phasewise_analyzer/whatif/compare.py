@@ -49,7 +49,8 @@ def compare(
     baseline, *others = (trial.outcome(calls, waits) for trial in trials)
     found: Repairs | None = None
     if wanted.causes:
-        rules = Rules(wanted.baseline, books, waits, _longest(requests, wanted.baseline, books))
+        longest = _longest(requests, wanted.baseline, books)
+        rules = Rules(wanted.baseline, books, waits, longest, requests.tokenizers)
         laid = layout.read(store, scope)
         hidden = baseline.calls - len(laid)
         if laid and not hidden:

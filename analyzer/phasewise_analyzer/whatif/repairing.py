@@ -4,8 +4,8 @@ Savings are never added: repairs help and hide one another. Each set of repairs 
 own, kept in memory, that goes through the same caches as the recorded one.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from phasewise_store.store import Store
@@ -13,6 +13,7 @@ from phasewise_store.store import Store
 from phasewise_analyzer.breaks.facts import Finding
 from phasewise_analyzer.caches.requests import Requests
 from phasewise_analyzer.diagnosis.causes import Cause
+from phasewise_analyzer.prefixes.own_tokenizer import Tokenizer
 from phasewise_analyzer.whatif import layout
 from phasewise_analyzer.whatif.facts import Outcome, Repaired, Repairs
 from phasewise_analyzer.whatif.first_token import FirstTokenModel
@@ -34,6 +35,8 @@ class Rules:
     waits: FirstTokenModel | None = None
     longest: Scenario | None = None
     """the same with the longest lifetime; None where there is no other"""
+    tokenizers: Mapping[str, Tokenizer] = field(default_factory=dict)
+    """of the models that read the prompts"""
 
 
 def repaired(
@@ -53,7 +56,7 @@ def simulated(laid: Sequence[Laid], scenarios: Sequence[Scenario], rules: Rules)
     """Put calls into a store in memory and ask the caches."""
     with Store.in_memory() as scratch:
         layout.write(scratch, laid)
-        requests = Requests(scratch)
+        requests = Requests(scratch, tokenizers=rules.tokenizers)
         return list(outcomes(requests, scenarios, rules.books, waits=rules.waits))
 
 

@@ -32,6 +32,7 @@ COMMANDS = (
     "breaks",
     "ledger",
     "check",
+    "tokenizer",
     "sql",
     "replay",
     "compare",
