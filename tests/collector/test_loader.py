@@ -227,3 +227,22 @@ def test_the_loader_outlives_a_failure(
             thread.join()
     assert second.is_set()
     assert "disk full" in caplog.text
+
+
+@pytest.mark.parametrize("place", ["start", "end", "event"])
+def test_a_clock_beyond_all_bounds_stops_nothing(tmp_path: Path, store: Store, place: str) -> None:
+    """64 bits of nanoseconds without a sign are more than the store holds: others are loaded."""
+    broken = request(Made(1, attributes=OPENINFERENCE, events=[("First Token Stream Event", 40)]))
+    span = broken.resource_spans[0].scope_spans[0].spans[0]
+    latest = (1 << 64) - 1
+    if place == "event":
+        span.events[0].time_unix_nano = latest
+    elif place == "end":
+        span.end_time_unix_nano = latest
+    else:
+        span.start_time_unix_nano = latest
+    with acceptor(tmp_path) as running:
+        post(running.address, broken.SerializeToString())
+        post(running.address, request(Made(2, attributes=OPENINFERENCE)).SerializeToString())
+        assert Loader(store, tmp_path).load() == 2
+    assert reads.llm_calls(store).height == 2

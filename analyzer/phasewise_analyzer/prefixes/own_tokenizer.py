@@ -6,7 +6,7 @@ in any text; `anchors` fits it to the reported totals.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
@@ -162,7 +162,7 @@ def _parts(store: Store, placed: PlacedTree, leaves: set[int]) -> list[_Part]:
     return parts
 
 
-def _passed(parent: npt.NDArray[np.int32], leaves: Sequence[int] | set[int]) -> list[int]:
+def _passed(parent: npt.NDArray[np.int32], leaves: set[int]) -> list[int]:
     """Give the nodes between the root and these leaves, parents first."""
     passed: set[int] = set()
     for node in leaves:

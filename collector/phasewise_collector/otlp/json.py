@@ -20,6 +20,7 @@ from phasewise_collector.otlp.spans import (
     ReceivedSpan,
     Request,
     Value,
+    moment,
 )
 
 HEX_DIGITS = frozenset("0123456789abcdef")
@@ -89,8 +90,8 @@ def decode_logs(body: bytes) -> Iterator[ReceivedRecord]:
                 name, version = _text(scope, "name"), _text(scope, "version")
                 for record in _objects(scoped, "logRecords"):
                     yield ReceivedRecord(
-                        time_ns=_integer(record, "timeUnixNano")
-                        or _integer(record, "observedTimeUnixNano"),
+                        time_ns=_moment(record, "timeUnixNano")
+                        or _moment(record, "observedTimeUnixNano"),
                         event_name=_text(record, "eventName"),
                         body=_value(_object(record, "body")),
                         attributes=_attributes(record),
@@ -127,7 +128,7 @@ def _points(metric: Mapping[str, object], resource: Mapping[str, Value]) -> Iter
                 value = _double(point, "asDouble")
             elif point.get("asInt") is not None:
                 value = float(_integer(point, "asInt"))
-            time_ns = _integer(point, "timeUnixNano")
+            time_ns = _moment(point, "timeUnixNano")
             yield ReceivedPoint(name, time_ns, value, _attributes(point), resource)
 
 
@@ -159,13 +160,13 @@ def _spans(group: Mapping[str, object]) -> Iterator[ReceivedSpan | None]:
                 parent_span_id=_hex(span, "parentSpanId", SPAN_ID_DIGITS),
                 name=_text(span, "name"),
                 kind=_choice(span, "kind", KINDS),
-                start_ns=_integer(span, "startTimeUnixNano"),
-                end_ns=_integer(span, "endTimeUnixNano"),
+                start_ns=_moment(span, "startTimeUnixNano"),
+                end_ns=_moment(span, "endTimeUnixNano"),
                 attributes=_attributes(span),
                 events=tuple(
                     Event(
                         _text(event, "name"),
-                        _integer(event, "timeUnixNano"),
+                        _moment(event, "timeUnixNano"),
                         _attributes(event),
                     )
                     for event in _objects(span, "events")
@@ -214,6 +215,10 @@ def _integer(holder: Mapping[str, object], field: str) -> int:
         return _whole(found)
     except (TypeError, ValueError):
         raise MalformedError(f"`{field}` must be a whole number, as text or number") from None
+
+
+def _moment(holder: Mapping[str, object], field: str) -> int:
+    return moment(_integer(holder, field))
 
 
 def _whole(value: object) -> int:

@@ -26,6 +26,7 @@ from phasewise_collector.otlp.spans import (
     ReceivedSpan,
     Request,
     Value,
+    moment,
 )
 
 NO_TRACE = bytes(16)
@@ -81,7 +82,7 @@ def decode_logs(body: bytes) -> Iterator[ReceivedRecord]:
         for scoped in group.scope_logs:
             for record in scoped.log_records:
                 yield ReceivedRecord(
-                    time_ns=record.time_unix_nano or record.observed_time_unix_nano,
+                    time_ns=moment(record.time_unix_nano or record.observed_time_unix_nano),
                     event_name=record.event_name,
                     body=_value(record.body),
                     attributes=_attributes(record.attributes),
@@ -109,7 +110,7 @@ def decode_metrics(body: bytes) -> Iterator[ReceivedPoint]:
                     )
                     yield ReceivedPoint(
                         metric=metric.name,
-                        time_ns=point.time_unix_nano,
+                        time_ns=moment(point.time_unix_nano),
                         value=None if which is None else float(getattr(point, which)),
                         attributes=_attributes(point.attributes),
                         resource=resource,
@@ -182,11 +183,11 @@ def _spans(group: ResourceSpans) -> Iterator[ReceivedSpan | None]:
                 parent_span_id=_id(span.parent_span_id, NO_SPAN),
                 name=span.name,
                 kind=_choice(span.kind, KINDS),
-                start_ns=span.start_time_unix_nano,
-                end_ns=span.end_time_unix_nano,
+                start_ns=moment(span.start_time_unix_nano),
+                end_ns=moment(span.end_time_unix_nano),
                 attributes=_attributes(span.attributes),
                 events=tuple(
-                    Event(event.name, event.time_unix_nano, _attributes(event.attributes))
+                    Event(event.name, moment(event.time_unix_nano), _attributes(event.attributes))
                     for event in span.events
                 ),
                 resource=resource,

@@ -8,6 +8,13 @@ Value = str | bool | int | float | bytes | list["Value"] | dict[str, "Value"] | 
 
 KINDS = ("unspecified", "internal", "server", "client", "producer", "consumer")
 STATUSES = ("unset", "ok", "error")
+LATEST_NS = 1 << 62
+"""in the year 2116: with room above it, so that differences of moments fit 64 bits, too"""
+
+
+def moment(time_ns: int) -> int:
+    """Give a moment that the store can hold; OTLP has 64 bits without a sign, broken clocks too."""
+    return min(max(0, time_ns), LATEST_NS)
 
 
 @dataclass(frozen=True, slots=True)
