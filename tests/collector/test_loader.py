@@ -246,3 +246,14 @@ def test_a_clock_beyond_all_bounds_stops_nothing(tmp_path: Path, store: Store, p
         post(running.address, request(Made(2, attributes=OPENINFERENCE)).SerializeToString())
         assert Loader(store, tmp_path).load() == 2
     assert reads.llm_calls(store).height == 2
+
+
+@pytest.mark.parametrize("name", ["llm.token_count.prompt", "llm.token_count.completion"])
+def test_a_count_beyond_all_bounds_is_none(tmp_path: Path, store: Store, name: str) -> None:
+    """The largest whole number that OTLP can carry is no count of tokens, and stops nothing."""
+    attributes = OPENINFERENCE | {name: (1 << 63) - 1}
+    with acceptor(tmp_path) as running:
+        post(running.address, request(Made(1, attributes=attributes)).SerializeToString())
+        assert Loader(store, tmp_path).load() == 1
+    (call,) = reads.llm_calls(store).iter_rows(named=True)
+    assert max(call["input_tokens"], call["output_tokens"]) < 1000

@@ -298,6 +298,10 @@ Attributes = Mapping[str, object]
 """of a span, as it came or as the store gave it back"""
 
 
+MOST = 1 << 53
+"""more is no count, and no time either: 104 days in nanoseconds"""
+
+
 def first(attributes: Attributes, names: Sequence[str]) -> object:
     """Give the first of these attributes that is there and not empty."""
     for name in names:
@@ -328,7 +332,7 @@ def whole(attributes: Attributes, names: Sequence[str]) -> int | None:
 
 
 def number(attributes: Attributes, names: Sequence[str]) -> float | None:
-    """Give a number that is finite and not negative."""
+    """Give a number that is not negative and not beyond all bounds."""
     value = first(attributes, names)
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
@@ -336,10 +340,10 @@ def number(attributes: Attributes, names: Sequence[str]) -> float | None:
         found = float(value)
     except ValueError:
         return None
-    return found if 0 <= found < float("inf") else None
+    return found if 0 <= found <= MOST else None
 
 
 def nanoseconds(attributes: Attributes, names: Sequence[str]) -> int | None:
     """Give a time that is reported in seconds."""
     seconds = number(attributes, names)
-    return None if seconds is None else round(seconds * 1e9)
+    return None if seconds is None or seconds * 1e9 > MOST else round(seconds * 1e9)

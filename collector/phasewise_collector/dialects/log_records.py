@@ -29,7 +29,8 @@ def as_span(record: ReceivedRecord) -> ReceivedSpan:
     elif body is not None and body != name:
         attributes["body"] = body
     digest = _digest(record, name)
-    duration_ns = round((aliases.number(attributes, aliases.DURATION_MS) or 0) * 1e6)
+    lasted_ms = aliases.number(attributes, aliases.DURATION_MS) or 0
+    duration_ns = min(round(lasted_ms * 1e6), record.time_ns)
     failed = name.rpartition(".")[2] == "api_error"
     return ReceivedSpan(
         trace_id=record.trace_id or _trace(record, digest),
