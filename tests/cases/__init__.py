@@ -1,0 +1,1 @@
+"""Small inputs after faults that users reported of other tools, with their right values."""

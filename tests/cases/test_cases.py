@@ -1,0 +1,29 @@
+"""Every case gives its right values: imported once, and imported again in the opposite order."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.cases import judging
+
+HERE = Path(__file__).parent
+CASES = sorted(path.parent for path in HERE.glob("*/*/expected.json"))
+PENDING = frozenset((HERE / "pending.txt").read_text().split())
+"""cases that are not right yet"""
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, id=case.name, marks=[pytest.mark.xfail] * (case.name in PENDING))
+        for case in CASES
+    ],
+)
+def test_a_case_gives_its_right_values(tmp_path: Path, case: Path) -> None:
+    """What is imported is what the case's author says is right, and a second import adds nothing."""
+    database = tmp_path / "case.duckdb"
+    wanted = judging.expected(case)
+    skipped = judging.imported(database, judging.parts(case))
+    assert judging.faults(database, wanted, skipped) == []
+    judging.imported(database, reversed(judging.parts(case)))
+    assert judging.faults(database, wanted, skipped) == []
