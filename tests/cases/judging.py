@@ -94,20 +94,21 @@ def faults(database: Path, wanted: Mapping[str, Any], skipped: int) -> list[str]
     return [
         fault
         for name, value in wanted.items()
-        if (fault := _RULES.get(name, _equal)(database, found, name, value)) is not None
+        if (fault := _rule(name)(database, found, name, value)) is not None
     ]
 
 
 def _usd(call: Row) -> float | None:
     if call.get("prefill_usd") is None:
         return None
-    return sum(float(call[name]) for name in ("prefill_usd", "decode_usd", "other_usd"))
+    parts = ("prefill_usd", "decode_usd", "other_usd")
+    return sum((float(call[name]) for name in parts), start=0.0)
 
 
 def _usd_per_million_input(call: Row) -> float | None:
     if call.get("prefill_usd") is None or not call["input_tokens"]:
         return None
-    return round(1e6 * float(call["prefill_usd"]) / call["input_tokens"], 4)
+    return round(1e6 * float(call["prefill_usd"]) / int(call["input_tokens"]), 4)
 
 
 Rule = Callable[[Path, Mapping[str, Any], str, Any], str | None]
@@ -148,13 +149,15 @@ def _bounded(_: Path, found: Mapping[str, Any], name: str, value: int) -> str | 
     return None if good else f"{name}: no call's input is {value}, or bounded by it"
 
 
-def _reuse(database: Path, _: Mapping[str, Any], name: str, value: float) -> str | None:
-    _, printed = ask(database, "prefixes", "--json")
+def _reuse(database: Path, found: Mapping[str, Any], name: str, value: float) -> str | None:
+    del found
+    printed = ask(database, "prefixes", "--json")[1]
     share = float(json.loads(printed)["reuse"]["any_earlier"]["token_weighted"])
     return None if share <= value + 1e-9 else f"{name}: reuse is {share:.4f}, at most {value:.4f}"
 
 
-def _side_bill(database: Path, _: Mapping[str, Any], name: str, value: float) -> str | None:
+def _side_bill(database: Path, found: Mapping[str, Any], name: str, value: float) -> str | None:
+    del found
     here = round(sum(float(one.get("total_usd") or 0) for one in rows(database, "agents")), 6)
     return None if here == value else f"{name} of the agents is {here}, right is {value}"
 
@@ -166,3 +169,7 @@ _RULES: dict[str, Rule] = {
     "reuse_any_earlier_max": _reuse,
     "agents_total_usd": _side_bill,
 }
+
+
+def _rule(name: str) -> Rule:
+    return _RULES.get(name, _equal)

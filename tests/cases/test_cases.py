@@ -20,7 +20,7 @@ PENDING = frozenset((HERE / "pending.txt").read_text().split())
     ],
 )
 def test_a_case_gives_its_right_values(tmp_path: Path, case: Path) -> None:
-    """What is imported is what the case's author says is right, and a second import adds nothing."""
+    """What is imported is what the case's author says is right; importing again adds nothing."""
     database = tmp_path / "case.duckdb"
     wanted = judging.expected(case)
     skipped = judging.imported(database, judging.parts(case))
