@@ -29,7 +29,7 @@ _TICK_NS = 100
 def recognises(head: bytes, path: Path) -> bool:
     """Say whether the file begins with the columns' names."""
     del path
-    return head.removeprefix(b"\xef\xbb\xbf").startswith(_HEADER)
+    return head.startswith(_HEADER)
 
 
 def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
@@ -37,7 +37,7 @@ def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
     session_id = names.SessionNames(trace.source_id).new("requests")
     agent = Agent(names.agent_id(session_id, ROLE), session_id, ROLE)
     calls: list[LlmCall] = []
-    text = trace.data.decode("utf-8-sig", "replace")
+    text = trace.data.decode("utf-8", "replace")
     for number, row in enumerate(csv.reader(io.StringIO(text)), start=1):
         if number == 1 or not row:
             continue
