@@ -7,7 +7,9 @@ from typing import cast
 from phasewise_store.errors import UsageError
 
 from phasewise_collector.importers import (
+    aiperf,
     azure_llm,
+    bailian,
     cassettes,
     claude_code,
     codex,
@@ -29,7 +31,8 @@ from phasewise_collector.importers.importer import Importer
 IMPORTERS: Mapping[str, Importer] = {
     module.FORMAT: cast("Importer", module)
     for module in (
-        *(kv_cache_tester, lmcache, mooncake, tau2_bench, tau_bench, usage_bodies),
+        *(bailian, aiperf, mooncake),
+        *(kv_cache_tester, lmcache, tau2_bench, tau_bench, usage_bodies),
         *(pi_mono, claude_code, codex, openhands_eval, azure_llm, langfuse, swe_agent),
         *(openhands, otlp_file, cassettes),
     )

@@ -34,12 +34,25 @@ def read_lines(trace: Trace, take: Callable[[Record], None]) -> Iterator[Skipped
 
     `take` raises BadRecordError for a line it cannot use.
     """
+    for part in records(trace):
+        if isinstance(part, Skipped):
+            yield part
+            continue
+        number, fields = part
+        try:
+            take(fields)
+        except BadRecordError as error:
+            yield Skipped(number, str(error))
+
+
+def records(trace: Trace) -> Iterator[tuple[int, Record] | Skipped]:
+    """Give every line's number and object, and the lines that are no object; blank ones pass."""
     number = 0
     for number, value in _values(trace.data):
         try:
             if isinstance(value, BadJsonError):
                 raise value
-            take(record(value, "the line"))
+            yield number, record(value, "the line")
         except (BadJsonError, BadRecordError) as error:
             yield Skipped(number, str(error))
     if trace.damage is not None:
