@@ -10,6 +10,7 @@ from phasewise_collector.importers import (
     aiperf,
     azure_llm,
     bailian,
+    burstgpt,
     cassettes,
     claude_code,
     codex,
@@ -25,6 +26,7 @@ from phasewise_collector.importers import (
     tau2_bench,
     tau_bench,
     usage_bodies,
+    usage_export,
 )
 from phasewise_collector.importers.importer import Importer
 
@@ -33,7 +35,8 @@ IMPORTERS: Mapping[str, Importer] = {
     for module in (
         *(bailian, aiperf, mooncake),
         *(kv_cache_tester, lmcache, tau2_bench, tau_bench, usage_bodies),
-        *(pi_mono, claude_code, codex, openhands_eval, azure_llm, langfuse, swe_agent),
+        *(pi_mono, claude_code, codex, openhands_eval),
+        *(azure_llm, burstgpt, usage_export, langfuse, swe_agent),
         *(openhands, otlp_file, cassettes),
     )
 }
