@@ -14,6 +14,7 @@ from phasewise_collector.importers import (
     cassettes,
     claude_code,
     codex,
+    gemini_cli,
     kv_cache_tester,
     langfuse,
     lmcache,
@@ -35,7 +36,7 @@ IMPORTERS: Mapping[str, Importer] = {
     for module in (
         *(bailian, aiperf, mooncake),
         *(kv_cache_tester, lmcache, tau2_bench, tau_bench, usage_bodies),
-        *(pi_mono, claude_code, codex, openhands_eval),
+        *(pi_mono, claude_code, codex, gemini_cli, openhands_eval),
         *(azure_llm, burstgpt, usage_export, langfuse, swe_agent),
         *(openhands, otlp_file, cassettes),
     )
