@@ -19,6 +19,7 @@ from phasewise_collector.importers import (
     langfuse,
     lmcache,
     mooncake,
+    opencode,
     openhands,
     openhands_eval,
     otlp_file,
@@ -36,7 +37,7 @@ IMPORTERS: Mapping[str, Importer] = {
     for module in (
         *(bailian, aiperf, mooncake),
         *(kv_cache_tester, lmcache, tau2_bench, tau_bench, usage_bodies),
-        *(pi_mono, claude_code, codex, gemini_cli, openhands_eval),
+        *(pi_mono, claude_code, codex, gemini_cli, opencode, openhands_eval),
         *(azure_llm, burstgpt, usage_export, langfuse, swe_agent),
         *(openhands, otlp_file, cassettes),
     )
