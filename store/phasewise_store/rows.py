@@ -6,6 +6,7 @@ import orjson
 import polars as pl
 import zstandard
 
+from phasewise_store import billing
 from phasewise_store.facts import Agent, LlmCall, Segment, Session, Source, Span, ToolCall
 from phasewise_store.trie import Node, segment_id
 
@@ -110,6 +111,7 @@ LLM_CALLS = {
     "dropped_attributes": _INT,
     "truncated": pl.Boolean(),
     "described_by": _TEXT,
+    "billing": _TEXT,
 }
 
 _USAGE = {
@@ -204,6 +206,7 @@ def llm_calls(
     columns["output_segments"] = [[segment_id(s) for s in call.output] for call in facts]
     columns["request"] = [to_json(call.request) for call in facts]
     columns["described_by"] = [to_json(call.described_by) for call in facts]
+    columns["billing"] = [billing.to_json(call.usage.billing) for call in facts]
     return pl.DataFrame({name: columns[name] for name in LLM_CALLS}, schema=LLM_CALLS)
 
 
