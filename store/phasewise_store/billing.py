@@ -43,4 +43,5 @@ def from_json(written: str | None) -> Billing:
 def _other(row: Mapping[str, object]) -> OtherModel:
     counts = {name: cast("int", row[name]) for name in _COUNTS}
     model = row["model"]
-    return OtherModel(None if model is None else str(model), Usage(**counts))
+    usage = Usage(*(counts[name] for name in _COUNTS))  # the first six fields, in their order
+    return OtherModel(None if model is None else str(model), usage)
