@@ -19,6 +19,7 @@ from phasewise_collector.importers import (
     openhands_eval,
     otlp_file,
     pi_mono,
+    span_list,
     swe_agent,
     tau2_bench,
     tau_bench,
@@ -31,7 +32,7 @@ IMPORTERS: Mapping[str, Importer] = {
     for module in (
         *(kv_cache_tester, lmcache, mooncake, tau2_bench, tau_bench, usage_bodies),
         *(pi_mono, claude_code, codex, openhands_eval, azure_llm, langfuse, swe_agent),
-        *(openhands, otlp_file, cassettes),
+        *(openhands, otlp_file, span_list, cassettes),
     )
 }
 """by the name that `--format` takes; asked in this order"""

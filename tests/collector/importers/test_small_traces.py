@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from phasewise_collector.dialects.usage import usage_of
-from phasewise_collector.usage.reader import usage_of_body
 from phasewise_collector.importing import import_paths
+from phasewise_collector.usage.reader import usage_of_body
 from phasewise_store import reads, stored_traces
 from phasewise_store.facts import Usage
 from phasewise_store.scope import Scope
