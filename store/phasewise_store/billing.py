@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
-from typing import cast
+from typing import Any, cast
 
 import orjson
 
@@ -42,5 +42,6 @@ def from_json(written: str | None) -> Billing:
 
 def _other(row: Mapping[str, object]) -> OtherModel:
     model = row["model"]
-    usage = replace(Usage(), **{name: cast("int", row[name]) for name in _COUNTS})
+    counts = {name: cast("int", row[name]) for name in _COUNTS}
+    usage = replace(Usage(), **cast("dict[str, Any]", counts))
     return OtherModel(None if model is None else str(model), usage)

@@ -24,6 +24,7 @@ from phasewise_collector.importers import (
     openhands_eval,
     otlp_file,
     pi_mono,
+    span_list,
     swe_agent,
     tau2_bench,
     tau_bench,
@@ -39,7 +40,7 @@ IMPORTERS: Mapping[str, Importer] = {
         *(kv_cache_tester, lmcache, tau2_bench, tau_bench, usage_bodies),
         *(pi_mono, claude_code, codex, gemini_cli, opencode, openhands_eval),
         *(azure_llm, burstgpt, usage_export, langfuse, swe_agent),
-        *(openhands, otlp_file, cassettes),
+        *(openhands, otlp_file, span_list, cassettes),
     )
 }
 """by the name that `--format` takes; asked in this order"""
