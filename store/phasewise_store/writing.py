@@ -102,11 +102,13 @@ def insert_or_replace(
 def _write_outcomes(connection: duckdb.DuckDBPyConnection, said: pl.DataFrame) -> None:
     """Write outcomes; one that was said later stays."""
     old = (
-        connection.sql(
-            "SELECT session_id, said_ns AS old_ns FROM outcomes "
-            "WHERE session_id IN (SELECT unnest($ids))",
-            params={"ids": said.get_column("session_id").to_list()},
-        ).pl()
+        to_frame(
+            connection.sql(
+                "SELECT session_id, said_ns AS old_ns FROM outcomes "
+                "WHERE session_id IN (SELECT unnest($ids))",
+                params={"ids": said.get_column("session_id").to_list()},
+            )
+        )
         if said.height
         else None
     )

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from tests.collector.otlp_for_tests import Made, request
 from tests.collector.test_dialects import OPENINFERENCE
 
 PATIENCE_S = 30
+CHECKOUT = (sys.executable, "-m", "phasewise_web.cli.main")
 FREE = ("--port", "0", "--otlp-port", "0", "--grpc-port", "0")
 PROTOBUF = {"content-type": "application/x-protobuf"}
 
@@ -35,11 +36,21 @@ class Up:
 
 
 @contextmanager
-def up(database: Path, otlp_port: int = 0) -> Iterator[Up]:
+def up(
+    database: Path,
+    otlp_port: int = 0,
+    *,
+    command: Sequence[str] = CHECKOUT,
+    variables: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> Iterator[Up]:
     """Run it on free ports until the block ends."""
-    command = [sys.executable, "-m", "phasewise_web.cli.main", "up", "--db", str(database)]
     process = subprocess.Popen(
-        [*command, *FREE, "--otlp-port", str(otlp_port)], stderr=subprocess.PIPE, text=True
+        [*command, "up", "--db", str(database), *FREE, "--otlp-port", str(otlp_port)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=variables,
+        cwd=folder,
     )
     try:
         assert process.stderr is not None
