@@ -3,17 +3,21 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from openinference.instrumentation import using_session
-from opentelemetry import trace
+from opentelemetry import context, trace
 
 _KIND = "openinference.span.kind"
+_SESSION = "session.id"
+"""where OpenInference's instrumentors look for it, in the context"""
 
 
 @contextmanager
 def session(session_id: str) -> Iterator[None]:
     """Put all calls inside the block into one session, across traces."""
-    with using_session(session_id):
+    token = context.attach(context.set_value(_SESSION, session_id))
+    try:
         yield
+    finally:
+        context.detach(token)
 
 
 @contextmanager
