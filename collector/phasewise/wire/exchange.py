@@ -46,6 +46,10 @@ class Exchange:
     error: BaseException | None = None
     ended: int = 0
 
+    def sent(self) -> None:
+        """Note that the connection stands, and that the request goes out now."""
+        self.start_ns, self.began = time.time_ns(), time.perf_counter_ns()
+
     def answered(self, status: int, headers: Mapping[str, str]) -> None:
         """Note the head of the answer."""
         self.status = status

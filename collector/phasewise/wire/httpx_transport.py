@@ -15,6 +15,10 @@ from phasewise.wire.worker import Worker
 INSIDE: ContextVar[bool] = ContextVar("phasewise_wire_inside", default=False)
 """whether a client above is watched already: a transport of httpx may itself send with aiohttp"""
 
+_SENDING = ".send_request_headers.started"
+"""httpcore's own event, told to an extension that stays in this process: before it come the
+connection and TLS, which are no part of the model's time"""
+
 
 def watch(module: ModuleType, worker: Worker) -> None:
     """Watch the clients of this module, `httpx._client` or its like."""
@@ -36,13 +40,21 @@ def _watch_sync(client: Any, base: type, worker: Worker) -> None:  # noqa: ANN40
         exchange = _begin(worker, request)
         if exchange is None:
             return before(self, request, *rest, **named)
+
+        def trace(event: str, _: object) -> None:
+            if event.endswith(_SENDING):
+                exchange.sent()
+
         token = INSIDE.set(True)
+        extensions = request.extensions
+        request.extensions = {"trace": trace} | extensions
         try:
             response = before(self, request, *rest, **named)
         except BaseException as error:
             exchange.fail(error)
             raise
         finally:
+            request.extensions = extensions
             INSIDE.reset(token)
         exchange.answered(response.status_code, response.headers)
         response.stream = tee(response.stream, exchange)
@@ -86,13 +98,21 @@ def _watch_async(client: Any, base: type, worker: Worker) -> None:  # noqa: ANN4
         exchange = _begin(worker, request)
         if exchange is None:
             return await before(self, request, *rest, **named)
+
+        async def trace(event: str, _: object) -> None:
+            if event.endswith(_SENDING):
+                exchange.sent()
+
         token = INSIDE.set(True)
+        extensions = request.extensions
+        request.extensions = {"trace": trace} | extensions
         try:
             response = await before(self, request, *rest, **named)
         except BaseException as error:
             exchange.fail(error)
             raise
         finally:
+            request.extensions = extensions
             INSIDE.reset(token)
         exchange.answered(response.status_code, response.headers)
         response.stream = tee(response.stream, exchange)

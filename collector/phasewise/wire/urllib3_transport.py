@@ -1,6 +1,7 @@
 """Watch urllib3, and so requests and botocore, which send through it: each attempt of a request."""
 
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from functools import cache, wraps
 from types import ModuleType
 from typing import Any
@@ -14,6 +15,22 @@ def watch(module: ModuleType, worker: Worker) -> None:
     """Watch `urllib3.connectionpool`."""
     pool = module.HTTPConnectionPool
     pool._make_request = _requesting(pool._make_request, worker)
+    module.HTTPConnection.request = _sending(module.HTTPConnection.request)
+
+
+_SENT: ContextVar[Exchange | None] = ContextVar("phasewise_wire_sent", default=None)
+"""the exchange of the request that is being sent"""
+
+
+def _sending(before: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(before)
+    def request(self: Any, *rest: Any, **named: Any) -> Any:  # noqa: ANN401
+        exchange = _SENT.get()
+        if exchange is not None:
+            exchange.sent()
+        return before(self, *rest, **named)
+
+    return request
 
 
 def _requesting(before: Callable[..., Any], worker: Worker) -> Callable[..., Any]:
@@ -23,11 +40,14 @@ def _requesting(before: Callable[..., Any], worker: Worker) -> Callable[..., Any
         exchange = None if INSIDE.get() else worker.begin(method, _Address(self, url), body)
         if exchange is None:
             return before(self, conn, method, url, *rest, **named)
+        token = _SENT.set(exchange)
         try:
             response = before(self, conn, method, url, *rest, **named)
         except BaseException as error:
             exchange.fail(error)
             raise
+        finally:
+            _SENT.reset(token)
         exchange.answered(response.status, response.headers)
         _tee(response, exchange)
         return response
