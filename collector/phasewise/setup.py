@@ -17,6 +17,7 @@ from phasewise import capture as capturing
 from phasewise import instrumentors, settings
 from phasewise.at_exit import say_if_nothing_was_seen
 from phasewise.capture import Hasher
+from phasewise.labels import LabelProcessor
 from phasewise.processor import RingProcessor, concerns_models
 from phasewise.ring import Ring
 from phasewise.settings import Capture
@@ -64,6 +65,7 @@ def init(
             else concerns_models,
         )
         provider = _provider(settings.SERVICE.text(service_name))
+        provider.add_span_processor(LabelProcessor())
         provider.add_span_processor(processor)
         worker = Worker(
             provider, filtered=None if mode == "content" else _filter(mode, root, key)

@@ -255,6 +255,21 @@ CREATE TABLE tokenizers (
 """
 
 
+_M010 = """
+ALTER TABLE llm_calls ADD COLUMN version VARCHAR;
+ALTER TABLE llm_calls ADD COLUMN customer VARCHAR;
+ALTER TABLE llm_calls ADD COLUMN tags VARCHAR[];
+ALTER TABLE llm_calls ADD COLUMN metadata VARCHAR;
+CREATE TABLE outcomes (
+    session_id  VARCHAR PRIMARY KEY,
+    outcome     VARCHAR NOT NULL,  -- as the program said it, e.g. resolved
+    revenue_usd DOUBLE,
+    customer    VARCHAR,
+    said_ns     BIGINT
+);
+"""
+
+
 def m001_first_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Create the first tables."""
     run(connection, _M001)
@@ -295,13 +310,18 @@ def m008_add_tokenizers(connection: duckdb.DuckDBPyConnection) -> None:
     run(connection, _M008)
 
 
+def m010_add_labels(connection: duckdb.DuckDBPyConnection) -> None:
+    """Keep what people say of calls (version, customer, tags), and how sessions ended."""
+    run(connection, _M010)
+
+
 COMPRESSED: dict[str, compression.Methods] = {
     "segments": {"digest": "uncompressed", "content": "uncompressed"},
     "spans": {"attributes": "zstd"},
     "llm_calls": {"described_by": "zstd"},
 }
 
-STATEMENTS = (_M001, _M002, _M003, _M004, _M005, _M006, _M008)
+STATEMENTS = (_M001, _M002, _M003, _M004, _M005, _M006, _M008, _M010)
 """what the migrations run, for `schema_page`"""
 
 MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
@@ -313,5 +333,6 @@ MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     m006_add_descriptions,
     m007_choose_compression,
     m008_add_tokenizers,
+    m010_add_labels,
 )
 """in order; the schema's version is how many of them have run"""

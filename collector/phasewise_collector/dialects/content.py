@@ -150,6 +150,9 @@ def take(received: ReceivedSpan) -> Taken:
         attributes |= wire.provider(attributes)
     resource = received.resource or {}
     service = resource.get("service.name")
+    version = resource.get("service.version")
+    if version:
+        attributes.setdefault("service.version", version)
     return _taken(
         Span(
             trace_id=received.trace_id,
