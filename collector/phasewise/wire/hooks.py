@@ -1,42 +1,31 @@
 """Put the transports under watch, each once the program imports its library, and none before."""
 
+import importlib
 from collections.abc import Callable
 from types import ModuleType
 
 from phasewise.imports import when_imported
 from phasewise.wire.worker import Worker
 
+_TRANSPORTS = {
+    "httpx._client": "httpx_transport",
+    "httpx2._client": "httpx_transport",
+    "aiohttp.client_reqrep": "aiohttp_transport",
+    "urllib3.connectionpool": "urllib3_transport",
+    "dspy._vendor.lm15.transports._sync": "lm15_transport",
+    "dspy._vendor.lm15.transports._async": "lm15_transport",
+}
+"""the module of a library, and ours that watches it"""
+
 
 def watch_transports(worker: Worker) -> None:
-    """Watch httpx, httpx2, aiohttp and urllib3."""
-    for name, watching in (
-        ("httpx._client", _httpx),
-        ("httpx2._client", _httpx),
-        ("aiohttp.client_reqrep", _aiohttp),
-        ("urllib3.connectionpool", _urllib3),
-    ):
-        when_imported(name, _with(worker, watching))
+    """Watch httpx, httpx2, aiohttp, urllib3 (requests, botocore), and DSPy's own client."""
+    for library, ours in _TRANSPORTS.items():
+        when_imported(library, _watching(ours, worker))
 
 
-def _with(
-    worker: Worker, watching: Callable[[ModuleType, Worker], None]
-) -> Callable[[ModuleType], None]:
-    return lambda module: watching(module, worker)
+def _watching(ours: str, worker: Worker) -> Callable[[ModuleType], None]:
+    def watch(module: ModuleType) -> None:
+        importlib.import_module(f"phasewise.wire.{ours}").watch(module, worker)
 
-
-def _httpx(module: ModuleType, worker: Worker) -> None:
-    from phasewise.wire import httpx_transport  # noqa: PLC0415  # only where it is needed
-
-    httpx_transport.watch(module, worker)
-
-
-def _aiohttp(module: ModuleType, worker: Worker) -> None:
-    from phasewise.wire import aiohttp_transport  # noqa: PLC0415  # only where it is needed
-
-    aiohttp_transport.watch(module, worker)
-
-
-def _urllib3(module: ModuleType, worker: Worker) -> None:
-    from phasewise.wire import urllib3_transport  # noqa: PLC0415  # only where it is needed
-
-    urllib3_transport.watch(module, worker)
+    return watch
