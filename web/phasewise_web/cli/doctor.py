@@ -176,7 +176,7 @@ def _database(path: Path) -> Check:
 
 
 def _instrumentors() -> Iterator[Check]:
-    found = instrumentors.installed()
+    found = instrumentors.frameworks()
     if not found:
         yield Check("capture", "SDKs", "absent", "no SDK that could be traced is installed here")
     for one, ready in found:
