@@ -20,8 +20,8 @@ from typing import Literal
 from phasewise import instrumentors, settings
 from phasewise.ring import rings
 from phasewise_store.errors import PhasewiseError
-from phasewise_store.store import Store
 
+from phasewise_web.cli.opening import opened
 from phasewise_web.cli.output import print_json, table
 
 NAME = "doctor"
@@ -126,7 +126,7 @@ def _database(path: Path) -> Check:
     if not path.exists():
         return Check("core", "database", "absent", f"{path}", "made by the first import or `up`")
     try:
-        with Store.open(path) as store:
+        with opened(path) as store:
             counts = store.frame(
                 "SELECT (SELECT count(*) FROM sessions) AS sessions, "
                 "(SELECT count(*) FROM llm_calls) AS calls, (SELECT count(*) FROM runs) AS runs"
