@@ -111,7 +111,7 @@ class Loader:
                 self.store.rewrite(_batch(placed.derived), heirs=heirs)
                 if old:
                     stored_traces.retract_llm_calls(connection, old.keys() - now)
-                conversations.settle(connection, placed, LIVE)
+                conversations.settle(connection, placed, SOURCE)
                 sessions |= placed.sessions
                 steps.number(connection, sessions)
                 if stored or placed.moves:
