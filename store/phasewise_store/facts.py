@@ -243,6 +243,8 @@ class ToolCall:
     error: str | None = None
     trace_id: str | None = None
     span_id: str | None = None
+    derived: bool = False
+    """whether it is known from two successive prompts only: its time is all that is between them"""
 
 
 @dataclass(frozen=True, slots=True)

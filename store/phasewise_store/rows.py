@@ -49,6 +49,7 @@ TOOL_CALLS = {
     "error": _TEXT,
     "trace_id": _TEXT,
     "span_id": _TEXT,
+    "derived": pl.Boolean(),
 }
 SPANS = {
     "trace_id": _TEXT,
