@@ -16,6 +16,7 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
 from phasewise import capture as capturing
 from phasewise import instrumentors, settings
 from phasewise.capture import Hasher
+from phasewise.labels import LabelProcessor
 from phasewise.processor import RingProcessor, concerns_models
 from phasewise.ring import Ring
 from phasewise.settings import Capture
@@ -59,6 +60,7 @@ def init(
             else concerns_models,
         )
         provider = _provider(settings.SERVICE.text(service_name))
+        provider.add_span_processor(LabelProcessor())
         provider.add_span_processor(processor)
         _started = processor
         instrumentors.switch_on(

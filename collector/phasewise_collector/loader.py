@@ -209,4 +209,5 @@ def _batch(derived: Iterable[Derived]) -> Batch:
         llm_calls=tuple(calls),
         tool_calls=tuple(tool for one in facts for tool in one.tool_calls),
         spans=tuple(span for one in facts for span in one.spans),
+        outcomes=tuple(said for one in facts for said in one.outcomes),
     )

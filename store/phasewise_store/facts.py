@@ -148,6 +148,32 @@ Fidelity = Literal["none", "events", "flattened", "messages", "verbatim"]
 
 
 @dataclass(frozen=True, slots=True)
+class Labels:
+    """What the people who run an agent say of a call, to filter by."""
+
+    version: str | None = None
+    """of the agent program that made the call"""
+    customer: str | None = None
+    """whom the call was made for: a tenant, an account"""
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a session ended, as the program said it."""
+
+    session_id: str
+    outcome: str
+    """e.g. `resolved`"""
+    revenue_usd: float | None = None
+    """what the outcome earned"""
+    customer: str | None = None
+    said_ns: int | None = None
+    """the outcome that was said last holds"""
+
+
+@dataclass(frozen=True, slots=True)
 class LlmCall:
     """One request to a model and its answer."""
 
@@ -196,6 +222,7 @@ class LlmCall:
     """whether a sender has cut text short"""
     described_by: tuple[Description, ...] = ()
     """spans and log records that describe this call; empty for an imported one"""
+    labels: Labels = Labels()
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +293,7 @@ class Batch:
     llm_calls: tuple[LlmCall, ...] = ()
     tool_calls: tuple[ToolCall, ...] = ()
     spans: tuple[Span, ...] = ()
+    outcomes: tuple[Outcome, ...] = ()
     numbered: bool = True
     """False: the steps are to be numbered by start, over all that the session has by then"""
 

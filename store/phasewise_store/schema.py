@@ -254,6 +254,20 @@ CREATE TABLE tokenizers (
 );
 """
 
+_M010 = """
+ALTER TABLE llm_calls ADD COLUMN version VARCHAR;
+ALTER TABLE llm_calls ADD COLUMN customer VARCHAR;
+ALTER TABLE llm_calls ADD COLUMN tags VARCHAR[];
+ALTER TABLE llm_calls ADD COLUMN metadata VARCHAR;
+CREATE TABLE outcomes (
+    session_id  VARCHAR PRIMARY KEY,
+    outcome     VARCHAR NOT NULL,  -- as the program said it, e.g. resolved
+    revenue_usd DOUBLE,
+    customer    VARCHAR,
+    said_ns     BIGINT
+);
+"""
+
 _M011 = """
 ALTER TABLE llm_calls ADD COLUMN billing VARCHAR DEFAULT '{}';
 CREATE TABLE side_calls (
@@ -318,6 +332,11 @@ def m008_add_tokenizers(connection: duckdb.DuckDBPyConnection) -> None:
     run(connection, _M008)
 
 
+def m010_add_labels(connection: duckdb.DuckDBPyConnection) -> None:
+    """Keep what people say of calls (version, customer, tags), and how sessions ended."""
+    run(connection, _M010)
+
+
 def m011_add_billing_and_side_calls(connection: duckdb.DuckDBPyConnection) -> None:
     """Add what decides a call's price beside its tokens; keep embeddings and rerankings."""
     run(connection, _M011)
@@ -329,7 +348,7 @@ COMPRESSED: dict[str, compression.Methods] = {
     "llm_calls": {"described_by": "zstd"},
 }
 
-STATEMENTS = (_M001, _M002, _M003, _M004, _M005, _M006, _M008, _M011)
+STATEMENTS = (_M001, _M002, _M003, _M004, _M005, _M006, _M008, _M010, _M011)
 """what the migrations run, for `schema_page`"""
 
 MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
@@ -341,6 +360,7 @@ MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     m006_add_descriptions,
     m007_choose_compression,
     m008_add_tokenizers,
+    m010_add_labels,
     m011_add_billing_and_side_calls,
 )
 """in order; the schema's version is how many of them have run"""

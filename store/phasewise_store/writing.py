@@ -35,6 +35,7 @@ def write(connection: duckdb.DuckDBPyConnection, batch: Batch, insert: Insert) -
         texts.update((segment_id(segment), segment) for segment in call.output)
     calls = rows.llm_calls(source, batch.llm_calls, leaves, _next_ordinal(connection))
     insert(connection, "agents", rows.agents(batch.agents))
+    _write_outcomes(connection, rows.outcomes(batch.outcomes))
     return Written(
         sessions=insert(connection, "sessions", rows.sessions(source, batch.sessions)),
         llm_calls=insert(connection, "llm_calls", calls),
@@ -93,6 +94,24 @@ def insert_or_replace(
         {"ids": old.get_column("call_id").to_list()},
     )
     return insert_frame(connection, table, kept, "INSERT OR REPLACE")
+
+
+def _write_outcomes(connection: duckdb.DuckDBPyConnection, said: pl.DataFrame) -> None:
+    """Write outcomes; one that was said later stays."""
+    old = (
+        connection.sql(
+            "SELECT session_id, said_ns AS old_ns FROM outcomes "
+            "WHERE session_id IN (SELECT unnest($ids))",
+            params={"ids": said.get_column("session_id").to_list()},
+        ).pl()
+        if said.height
+        else None
+    )
+    if old is not None:
+        later = said.join(old, on="session_id", how="left").filter(
+            pl.col("old_ns").fill_null(0) <= pl.col("said_ns").fill_null(0)
+        )
+        insert_frame(connection, "outcomes", later.select(said.columns), "INSERT OR REPLACE")
 
 
 def _unless(missing: pl.Expr, new: str, old: str) -> pl.Expr:

@@ -123,7 +123,7 @@ trace.set_tracer_provider(mine)
 assert trace.get_tracer_provider() is mine
 assert len(kept.get_finished_spans()) == 2
 phasewise.init()
-assert len(mine._active_span_processor._span_processors) == 2
+assert len(mine._active_span_processor._span_processors) == 3
 """
     calls, _ = traced(tmp_path, program)
     assert calls.height == 2

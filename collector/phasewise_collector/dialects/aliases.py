@@ -66,6 +66,7 @@ RESPONSE_ID = (
 )
 """what a call's descriptions have in common"""
 SESSION = (
+    "phasewise.session",
     "gen_ai.conversation.id",
     "session.id",
     "langfuse.session.id",
@@ -84,6 +85,7 @@ SESSION = (
     "gcp.vertex.agent.session_id",
 )
 USER = (
+    "phasewise.user",
     "user.id",
     "enduser.id",
     "langfuse.user.id",

@@ -10,6 +10,7 @@ from phasewise_store.facts import Description, Fidelity, LlmCall, Segment, Span,
 
 from phasewise_collector.dialects import aliases, usage_aliases
 from phasewise_collector.dialects.content import Taken
+from phasewise_collector.dialects.labels import labels
 from phasewise_collector.dialects.log_records import KIND as LOG
 from phasewise_collector.dialects.tree import Tree, text_of
 from phasewise_collector.dialects.usage import merged
@@ -76,6 +77,7 @@ def make_call(tree: Tree, members: Sequence[str], pieces: Sequence[str] = ()) ->
         fidelity=fidelity,
         dropped_attributes=spans[content_by].dropped_attributes,
         truncated=aliases.first(spans[content_by].attributes, aliases.TRUNCATED) is not None,
+        labels=labels(tree.span(key) for key in (agent_by, *tree.above(agent_by), *members)),
     )
     engines = [key for key in members if tree.kinds[key] == "engine"]
     for key in engines:

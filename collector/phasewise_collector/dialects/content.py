@@ -144,6 +144,9 @@ def take(received: ReceivedSpan) -> Taken:
             attributes[aliases.TRUNCATED[0]] = True
     resource = received.resource or {}
     service = resource.get("service.name")
+    version = resource.get("service.version")
+    if version:
+        attributes.setdefault("service.version", version)
     return _taken(
         Span(
             trace_id=received.trace_id,
