@@ -31,7 +31,7 @@ FORMAT = "langfuse"
 SOURCE = "langfuse"
 _TRACE_DIGITS = 32
 _SPAN_DIGITS = 16
-_KINDS = frozenset({"GENERATION", "AGENT", "TOOL"})
+_KINDS = frozenset({"GENERATION", "AGENT", "TOOL", "EMBEDDING"})
 _FIELDS = {
     "usageDetails": "langfuse.observation.usage_details",
     "costDetails": "langfuse.observation.cost_details",
