@@ -12,6 +12,7 @@ from bisect import bisect_left
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from fractions import Fraction
 
 from genai_prices.data_snapshot import DataSnapshot, get_snapshot
 from genai_prices.types import ModelInfo, ModelPrice, Provider, TieredPrices
@@ -43,10 +44,12 @@ class Rates:
     web_search_usd: Decimal | None = None
     """USD a search that the provider runs; None where the list has no price for it"""
 
-    def times(self, factor: Decimal) -> "Rates":
+    def times(self, factor: Fraction) -> "Rates":
         """Give the rates of a tier at which every token costs so many times as much."""
         changed = {
-            name: rate * factor for name in _PER_TOKEN if (rate := getattr(self, name)) is not None
+            name: rate * factor.numerator / factor.denominator
+            for name in _PER_TOKEN
+            if (rate := getattr(self, name)) is not None
         }
         return replace(self, **changed)
 
@@ -141,7 +144,7 @@ class PriceBook:
             return None
         key = (provider, model)
         if key not in self._found:
-            self._found[key] = self._find(provider, model)
+            self._found[key] = sellers.listed(provider, model, self._snapshot)
         found = self._found[key]
         if found is None:
             return None
@@ -149,14 +152,6 @@ class PriceBook:
         dated = at_ns is not None and at_ns >= FIRST_DATE_NS
         at = datetime.fromtimestamp(at_ns / 10**9, UTC) if dated and at_ns else self._now
         return info.get_prices(at), DATED if dated else UNDATED, f"{seller.id}/{info.id}"
-
-    def _find(self, provider: str | None, model: str) -> tuple[Provider, ModelInfo] | None:
-        for seller, name in sellers.offers(provider, model):
-            try:
-                return self._snapshot.find_provider_model(name, None, seller, None)
-            except LookupError:
-                continue
-        return None
 
     def _rates(self, listed: ModelPrice, input_tokens: int) -> Rates | None:
         """Resolve the size tiers: a prompt above a threshold pays the dearer rate as a whole."""
