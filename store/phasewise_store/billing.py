@@ -1,8 +1,8 @@
 """`Billing` as the JSON that `llm_calls.billing` holds: only what differs from an ordinary call."""
 
 from collections.abc import Mapping
-from dataclasses import fields
-from typing import cast
+from dataclasses import fields, replace
+from typing import Any, cast
 
 import orjson
 
@@ -41,7 +41,7 @@ def from_json(written: str | None) -> Billing:
 
 
 def _other(row: Mapping[str, object]) -> OtherModel:
-    counts = {name: cast("int", row[name]) for name in _COUNTS}
     model = row["model"]
-    usage = Usage(*(counts[name] for name in _COUNTS))  # the first six fields, in their order
+    counts = {name: cast("int", row[name]) for name in _COUNTS}
+    usage = replace(Usage(), **cast("dict[str, Any]", counts))
     return OtherModel(None if model is None else str(model), usage)

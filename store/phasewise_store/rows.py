@@ -138,11 +138,11 @@ LLM_CALLS = {
     "dropped_attributes": _INT,
     "truncated": pl.Boolean(),
     "described_by": _TEXT,
-    "billing": _TEXT,
     "version": _TEXT,
     "customer": _TEXT,
     "tags": pl.List(_TEXT),
     "metadata": _TEXT,
+    "billing": _TEXT,
 }
 OUTCOMES = {
     "session_id": _TEXT,
@@ -256,13 +256,13 @@ def llm_calls(
     columns["output_segments"] = [[segment_id(s) for s in call.output] for call in facts]
     columns["request"] = [to_json(call.request) for call in facts]
     columns["described_by"] = [to_json(call.described_by) for call in facts]
-    columns["billing"] = [billing.to_json(call.usage.billing) for call in facts]
     columns["version"] = [call.labels.version for call in facts]
     columns["customer"] = [call.labels.customer for call in facts]
     columns["tags"] = [list(call.labels.tags) or None for call in facts]
     columns["metadata"] = [
         to_json(call.labels.metadata) if call.labels.metadata else None for call in facts
     ]
+    columns["billing"] = [billing.to_json(call.usage.billing) for call in facts]
     return pl.DataFrame({name: columns[name] for name in LLM_CALLS}, schema=LLM_CALLS)
 
 

@@ -211,8 +211,9 @@ WIRE_SCOPES = frozenset(
         *("openai", "openai_v2", "openai.v1", "anthropic", "mistralai", "groq", "google_genai"),
         *("bedrock", "vertexai", "cohere"),
     )
-) | {"com.anthropic.sdk.python"}
-"""scopes of instrumentors that stand at the provider's own SDK, where the request goes out"""
+) | {"com.anthropic.sdk.python", "phasewise.wire"}
+"""scopes of instrumentors that stand at the provider's own SDK, or below it, where the request goes
+out"""
 
 ENGINE_SPANS = frozenset({"llm_request"})
 """vLLM's and SGLang's own span of a request; no text, child of the caller's when it propagates"""

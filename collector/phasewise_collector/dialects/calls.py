@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import orjson
 from phasewise_store.facts import Description, Fidelity, LlmCall, Segment, Span, Usage
 
-from phasewise_collector.dialects import aliases, usage_aliases
+from phasewise_collector.dialects import aliases, usage_aliases, wire
 from phasewise_collector.dialects.content import Taken
 from phasewise_collector.dialects.labels import labels
 from phasewise_collector.dialects.log_records import KIND as LOG
@@ -35,12 +35,17 @@ def make_call(tree: Tree, members: Sequence[str], pieces: Sequence[str] = ()) ->
     base = max(members, key=lambda key: _as_base(tree, key))
     usages = {key: tree.taken[key].usage for key in members}
     usage_by = max(members, key=lambda key: (*_worth(tree, key, usages[key]), key == base))
+    if wire.is_wire(spans[base]) and usages[base].origin == "absent":
+        usage_by = base  # refused: no estimate of its text is anything that was read
     content_by = max(members, key=lambda key: _content_rank(tree.taken[key]))
     answer_by = max(members, key=lambda key: (bool(tree.taken[key].output), key == content_by))
     agent_by = max(members, key=lambda key: (tree.has_agent(key), key == base))
     span = spans[base]
     duration_ns = max(0, span.end_ns - span.start_ns)
-    first_by, first_ns = _first_token(tree, [base, *members])
+    at_wire = wire.is_wire(span)
+    engines = [key for key in members if tree.kinds[key] == "engine"]
+    # what the wire saw is so: a framework's first chunk may be no token, its error its own
+    first_by, first_ns = _first_token(tree, [base, *(engines if at_wire else members)])
     prompt, fidelity = tree.taken[content_by].prompt, _fidelity(spans[content_by])
     output = tree.taken[answer_by].output
     if pieces:
@@ -52,6 +57,7 @@ def make_call(tree: Tree, members: Sequence[str], pieces: Sequence[str] = ()) ->
     if usage.origin != "reported" and pieces and prompt:
         usage = replace(_estimated(prompt, output), billing=usage.billing)
     ordered = [base, *(key for key in members if key != base)]
+    witnesses = [base] if at_wire else ordered
     call = LlmCall(
         call_id=base,
         session_id=tree.session(agent_by),
@@ -67,8 +73,8 @@ def make_call(tree: Tree, members: Sequence[str], pieces: Sequence[str] = ()) ->
         output=output,
         reported_cost_usd=_any_number(spans, ordered, usage_aliases.COST_USD),
         finish_reason=_any_text(spans, ordered, aliases.FINISH_REASON),
-        error=next(filter(None, (_error(spans[key]) for key in ordered)), None),
-        streamed=_streamed(spans, ordered, first_ns),
+        error=next(filter(None, (_error(spans[key]) for key in witnesses)), None),
+        streamed=_streamed(spans, witnesses, first_ns),
         trace_id=span.trace_id,
         span_id=span.span_id,
         request=_parameters(spans[key] for key in reversed(ordered)),
@@ -79,7 +85,6 @@ def make_call(tree: Tree, members: Sequence[str], pieces: Sequence[str] = ()) ->
         truncated=aliases.first(spans[content_by].attributes, aliases.TRUNCATED) is not None,
         labels=labels(tree.span(key) for key in (agent_by, *tree.above(agent_by), *members)),
     )
-    engines = [key for key in members if tree.kinds[key] == "engine"]
     for key in engines:
         call = _with_engine(call, spans[key])
     given: dict[str, list[str]] = {key: [] for key in members}
@@ -116,6 +121,7 @@ def _as_base(tree: Tree, key: str) -> tuple[object, ...]:
     return (
         tree.kinds[key] != "engine",
         span.kind != LOG,
+        wire.is_wire(span),
         span.scope_name in aliases.WIRE_SCOPES,
         depth,
         span.end_ns - span.start_ns,
