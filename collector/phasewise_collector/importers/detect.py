@@ -16,6 +16,7 @@ from phasewise_collector.importers import (
     claude_code,
     codex,
     codex_exec,
+    copilot_cli,
     gemini_cli,
     kv_cache_tester,
     langfuse,
@@ -41,7 +42,7 @@ IMPORTERS: Mapping[str, Importer] = {
     for module in (
         *(bailian, aiperf, mooncake),
         *(kv_cache_tester, lmcache, tau2_bench, tau_bench, usage_bodies),
-        *(pi_mono, claude_code, codex, codex_exec, gemini_cli, opencode),
+        *(pi_mono, claude_code, codex, codex_exec, copilot_cli, gemini_cli, opencode),
         *(openhands_eval, mini_swe_agent, batch_output, sharegpt),
         *(azure_llm, burstgpt, usage_export, langfuse, swe_agent),
         *(openhands, otlp_file, cassettes),
