@@ -24,7 +24,7 @@ from phasewise_collector.importers.fields import (
 from phasewise_collector.importers.importer import Note, Skipped, Trace
 from phasewise_collector.importers.lines import any_line_has, read_lines
 from phasewise_collector.importers.model_names import provider_of
-from phasewise_collector.importers.provider_usage import usage_of_body
+from phasewise_collector.usage.reader import usage_of_body
 
 FORMAT = "batch-output"
 SOURCE = "batch-output"

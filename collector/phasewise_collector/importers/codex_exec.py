@@ -17,8 +17,8 @@ from phasewise_collector.importers.agent_chat import AgentChat
 from phasewise_collector.importers.fields import Record, count, optional_text, record, text
 from phasewise_collector.importers.importer import Note, Skipped, Trace
 from phasewise_collector.importers.lines import any_line_has, read_lines
-from phasewise_collector.importers.provider_usage import usage_of
 from phasewise_collector.importers.transcript import blank_call
+from phasewise_collector.usage.reader import usage_of
 
 FORMAT = "codex-exec"
 SOURCE = "codex-exec"

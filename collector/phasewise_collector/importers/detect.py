@@ -29,6 +29,7 @@ from phasewise_collector.importers import (
     otlp_file,
     pi_mono,
     sharegpt,
+    span_list,
     swe_agent,
     tau2_bench,
     tau_bench,
@@ -45,7 +46,7 @@ IMPORTERS: Mapping[str, Importer] = {
         *(pi_mono, claude_code, codex, codex_exec, copilot_cli, gemini_cli, opencode),
         *(openhands_eval, mini_swe_agent, batch_output, sharegpt),
         *(azure_llm, burstgpt, usage_export, langfuse, swe_agent),
-        *(openhands, otlp_file, cassettes),
+        *(openhands, otlp_file, span_list, cassettes),
     )
 }
 """by the name that `--format` takes; asked in this order"""

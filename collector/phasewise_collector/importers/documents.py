@@ -19,8 +19,11 @@ def has_keys(head: bytes, opening: bytes, keys: tuple[str, ...]) -> bool:
     The head is cut anywhere, so it is not parsed. A key inside a text has its quotes escaped and
     is not taken for one.
     """
-    if not head.lstrip().startswith(opening):
-        return False
+    return head.lstrip().startswith(opening) and shows_keys(head, keys)
+
+
+def shows_keys(head: bytes, keys: tuple[str, ...]) -> bool:
+    """Say whether all these keys stand in the head, in whatever objects."""
     return all(re.search(rb'(?<!\\)"%b"\s*:' % re.escape(key.encode()), head) for key in keys)
 
 

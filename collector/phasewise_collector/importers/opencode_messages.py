@@ -20,7 +20,7 @@ from phasewise_collector.importers.fields import (
     record,
     text,
 )
-from phasewise_collector.importers.provider_usage import usage_of
+from phasewise_collector.usage.reader import usage_of
 
 MILLISECOND_NS = 10**6
 

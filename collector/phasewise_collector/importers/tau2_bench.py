@@ -43,8 +43,8 @@ from phasewise_collector.importers.fields import (
 )
 from phasewise_collector.importers.importer import Note, Skipped, Trace
 from phasewise_collector.importers.model_names import litellm_names
-from phasewise_collector.importers.provider_usage import usage_of_body
 from phasewise_collector.importers.tau_bench import outcome
+from phasewise_collector.usage.reader import usage_of_body
 
 FORMAT = "tau2-bench"
 SOURCE = "tau2-bench"

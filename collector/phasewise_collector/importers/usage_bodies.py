@@ -14,7 +14,7 @@ from phasewise_collector.importers.documents import has_keys, read_document
 from phasewise_collector.importers.fields import BadRecordError, Record, record
 from phasewise_collector.importers.importer import Note, Skipped, Trace
 from phasewise_collector.importers.model_names import provider_of
-from phasewise_collector.importers.provider_usage import usage_of_body
+from phasewise_collector.usage.reader import usage_of_body
 
 FORMAT = "usage-bodies"
 SOURCE = "genai-prices"

@@ -15,7 +15,7 @@ from phasewise_store.facts import Agent, Batch, LlmCall, Session, Source, Usage
 from phasewise_collector.importers import names, tables
 from phasewise_collector.importers.fields import BadRecordError, iso_ns
 from phasewise_collector.importers.importer import Note, Skipped, Trace
-from phasewise_collector.importers.provider_usage import usage_of
+from phasewise_collector.usage.reader import usage_of
 
 FORMAT = "usage-export"
 SOURCE = "usage-export"
