@@ -7,6 +7,7 @@ a note.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -95,11 +96,10 @@ def _call(body: Record, agent: Agent, step: int) -> LlmCall:
         session_id=agent.session_id,
         agent_id=agent.agent_id,
         step=step,
-        usage=usage,
+        usage=replace(usage, billing=replace(usage.billing, service_tier=TIER)),
         provider=provider_of(model) if model else None,
         model=model,
         started_ns=moment_ns(body, created, unit_ns=_SECOND_NS) if created else None,
         output=content.answer,
         response_id=optional_text(body, "id"),
-        request={"service_tier": TIER},
     )

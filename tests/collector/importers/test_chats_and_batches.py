@@ -59,7 +59,7 @@ def test_openai_batch_results_are_calls_at_the_batch_tier() -> None:
     batch, notes, _ = read(batch_output, lines(rows), "batch_output.jsonl")
     assert [call.usage.input_tokens for call in batch.llm_calls] == [1000, 50]
     assert [call.provider for call in batch.llm_calls] == ["openai", "openai"]
-    assert {call.request["service_tier"] for call in batch.llm_calls} == {"batch"}
+    assert {call.usage.billing.service_tier for call in batch.llm_calls} == {"batch"}
     assert batch.llm_calls[0].usage.cache_read_tokens == 128
     assert batch.llm_calls[0].output
     assert any("1 requests failed" in note for note in notes)
