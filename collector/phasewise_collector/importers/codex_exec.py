@@ -14,7 +14,7 @@ from phasewise_store.facts import Agent, Batch, Source, ToolCall
 
 from phasewise_collector.importers import names
 from phasewise_collector.importers.agent_chat import AgentChat
-from phasewise_collector.importers.fields import Record, count, optional_text, record, text
+from phasewise_collector.importers.fields import Record, count_or_zero, optional_text, record, text
 from phasewise_collector.importers.importer import Note, Skipped, Trace
 from phasewise_collector.importers.lines import any_line_has, read_lines
 from phasewise_collector.importers.transcript import blank_call
@@ -121,7 +121,7 @@ def _item(thread: _Thread, item: Record) -> None:
 
 
 def _turn(thread: _Thread, usage: Record, error: str | None) -> None:
-    counts = tuple(count(usage, key) if usage.get(key) is not None else 0 for key in _COUNTS)
+    counts = tuple(count_or_zero(usage, key) for key in _COUNTS)
     pairs = list(zip(counts, thread.counted, strict=True))
     goes_on = all(now >= before for now, before in pairs)
     read, hit, stored, written, thought = (

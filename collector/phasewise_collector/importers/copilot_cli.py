@@ -20,6 +20,7 @@ from phasewise_collector.importers.apportioning import shares
 from phasewise_collector.importers.fields import (
     Record,
     count,
+    count_or_zero,
     iso_ns,
     optional_text,
     record,
@@ -218,9 +219,7 @@ class _File:
         sums: dict[str, tuple[int, ...]] = {}
         for model, value in metrics.items():
             usage = record(record(value, "the model").get("usage"), "`usage`")
-            sums[model] = tuple(
-                count(usage, key) if usage.get(key) is not None else 0 for key in _INPUTS
-            )
+            sums[model] = tuple(count_or_zero(usage, key) for key in _INPUTS)
         before, self.counted = self.counted, sums
         goes_on = bool(before) and all(
             model in sums and all(now >= then for now, then in zip(sums[model], read, strict=True))
@@ -268,8 +267,8 @@ def _requests(metrics: Record) -> int:
     total = 0
     for value in metrics.values():
         requests = value.get("requests") if isinstance(value, dict) else None
-        if isinstance(requests, dict) and requests.get("count") is not None:
-            total += count(requests, "count")
+        if isinstance(requests, dict):
+            total += count_or_zero(requests, "count")
     return total
 
 
@@ -280,7 +279,7 @@ def _usage_in(data: Record) -> Usage | None:
     return usage_of(
         {
             "prompt_tokens": counts["inputTokens"],
-            "completion_tokens": count(data, "outputTokens") if "outputTokens" in data else 0,
+            "completion_tokens": count_or_zero(data, "outputTokens"),
             "prompt_tokens_details": {
                 "cached_tokens": counts.get("cacheReadTokens", 0),
                 "cache_write_tokens": counts.get("cacheWriteTokens", 0),

@@ -16,7 +16,7 @@ from phasewise_store.facts import Agent, Batch, Source
 from phasewise_store.segments import text_segment
 
 from phasewise_collector.importers import chat, names
-from phasewise_collector.importers.documents import Document, has_keys, read_document
+from phasewise_collector.importers.documents import Document, has_keys, read_roots
 from phasewise_collector.importers.fields import (
     BadRecordError,
     Record,
@@ -65,22 +65,22 @@ def recognises(head: bytes, path: Path) -> bool:
 
 def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
     """Give the run as a session."""
-    for part in read_document(trace):
+    for part in read_roots(trace):
         if isinstance(part, Skipped):
             yield part
             continue
+        document, root = part
         try:
-            root = record(part.root, "the document")
-            run = _Run.of(root, trace, part)
+            run = _Run.of(root, trace, document)
             messages = items(root, "messages")
         except BadRecordError as error:
-            yield part.skip(error)
+            yield document.skip(error)
             continue
         for place, value in enumerate(messages):
             try:
                 run.take(record(value, "the message"))
             except BadRecordError as error:
-                yield part.skip(error, "messages", place)
+                yield document.skip(error, "messages", place)
         if run.transcript.calls:
             yield Batch(
                 Source(trace.source_id, SOURCE, FORMAT, str(trace.path)),

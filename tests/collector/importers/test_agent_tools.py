@@ -93,19 +93,21 @@ GEMINI_TOOL = {
 }
 
 
+_WITHOUT = gemini_answer("m2", 5, "looking")
+GEMINI_ROWS: list[dict[str, object]] = [
+    HEAD,
+    gemini_user("m1", 0, "hi"),
+    {**_WITHOUT, "tokens": None},
+    _WITHOUT,
+    gemini_answer("m2", 5, "looking", tools=[GEMINI_TOOL]),
+    {"$set": {"lastUpdated": "2026-09-01T10:00:06.000Z", "summary": "Reads a file"}},
+    gemini_answer("m3", 9, "done", read=1300),
+]
+
+
 def test_gemini_lines_give_calls_with_tools() -> None:
     """The last version of a message holds; thoughts are output; a tool's time is known."""
-    without = gemini_answer("m2", 5, "looking")
-    rows = [
-        HEAD,
-        gemini_user("m1", 0, "hi"),
-        {**without, "tokens": None},
-        without,
-        gemini_answer("m2", 5, "looking", tools=[GEMINI_TOOL]),
-        {"$set": {"lastUpdated": "2026-09-01T10:00:06.000Z", "summary": "Reads a file"}},
-        gemini_answer("m3", 9, "done", read=1300),
-    ]
-    batch, _, skipped = read(gemini_cli, lines(rows), "chats/session-9d1f7c52.jsonl")
+    batch, _, skipped = read(gemini_cli, lines(GEMINI_ROWS), "chats/session-9d1f7c52.jsonl")
     first, second = batch.llm_calls
     assert skipped == []
     assert [call.usage.output_tokens for call in batch.llm_calls] == [250, 250]
