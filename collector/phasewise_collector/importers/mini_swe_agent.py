@@ -212,7 +212,8 @@ def _plain(message: Record) -> chat.Message:
 def _named(message: chat.Message) -> chat.Message:
     """Give a tool's result its tool's name, and the role that the Responses API leaves out."""
     if message.get("type") == "function_call_output":
-        return {"role": "tool", "tool_call_id": message.get("call_id"), "name": "bash", **message}
+        said = {"tool_call_id": message.get("call_id"), "content": message.get("output")}
+        return {"role": "tool", "name": "bash", **said}
     if message.get("role") == "tool":
         return {"name": "bash", **message}
     return {"role": "user", **message}

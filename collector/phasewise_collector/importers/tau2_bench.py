@@ -56,7 +56,7 @@ def recognises(head: bytes, path: Path) -> bool:
     """Say whether the document has the head of a result file."""
     del path
     return has_keys(head, b"{", ("info", "user_info", "agent_info")) or has_keys(
-        head, b"{", ("simulations", "task_id", "messages", "turn_idx")
+        head, b"{", ("simulations", "task_id")
     )
 
 
@@ -90,7 +90,7 @@ class _Model:
 
     @classmethod
     def of(cls, info: Record, key: str, role: str) -> "_Model":
-        if key not in info:
+        if info.get(key) is None:
             return cls(role, None, None)
         fields = record(info.get(key), f"`{key}`")
         arguments = fields.get("llm_args")
@@ -127,10 +127,10 @@ class _File:
     @classmethod
     def of(cls, root: Record, document: Document, trace: Trace) -> "_File":
         """Start from the head of the document."""
-        info = record(root.get("info", {}), "`info`")
-        domain = record(info.get("environment_info", {}), "`environment_info`")
+        info = record(root.get("info") or {}, "`info`")
+        domain = record(info.get("environment_info") or {}, "`environment_info`")
         name = optional_text(domain, "domain_name") or optional_text(root, "domain")
-        user = record(info.get("user_info", {}), "`user_info`")
+        user = record(info.get("user_info") or {}, "`user_info`")
         return cls(
             document,
             names.SessionNames(document.source_id),

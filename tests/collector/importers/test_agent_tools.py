@@ -316,4 +316,9 @@ def test_mini_swe_agent_with_the_responses_api() -> None:
     assert first.usage.reasoning_tokens == 10
     assert goes_on(first, second)
     assert [tool.name for tool in batch.tool_calls] == ["bash"]
-    assert messages(second)[-1]["name"] == "bash"
+    assert messages(second)[-1] == {
+        "role": "tool",
+        "name": "bash",
+        "tool_call_id": "c1",
+        "content": "a.py",
+    }
