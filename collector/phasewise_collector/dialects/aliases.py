@@ -163,6 +163,7 @@ SESSION = (
     "metadata#thread_id",
     "metadata#session_id",
     "mlflow.trace.session",
+    "exgentic.session.id",
     "gcp.vertex.agent.session_id",
 )
 USER = (

@@ -316,7 +316,7 @@ ANSWERS: Sequence[tuple[Fidelity, Reading]] = (
     ("messages", _listed_answer("langfuse.observation.output")),
     ("flattened", _flat("llm.output_messages")),
     ("flattened", _flat("gen_ai.completion")),
-    ("messages", _listed_answer("gen_ai.completion")),
+    ("messages", _listed_answer("gen_ai.completion", "gen_ai.output.text")),
     ("events", _chosen),
     ("flattened", _listed_answer("output.value", "traceloop.entity.output")),
 )
