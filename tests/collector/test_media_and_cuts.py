@@ -17,7 +17,11 @@ DATA = base64.b64encode(PICTURE).decode()
 
 def span(**attributes: Value) -> ReceivedSpan:
     """Make a span of an LLM call."""
-    found: dict[str, Value] = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "m", **attributes}
+    found: dict[str, Value] = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.request.model": "m",
+        **attributes,
+    }
     return ReceivedSpan("1" * 32, "2" * 16, None, "chat", "client", 5, 9, found)
 
 
@@ -33,7 +37,8 @@ def span(**attributes: Value) -> ReceivedSpan:
 )
 def test_media_is_a_placeholder_of_its_digest(part: dict[str, Any]) -> None:
     """The text of base64 is neither stored nor counted; the same bytes give the same segment."""
-    message = {"role": "user", "content": [{"type": "text", "text": "what is this?"}, part]}
+    message: dict[str, object] = {"role": "user"}
+    message["content"] = [{"type": "text", "text": "what is this?"}, part]
     segment = written.message(message).segment
     assert segment.tokens < 120
     assert f"bytes={len(PICTURE)}" in (segment.content or b"").decode()

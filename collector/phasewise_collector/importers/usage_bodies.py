@@ -33,7 +33,7 @@ def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
         if isinstance(part, Skipped):
             yield part
             continue
-        session_id = names.SessionNames(trace.source_id).new("bodies")
+        session_id = names.SessionNames(part.source_id).new("bodies")
         agent = Agent(names.agent_id(session_id, ROLE), session_id, ROLE)
         calls: list[LlmCall] = []
         for place, value in enumerate(part.root if isinstance(part.root, list) else ()):
