@@ -142,3 +142,18 @@ def test_attributes_as_an_object_and_old_scopes_are_read() -> None:
     assert found.attributes["gen_ai.usage.input_tokens"] == 7
     assert found.attributes["list"] == ["a", 1.5, True]
     assert found.attributes["o"] == {"k": None}
+
+
+@pytest.mark.parametrize("value", ["9" * 20, "-9" + "0" * 20, 1e300])
+def test_an_integer_beyond_64_bits_is_one_bad_span(
+    receivers: tuple[OurReceivers, Receiver], value: object
+) -> None:
+    """No store holds it: the span is rejected alone, and the loader goes on behind it."""
+    ours, receiver = receivers
+    attributes = [{"key": "n", "value": {"intValue": value}}]
+    ids = {"traceId": hashlib.md5(str(value).encode(), usedforsecurity=False).hexdigest()}
+    good = ids | {"spanId": "1" * 16, "name": "good"}
+    bad = ids | {"spanId": "2" * 16, "name": "bad", "attributes": attributes}
+    body = {"resourceSpans": [{"scopeSpans": [{"spans": [good, bad]}]}]}
+    assert int(post(receiver, json.dumps(body).encode())["rejectedSpans"]) == 1
+    assert ours.spans(ids["traceId"]) == 1

@@ -60,6 +60,7 @@ RESPONSE_ID = (
     "anthropic.response.id",
     "output.value#id",
     "output.value#response_id",
+    "mlflow.spanOutputs#id",
     "request_id",
     "anthropic.request.id",
     "gen_ai.request.id",
@@ -86,6 +87,7 @@ SESSION = (
     "gcp.vertex.agent.session_id",
 )
 USER = (
+    "mlflow.trace.user",
     "phasewise.user",
     "user.id",
     "enduser.id",
@@ -262,7 +264,7 @@ def number(attributes: Attributes, names: Sequence[str]) -> float | None:
         return None
     try:
         found = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return found if 0 <= found <= MOST else None
 

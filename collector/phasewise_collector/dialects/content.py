@@ -32,6 +32,8 @@ from phasewise_collector.otlp.spans import Event, ReceivedSpan, Value
 _TEXT = (
     "input.value",
     "output.value",
+    "mlflow.spanInputs",
+    "mlflow.spanOutputs",
     "llm.input_messages.",
     "llm.output_messages.",
     "llm.tools.",

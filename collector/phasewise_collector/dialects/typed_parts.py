@@ -37,7 +37,8 @@ def _of_parts(message: object) -> Iterator[Message]:
     if simple is not None:
         yield simple
         return
-    parts = [part for part in message.get("parts") or [] if isinstance(part, dict)]
+    listed = message.get("parts")
+    parts = [part for part in listed if isinstance(part, dict)] if isinstance(listed, list) else []
     results = [part for part in parts if part.get("type") == "tool_call_response"]
     for part in results:
         answer = part.get("response", part.get("result"))

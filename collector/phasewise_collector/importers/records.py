@@ -18,6 +18,8 @@ from phasewise_collector.importers.json_text import BadJsonError, parse
 _BOM = b"\xef\xbb\xbf"
 _DECODER = JSONDecoder()
 _OPENING = ("{", "[")
+_MOST_CHARACTERS = 1 << 30
+"""of a cell: prompts are long"""
 
 
 class Found(NamedTuple):
@@ -46,19 +48,23 @@ def is_json(head: bytes) -> bool:
     return head.removeprefix(_BOM).lstrip().startswith((b"{", b"["))
 
 
-def rows(trace: Trace) -> Iterator[Found]:
+def rows(trace: Trace) -> Iterator[Found | Skipped]:
     """Give the rows of a table as objects; JSON in a cell is parsed, an empty cell is left out."""
     text = trace.data.decode("utf-8-sig", "replace")
-    csv.field_size_limit(len(text) + 1)
+    csv.field_size_limit(_MOST_CHARACTERS)
     reader = csv.DictReader(io.StringIO(text, newline=""))
-    for row in reader:
-        cells = {name: _cell(value) for name, value in row.items() if name and value}
-        yield Found(reader.line_num, cells)
+    try:
+        for row in reader:
+            cells = {name: _cell(value) for name, value in row.items() if name and value}
+            yield Found(reader.line_num, cells)
+    except csv.Error as error:
+        yield Skipped(reader.line_num, f"no row of a table: {error}")
 
 
 def columns(head: bytes) -> frozenset[str]:
     """Give the names of a table's columns; none where the head starts no table."""
     first = head.removeprefix(_BOM).partition(b"\n")[0].decode("utf-8", "replace")
+    csv.field_size_limit(_MOST_CHARACTERS)
     return frozenset() if is_json(head) else frozenset(next(csv.reader([first]), ()))
 
 

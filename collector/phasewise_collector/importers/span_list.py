@@ -122,7 +122,7 @@ def _plain(record: Record) -> Iterator[ReceivedSpan | BadRecordError]:
 
 
 def _mlflow(record: Record) -> Iterator[ReceivedSpan | BadRecordError]:
-    return mlflow.spans(record) if mlflow.is_trace(record) else _plain(mlflow.renamed(record))
+    return mlflow.spans(record) if mlflow.is_trace(record) else _plain(record)
 
 
 OTEL = "otel-spans"

@@ -35,6 +35,8 @@ FIELDS: dict[Signal, str] = {
 """where a request of each signal has its items"""
 _OTHER_NAMES = (b'_unix_nano"', b'"string_value"')
 _MOST_NAMES = 5
+_LEAST, _MOST = -(1 << 63), (1 << 64) - 1
+"""of 64 bits, with or without a sign: no store holds more"""
 _FORMS = ("gauge", "sum", "histogram", "exponentialHistogram", "summary")
 
 
@@ -268,8 +270,10 @@ def _integer(holder: Mapping[str, object], field: str) -> int:
         return 0
     try:
         return _whole(found)
-    except (TypeError, ValueError):
-        raise MalformedError(f"`{field}` must be a whole number, as text or number") from None
+    except (TypeError, ValueError, OverflowError):
+        raise MalformedError(
+            f"`{field}` must be a whole number of 64 bits, as text or number"
+        ) from None
 
 
 def _moment(holder: Mapping[str, object], field: str) -> int:
@@ -280,7 +284,7 @@ def _whole(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise TypeError
     number = int(value)
-    if isinstance(value, float) and number != value:
+    if (isinstance(value, float) and number != value) or not _LEAST <= number <= _MOST:
         raise ValueError
     return number
 

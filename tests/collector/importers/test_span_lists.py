@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from phasewise_collector.dialects.content import take
 from phasewise_collector.importing import import_paths
+from phasewise_collector.otlp.spans import ReceivedSpan, Value
 from phasewise_store import reads
 from phasewise_store.scope import Scope
 from phasewise_store.store import Store
@@ -180,6 +182,21 @@ def test_mlflow_s_session_prompt_tool_and_cost(tmp_path: Path, store: Store) -> 
     assert store.frame("SELECT name, session_id FROM tool_calls").rows() == [("search", "s1")]
 
 
+def test_mlflow_s_attributes_are_a_prompt_over_otlp_too() -> None:
+    """What MLflow itself exports holds the request, the answer and its id under its own names."""
+    attributes: dict[str, Value] = {
+        "mlflow.spanType": '"CHAT_MODEL"',
+        "mlflow.llm.model": '"gpt-4o"',
+        "mlflow.spanInputs": '{"messages": [{"role": "user", "content": "hi"}]}',
+        "mlflow.spanOutputs": '{"id": "chatcmpl-1", "choices": [{"message": {"content": "yo"}}]}',
+    }
+    taken = take(ReceivedSpan(TRACE, "2" * 16, None, "chat", "client", 5, 9, attributes))
+    assert [one.role for one in taken.prompt] == ["user"]
+    assert len(taken.output) == 1
+    assert taken.span.response_id == "chatcmpl-1"
+    assert "mlflow.spanInputs" not in taken.span.attributes
+
+
 def langsmith_run(**changes: object) -> dict[str, Any]:
     """Make a run of a model as `list_runs` gives it."""
     return {
@@ -348,3 +365,32 @@ def test_a_span_without_ids_or_with_a_bad_time_is_named(tmp_path: Path, store: S
         (3, "the span has no trace id and span id"),
     ]
     assert done.llm_calls == 1
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, True, -1, 2**70, 10**400, "", "[", [], {}, [1], [[]], [None, None], {"key": []}],
+    ids=repr,
+)
+def test_a_wrong_value_anywhere_stops_nothing(tmp_path: Path, store: Store, value: object) -> None:
+    """Each field of each shape in turn holds something else: the rest of the file is read."""
+    shapes = [python_console(), langsmith_run(), spend(), JAEGER]
+    wrong = [one | {name: value} for one in shapes for name in one]
+    lines = [json.dumps(one) for one in (*wrong, python_console())]
+    path = tmp_path / "spans.jsonl"
+    path.write_text("\n".join(lines))
+    assert import_paths(store, [path]).files == 1
+    assert not store.frame("SELECT * FROM llm_calls WHERE model = 'gpt-5'").is_empty()
+
+
+JAEGER: dict[str, Any] = {
+    "traceID": TRACE,
+    "spanID": "3c7c0ace395d801",
+    "operationName": "chat gpt-5",
+    "references": [],
+    "startTime": START_NS // 1000,
+    "duration": 2_000_000,
+    "tags": [{"key": "gen_ai.request.model", "value": "gpt-5"}],
+    "logs": [],
+    "processID": "p1",
+}
