@@ -1,7 +1,8 @@
 """Read the JSON values of a file, however they stand in it.
 
 One document; one value a line; indented values one behind the other, as console exporters print
-them; a table with a line of names (CSV). Called by the importers of other tools' exports.
+them, also JavaScript's; a table with a line of names (CSV). Called by the importers of other tools'
+exports.
 """
 
 import csv
@@ -12,6 +13,7 @@ from typing import NamedTuple
 
 import orjson
 
+from phasewise_collector.importers import javascript
 from phasewise_collector.importers.importer import Skipped, Trace
 from phasewise_collector.importers.json_text import BadJsonError, parse
 
@@ -38,7 +40,12 @@ def values(trace: Trace) -> Iterator[Found | Skipped]:
     try:
         yield Found(1, orjson.loads(data))
     except orjson.JSONDecodeError:
-        yield from _lines(data) if _is_line(data) else _stream(data)
+        if _is_line(data):
+            yield from _lines(data)
+        elif javascript.is_printed(data):
+            yield from _stream(javascript.as_json(data.decode("utf-8", "replace")))
+        else:
+            yield from _stream(data.decode("utf-8", "replace"))
     if trace.damage is not None:
         yield Skipped(None, f"{trace.damage}; what follows is lost")
 
@@ -96,9 +103,8 @@ def _lines(data: bytes) -> Iterator[Found | Skipped]:
                 yield Skipped(number, str(error))
 
 
-def _stream(data: bytes) -> Iterator[Found | Skipped]:
+def _stream(text: str) -> Iterator[Found | Skipped]:
     """Read values one behind the other; behind what is no JSON, go on at the next line."""
-    text = data.decode("utf-8", "replace")
     place = line = 0
     seen = 0
     while True:

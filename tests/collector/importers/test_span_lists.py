@@ -123,6 +123,47 @@ def test_javascript_s_spans(tmp_path: Path, store: Store, span: dict[str, Any]) 
     assert (call["trace_id"], call["agent"]) == (TRACE, "copilot-cli")
 
 
+PRINTED = """{
+  resource: {
+    attributes: {
+      'service.name': 'copilot-cli',
+      'process.command_args': [ '/usr/bin/node', ... 3 more items ]
+    }
+  },
+  instrumentationScope: { name: 'demo', version: undefined, schemaUrl: undefined },
+  traceId: 'e358efa489f58062f10dd7316b65649e',
+  parentSpanContext: undefined,
+  traceState: undefined,
+  name: 'chat gpt-5',
+  id: '03c7c0ace395d801',
+  kind: 2,
+  timestamp: 1788256800000000,
+  duration: 2000000.5,
+  attributes: {
+    'gen_ai.operation.name': 'chat',
+    'gen_ai.request.model': 'gpt-5',
+    'gen_ai.usage.input_tokens': 1000,
+    'gen_ai.usage.output_tokens': 20,
+    'gen_ai.prompt': 'it\\'s: {a} [b]\\n' +
+      'undefined, ' + "true",
+    nested: [Object]
+  },
+  status: { code: 0 },
+  events: [],
+  links: []
+}
+"""
+
+
+def test_what_javascript_prints_is_read(tmp_path: Path, store: Store) -> None:
+    """ConsoleSpanExporter's objects: names without quotes, joined texts, what it left out."""
+    call = imported(store, tmp_path, PRINTED, "console.txt")
+    assert (call["started_ns"], call["input_tokens"]) == (START_NS, 1000)
+    assert (call["trace_id"], call["agent"]) == (TRACE, "copilot-cli")
+    (said,) = reads.prompt(store, call["call_id"])
+    assert json.loads(said.content or b"")["content"] == "it's: {a} [b]\nundefined, true"
+
+
 def test_phoenix_s_nested_messages_are_a_prompt(tmp_path: Path, store: Store) -> None:
     """A row of Phoenix's table: dotted columns, lists of messages inside them."""
     row = {
