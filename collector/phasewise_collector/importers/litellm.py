@@ -80,6 +80,8 @@ def _of_model(row: Record, about: Record) -> dict[str, Value]:
     found = span_usage.attribute(_object(about.get("usage_object")))
     found = found or span_usage.attribute(_object(response.get("usage")))
     found = found or span_usage.attribute({name: _count(row.get(name)) for name in counts})
+    if row.get("cache_hit") not in (None, ""):
+        found["litellm.cache_hit"] = str(row["cache_hit"])
     spent = row.get("spend", row.get("response_cost"))
     if spent not in (None, ""):
         found["gen_ai.usage.cost"] = str(spent)

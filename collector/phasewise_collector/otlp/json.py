@@ -65,7 +65,7 @@ def _check_leniently(signal: Signal, body: bytes) -> Checked:
         if lenient.broken or lenient.dropped:
             raise MalformedError("; ".join([*reasons, *lenient.broken]))
         if lenient.unknown and not rejected:
-            reasons.append(_nothing(signal, lenient.unknown))
+            reasons.append(nothing(signal, lenient.unknown))
         return Checked(0, rejected, "; ".join(reasons))
     mended = orjson.dumps(lenient.document)
     return Checked(
@@ -73,7 +73,7 @@ def _check_leniently(signal: Signal, body: bytes) -> Checked:
     )
 
 
-def _nothing(signal: Signal, unknown: Iterable[str]) -> str:
+def nothing(signal: Signal, unknown: Iterable[str]) -> str:
     """Say that a body holds something, and nothing of it can be read."""
     names = ", ".join(f"`{name}`" for name in sorted(unknown)[:_MOST_NAMES])
     return f"no {ITEMS[signal]} were found below `{FIELDS[signal]}`, and {names} is not known"

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from phasewise_collector.dialects.content import take
+from phasewise_collector.importers import litellm
 from phasewise_collector.importing import import_paths
 from phasewise_collector.otlp.spans import ReceivedSpan, Value
 from phasewise_store import reads
@@ -435,3 +436,30 @@ JAEGER: dict[str, Any] = {
     "logs": [],
     "processID": "p1",
 }
+
+
+def test_an_api_s_answer_around_otlp_is_opened(tmp_path: Path, store: Store) -> None:
+    """Jaeger's API v3 says `result`, Tempo's `batches`; a request with nothing in it says so."""
+    attributes = [
+        {"key": key, "value": {"intValue" if isinstance(value, int) else "stringValue": value}}
+        for key, value in CHAT.items()
+    ]
+    span = {"traceId": TRACE, "spanId": "1" * 16, "name": "chat", "attributes": attributes}
+    jaeger = {"result": {"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}}
+    tempo_span = span | {"traceId": "41jvpIn1gGLxDdcxa2Vkng==", "spanId": "A8fArOOV2AE="}
+    tempo = {"batches": [{"instrumentationLibrarySpans": [{"spans": [tempo_span]}]}]}
+    for number, document in enumerate((jaeger, tempo)):
+        path = tmp_path / f"{number}.json"
+        path.write_text(json.dumps(document))
+        done = import_paths(store, [path])
+        assert (done.llm_calls, done.skipped) == (1, [])
+    path.write_text('{"resourceSpans": [{"spans": [{"name": "x"}]}]}')
+    (left,) = import_paths(store, [path]).skipped
+    assert "`spans` is not known" in left.reason
+
+
+def test_an_answer_out_of_litellm_s_cache_is_one() -> None:
+    """The row says that no provider was asked, and the call's usage says so, too."""
+    (span,) = litellm.spans(spend(cache_hit="True", spend=0))
+    assert isinstance(span, ReceivedSpan)
+    assert take(span).usage.billing.response_cache_hit
