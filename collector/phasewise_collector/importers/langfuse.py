@@ -34,7 +34,12 @@ from phasewise_collector.otlp.spans import ReceivedSpan, Value
 
 FORMAT = "langfuse"
 SOURCE = "langfuse"
-_TRACES = (("trace", "projectId"), ("observations", "traceId"))
+_TRACES = (
+    ("trace", "projectId"),
+    ("observations", "traceId"),
+    ("projectId", "timestamp", "bookmarked"),
+)
+"""keys of a trace; the last before a long input, behind which its observations stand"""
 _OBSERVATIONS = (
     ("traceId", "parentObservationId"),
     ("traceId", "completionStartTime"),
