@@ -60,6 +60,7 @@ RESPONSE_ID = (
     "anthropic.response.id",
     "output.value#id",
     "output.value#response_id",
+    "mlflow.spanOutputs#id",
     "request_id",
     "anthropic.request.id",
     "gen_ai.request.id",
@@ -82,9 +83,11 @@ SESSION = (
     "metadata#thread_id",
     "metadata#session_id",
     "mlflow.trace.session",
+    "exgentic.session.id",
     "gcp.vertex.agent.session_id",
 )
 USER = (
+    "mlflow.trace.user",
     "phasewise.user",
     "user.id",
     "enduser.id",
@@ -268,7 +271,7 @@ def number(attributes: Attributes, names: Sequence[str]) -> float | None:
         return None
     try:
         found = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return found if 0 <= found <= MOST else None
 

@@ -61,5 +61,6 @@ def _is_of_a_model(attributes: Attributes) -> bool:
     names = (
         *(aliases.MODEL, usage_aliases.INPUT_TOKENS, usage_aliases.OUTPUT_TOKENS),
         *(usage_aliases.ESTIMATED_INPUT, usage_aliases.ESTIMATED_OUTPUT),
+        usage_aliases.WHOLE_USAGE,
     )
     return any(aliases.first(attributes, one) is not None for one in names)

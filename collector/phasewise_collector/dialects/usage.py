@@ -32,7 +32,6 @@ SENDERS: tuple[tuple[str, tuple[int, ...], Place], ...] = (
     ("ai", (), "inside"),
     ("gen_ai", (), "inside"),
     ("phasewise", (), "inside"),
-    ("phasewise.", (), "inside"),  # our importers, which write what they have normalised
     ("vllm", (), "inside"),
     ("sglang", (), "inside"),
     ("crewai", (), "inside"),

@@ -184,6 +184,7 @@ COST_USD = (
     "gen_ai.response.cost",
     "metadata#response_cost",
     "langfuse.observation.cost_details#total",
+    "mlflow.llm.cost#total_cost",
     "cost_usd",
 )
 ESTIMATED_INPUT = ("phasewise.estimated_input_tokens",)
@@ -195,8 +196,10 @@ PROVIDERS_OWN = (
 )
 """the provider's own usage object, beside numbers that the SDK made of it"""
 WHOLE_USAGE = (
+    "phasewise.usage",
     "mlflow.chat.tokenUsage",
     "output.value#usage",
+    "mlflow.spanOutputs#usage",
     "gcp.vertex.agent.llm_response#usage_metadata",
 )
 """a usage object as one attribute"""
