@@ -87,7 +87,24 @@ class SessionRow:
     started_ns: int | None
     ended_ns: int | None
     outcome: str | None
+    revenue_usd: float | None
+    """what the outcome earned, as the program said it"""
+    users: tuple[str, ...]
+    customers: tuple[str, ...]
+    versions: tuple[str, ...]
+    """of the agent program"""
+    tags: tuple[str, ...]
     totals: Totals
+
+
+@dataclass(frozen=True, slots=True)
+class LabelValue:
+    """One value of a label that calls can be filtered by."""
+
+    label: str
+    """user, customer, version or tag"""
+    value: str
+    calls: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ import duckdb
 import orjson
 import polars as pl
 
-from phasewise_store.facts import Description, LlmCall, Span, Usage
+from phasewise_store import billing
+from phasewise_store.facts import Description, Labels, LlmCall, Span, Usage
 from phasewise_store.statements import run
 from phasewise_store.store import Store
 
@@ -81,7 +82,7 @@ _USAGE = (
     "cache_reported",
     "input_tokens_high",
 )
-_OTHERWISE = {"usage", "prompt", "output", "request", "described_by"}
+_OTHERWISE = {"usage", "prompt", "output", "request", "described_by", "labels"}
 _FACTS = tuple(name for name in LlmCall.__slots__ if name not in _OTHERWISE)
 
 
@@ -145,8 +146,18 @@ def llm_calls(
     return [
         LlmCall(
             **{name: row[name] for name in _FACTS},
-            usage=Usage(origin=row["usage_origin"], **{name: row[name] for name in _USAGE}),
+            usage=Usage(
+                origin=row["usage_origin"],
+                billing=billing.from_json(row["billing"]),
+                **{name: row[name] for name in _USAGE},
+            ),
             request=orjson.loads(row["request"]),
+            labels=Labels(
+                row["version"],
+                row["customer"],
+                tuple(row["tags"] or ()),
+                orjson.loads(row["metadata"] or "{}"),
+            ),
             described_by=tuple(
                 Description(**one | {"gave": tuple(one["gave"])})
                 for one in orjson.loads(row["described_by"])

@@ -1,7 +1,8 @@
 """Read other tools' trace files; the format is told by a file's content.
 
 Prints what was read and what could not be. A bad line never stops an import: it is counted, and
---json lists it with file, line and reason. The same file twice adds nothing.
+--json lists it with file, line and reason. The same file twice adds nothing. Exits 1 where nothing
+was read.
 """
 
 import argparse
@@ -11,8 +12,8 @@ from pathlib import Path
 from phasewise_analyzer.analyse import analyse
 from phasewise_collector.importers import detect
 from phasewise_collector.importing import Imported, import_paths
-from phasewise_store.store import Store
 
+from phasewise_web.cli.opening import opened
 from phasewise_web.cli.output import print_json, progress, say, stdout
 
 NAME = "import"
@@ -34,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Import, analyse what is new, and say what was read."""
-    with Store.open(arguments.db) as store:
+    with opened(arguments.db) as store:
         with progress("importing") as step:
             done = import_paths(store, arguments.path, format_name=arguments.format, step=step)
         with progress("analysing") as step:
@@ -43,6 +44,9 @@ def run(arguments: argparse.Namespace) -> int:
         print_json(done)
     else:
         _print(done)
+    if done.read_nothing:
+        say(f"no call and no record was read from {', '.join(map(str, arguments.path))}")
+        return 1
     return 0
 
 

@@ -58,6 +58,16 @@ def _print_session(found: Timeline) -> None:
         highlight=False,
         markup=False,
     )
+    said = [
+        *(f"user {one}" for one in row.users),
+        *(f"customer {one}" for one in row.customers),
+        *(f"version {one}" for one in row.versions),
+        *(f"tag {one}" for one in row.tags),
+    ]
+    if row.revenue_usd is not None:
+        said.append(f"revenue {row.revenue_usd:,.2f} USD")
+    if said:
+        stdout.print("; ".join(said), highlight=False, markup=False)
     columns = (
         ("step", True),
         ("agent", False),
