@@ -74,47 +74,14 @@ class _Handler(BaseHTTPRequestHandler):
             state.refused.append(reason)
             self._json(400, {"error": {"message": reason, "type": "BadRequestError"}})
             return
+        self._stream(body["max_tokens"], sum(len(json.dumps(one)) for one in body["messages"]) // 4)
+
+    def _stream(self, written: int, read: int) -> None:
         usage = {
-            "prompt_tokens": sum(len(json.dumps(one)) for one in body["messages"]) // 4,
-            "completion_tokens": body.get("max_tokens", 20),
+            "prompt_tokens": read,
+            "completion_tokens": written,
             "prompt_tokens_details": {"cached_tokens": 0},
         }
-        if body.get("stream"):
-            self._stream(usage)
-        else:
-            self._whole(body, usage)
-
-    def _whole(self, body: dict[str, Any], usage: dict[str, Any]) -> None:
-        """Call every tool that is offered when a user has asked, else say a word."""
-        message: dict[str, Any] = {"role": "assistant", "content": "good day"}
-        asked = body["messages"][-1]["role"] == "user"
-        if asked and (tools := body.get("tools")):
-            message["tool_calls"] = [
-                {
-                    "id": f"call_{len(self.state.bodies)}_{place}",
-                    "type": "function",
-                    "function": {
-                        "name": tool["function"]["name"],
-                        "arguments": json.dumps({"city": "Paris"}),
-                    },
-                }
-                for place, tool in enumerate(tools)
-            ]
-        reason = "tool_calls" if "tool_calls" in message else "stop"
-        choice = {"index": 0, "message": message, "finish_reason": reason}
-        self._json(
-            200,
-            {
-                "id": f"chatcmpl-{len(self.state.bodies)}",
-                "object": "chat.completion",
-                "created": 0,
-                "model": MODEL,
-                "choices": [choice],
-                "usage": {**usage, "total_tokens": sum(map(_count, usage.values()))},
-            },
-        )
-
-    def _stream(self, usage: dict[str, Any]) -> None:
         ended = {"index": 0, "delta": {}, "finish_reason": "length"}
         chunks: list[object] = [
             {"choices": [{"index": 0, "delta": {"content": "a"}}]},
@@ -133,7 +100,3 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
-
-
-def _count(value: object) -> int:
-    return value if isinstance(value, int) else 0

@@ -1,33 +1,29 @@
 """Sessions with tools of five sources on one real vLLM: none refused, cached tokens foreseen."""
 
-import os
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
 from phasewise_collector.importing import import_paths
-from phasewise_collector.loader import Loader
 from phasewise_replay import plan_file
 from phasewise_replay.run import run
 from phasewise_replay.server_process import free_port
-from phasewise_store import reads, runs
+from phasewise_store import runs
 from phasewise_store.store import Store
 
-from tests.collector.otlp_for_tests import acceptor
+from tests.frameworks.expectations import PYTHON
+from tests.frameworks.running import is_installed, suite
 from tests.real_server import ROOT, installed, serving
-from tests.replay.strict_server import strict_server
 
 TINY = ROOT / ".engines" / "tiny"
 VLLM = ROOT / ".engines" / "vllm" / "bin" / "python"
-SDKS = ROOT / ".engines" / "frameworks" / "sdks" / "bin" / "python"
 CASES = ROOT / "tests" / "cases"
-PROGRAM = ROOT / "tests" / "tracer" / "frameworks" / "langgraph_tools.py"
 
 pytestmark = pytest.mark.engine
 
-Fill = Callable[[Store, Path, Path], None]
-"""puts sessions into a store, from the shared traces and with a folder to work in"""
+Recording = Callable[[Path, Path], AbstractContextManager[Store]]
+"""gives a store with sessions, from the shared traces, with a folder to work in"""
 
 
 @pytest.fixture(scope="module")
@@ -52,59 +48,60 @@ def vllm() -> Iterator[str]:
         yield address
 
 
-def claude_code(store: Store, shared: Path, folder: Path) -> None:
+def imported(paths: Sequence[Path]) -> Iterator[Store]:
+    """Give a store with what some files hold."""
+    with Store.in_memory() as store:
+        import_paths(store, paths)
+        yield store
+
+
+@contextmanager
+def claude_code(shared: Path, folder: Path) -> Iterator[Store]:
     """Import tools, thinking, an image, a document, a web search, one id twice, a compaction."""
     del shared, folder
     names = ("replay-cc", "cc-dup-tool-id", "cc-web-search", "cc-compact")
-    import_paths(store, [CASES / "reports" / name for name in names])
+    yield from imported([CASES / "reports" / name for name in names])
 
 
-def codex(store: Store, shared: Path, folder: Path) -> None:
+@contextmanager
+def codex(shared: Path, folder: Path) -> Iterator[Store]:
     """Import functions, encrypted reasoning, a developer's message, a fork."""
     del shared, folder
-    import_paths(store, [CASES / "reports" / "replay-codex", CASES / "first" / "codex-forked"])
+    yield from imported([CASES / "reports" / "replay-codex", CASES / "first" / "codex-forked"])
 
 
-def openhands(store: Store, shared: Path, folder: Path) -> None:
+@contextmanager
+def openhands(shared: Path, folder: Path) -> Iterator[Store]:
     """Import Anthropic's blocks as LiteLLM passes them, with tools, and an evaluation run."""
     del folder
-    import_paths(store, [shared / "openhands-sdk" / "llm-logs", shared / "openhands-eval"])
+    yield from imported([shared / "openhands-sdk" / "llm-logs", shared / "openhands-eval"])
 
 
-def swe_agent(store: Store, shared: Path, folder: Path) -> None:
+@contextmanager
+def swe_agent(shared: Path, folder: Path) -> Iterator[Store]:
     """Import trajectories with function calls, of which some have no answer."""
     del folder
     demonstrations = shared / "swe-agent" / "trajectories" / "demonstrations"
-    import_paths(store, sorted(demonstrations.glob("*function_calling*")))
+    yield from imported(sorted(demonstrations.glob("*function_calling*")))
 
 
-def langgraph(store: Store, shared: Path, folder: Path) -> None:
-    """Trace an agent as it runs: two questions, each with two tools in parallel."""
+@contextmanager
+def langgraph(shared: Path, folder: Path) -> Iterator[Store]:
+    """Trace agents as they run, on OpenAI's and Anthropic's APIs: tools, sub-agents, failures."""
     del shared
-    installed(SDKS)
-    with acceptor(folder / "log") as running, strict_server() as server:
-        ended = subprocess.run(
-            [str(SDKS), str(PROGRAM), f"{server.url}/v1"],
-            env=os.environ
-            | {
-                "PHASEWISE_ENDPOINT": running.address,
-                "PHASEWISE_RING": str(folder / "ring"),
-                "PYTHONPATH": str(ROOT / "collector"),
-                "HOME": str(folder),
-            },
-            capture_output=True,
-            text=True,
-            timeout=180,
-            check=False,
-        )
-        assert ended.returncode == 0, ended.stderr
-        Loader(store, running.folder).load()
-    assert reads.llm_calls(store).height == 4
+    programs = [program for program in PYTHON if program.file == "langchain_agent.py"]
+    if not all(is_installed(program, "extra") for program in programs):
+        pytest.skip("needs real SDKs; install them with  make agent-sdks")
+    with suite(folder) as live:
+        ended = live.run([(program, "extra") for program in programs])
+        assert [run.exit_code for run in ended] == [0] * len(programs), ended[0].said
+        live.settle()
+        yield live.store
 
 
-@pytest.mark.parametrize("fill", [claude_code, codex, openhands, swe_agent, langgraph])
+@pytest.mark.parametrize("recording", [claude_code, codex, openhands, swe_agent, langgraph])
 def test_a_source_s_sessions_are_sent_and_their_cache_foreseen(
-    vllm: str, shared_traces: Path, tmp_path: Path, fill: Fill
+    vllm: str, shared_traces: Path, tmp_path: Path, recording: Recording
 ) -> None:
     """0 refused calls; cached tokens are those that the cache model said, on every call."""
     plan = f"""
@@ -114,8 +111,7 @@ warmup_calls: 0
 arms:
   - {{name: vllm, engine: url, url: "{vllm}"}}
 """
-    with Store.in_memory() as store:
-        fill(store, shared_traces, tmp_path)
+    with recording(shared_traces, tmp_path) as store:
         rows = runs.measured(store, run(store, plan_file.parse(plan, "plan")))
     assert rows["error"].drop_nulls().to_list() == []
     assert rows.height >= 4 * 3
