@@ -106,7 +106,7 @@ def test_a_source_s_sessions_are_sent_and_their_cache_foreseen(
     """0 refused calls; cached tokens are those that the cache model said, on every call."""
     plan = f"""
 name: histories
-sessions: {{limit: 4, max_calls: 4}}
+sessions: {{limit: 8, max_calls: 3}}
 warmup_calls: 0
 arms:
   - {{name: vllm, engine: url, url: "{vllm}"}}
