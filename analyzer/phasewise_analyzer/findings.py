@@ -159,6 +159,8 @@ class Step:
     """how exactly the call could be sent again, 0 to 1; see `replayable`"""
     gaps: tuple[str, ...] = ()
     """what is missing for that, in words"""
+    changes: tuple[str, ...] = ()
+    """what a replay changes so that an engine takes the prompt, in words"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,11 @@ class Imported:
     skipped: list[Left] = field(default_factory=list)
     notes: list[Remark] = field(default_factory=list)
 
+    @property
+    def read_nothing(self) -> bool:
+        """Whether no call and no record came of it, neither now nor before."""
+        return not (self.already_there or self.sessions or self.llm_calls or self.tool_calls)
+
 
 def import_paths(
     store: Store, paths: Sequence[Path], *, format_name: str | None = None, step: Step | None = None

@@ -16,6 +16,32 @@ SegmentKind = Literal["tool", "system", "message", "text", "block"]
 
 
 @dataclass(frozen=True, slots=True)
+class Billing:
+    """What decides the price of a call beside the numbers of its text tokens."""
+
+    service_tier: str | None = None
+    """under which the provider answered: default, flex, priority, batch …"""
+    speed: str | None = None
+    """Anthropic's `fast` mode"""
+    region: str | None = None
+    """where the model had to run, if that was asked for: Anthropic's `inference_geo`"""
+    input_audio_tokens: int = 0
+    """of the input, cached ones included"""
+    cached_audio_tokens: int = 0
+    """of the tokens that were read from a cache"""
+    output_audio_tokens: int = 0
+    web_searches: int = 0
+    """that the provider ran for the call"""
+    response_cache_hit: bool = False
+    """the client's own cache gave the whole answer: nothing was sent to the provider"""
+    other_models: tuple["OtherModel", ...] = ()
+
+
+ORDINARY = Billing()
+"""nothing but its text tokens decides the price of the call"""
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """The tokens of one LLM call.  input_tokens = uncached + cache_read + both cache writes."""
 
@@ -39,6 +65,8 @@ class Usage:
     """whether the source says what a cache served; if not, all input stands as uncached"""
     input_tokens_high: int | None = None
     """the other reading of an ambiguous source: the largest input it can mean"""
+    billing: Billing = ORDINARY
+    """what else decides the price"""
 
     @property
     def input_tokens(self) -> int:
@@ -49,6 +77,17 @@ class Usage:
             + self.cache_write_5m_tokens
             + self.cache_write_1h_tokens
         )
+
+
+@dataclass(frozen=True, slots=True)
+class OtherModel:
+    """Tokens of another model that worked inside a call, such as Anthropic's advisor.
+
+    They are billed with the call and stand outside its own counts.
+    """
+
+    model: str | None
+    usage: Usage
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import orjson
 import polars as pl
 import zstandard
 
+from phasewise_store import billing
 from phasewise_store.facts import Agent, LlmCall, Outcome, Segment, Session, Source, Span, ToolCall
 from phasewise_store.trie import Node, segment_id
 
@@ -114,6 +115,7 @@ LLM_CALLS = {
     "customer": _TEXT,
     "tags": pl.List(_TEXT),
     "metadata": _TEXT,
+    "billing": _TEXT,
 }
 OUTCOMES = {
     "session_id": _TEXT,
@@ -227,6 +229,7 @@ def llm_calls(
     columns["metadata"] = [
         to_json(call.labels.metadata) if call.labels.metadata else None for call in facts
     ]
+    columns["billing"] = [billing.to_json(call.usage.billing) for call in facts]
     return pl.DataFrame({name: columns[name] for name in LLM_CALLS}, schema=LLM_CALLS)
 
 

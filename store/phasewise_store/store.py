@@ -11,6 +11,7 @@ import duckdb
 import polars as pl
 
 from phasewise_store import steps, writing
+from phasewise_store.arrow import ArrowTable, to_frame
 from phasewise_store.database import Database, open_database, open_in_memory
 from phasewise_store.facts import Batch, Written
 from phasewise_store.statements import run
@@ -132,10 +133,9 @@ def _read(
     tables: Mapping[str, pl.DataFrame],
 ) -> pl.DataFrame:
     for name, table in tables.items():
-        connection.register(name, table)
+        connection.register(name, ArrowTable(table))
     try:
-        frame: pl.DataFrame = connection.sql(query, params=parameters).pl()
+        return to_frame(connection.sql(query, params=parameters))
     finally:
         for name in tables:
             connection.unregister(name)
-    return frame

@@ -11,6 +11,7 @@ import duckdb
 import orjson
 import polars as pl
 
+from phasewise_store import billing
 from phasewise_store.facts import Description, Labels, LlmCall, Span, Usage
 from phasewise_store.statements import run
 from phasewise_store.store import Store
@@ -145,7 +146,11 @@ def llm_calls(
     return [
         LlmCall(
             **{name: row[name] for name in _FACTS},
-            usage=Usage(origin=row["usage_origin"], **{name: row[name] for name in _USAGE}),
+            usage=Usage(
+                origin=row["usage_origin"],
+                billing=billing.from_json(row["billing"]),
+                **{name: row[name] for name in _USAGE},
+            ),
             request=orjson.loads(row["request"]),
             labels=Labels(
                 row["version"],

@@ -9,6 +9,7 @@ import duckdb
 import polars as pl
 
 from phasewise_store import rows
+from phasewise_store.arrow import to_frame
 from phasewise_store.errors import StoreError
 from phasewise_store.facts import Batch, Segment, Written
 from phasewise_store.statements import count, insert_frame, run
@@ -69,11 +70,13 @@ def insert_or_replace(
         {"call_id": names, "old_id": [heirs.get(name, name) for name in names]},
         schema={"call_id": pl.String(), "old_id": pl.String()},
     )
-    old = connection.sql(
-        "SELECT call_id AS old_id, ordinal AS old_ordinal, leaf_node AS old_leaf, "
-        "output_segments AS old_output FROM llm_calls WHERE call_id IN (SELECT unnest($ids))",
-        params={"ids": places.get_column("old_id").to_list()},
-    ).pl()
+    old = to_frame(
+        connection.sql(
+            "SELECT call_id AS old_id, ordinal AS old_ordinal, leaf_node AS old_leaf, "
+            "output_segments AS old_output FROM llm_calls WHERE call_id IN (SELECT unnest($ids))",
+            params={"ids": places.get_column("old_id").to_list()},
+        )
+    )
     if not old.height:
         return insert_frame(connection, table, frame, "INSERT")
     old = places.join(old, on="old_id", how="inner").drop("old_id")
@@ -99,11 +102,13 @@ def insert_or_replace(
 def _write_outcomes(connection: duckdb.DuckDBPyConnection, said: pl.DataFrame) -> None:
     """Write outcomes; one that was said later stays."""
     old = (
-        connection.sql(
-            "SELECT session_id, said_ns AS old_ns FROM outcomes "
-            "WHERE session_id IN (SELECT unnest($ids))",
-            params={"ids": said.get_column("session_id").to_list()},
-        ).pl()
+        to_frame(
+            connection.sql(
+                "SELECT session_id, said_ns AS old_ns FROM outcomes "
+                "WHERE session_id IN (SELECT unnest($ids))",
+                params={"ids": said.get_column("session_id").to_list()},
+            )
+        )
         if said.height
         else None
     )

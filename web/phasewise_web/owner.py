@@ -17,14 +17,11 @@ from types import FrameType
 import uvicorn
 from phasewise_analyzer.analyse import Memory, analyse
 from phasewise_collector.loader import Loader
-from phasewise_collector.parent import stop_with_parent
+from phasewise_collector.parent import LATER, say_ready, stop_with_parent
 from phasewise_store.errors import PhasewiseError
 from phasewise_store.store import Store
 
 from phasewise_web.app import make_app
-
-BROKEN = 3
-"""exit code: the database must be opened again, as after a full disk"""
 
 
 def own(database: Path, web: socket.socket, log: Path | None) -> int:
@@ -46,6 +43,7 @@ def own(database: Path, web: socket.socket, log: Path | None) -> int:
             broken.append(error)
             server.should_exit = True
 
+        say_ready()
         try:
             if loader is None:
                 server.run(sockets=[web])
@@ -54,7 +52,7 @@ def own(database: Path, web: socket.socket, log: Path | None) -> int:
                     server.run(sockets=[web])
         except KeyboardInterrupt:
             pass  # that is how it ends
-        return BROKEN if broken else 0
+        return LATER if broken else 0  # the database must be opened again, as after a full disk
 
 
 @contextmanager

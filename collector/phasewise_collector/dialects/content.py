@@ -14,7 +14,7 @@ import orjson
 from phasewise_store.facts import Fidelity, Segment, Span, Usage
 from phasewise_store.segments import raw_segments
 
-from phasewise_collector.dialects import aliases, blobs, hashed, wire
+from phasewise_collector.dialects import aliases, blobs, hashed, usage_aliases, wire
 from phasewise_collector.dialects.cache_diagnostics import diagnosis
 from phasewise_collector.dialects.cache_markers import Mark
 from phasewise_collector.dialects.kinds import Kind, kind_of, may_be_llm
@@ -223,9 +223,9 @@ def _estimates(
     prompt: tuple[Segment, ...], output: tuple[Segment, ...]
 ) -> Iterator[tuple[str, Value]]:
     if prompt:
-        yield aliases.ESTIMATED_INPUT[0], sum(segment.tokens for segment in prompt)
+        yield usage_aliases.ESTIMATED_INPUT[0], sum(segment.tokens for segment in prompt)
     if output:
-        yield aliases.ESTIMATED_OUTPUT[0], sum(segment.tokens for segment in output)
+        yield usage_aliases.ESTIMATED_OUTPUT[0], sum(segment.tokens for segment in output)
 
 
 def _seen_tokens(received: ReceivedSpan) -> list[int]:

@@ -10,7 +10,7 @@ from phasewise_collector.dialects.aliases import Attributes
 from phasewise_collector.dialects.chat_values import mapping
 from phasewise_collector.dialects.usage import usage_of
 from phasewise_collector.importers.model_names import provider_at
-from phasewise_collector.importers.provider_usage import usage_of_body
+from phasewise_collector.usage.reader import usage_of_body
 
 SCOPE = "phasewise.wire"
 USAGE = "phasewise.wire.usage"

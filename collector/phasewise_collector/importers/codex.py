@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from phasewise_store.facts import Agent, Batch, Source, Usage
+from phasewise_store.facts import Agent, Batch, Source
 
 from phasewise_collector.importers import chat, names
 from phasewise_collector.importers.fields import (
+    BadRecordError,
     Record,
     count,
     iso_ns,
@@ -23,6 +24,7 @@ from phasewise_collector.importers.fields import (
 from phasewise_collector.importers.importer import Note, Skipped, Trace
 from phasewise_collector.importers.lines import any_line_has, read_lines
 from phasewise_collector.importers.transcript import Transcript, blank_call
+from phasewise_collector.usage.reader import usage_of
 
 FORMAT = "codex"
 SOURCE = "codex"
@@ -129,10 +131,9 @@ class _File:
             return  # said again
         self.total = total
         usage = record(info.get("last_token_usage"), "`last_token_usage`")
-        cached = count(usage, "cached_input_tokens") if "cached_input_tokens" in usage else None
-        read = count(usage, "input_tokens")
-        written = count(usage, "output_tokens")
-        reasoning = usage.get("reasoning_output_tokens")
+        counted = usage_of(usage)
+        if counted is None:
+            raise BadRecordError("`last_token_usage` counts no tokens")
         asked = [
             str(item.get("name", item["type"])) for item in self.answer if item["type"] in _CALLS
         ]
@@ -147,13 +148,7 @@ class _File:
                 duration_ns=None if self.began_ns is None else max(0, at_ns - self.began_ns),
                 finish_reason="tool_calls" if asked else "stop",
             ),
-            usage=Usage(
-                uncached_tokens=max(0, read - (cached or 0)),
-                cache_read_tokens=min(cached or 0, read),
-                output_tokens=written,
-                reasoning_tokens=min(int(reasoning), written) if isinstance(reasoning, int) else 0,
-                cache_reported=cached is not None,
-            ),
+            usage=counted,
             asked=asked,
             tool_starts_ns=at_ns,
         )

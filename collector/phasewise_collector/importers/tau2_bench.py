@@ -118,7 +118,7 @@ class _File:
         user = record(info.get("user_info"), "`user_info`")
         return cls(
             document,
-            names.SessionNames(trace.source_id),
+            names.SessionNames(document.source_id),
             policy=optional_text(domain, "policy") or "",
             guidelines=optional_text(user, "global_simulation_guidelines") or "",
             agent=_Model.of(info, "agent_info", f"{name}-agent" if name else "agent"),
@@ -293,7 +293,7 @@ class _Simulation:
         step = self.steps - 1
         self.file.tool_calls.extend(
             ToolCall(
-                names.tool_call_id(self.session_id, step, place),
+                names.tool_call_id(names.call_id(self.session_id, step), place),
                 self.session_id,
                 names.agent_id(self.session_id, model.role),
                 text(call, "name"),

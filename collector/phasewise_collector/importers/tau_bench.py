@@ -69,7 +69,7 @@ class _File:
         self.model = model if self.provider else None
         self.role = f"{named['domain']}-agent" if named else "agent"
         self.document = document
-        self.names = names.SessionNames(trace.source_id)
+        self.names = names.SessionNames(document.source_id)
         self.segments = chat.Segments()
         self.sessions: list[Session] = []
         self.agents: list[Agent] = []
@@ -130,7 +130,7 @@ class _Chat:
         prompt = tuple(self.history)
         tool_calls = [
             ToolCall(
-                names.tool_call_id(session_id, self.steps, place),
+                names.tool_call_id(names.call_id(session_id, self.steps), place),
                 session_id,
                 self.agent.agent_id,
                 text(record(call.get("function"), "`function`"), "name"),

@@ -1,7 +1,8 @@
 """Read other tools' trace files; the format is told by a file's content.
 
 Prints what was read and what could not be. A bad line never stops an import: it is counted, and
---json lists it with file, line and reason. The same file twice adds nothing.
+--json lists it with file, line and reason. The same file twice adds nothing. Exits 1 where nothing
+was read.
 """
 
 import argparse
@@ -43,6 +44,9 @@ def run(arguments: argparse.Namespace) -> int:
         print_json(done)
     else:
         _print(done)
+    if done.read_nothing:
+        say(f"no call and no record was read from {', '.join(map(str, arguments.path))}")
+        return 1
     return 0
 
 
