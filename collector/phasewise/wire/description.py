@@ -22,7 +22,7 @@ from phasewise.wire.recognise import (
 )
 
 USAGE = "phasewise.wire.usage"
-"""the provider's own usage object, as JSON under its own name"""
+"""the provider's own usage object and what stands beside it, as JSON under their own names"""
 ABANDONED = "phasewise.wire.abandoned"
 API = "phasewise.wire.api"
 REQUEST_ID = "phasewise.wire.request_id"
@@ -142,6 +142,8 @@ class _Answer:
         if reason:
             made["gen_ai.response.finish_reasons"] = reason
         usage = {name: body[name] for name in _USAGES if isinstance(body.get(name), dict)}
+        if usage and isinstance(body.get("service_tier"), str):
+            usage["service_tier"] = body["service_tier"]
         if usage:
             made[USAGE] = json.dumps(usage)
         if self.first is not None:
