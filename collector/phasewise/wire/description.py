@@ -35,6 +35,8 @@ _WORDS = ("reasoning_effort", "service_tier", "verbosity", "prompt_cache_retenti
 _NESTED = ("generationConfig", "inferenceConfig", "thinking", "reasoning", "stream_options")
 """parameters that are objects of such"""
 _LONGEST_ERROR = 2000
+_TELLING = 16
+"""so many first bytes tell how an answer is written"""
 _NEVER_SENT = ("ConnectError", "ConnectTimeout", "PoolTimeout", "NewConnectionError")
 
 
@@ -108,7 +110,7 @@ class _Answer:
             chunks = list(plain(exchange.chunks, headers.get("content-encoding") or ""))
         except UnreadableError:
             return cls(api, streamed, None, "", None, last, complete=False, cut=True)
-        start = next((data for _, data in chunks if data), b"")
+        start = b"".join(data for _, data in chunks[:_TELLING])[:_TELLING]
         form = form_of(headers.get("content-type") or "", start, streamed=streamed)
         if form == "whole":
             text = b"".join(data for _, data in chunks).decode("utf-8", "replace")
