@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 from phasewise_store import billing, costs, reads
-from phasewise_store.facts import Usage
+from phasewise_store.facts import LIVE, Usage
 from phasewise_store.scope import Scope
 from phasewise_store.store import Store
 
@@ -42,8 +42,14 @@ class Memory:
 
 
 def analyse(store: Store, *, memory: Memory | None = None, step: Step | None = None) -> int:
-    """Fill in the costs of every call that has none; give their number."""
+    """Fill in the costs of every call that has none; give their number.
+
+    Calls that a collector receives are left to the process that owns the store: it has in memory
+    what they are compared with.
+    """
     waiting = costs.unanalysed(store)
+    if store.is_shared:
+        waiting = waiting.filter(pl.col("source") != LIVE)
     total = int(waiting["calls"].sum())
     done = 0
     book = PriceBook()

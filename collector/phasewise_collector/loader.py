@@ -14,7 +14,7 @@ from pathlib import Path
 
 import duckdb
 from phasewise_store import gauges, log_progress, steps, stored_traces
-from phasewise_store.facts import Batch, LlmCall, Source
+from phasewise_store.facts import LIVE, Batch, LlmCall, Source
 from phasewise_store.log_progress import LogProgress
 from phasewise_store.store import Store
 
@@ -27,7 +27,7 @@ from phasewise_collector.log import reader
 from phasewise_collector.log.reader import Chunk, Position
 from phasewise_collector.otlp.spans import ReceivedSpan
 
-LIVE = Source("live", "live", "otlp", "otlp")
+SOURCE = Source(LIVE, LIVE, "otlp", "otlp")
 POLL_S = 0.1
 RETRY_S = 2.0
 """pause after a failure"""
@@ -203,7 +203,7 @@ def _batch(derived: Iterable[Derived]) -> Batch:
         (call for one in facts for call in one.llm_calls), key=lambda call: call.started_ns or 0
     )
     return Batch(
-        LIVE,
+        SOURCE,
         sessions=tuple({s.session_id: s for one in facts for s in one.sessions}.values()),
         agents=tuple({a.agent_id: a for one in facts for a in one.agents}.values()),
         llm_calls=tuple(calls),

@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+LIVE = "live"
+"""name and id of the source that the collector writes"""
+
 UsageOrigin = Literal["reported", "recovered", "estimated", "absent"]
 """reported by the provider; recovered from its bill; estimated from text; not known at all."""
 

@@ -26,7 +26,8 @@ from phasewise_web.app import make_app
 
 def own(database: Path, web: socket.socket, log: Path | None) -> int:
     """Serve until SIGTERM; what was acknowledged by then is loaded before it returns."""
-    with Store.open(database) as store:
+    with Store.own(database) as store:
+        store.work_for_others()
         loader = None if log is None else Loader(store, log)
         config = uvicorn.Config(
             make_app(store, loader),
@@ -46,6 +47,7 @@ def own(database: Path, web: socket.socket, log: Path | None) -> int:
         say_ready()
         try:
             if loader is None:
+                analyse(store)
                 server.run(sockets=[web])
             else:
                 with _loading(store, loader, give_up):
@@ -66,6 +68,7 @@ def _loading(store: Store, loader: Loader, give_up: Callable[[Exception], None])
 
     def follow() -> None:
         try:
+            refresh()  # what an earlier run left
             loader.follow(stop, refresh)
         except Exception as error:
             give_up(error)

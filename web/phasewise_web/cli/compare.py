@@ -8,8 +8,8 @@ import argparse
 
 from phasewise_replay.compare import compare
 from phasewise_replay.verdict import ArmSummary, Failures, Metric, Verdict
-from phasewise_store.store import Store
 
+from phasewise_web.cli.opening import opened
 from phasewise_web.cli.output import print_json, stdout, table
 
 NAME = "compare"
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Judge the run and print the verdict."""
-    with Store.open(arguments.db) as store:
+    with opened(arguments.db) as store:
         verdict = compare(store, arguments.run)
     if arguments.json:
         print_json(verdict)

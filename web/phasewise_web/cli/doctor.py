@@ -159,10 +159,10 @@ def _optional(part: Part) -> Check:
 def _database(path: Path) -> Check:
     if not path.exists():
         return Check("core", "database", "absent", f"{path}", "made by the first import or `up`")
-    from phasewise_store.store import Store  # noqa: PLC0415  # not in the base install
+    from phasewise_web.cli.opening import opened  # noqa: PLC0415  # not in the base install
 
     try:
-        with Store.open(path) as store:
+        with opened(path) as store:
             counts = store.frame(
                 "SELECT (SELECT count(*) FROM sessions) AS sessions, "
                 "(SELECT count(*) FROM llm_calls) AS calls, (SELECT count(*) FROM runs) AS runs"

@@ -12,8 +12,8 @@ from pathlib import Path
 from phasewise_analyzer.analyse import analyse
 from phasewise_collector.importers import detect
 from phasewise_collector.importing import Imported, import_paths
-from phasewise_store.store import Store
 
+from phasewise_web.cli.opening import opened
 from phasewise_web.cli.output import print_json, progress, say, stdout
 
 NAME = "import"
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Import, analyse what is new, and say what was read."""
-    with Store.open(arguments.db) as store:
+    with opened(arguments.db) as store:
         with progress("importing") as step:
             done = import_paths(store, arguments.path, format_name=arguments.format, step=step)
         with progress("analysing") as step:
