@@ -39,7 +39,7 @@ class Watched:
         self.worker.drain()
         found: list[dict[str, object]] = []
         for span in self._kept.get_finished_spans():
-            found.append({name: value for name, value in (span.attributes or {}).items()})
+            found.append(dict((span.attributes or {}).items()))
         self._kept.clear()
         return found
 
