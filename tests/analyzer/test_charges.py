@@ -87,13 +87,7 @@ def test_another_model_inside_a_call_is_billed_with_it() -> None:
     [
         ("acme/private", False, 0.0123, "0.0123", REPORTED),
         ("acme/private", False, 0.0, None, None),
-        (
-            "gpt-5",
-            False,
-            0.5,
-            "1.25",
-            DATED,
-        ),  # type: ignore[union-attr]
+        ("gpt-5", False, 0.5, "1.25", DATED),
         ("gpt-5", True, 0.0, "0", NOBODY_ASKED),
         ("gpt-5", True, None, "0", NOBODY_ASKED),
     ],
