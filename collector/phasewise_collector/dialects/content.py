@@ -15,6 +15,7 @@ from phasewise_store.facts import Fidelity, Segment, Span, Usage
 from phasewise_store.segments import raw_segments
 
 from phasewise_collector.dialects import aliases, blobs, hashed, usage_aliases, wire
+from phasewise_collector.dialects.agent_names import agent_of_step
 from phasewise_collector.dialects.cache_diagnostics import diagnosis
 from phasewise_collector.dialects.cache_markers import Mark
 from phasewise_collector.dialects.kinds import Kind, kind_of, may_be_llm
@@ -148,6 +149,9 @@ def take(received: ReceivedSpan) -> Taken:
             attributes[aliases.TRUNCATED[0]] = True
     if received.scope_name == wire.SCOPE:
         attributes |= wire.provider(attributes)
+    step_of = agent_of_step(received)
+    if step_of is not None:
+        attributes.setdefault(aliases.AGENT[1], step_of)
     resource = received.resource or {}
     service = resource.get("service.name")
     version = resource.get("service.version")
