@@ -114,6 +114,10 @@ class Loader:
                 conversations.settle(connection, placed, SOURCE)
                 sessions |= placed.sessions
                 steps.number(connection, sessions)
+                if stored:
+                    beside = {side.side_call_id for one in derived for side in one.side_calls}
+                    traces = {span.trace_id for one in derived for span in one.spans}
+                    stored_traces.retract_side_calls(connection, traces, beside)
                 if stored or placed.moves:
                     stored_traces.drop_unused(connection, sessions)
             gauges.save(self.store, found.gauges)
@@ -214,4 +218,5 @@ def _batch(derived: Iterable[Derived]) -> Batch:
         tool_calls=tuple(tool for one in facts for tool in one.tool_calls),
         spans=tuple(span for one in facts for span in one.spans),
         outcomes=tuple(said for one in facts for said in one.outcomes),
+        side_calls=tuple(side for one in facts for side in one.side_calls),
     )
