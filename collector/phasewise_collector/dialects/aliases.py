@@ -170,6 +170,13 @@ AGENT_KINDS = frozenset(
     }
 )
 """Vercel's outer spans repeat the usage of the calls inside: they are agents here, never calls"""
+EMBEDDING_KINDS = frozenset(
+    {
+        *("EMBEDDING", "EMBEDDINGS", "EMBED", "AI.EMBED", "AI.EMBEDMANY"),
+        *("AI.EMBED.DOEMBED", "AI.EMBEDMANY.DOEMBED"),
+    }
+)
+RERANK_KINDS = frozenset({"RERANKER", "RERANK", "AI.RERANK", "AI.RERANK.DORERANK"})
 TOOL_KINDS = frozenset(
     {"TOOL", "EXECUTE_TOOL", "AI.TOOLCALL", "CLAUDE_CODE.TOOL", "TASK.TOOL", "MCP_TOOL"}
 )
