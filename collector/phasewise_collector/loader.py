@@ -18,7 +18,7 @@ from phasewise_store.facts import LIVE, Batch, LlmCall, Source
 from phasewise_store.log_progress import LogProgress
 from phasewise_store.store import Store
 
-from phasewise_collector import linking
+from phasewise_collector import conversations, linking
 from phasewise_collector.decoding import decoded
 from phasewise_collector.dialects import log_records
 from phasewise_collector.dialects.content import Taken, take, without_content
@@ -106,11 +106,19 @@ class Loader:
                 now = {call.call_id for one in derived for call in one.llm_calls}
                 sessions = {session.session_id for one in derived for session in one.sessions}
                 sessions |= {call.session_id for call in old.values()}
-                self.store.rewrite(_batch(derived), heirs=_heirs(derived, old))
+                heirs = _heirs(derived, old)
+                placed = conversations.place(connection, derived, heirs, old.keys() - now)
+                self.store.rewrite(_batch(placed.derived), heirs=heirs)
                 if old:
                     stored_traces.retract_llm_calls(connection, old.keys() - now)
+                conversations.settle(connection, placed, SOURCE)
+                sessions |= placed.sessions
                 steps.number(connection, sessions)
                 if stored:
+                    beside = {side.side_call_id for one in derived for side in one.side_calls}
+                    traces = {span.trace_id for one in derived for span in one.spans}
+                    stored_traces.retract_side_calls(connection, traces, beside)
+                if stored or placed.moves:
                     stored_traces.drop_unused(connection, sessions)
             gauges.save(self.store, found.gauges)
             log_progress.save(connection, after, found.accounts(new_items))
@@ -210,4 +218,5 @@ def _batch(derived: Iterable[Derived]) -> Batch:
         tool_calls=tuple(tool for one in facts for tool in one.tool_calls),
         spans=tuple(span for one in facts for span in one.spans),
         outcomes=tuple(said for one in facts for said in one.outcomes),
+        side_calls=tuple(side for one in facts for side in one.side_calls),
     )

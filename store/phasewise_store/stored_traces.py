@@ -61,6 +61,7 @@ DELETE FROM agents
 WHERE session_id IN (SELECT unnest($ids))
   AND agent_id NOT IN (SELECT agent_id FROM llm_calls)
   AND agent_id NOT IN (SELECT agent_id FROM tool_calls)
+  AND agent_id NOT IN (SELECT agent_id FROM side_calls)
   AND agent_id NOT IN (SELECT parent_agent_id FROM agents WHERE parent_agent_id IS NOT NULL)
 """
 
@@ -69,6 +70,7 @@ DELETE FROM sessions
 WHERE session_id IN (SELECT unnest($ids))
   AND session_id NOT IN (SELECT session_id FROM llm_calls)
   AND session_id NOT IN (SELECT session_id FROM tool_calls)
+  AND session_id NOT IN (SELECT session_id FROM side_calls)
 """
 
 _USAGE = (
@@ -172,6 +174,18 @@ def retract_llm_calls(connection: duckdb.DuckDBPyConnection, call_ids: Collectio
     parameters = {"ids": list(call_ids)}
     run(connection, "DELETE FROM call_costs WHERE call_id IN (SELECT unnest($ids))", parameters)
     run(connection, "DELETE FROM llm_calls WHERE call_id IN (SELECT unnest($ids))", parameters)
+
+
+def retract_side_calls(
+    connection: duckdb.DuckDBPyConnection, trace_ids: Collection[str], kept: Collection[str]
+) -> None:
+    """Take back side calls of these traces that a later span showed to be described twice."""
+    run(
+        connection,
+        "DELETE FROM side_calls WHERE trace_id IN (SELECT unnest($ids)) "
+        "AND side_call_id NOT IN (SELECT unnest($kept))",
+        {"ids": list(trace_ids), "kept": list(kept)},
+    )
 
 
 def drop_unused(connection: duckdb.DuckDBPyConnection, session_ids: Collection[str]) -> None:

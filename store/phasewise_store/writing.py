@@ -36,6 +36,7 @@ def write(connection: duckdb.DuckDBPyConnection, batch: Batch, insert: Insert) -
         texts.update((segment_id(segment), segment) for segment in call.output)
     calls = rows.llm_calls(source, batch.llm_calls, leaves, _next_ordinal(connection))
     insert(connection, "agents", rows.agents(batch.agents))
+    insert(connection, "side_calls", rows.side_calls(source, batch.side_calls))
     _write_outcomes(connection, rows.outcomes(batch.outcomes))
     return Written(
         sessions=insert(connection, "sessions", rows.sessions(source, batch.sessions)),

@@ -110,6 +110,9 @@ def _items(message: Mapping[str, object], role: Role, blocks: Blocks) -> Iterato
     if isinstance(audio, Mapping) and isinstance(audio.get("transcript"), str):
         yield Text(audio["transcript"])
     calls = message.get("tool_calls")
+    more = message.get("additional_kwargs")  # where LangChain keeps what its own fields do not
+    if not calls and isinstance(more, Mapping):
+        calls = more.get("tool_calls")
     for call in calls if isinstance(calls, list) else ():
         if isinstance(call, Mapping):
             function = call.get("function", call.get("custom"))

@@ -60,6 +60,7 @@ RESPONSE_ID = (
     "anthropic.response.id",
     "output.value#id",
     "output.value#response_id",
+    "mlflow.spanOutputs#id",
     "request_id",
     "anthropic.request.id",
     "gen_ai.request.id",
@@ -82,9 +83,11 @@ SESSION = (
     "metadata#thread_id",
     "metadata#session_id",
     "mlflow.trace.session",
+    "exgentic.session.id",
     "gcp.vertex.agent.session_id",
 )
 USER = (
+    "mlflow.trace.user",
     "phasewise.user",
     "user.id",
     "enduser.id",
@@ -167,6 +170,13 @@ AGENT_KINDS = frozenset(
     }
 )
 """Vercel's outer spans repeat the usage of the calls inside: they are agents here, never calls"""
+EMBEDDING_KINDS = frozenset(
+    {
+        *("EMBEDDING", "EMBEDDINGS", "EMBED", "AI.EMBED", "AI.EMBEDMANY"),
+        *("AI.EMBED.DOEMBED", "AI.EMBEDMANY.DOEMBED"),
+    }
+)
+RERANK_KINDS = frozenset({"RERANKER", "RERANK", "AI.RERANK", "AI.RERANK.DORERANK"})
 TOOL_KINDS = frozenset(
     {"TOOL", "EXECUTE_TOOL", "AI.TOOLCALL", "CLAUDE_CODE.TOOL", "TASK.TOOL", "MCP_TOOL"}
 )
@@ -261,7 +271,7 @@ def number(attributes: Attributes, names: Sequence[str]) -> float | None:
         return None
     try:
         found = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return found if 0 <= found <= MOST else None
 

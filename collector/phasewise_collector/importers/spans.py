@@ -25,5 +25,6 @@ def batch_of(spans: Iterable[ReceivedSpan], source: Source) -> Batch:
         llm_calls=tuple(calls),
         tool_calls=tuple(tool for one in facts for tool in one.tool_calls),
         spans=tuple(span for one in facts for span in one.spans),
+        side_calls=tuple(side for one in facts for side in one.side_calls),
         numbered=False,
     )
