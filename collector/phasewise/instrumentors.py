@@ -88,9 +88,9 @@ def _switching_on(
 
 
 def _config(worker: Worker) -> object:
-    from openinference.instrumentation import TraceConfig  # noqa: PLC0415  # comes with the extra
+    config: Any = importlib.import_module(_OI).TraceConfig  # comes with the extra
 
-    class WithoutText(TraceConfig):
+    class WithoutText(config):  # type: ignore[misc]  # known at run time only
         def mask(self, key: str, value: Any, **options: Any) -> Any:  # noqa: ANN401  # as above it
             if key.startswith(_TEXT) and worker.calls:
                 return None
