@@ -333,5 +333,6 @@ def _tools(
 
 
 def _plain(name: str) -> str:
-    """Write a tool's name without the spelling of its framework."""
-    return "".join(letter for letter in name.lower() if letter.isalnum())
+    """Write a tool's name without the spelling of its framework; a hand-over has two words."""
+    plain = "".join(letter for letter in name.lower() if letter.isalnum())
+    return plain.removeprefix("handoffto").removeprefix("transferto")

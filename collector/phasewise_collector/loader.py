@@ -116,8 +116,8 @@ class Loader:
                 steps.number(connection, sessions)
                 if stored:
                     beside = {side.side_call_id for one in derived for side in one.side_calls}
-                    traces = {span.trace_id for one in derived for span in one.spans}
-                    stored_traces.retract_side_calls(connection, traces, beside)
+                    whole = {span.trace_id for one in derived for span in one.spans}
+                    stored_traces.retract_side_calls(connection, whole, beside)
                 if stored or placed.moves:
                     stored_traces.drop_unused(connection, sessions)
             gauges.save(self.store, found.gauges)

@@ -2,6 +2,7 @@
 
 import polars as pl
 
+from phasewise_store.arrow import ArrowTable
 from phasewise_store.statements import run
 from phasewise_store.store import Store
 
@@ -30,7 +31,7 @@ def of_session(store: Store, session_id: str) -> pl.DataFrame:
 def save(store: Store, prices: pl.DataFrame) -> None:
     """Keep prices; the frame has the columns `PRICES`, of which `price_source` is never null."""
     with store.transaction() as connection:
-        connection.register("priced", prices)
+        connection.register("priced", ArrowTable(prices))
         try:
             run(
                 connection,

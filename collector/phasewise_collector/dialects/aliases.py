@@ -106,6 +106,8 @@ AGENT = (
     "ai.telemetry.functionId",
     "crewai.agent.role",
 )
+AGENT_OF_RUN = ("metadata#lc_agent_name", "langsmith.metadata.lc_agent_name")
+"""LangChain's, which stand at every span of an agent's run"""
 TOOL = (
     "gen_ai.tool.name",
     "tool.name",

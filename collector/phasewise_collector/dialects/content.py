@@ -22,6 +22,7 @@ from phasewise_collector.dialects import (
     usage_aliases,
     wire,
 )
+from phasewise_collector.dialects.agent_names import agent_of_step
 from phasewise_collector.dialects.cache_diagnostics import diagnosis
 from phasewise_collector.dialects.cache_markers import Mark
 from phasewise_collector.dialects.kinds import Kind, kind_of, may_be_llm
@@ -159,6 +160,9 @@ def take(received: ReceivedSpan) -> Taken:
             attributes[aliases.TRUNCATED[0]] = True
     if received.scope_name == wire.SCOPE:
         attributes |= wire.provider(attributes)
+    step_of = agent_of_step(received)
+    if step_of is not None:
+        attributes.setdefault(aliases.AGENT[1], step_of)
     resource = received.resource or {}
     service = resource.get("service.name")
     version = resource.get("service.version")

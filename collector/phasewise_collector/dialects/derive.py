@@ -42,7 +42,8 @@ def derive(taken: Sequence[Taken]) -> Derived:
     calls = tuple(one.call for one in made)
     tools = tuple(_tools(tree))
     beside = tuple(side_calls(tree))
-    agents = tree.agents({one.agent_id for one in (*calls, *tools, *beside)})
+    at_work: tuple[LlmCall | ToolCall | SideCall, ...] = (*calls, *tools, *beside)
+    agents = tree.agents({one.agent_id for one in at_work})
     sessions = {agent.session_id for agent in agents}
     return Derived(
         tuple(Session(session_id) for session_id in sorted(sessions)),

@@ -46,12 +46,13 @@ def check(signal: Signal, body: bytes) -> Checked:
     A request that is not quite OTLP is read once more, leniently: whoever sends well pays nothing.
     """
     try:
-        accepted, rejected = _count(signal, document := _parse(body))
-        if accepted and not has_other_names(body):
-            return Checked(accepted, rejected)
+        document = _parse(body)
+        accepted, rejected = _count(signal, document)
     except MalformedError:
         return _check_leniently(signal, body)
-    return _check_leniently(signal, body) if document else Checked(0)
+    if (not document or accepted or rejected) and not has_other_names(body):
+        return Checked(accepted, rejected)
+    return _check_leniently(signal, body)
 
 
 def _check_leniently(signal: Signal, body: bytes) -> Checked:
