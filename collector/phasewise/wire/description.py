@@ -258,8 +258,10 @@ def _message(said: object) -> str:
 
 
 def _never_left(exchange: Exchange) -> bool:
-    """Say whether no connection came about: nothing was sent, so no call was made."""
+    """Say whether nothing was sent: no connection came about, or the program left before."""
     error = exchange.error
+    if type(error).__name__ in _LEAVING and exchange.status is None and not exchange.was_sent:
+        return True
     names = {kind.__name__ for kind in type(error).__mro__} if error is not None else set()
     return bool(names & {*_NEVER_SENT, "ClientConnectorError"})
 

@@ -298,8 +298,13 @@ def test_a_stream_that_the_program_left_is_marked() -> None:
 
 
 def test_a_cancelled_task_has_left() -> None:
-    """No answer came, as the program wanted none: a call that is marked, and no failed one."""
+    """No answer came, as the program wanted none: a call that is marked, and no failed one.
+
+    One that was cancelled before it went out is no call.
+    """
     cancelled = exchange(OPENAI, ASKED, [], status=None, error=asyncio.CancelledError())
+    assert describe(cancelled) is None
+    cancelled.was_sent = True
     described = describe(cancelled)
     assert described is not None
     assert described.error is None
