@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import duckdb
-from phasewise_store import gauges, log_progress, steps, stored_traces
+from phasewise_store import gauges, identity, log_progress, steps, stored_traces, unused
 from phasewise_store.facts import Batch, LlmCall, Source
 from phasewise_store.log_progress import LogProgress
 from phasewise_store.store import Store
@@ -103,15 +103,16 @@ class Loader:
         with self.store.transaction() as connection:
             if derived:
                 old = self._old_calls(derived) if stored else {}
-                now = {call.call_id for one in derived for call in one.llm_calls}
                 sessions = {session.session_id for one in derived for session in one.sessions}
                 sessions |= {call.session_id for call in old.values()}
-                self.store.rewrite(_batch(derived), heirs=_heirs(derived, old))
-                if old:
-                    stored_traces.retract_llm_calls(connection, old.keys() - now)
+                stands_as = self.store.rewrite(_batch(derived), heirs=_heirs(derived, old))
+                now = {call.call_id for one in derived for call in one.llm_calls}
+                gone = old.keys() - {stands_as.get(name, name) for name in now}
+                if gone:
+                    unused.retract_llm_calls(connection, gone)
                 steps.number(connection, sessions)
                 if stored:
-                    stored_traces.drop_unused(connection, sessions)
+                    unused.drop_unused(connection, sessions)
             gauges.save(self.store, found.gauges)
             log_progress.save(connection, after, found.accounts(new_items))
         self._progress[chunk.segment] = after
@@ -146,7 +147,7 @@ class Loader:
         """Give the stored calls that these spans described before; some prove to be none."""
         traces = {span.trace_id for one in derived for span in one.spans}
         calls = stored_traces.llm_calls(self.store, traces)
-        return {call.call_id: call for call in calls}
+        return {call.call_id: call for call in calls if not identity.is_of_file(call)}
 
     def _drop_finished(self) -> None:
         """Delete segments that are loaded, once what they became is in the database file itself.

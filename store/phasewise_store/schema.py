@@ -254,6 +254,25 @@ CREATE TABLE tokenizers (
 );
 """
 
+_M009 = """
+CREATE TABLE call_identities (
+    identity VARCHAR PRIMARY KEY,  -- the key; with start and call behind it where others have it
+    key      VARCHAR NOT NULL,     -- answer:ID, request:ID, place:SESSION:CONTENT:NUMBER
+    call_id  VARCHAR NOT NULL
+);
+CREATE TABLE joined_traces (
+    trace_id VARCHAR NOT NULL,
+    with_id  VARCHAR NOT NULL,     -- a trace with spans that describe the same calls
+    PRIMARY KEY (trace_id, with_id)
+);
+CREATE TABLE imported_files (
+    path      VARCHAR PRIMARY KEY,
+    bytes     BIGINT NOT NULL,
+    mtime_ns  BIGINT NOT NULL,
+    source_id VARCHAR NOT NULL     -- hash of its bytes, and of those of files beside it
+);
+"""
+
 
 def m001_first_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Create the first tables."""
@@ -295,13 +314,18 @@ def m008_add_tokenizers(connection: duckdb.DuckDBPyConnection) -> None:
     run(connection, _M008)
 
 
+def m009_add_call_identities(connection: duckdb.DuckDBPyConnection) -> None:
+    """Keep by what a call is known, through whatever door it comes."""
+    run(connection, _M009)
+
+
 COMPRESSED: dict[str, compression.Methods] = {
     "segments": {"digest": "uncompressed", "content": "uncompressed"},
     "spans": {"attributes": "zstd"},
     "llm_calls": {"described_by": "zstd"},
 }
 
-STATEMENTS = (_M001, _M002, _M003, _M004, _M005, _M006, _M008)
+STATEMENTS = (_M001, _M002, _M003, _M004, _M005, _M006, _M008, _M009)
 """what the migrations run, for `schema_page`"""
 
 MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
@@ -313,5 +337,6 @@ MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     m006_add_descriptions,
     m007_choose_compression,
     m008_add_tokenizers,
+    m009_add_call_identities,
 )
 """in order; the schema's version is how many of them have run"""

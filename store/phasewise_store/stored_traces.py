@@ -7,12 +7,11 @@ its memory by then, or have been restarted.
 from collections.abc import Collection
 from dataclasses import astuple, dataclass, fields
 
-import duckdb
 import orjson
 import polars as pl
 
-from phasewise_store.facts import Description, LlmCall, Span, Usage
-from phasewise_store.statements import run
+from phasewise_store import call_rows
+from phasewise_store.facts import LlmCall, Span
 from phasewise_store.store import Store
 
 _SPANS = """
@@ -54,35 +53,6 @@ WHERE c.started_ns BETWEEN $first_ns AND $last_ns
 """
 _BUCKET_NS = 10 * 10**9
 """two descriptions of one call start together, give or take what a framework does before it asks"""
-
-_UNUSED_AGENTS = """
-DELETE FROM agents
-WHERE session_id IN (SELECT unnest($ids))
-  AND agent_id NOT IN (SELECT agent_id FROM llm_calls)
-  AND agent_id NOT IN (SELECT agent_id FROM tool_calls)
-  AND agent_id NOT IN (SELECT parent_agent_id FROM agents WHERE parent_agent_id IS NOT NULL)
-"""
-
-_UNUSED_SESSIONS = """
-DELETE FROM sessions
-WHERE session_id IN (SELECT unnest($ids))
-  AND session_id NOT IN (SELECT session_id FROM llm_calls)
-  AND session_id NOT IN (SELECT session_id FROM tool_calls)
-"""
-
-_USAGE = (
-    "uncached_tokens",
-    "cache_read_tokens",
-    "cache_write_5m_tokens",
-    "cache_write_1h_tokens",
-    "output_tokens",
-    "reasoning_tokens",
-    "ambiguous",
-    "cache_reported",
-    "input_tokens_high",
-)
-_OTHERWISE = {"usage", "prompt", "output", "request", "described_by"}
-_FACTS = tuple(name for name in LlmCall.__slots__ if name not in _OTHERWISE)
 
 
 def spans(store: Store, trace_ids: Collection[str]) -> list[Span]:
@@ -142,29 +112,4 @@ def llm_calls(
     `Store.rewrite` keeps the prompt and the output of a call that comes without.
     """
     found = store.frame(_CALLS, {"ids": list(trace_ids), "calls": list(call_ids)})
-    return [
-        LlmCall(
-            **{name: row[name] for name in _FACTS},
-            usage=Usage(origin=row["usage_origin"], **{name: row[name] for name in _USAGE}),
-            request=orjson.loads(row["request"]),
-            described_by=tuple(
-                Description(**one | {"gave": tuple(one["gave"])})
-                for one in orjson.loads(row["described_by"])
-            ),
-        )
-        for row in found.iter_rows(named=True)
-    ]
-
-
-def retract_llm_calls(connection: duckdb.DuckDBPyConnection, call_ids: Collection[str]) -> None:
-    """Take back calls that a later span showed to be part of another call."""
-    parameters = {"ids": list(call_ids)}
-    run(connection, "DELETE FROM call_costs WHERE call_id IN (SELECT unnest($ids))", parameters)
-    run(connection, "DELETE FROM llm_calls WHERE call_id IN (SELECT unnest($ids))", parameters)
-
-
-def drop_unused(connection: duckdb.DuckDBPyConnection, session_ids: Collection[str]) -> None:
-    """Drop what no call refers to any more: agents of these sessions, and the sessions."""
-    parameters = {"ids": list(session_ids)}
-    run(connection, _UNUSED_AGENTS, parameters)
-    run(connection, _UNUSED_SESSIONS, parameters)
+    return [call_rows.call_of(row) for row in found.iter_rows(named=True)]

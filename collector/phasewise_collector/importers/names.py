@@ -1,7 +1,8 @@
 """Make the names under which a file's sessions and calls are stored.
 
-A session keeps the name its file gives it, followed by the start of the file's hash: two files may
-both speak of `trace_0010`. Names stand in addresses and on command lines, so they are plain ASCII.
+A session keeps the name its file gives it. Two files may both speak of `trace_0010`, so the start
+of the file's hash follows; a format whose own ids are the same everywhere needs none. Names stand
+in addresses and on command lines, so they are plain ASCII.
 """
 
 import re
@@ -20,10 +21,15 @@ class SessionNames:
 
     def new(self, recorded: str) -> str:
         """Name a session that is not one named before, even if it is recorded under that name."""
-        plain = _UNFIT.sub("_", recorded)[:_MAX_LETTERS].strip("_") or "session"
+        plain = everywhere(recorded)
         again = self._taken.get(plain, 0) + 1
         self._taken[plain] = again
         return f"{plain}-{self._suffix}" if again == 1 else f"{plain}-{self._suffix}-{again}"
+
+
+def everywhere(recorded: str) -> str:
+    """Name a session whose recorded id is the same in every file and at every door."""
+    return _UNFIT.sub("_", recorded)[:_MAX_LETTERS].strip("_") or "session"
 
 
 def call_id(session_id: str, step: int) -> str:
@@ -31,9 +37,14 @@ def call_id(session_id: str, step: int) -> str:
     return f"{session_id}.{step}"
 
 
-def tool_call_id(session_id: str, step: int, place: int) -> str:
+def call_of(session_id: str, recorded: str) -> str:
+    """Name an LLM call by the id of its answer."""
+    return f"{session_id}.{_UNFIT.sub('_', recorded)[:_MAX_LETTERS]}"
+
+
+def tool_call_id(call_id: str, place: int) -> str:
     """Name a tool call by the LLM call that asked for it and its place among those asked for."""
-    return f"{session_id}.{step}.{place}"
+    return f"{call_id}.{place}"
 
 
 def agent_id(session_id: str, role: str) -> str:

@@ -293,7 +293,7 @@ class _Simulation:
         step = self.steps - 1
         self.file.tool_calls.extend(
             ToolCall(
-                names.tool_call_id(self.session_id, step, place),
+                names.tool_call_id(names.call_id(self.session_id, step), place),
                 self.session_id,
                 names.agent_id(self.session_id, model.role),
                 text(call, "name"),

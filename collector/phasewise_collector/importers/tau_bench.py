@@ -130,7 +130,7 @@ class _Chat:
         prompt = tuple(self.history)
         tool_calls = [
             ToolCall(
-                names.tool_call_id(session_id, self.steps, place),
+                names.tool_call_id(names.call_id(session_id, self.steps), place),
                 session_id,
                 self.agent.agent_id,
                 text(record(call.get("function"), "`function`"), "name"),

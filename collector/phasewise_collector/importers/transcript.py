@@ -42,8 +42,8 @@ class Transcript:
     ) -> LlmCall:
         """Add a call that read the history; its answer is added to it.
 
-        `template` carries times, model and the like; without usage it is estimated from the text.
-        `asked` names the tools that the answer calls.
+        `template` carries times, model and the like, and the call's id where it is not its place;
+        without usage it is estimated from the text. `asked` names the tools that the answer calls.
         """
         session_id = self.agent.session_id
         step = self.first_step + len(self.calls)
@@ -51,7 +51,7 @@ class Transcript:
         prompt = tuple(self.history)
         made = replace(
             template,
-            call_id=names.call_id(session_id, step),
+            call_id=template.call_id or names.call_id(session_id, step),
             session_id=session_id,
             agent_id=self.agent.agent_id,
             step=step,
@@ -70,12 +70,13 @@ class Transcript:
         for place, name in enumerate(asked):
             self.tool_calls.append(
                 ToolCall(
-                    names.tool_call_id(session_id, step, place),
+                    names.tool_call_id(made.call_id, place),
                     session_id,
                     self.agent.agent_id,
                     name,
                     after_step=step,
                     started_ns=tool_starts_ns,
+                    asked_by=made.call_id,
                 )
             )
         return made
