@@ -12,12 +12,15 @@ from pathlib import Path
 
 from phasewise_store import imported_files
 from phasewise_store.errors import UnknownFormatError, UsageError
-from phasewise_store.facts import Batch, Written
+from phasewise_store.facts import Batch, Source, Written
 from phasewise_store.imported_files import Stamp
+from phasewise_store.statements import count
 from phasewise_store.store import Store
 
+from phasewise_collector import ingest
 from phasewise_collector.importers import detect, sidecar, trace_file
-from phasewise_collector.importers.importer import Importer, Note, Skipped, Trace
+from phasewise_collector.importers.importer import Importer, Note, Skipped, SpanBatch, Trace
+from phasewise_collector.otlp.spans import ReceivedSpan
 
 Step = Callable[[int, int, str], None]
 """how many of how many files are done, and which is read now"""
@@ -128,6 +131,16 @@ def _loaded(path: Path) -> Trace:
     return replace(trace, source_id=both.hexdigest())
 
 
+def _ingest(store: Store, received: Sequence[ReceivedSpan], source: Source) -> Written:
+    """Write spans; a span that the store has, with as much in it, adds nothing."""
+    sessions = "SELECT count(*) FROM sessions"
+    with store.transaction() as connection:
+        before = count(connection, sessions)
+        prepared = ingest.prepare(store, received)
+        written = ingest.write(store, connection, prepared, source)
+        return replace(written, sessions=max(0, count(connection, sessions) - before))
+
+
 def _import_file(store: Store, path: Path, importer: Importer, done: Imported) -> None:
     stamp = _stamp(path)  # before it is read: what is written meanwhile is read the next time
     trace = _loaded(path)
@@ -138,6 +151,8 @@ def _import_file(store: Store, path: Path, importer: Importer, done: Imported) -
     with store.transaction() as connection:
         for part in () if is_there else importer.read(trace):
             match part:
+                case SpanBatch(source=source, received=received):
+                    written.append(_ingest(store, received, source))
                 case Batch():
                     written.append(store.write(part))
                 case Skipped(line, reason):

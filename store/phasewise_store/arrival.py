@@ -44,7 +44,7 @@ def add(connection: duckdb.DuckDBPyConnection, batch: Batch) -> Written:
             steps.number(connection, [one.session_id for one in batch.sessions])
         return replace(written, known_calls=len(batch.llm_calls) - written.llm_calls)
     before = _known_sessions(connection, [one.session_id for one in batch.sessions])
-    found = known_calls.resolve(connection, identified, file=batch.source.format)
+    found = known_calls.resolve(connection, identified, among="all", file=batch.source.format)
     new = _free(connection, found.new)
     plain = tuple(call for call in batch.llm_calls if not call.identities)
     tools = _asked_by(batch, found, new)
@@ -76,7 +76,9 @@ def put(
 
     Gives the ids of calls that a file had brought before, each with the id under which it stands.
     """
-    found = known_calls.resolve(connection, batch.llm_calls, file=batch.source.format)
+    found = known_calls.resolve(
+        connection, batch.llm_calls, among="files", file=batch.source.format
+    )
 
     def insert(connection: duckdb.DuckDBPyConnection, table: str, frame: pl.DataFrame) -> int:
         return writing.insert_or_replace(connection, table, frame, heirs)

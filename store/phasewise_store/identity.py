@@ -47,11 +47,6 @@ class Bearer:
     call: LlmCall
     keys: frozenset[str]
 
-    @property
-    def is_of_file(self) -> bool:
-        """Whether a file tells of the call: then its id says which calls of the file are others."""
-        return is_of_file(self.call)
-
 
 def is_of_file(call: LlmCall) -> bool:
     """Say whether a session file tells of the call, alone or beside spans."""
@@ -87,8 +82,9 @@ def _candidates(
 ) -> Iterable[tuple[tuple[int, int], int, int]]:
     by_key: dict[object, list[int]] = {}
     for other, one in enumerate(stored):
-        for key in (*one.keys, _likeness(one.call)):
-            by_key.setdefault(key, []).append(other)
+        by_key.setdefault(_likeness(one.call), []).append(other)
+        for name in one.keys:
+            by_key.setdefault(name, []).append(other)
     for place, one in enumerate(calls):
         seen: set[int] = set()
         keys: list[tuple[int, object]] = [(0, key) for key in sorted(one.keys)]

@@ -6,6 +6,7 @@ several calls makes the later ones' keys end with their start.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import duckdb
 import polars as pl
@@ -17,11 +18,13 @@ from phasewise_store.statements import insert_frame, run
 
 _BY_KEY = "SELECT DISTINCT call_id FROM call_identities WHERE key IN (SELECT unnest($keys))"
 
-_ALIKE = """
+_OF_SESSIONS = """
 SELECT c.call_id
 FROM llm_calls AS c
 WHERE c.session_id IN (SELECT unnest($sessions))
 """
+_OTHERS = {"all": "AND c.described_by <> '[]'", "files": "AND c.source_id <> 'live'"}
+"""the other kind of account of a session, which may come without ids"""
 
 _ROWS = """
 SELECT c.*, s.format, coalesce(n.tokens_end, 0) AS prompt_tokens,
@@ -36,7 +39,7 @@ ORDER BY c.ordinal
 
 _KEYS = "SELECT call_id, key FROM call_identities WHERE call_id IN (SELECT unnest($ids))"
 
-_LIVE = "live"
+Among = Literal["all", "files"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +78,13 @@ class Resolved:
 
 
 def resolve(
-    connection: duckdb.DuckDBPyConnection, calls: Sequence[LlmCall], *, file: str
+    connection: duckdb.DuckDBPyConnection, calls: Sequence[LlmCall], *, among: Among, file: str
 ) -> Resolved:
-    """Say which calls are new; `file` is the format they come in."""
-    stored = _candidates(connection, calls, of_files_only=file == _LIVE)
+    """Say which calls are new; `file` is the format they come in.
+
+    What spans tell is related to other spans before, so they look among the calls of files only.
+    """
+    stored = _candidates(connection, calls, among)
     bearers = [Bearer(call, frozenset(call.identities)) for call in calls]
     found = identity.pairs(bearers, [one.bearer for one in stored])
     new: list[LlmCall] = []
@@ -142,7 +148,7 @@ def _completed(others: Sequence[Known], call: LlmCall, file: str) -> LlmCall | N
 
 
 def _candidates(
-    connection: duckdb.DuckDBPyConnection, calls: Sequence[LlmCall], *, of_files_only: bool
+    connection: duckdb.DuckDBPyConnection, calls: Sequence[LlmCall], among: Among
 ) -> list[Known]:
     keys = [key for call in calls for key in call.identities]
     ids: set[str] = set()
@@ -151,19 +157,15 @@ def _candidates(
     sessions = {call.session_id for call in calls if call.identities or call.described_by}
     if sessions:
         # a file and a sender tell of one session, and not both with ids
-        other = "AND c.source_id <> 'live'" if of_files_only else "AND c.described_by <> '[]'"
-        ids |= {
-            str(name) for (name,) in run(connection, _ALIKE + other, {"sessions": list(sessions)})
-        }
+        query = _OF_SESSIONS + _OTHERS[among]
+        ids |= {str(name) for (name,) in run(connection, query, {"sessions": list(sessions)})}
     if not ids:
         return []
     found = connection.sql(_ROWS, params={"ids": sorted(ids)}).pl()
-    if of_files_only:
-        found = found.filter(pl.col("source_id") != _LIVE)
     named: dict[str, set[str]] = {}
     for name, key in run(connection, _KEYS, {"ids": found.get_column("call_id").to_list()}):
         named.setdefault(str(name), set()).add(str(key))
-    return [
+    known = [
         Known(
             Bearer(call_rows.call_of(row), frozenset(named.get(row["call_id"], ()))),
             row["format"],
@@ -172,6 +174,7 @@ def _candidates(
         )
         for row in found.iter_rows(named=True)
     ]
+    return [one for one in known if among == "all" or identity.is_of_file(one.bearer.call)]
 
 
 def save(connection: duckdb.DuckDBPyConnection, calls: Sequence[LlmCall]) -> None:

@@ -51,6 +51,25 @@ WHERE c.started_ns BETWEEN $first_ns AND $last_ns
   AND c.started_ns + c.duration_ns >= a.start_ns - $slack_ns
   AND c.span_id IS NOT NULL
 """
+_AT_THE_SAME_TIME = """
+SELECT DISTINCT c.trace_id
+FROM moments AS a
+CROSS JOIN (VALUES (-1), (0), (1)) AS beside(step)
+JOIN llm_calls AS c
+  ON c.started_ns // $bucket_ns = a.start_ns // $bucket_ns + beside.step
+WHERE c.started_ns BETWEEN $first_ns AND $last_ns
+  AND c.started_ns <= a.end_ns + $slack_ns
+  AND c.started_ns + c.duration_ns >= a.start_ns - $slack_ns
+  AND NOT (a.reported AND c.usage_origin = 'reported')
+  AND c.span_id IS NOT NULL
+"""
+_SILENT = """
+SELECT 1
+FROM llm_calls
+WHERE started_ns BETWEEN $first_ns AND $last_ns
+  AND usage_origin <> 'reported'
+LIMIT 1
+"""
 _BUCKET_NS = 10 * 10**9
 """two descriptions of one call start together, give or take what a framework does before it asks"""
 
@@ -102,6 +121,35 @@ def related(
         rows = store.frame(_ALIKE, bounds, tables={"alike": frame})
         found.update(rows.get_column("trace_id").to_list())
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When a call was made, and whether its description reports tokens."""
+
+    start_ns: int
+    end_ns: int
+    reported: bool
+
+
+def at_the_same_time(store: Store, moments: Collection[Moment], slack_ns: int) -> set[str]:
+    """Give the traces with calls at these moments, where one of both reports no tokens."""
+    if not moments:
+        return set()
+    bounds = {
+        "first_ns": min(one.start_ns for one in moments) - 2 * _BUCKET_NS,
+        "last_ns": max(one.start_ns for one in moments) + 2 * _BUCKET_NS,
+    }
+    if all(one.reported for one in moments) and not store.frame(_SILENT, bounds).height:
+        return set()
+    frame = pl.DataFrame(
+        [astuple(one) for one in moments],
+        schema=[field.name for field in fields(Moment)],
+        orient="row",
+    )
+    limits = bounds | {"slack_ns": slack_ns, "bucket_ns": _BUCKET_NS}
+    rows = store.frame(_AT_THE_SAME_TIME, limits, tables={"moments": frame})
+    return set(rows.get_column("trace_id").to_list())
 
 
 def llm_calls(

@@ -164,6 +164,9 @@ SESSION = (
     "mlflow.trace.session",
     "gcp.vertex.agent.session_id",
 )
+REQUEST_ID = ("request_id", "anthropic.request.id", "http.response.header.request-id")
+"""what a provider calls the request"""
+HTTP_STATUS = ("http.response.status_code", "http.status_code", "status_code", "error.type")
 USER = (
     "user.id",
     "enduser.id",
@@ -281,6 +284,8 @@ DURATION_MS = ("duration_ms",)
 ENGINE_METRICS = ("vllm:", "vllm.", "sglang:", "sglang.", "gen_ai.server.", "phasewise.")
 """how the names of metrics begin that are kept; others are counted"""
 
+WIRE = "phasewise.wire"
+"""scope of our tracer's own spans of requests: each is exactly one call"""
 WIRE_SCOPES = frozenset(
     f"{maker}.instrumentation.{library}"
     for maker in ("openinference", "opentelemetry", "opentelemetry.instrumentation.genai")
@@ -288,7 +293,7 @@ WIRE_SCOPES = frozenset(
         *("openai", "openai_v2", "openai.v1", "anthropic", "mistralai", "groq", "google_genai"),
         *("bedrock", "vertexai", "cohere"),
     )
-) | {"com.anthropic.sdk.python"}
+) | {"com.anthropic.sdk.python", WIRE}
 """scopes of instrumentors that stand at the provider's own SDK, where the request goes out"""
 
 ENGINE_SPANS = frozenset({"llm_request"})

@@ -6,10 +6,11 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 import orjson
+from phasewise_store import identity
 from phasewise_store.facts import Description, Fidelity, LlmCall, Segment, Span, Usage
 
 from phasewise_collector.dialects import aliases
-from phasewise_collector.dialects.content import Taken
+from phasewise_collector.dialects.content import Taken, ids
 from phasewise_collector.dialects.log_records import KIND as LOG
 from phasewise_collector.dialects.tree import Tree, text_of
 
@@ -35,7 +36,7 @@ def make_call(tree: Tree, members: Sequence[str], pieces: Sequence[str] = ()) ->
     usage_by = max(members, key=lambda key: (*_worth(tree, key, usages[key]), key == base))
     content_by = max(members, key=lambda key: _content_rank(tree.taken[key]))
     answer_by = max(members, key=lambda key: (bool(tree.taken[key].output), key == content_by))
-    agent_by = max(members, key=lambda key: (tree.has_agent(key), key == base))
+    agent_by = max(members, key=lambda key: (*_placement(tree, key), key == base))
     span = spans[base]
     duration_ns = max(0, span.end_ns - span.start_ns)
     first_by, first_ns = _first_token(tree, [base, *members])
@@ -75,6 +76,7 @@ def make_call(tree: Tree, members: Sequence[str], pieces: Sequence[str] = ()) ->
         fidelity=fidelity,
         dropped_attributes=spans[content_by].dropped_attributes,
         truncated=aliases.first(spans[content_by].attributes, aliases.TRUNCATED) is not None,
+        identities=identity.of_ids(*(one for key in ordered for one in ids(spans[key].attributes))),
     )
     engines = [key for key in members if tree.kinds[key] == "engine"]
     for key in engines:
@@ -113,10 +115,22 @@ def _as_base(tree: Tree, key: str) -> tuple[object, ...]:
     return (
         tree.kinds[key] != "engine",
         span.kind != LOG,
+        span.scope_name == aliases.WIRE,
         span.scope_name in aliases.WIRE_SCOPES,
         depth,
         span.end_ns - span.start_ns,
         key,
+    )
+
+
+def _placement(tree: Tree, key: str) -> tuple[object, ...]:
+    """Rank by who knows session and agent: a framework's span does, an SDK's root does not."""
+    above = any(True for _ in tree.above(key))
+    return (
+        tree.has_agent(key),
+        tree.names_session(key),
+        above,
+        tree.span(key).scope_name not in aliases.WIRE_SCOPES,
     )
 
 
