@@ -7,7 +7,7 @@ PACKAGES := phasewise phasewise_collector phasewise_store phasewise_analyzer pha
 CODE := collector store analyzer replay reports web tests examples benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format lint types imports engines frameworks duckdb-1.5 browser chaos peers bench bench-ingest bench-tracer bench-loading bench-prefixes pages lock clean
+.PHONY: help install demo test check format lint types imports engines frameworks agent-sdks duckdb-1.5 browser chaos peers bench bench-ingest bench-tracer bench-loading bench-prefixes pages lock clean
 
 help: ## list the recipes
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,7 +27,7 @@ demo: $(STAMP) ## load the sample traces, analyse, replay, print the verdict, se
 test: $(STAMP) ## pass the tests that need no engine, no browser and no patience
 	$(BIN)/python -m pytest -q -n auto --dist loadfile -m "not engine and not frameworks and not browser and not slow"
 
-check: $(STAMP) format lint types imports engines frameworks duckdb-1.5 browser ## all that .ci/run runs
+check: $(STAMP) format lint types imports engines agent-sdks duckdb-1.5 browser ## all that .ci/run runs
 	$(BIN)/python -m pytest -q --durations=15
 
 format: $(STAMP) ## say which files ruff would write otherwise
@@ -38,7 +38,7 @@ lint: $(STAMP) ## judge the code with ruff
 
 types: $(STAMP) ## check the types, strictly
 	$(BIN)/mypy $(addprefix -p ,$(PACKAGES))
-	$(BIN)/mypy tests examples benchmarks --exclude tests/tracer/frameworks
+	$(BIN)/mypy tests examples benchmarks --exclude 'tests/frameworks/(programs/|fake_models)'
 
 imports: $(STAMP) ## hold the floors of the house
 	$(BIN)/lint-imports
@@ -48,8 +48,11 @@ engines: $(STAMP) ## install real vLLM and real SGLang for CPU, and write the ti
 	replay/engines/install-sglang-cpu.sh .engines/sglang
 	.engines/vllm/bin/python replay/engines/make_tiny_model.py .engines/tiny
 
-frameworks: $(STAMP) ## install real agent SDKs that the tracer is tested with
-	tests/tracer/frameworks/install.sh .engines/frameworks
+frameworks: agent-sdks ## run agent programs in real SDKs, traced, and print what is wrong
+	$(BIN)/python -m tests.frameworks
+
+agent-sdks: $(STAMP)
+	tests/frameworks/install.sh .engines/frameworks
 
 duckdb-1.5: .engines/duckdb-1.5/duckdb/__init__.py ## install the older DuckDB that must read our files too
 

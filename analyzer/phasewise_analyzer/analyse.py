@@ -10,12 +10,12 @@ from decimal import Decimal
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from phasewise_store import costs, reads
-from phasewise_store.facts import Usage
+from phasewise_store import billing, costs, reads
+from phasewise_store.facts import LIVE, Usage
 from phasewise_store.scope import Scope
 from phasewise_store.store import Store
 
-from phasewise_analyzer import bill, latency, latency_fit
+from phasewise_analyzer import bill, charges, latency, latency_fit
 from phasewise_analyzer.latency_fit import ShareModel
 from phasewise_analyzer.prefixes import earlier, hit_rates, prefix_tree
 from phasewise_analyzer.prefixes.sent_before import SentBefore, new_calls
@@ -42,8 +42,14 @@ class Memory:
 
 
 def analyse(store: Store, *, memory: Memory | None = None, step: Step | None = None) -> int:
-    """Fill in the costs of every call that has none; give their number."""
+    """Fill in the costs of every call that has none; give their number.
+
+    Calls that a collector receives are left to the process that owns the store: it has in memory
+    what they are compared with.
+    """
     waiting = costs.unanalysed(store)
+    if store.is_shared:
+        waiting = waiting.filter(pl.col("source") != LIVE)
     total = int(waiting["calls"].sum())
     done = 0
     book = PriceBook()
@@ -165,27 +171,29 @@ def _row(call: dict[str, object], book: PriceBook, share: latency.Share) -> dict
 def _money(
     call: dict[str, object], usage: Usage, avoidable: int, book: PriceBook
 ) -> dict[str, Decimal | str | None]:
-    provider, model = call["provider"], call["model"]
-    price = book.price(
-        provider if isinstance(provider, str) else None,
-        model if isinstance(model, str) else None,
-        input_tokens=usage.input_tokens,
-        at_ns=_maybe(call, "started_ns"),
-    )
-    if price is None:
-        usd = ("prefill_usd", "decode_usd", "other_usd", "cached_usd", "avoidable_usd")
-        return dict.fromkeys((*usd, "price_source", "price_ref", "rates"))
-    parts = bill.split(price.rates, usage)
+    found = charges.charge(_call(call, usage), book)
+    parts, rates = found.bill, found.rates
     return {
-        "prefill_usd": parts.prefill_usd,
-        "decode_usd": parts.decode_usd,
-        "other_usd": parts.other_usd,
-        "cached_usd": parts.cached_usd,
-        "price_source": price.source,
-        "price_ref": price.ref,
-        "rates": price.rates.as_json(),
-        "avoidable_usd": bill.avoidable_usd(price.rates, usage, avoidable),
+        "prefill_usd": None if parts is None else parts.prefill_usd,
+        "decode_usd": None if parts is None else parts.decode_usd,
+        "other_usd": None if parts is None else parts.other_usd,
+        "cached_usd": None if parts is None else parts.cached_usd,
+        "price_source": found.source,
+        "price_ref": found.ref,
+        "rates": None if rates is None else rates.as_json(),
+        "avoidable_usd": None if rates is None else bill.avoidable_usd(rates, usage, avoidable),
     }
+
+
+def _call(call: dict[str, object], usage: Usage) -> charges.Call:
+    provider, model, reported = call["provider"], call["model"], call["reported_cost_usd"]
+    return charges.Call(
+        provider=provider if isinstance(provider, str) else None,
+        model=model if isinstance(model, str) else None,
+        usage=usage,
+        at_ns=_maybe(call, "started_ns"),
+        reported_usd=reported if isinstance(reported, float) else None,
+    )
 
 
 def _usage(call: dict[str, object]) -> Usage:
@@ -196,6 +204,8 @@ def _usage(call: dict[str, object]) -> Usage:
         cache_write_1h_tokens=_whole(call, "cache_write_1h_tokens"),
         output_tokens=_whole(call, "output_tokens"),
         reasoning_tokens=_whole(call, "reasoning_tokens"),
+        origin="absent" if call["usage_origin"] == "absent" else "reported",
+        billing=billing.from_json(str(call["billing"] or "{}")),
     )
 
 

@@ -1,7 +1,8 @@
 """Split a call's price into phases.
 
 prefill$ = uncached + cache reads + cache writes, decode$ = output with its reasoning, other$ = what
-is charged by the request. The parts sum to the bill at the last digit kept.
+is charged by the request and by the search. Audio tokens have rates of their own where the list has
+them. The parts sum to the bill at the last digit kept.
 """
 
 from dataclasses import dataclass
@@ -40,25 +41,45 @@ def split(rates: Rates, usage: Usage) -> Bill:
     Running sums are rounded, not the parts: so no part is negative, and the sum of the parts is the
     exact bill, rounded once.
     """
-    read = rates.uncached if rates.cache_read is None else rates.cache_read
+    cached_parts = _cached_parts(rates, usage)
+    heard = min(
+        max(usage.billing.input_audio_tokens - usage.billing.cached_audio_tokens, 0),
+        usage.uncached_tokens,
+    )
     prefill = _cost(
-        (usage.uncached_tokens, rates.uncached),
-        (usage.cache_read_tokens, read),
+        (usage.uncached_tokens - heard, rates.uncached),
+        (heard, _or(rates.input_audio, rates.uncached)),
+        *cached_parts,
         (usage.cache_write_5m_tokens, rates.cache_write_5m),
         (usage.cache_write_1h_tokens, rates.cache_write_1h),
     )
     thought = min(usage.reasoning_tokens, usage.output_tokens)
-    decode = _cost((usage.output_tokens - thought, rates.output), (thought, rates.reasoning))
+    spoken = min(usage.billing.output_audio_tokens, usage.output_tokens - thought)
+    decode = _cost(
+        (usage.output_tokens - thought - spoken, rates.output),
+        (spoken, _or(rates.output_audio, rates.output)),
+        (thought, rates.reasoning),
+    )
+    searches = usage.billing.web_searches * _or(rates.web_search_usd, Decimal(0))
+    running = _EXACT.add(prefill, decode)
+    whole = _EXACT.add(running, _EXACT.add(rates.request_usd, searches))
     sums = [
-        total.quantize(LAST_DIGIT, ROUND_HALF_EVEN, _EXACT)
-        for total in (
-            prefill,
-            _EXACT.add(prefill, decode),
-            _EXACT.add(_EXACT.add(prefill, decode), rates.request_usd),
-        )
+        total.quantize(LAST_DIGIT, ROUND_HALF_EVEN, _EXACT) for total in (prefill, running, whole)
     ]
-    cached = _cost((usage.cache_read_tokens, read)).quantize(LAST_DIGIT, ROUND_DOWN, _EXACT)
+    cached = _cost(*cached_parts).quantize(LAST_DIGIT, ROUND_DOWN, _EXACT)
     return Bill(sums[0], sums[1] - sums[0], sums[2] - sums[1], cached)
+
+
+def _cached_parts(rates: Rates, usage: Usage) -> tuple[tuple[int, Decimal], tuple[int, Decimal]]:
+    """Give the cached tokens with their rates: text, then audio, which costs no more than fresh."""
+    heard = min(usage.billing.cached_audio_tokens, usage.cache_read_tokens)
+    read = _or(rates.cache_read, rates.uncached)
+    audio = _or(rates.cached_audio, min(read, _or(rates.input_audio, rates.uncached)))
+    return (usage.cache_read_tokens - heard, read), (heard, audio)
+
+
+def _or(rate: Decimal | None, otherwise: Decimal) -> Decimal:
+    return otherwise if rate is None else rate
 
 
 def avoidable_usd(rates: Rates, usage: Usage, avoidable_tokens: int) -> Decimal:

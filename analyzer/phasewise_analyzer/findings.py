@@ -87,7 +87,24 @@ class SessionRow:
     started_ns: int | None
     ended_ns: int | None
     outcome: str | None
+    revenue_usd: float | None
+    """what the outcome earned, as the program said it"""
+    users: tuple[str, ...]
+    customers: tuple[str, ...]
+    versions: tuple[str, ...]
+    """of the agent program"""
+    tags: tuple[str, ...]
     totals: Totals
+
+
+@dataclass(frozen=True, slots=True)
+class LabelValue:
+    """One value of a label that calls can be filtered by."""
+
+    label: str
+    """user, customer, version or tag"""
+    value: str
+    calls: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +159,8 @@ class Step:
     """how exactly the call could be sent again, 0 to 1; see `replayable`"""
     gaps: tuple[str, ...] = ()
     """what is missing for that, in words"""
+    changes: tuple[str, ...] = ()
+    """what a replay changes so that an engine takes the prompt, in words"""
 
 
 @dataclass(frozen=True, slots=True)

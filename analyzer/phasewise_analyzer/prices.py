@@ -9,38 +9,19 @@ import importlib.metadata
 import json
 import time
 from bisect import bisect_left
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
 from genai_prices.data_snapshot import DataSnapshot, get_snapshot
 from genai_prices.types import ModelInfo, ModelPrice, Provider, TieredPrices
+from phasewise_collector.usage import sellers
 
 DATED = f"genai-prices {importlib.metadata.version('genai-prices')}"
 UNDATED = f"{DATED}, newest price: the call has no date"
 
 FIRST_DATE_NS = int(datetime(2020, 1, 1, tzinfo=UTC).timestamp()) * 10**9
 """no model was sold by the token before; an earlier time is a trace's own clock, not a date"""
-
-SPELLINGS = {
-    "az.ai.inference": "azure",
-    "az.ai.openai": "azure",
-    "azure.ai.inference": "azure",
-    "azure.ai.openai": "azure",
-    "azure_ai": "azure",
-    "azure_openai": "azure",
-    "aws.bedrock": "aws",
-    "gcp.gemini": "google",
-    "gcp.gen_ai": "google",
-    "gcp.vertex_ai": "google",
-    "mistral_ai": "mistral",
-    "x_ai": "x-ai",
-}
-"""providers as OpenTelemetry and LiteLLM spell them, where genai-prices would take them for another
-or for none (it takes every name with `openai` in it for OpenAI)"""
-
-ROUTERS = frozenset({"litellm", "litellm_proxy"})
-"""these name no seller; the model's own prefix does, as in `anthropic/claude-sonnet-4-5`"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,30 +36,48 @@ class Rates:
     output: Decimal
     reasoning: Decimal
     request_usd: Decimal = Decimal(0)
+    input_audio: Decimal | None = None
+    """None where audio costs what text does"""
+    cached_audio: Decimal | None = None
+    output_audio: Decimal | None = None
+    web_search_usd: Decimal | None = None
+    """USD a search that the provider runs; None where the list has no price for it"""
+
+    def times(self, factor: Decimal) -> "Rates":
+        """Give the rates of a tier at which every token costs so many times as much."""
+        changed = {
+            name: rate * factor for name in _PER_TOKEN if (rate := getattr(self, name)) is not None
+        }
+        return replace(self, **changed)
 
     def as_json(self) -> str:
         """Write the rates as JSON; decimals are strings, so that no digit is lost."""
-        rates = {
-            "uncached": self.uncached,
-            "cache_read": self.cache_read,
-            "cache_write_5m": self.cache_write_5m,
-            "cache_write_1h": self.cache_write_1h,
-            "output": self.output,
-            "reasoning": self.reasoning,
-            "request_usd": self.request_usd,
-        }
+        rates = {name: getattr(self, name) for name in Rates.__slots__}
         return json.dumps(
-            {name: rate if rate is None else str(rate) for name, rate in rates.items()}
+            {
+                name: None if rate is None else str(rate)
+                for name, rate in rates.items()
+                if rate is not None or name in _ALWAYS
+            }
         )
 
     @classmethod
     def from_json(cls, written: str) -> "Rates":
         """Read what `as_json` wrote."""
         rates: dict[str, str | None] = json.loads(written)
-        read = rates.pop("cache_read")
-        known = {name: Decimal(str(rate)) for name, rate in rates.items()}
-        uncached = known.pop("uncached")
-        return cls(uncached, None if read is None else Decimal(read), **known)
+        known = {name: None if rate is None else Decimal(rate) for name, rate in rates.items()}
+        return cls(**known)  # type: ignore[arg-type]  # only `cache_read` is written as null
+
+
+_PER_TOKEN = (
+    *("uncached", "cache_read", "cache_write_5m", "cache_write_1h", "output", "reasoning"),
+    *("input_audio", "cached_audio", "output_audio"),
+)
+_ALWAYS = ("cache_read",)
+"""written also where there is no such rate"""
+
+FREE = Rates(*(Decimal(0) for _ in range(6)))
+"""of a model that is listed as free, and of answers that no provider was asked for"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,21 +121,9 @@ class PriceBook:
         return Price(rates, DATED if dated else UNDATED, f"{seller.id}/{info.id}")
 
     def _find(self, provider: str | None, model: str) -> tuple[Provider, ModelInfo] | None:
-        seller = None if provider is None else SPELLINGS.get(provider.lower(), provider.lower())
-        if seller in ROUTERS:
-            seller = None
-        head, slash, rest = model.partition("/")
-        head = SPELLINGS.get(head.lower(), head.lower())
-        if slash and head in ROUTERS:
-            return self._find(None, rest)
-        tries = [(seller, model)]
-        if slash and seller is None:
-            tries.insert(0, (head, rest))
-        elif slash and seller == head:
-            tries.append((head, rest))
-        for one_provider, one_model in tries:
+        for seller, name in sellers.offers(provider, model):
             try:
-                return self._snapshot.find_provider_model(one_model, None, one_provider, None)
+                return self._snapshot.find_provider_model(name, None, seller, None)
             except LookupError:
                 continue
         return None
@@ -171,6 +158,8 @@ def _resolve(listed: ModelPrice, input_tokens: int) -> Rates | None:
         above = [tier.price for tier in value.tiers if input_tokens > tier.start]
         return above[-1] if above else value.base
 
+    if listed == ModelPrice():
+        return FREE
     uncached, output = rate("input_mtok"), rate("output_mtok")
     if uncached is None or output is None:
         return None  # sold by the image, the hour or the character: not by what a call reports
@@ -178,7 +167,9 @@ def _resolve(listed: ModelPrice, input_tokens: int) -> Rates | None:
     write_5m = rate("cache_write_5m_mtok", "cache_write_mtok")
     write_1h = rate("cache_write_1h_mtok", "cache_write_mtok")
     reasoning = rate("output_reasoning_mtok")
-    thousand_requests = rate("requests_kcount")
+    thousand_requests, thousand_searches = rate("requests_kcount"), rate("web_searches_kcount")
+    audio = rate("input_audio_mtok")
+    cached_audio = rate("cache_audio_read_mtok")
     return Rates(
         uncached=uncached,
         # a list with a dearer read than input is in error (one was: deepseek at OpenRouter)
@@ -188,4 +179,8 @@ def _resolve(listed: ModelPrice, input_tokens: int) -> Rates | None:
         output=output,
         reasoning=output if reasoning is None else reasoning,
         request_usd=Decimal(0) if thousand_requests is None else thousand_requests / 1000,
+        input_audio=audio,
+        cached_audio=None if cached_audio is None else min(cached_audio, audio or uncached),
+        output_audio=rate("output_audio_mtok"),
+        web_search_usd=None if thousand_searches is None else thousand_searches / 1000,
     )

@@ -1,16 +1,21 @@
 """How well a call could be sent again: 1 is exactly as it was, 0 is not at all, and why.
 
-Each loss takes a factor: score = product of the factors of all gaps found.
+Each loss takes a factor: score = product of the factors of all gaps found. `changes` says what
+`chat_messages` had to change so that an engine takes the prompt.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from phasewise_store import reads
+from phasewise_store.facts import Segment
 from phasewise_store.reads import PathNode
 from phasewise_store.scope import Scope
 from phasewise_store.store import Store
 from phasewise_store.trie import ROOT
+
+from phasewise_analyzer.chat_messages.facts import Changes, in_words, loses
+from phasewise_analyzer.chat_messages.normalise import Normaliser
 
 GAPS: Mapping[str, tuple[float, str]] = {
     "no prompt": (0.0, "the prompt is not known"),
@@ -27,6 +32,7 @@ GAPS: Mapping[str, tuple[float, str]] = {
     "events": (0.7, "the prompt was put together from events"),
     "flattened": (0.8, "the prompt was rebuilt from flattened attributes"),
     "messages": (0.9, "the prompt was rebuilt from a convention's messages, not kept as sent"),
+    "changed": (0.95, "an engine does not take all of the prompt as it was"),
     "no tools": (0.7, "tools were called, and their definitions are not known"),
     "no usage": (0.8, "no token counts are known"),
     "estimated usage": (0.9, "token counts are estimates; stream with include_usage"),
@@ -42,6 +48,13 @@ class Replayable:
     score: float
     gaps: tuple[str, ...] = ()
     """names in GAPS"""
+    changes: Changes = field(default_factory=dict)
+    """what is changed before the prompt is sent to an engine"""
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """Say what is changed, in words."""
+        return in_words(self.changes)
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -57,6 +70,8 @@ class Prompt:
     has_text: bool = True
     has_tools: bool = False
     has_tool_results: bool = False
+    changes: Changes = field(default_factory=dict)
+    """what an engine does not take as it is"""
 
 
 def score(call: Mapping[str, object], prompt: Prompt) -> Replayable:
@@ -71,6 +86,7 @@ def score(call: Mapping[str, object], prompt: Prompt) -> Replayable:
         "events": prompt.known and fidelity == "events",
         "flattened": prompt.known and fidelity == "flattened",
         "messages": prompt.known and fidelity == "messages",
+        "changed": loses(prompt.changes),
         "no tools": prompt.known
         and prompt.has_text
         and not prompt.has_tools
@@ -83,36 +99,42 @@ def score(call: Mapping[str, object], prompt: Prompt) -> Replayable:
     worth = 1.0
     for gap in gaps:
         worth *= GAPS[gap][0]
-    return Replayable(round(worth, 3), gaps)
+    return Replayable(round(worth, 3), gaps, prompt.changes)
 
 
 def of_session(store: Store, session_id: str) -> dict[str, Replayable]:
     """Judge every call of a session, by its id."""
-    prompts = _prompts(reads.paths(store, session_id))
-    calls = reads.llm_calls(store, Scope(session_id=session_id))
-    return {
-        call["call_id"]: score(call, prompts.get(call["leaf_node"], Prompt(known=False)))
-        for call in calls.iter_rows(named=True)
-    }
+    nodes = reads.paths(store, session_id)
+    texts = reads.segments(store, {node.segment_id for node in nodes.values() if node.has_text})
+    normaliser = Normaliser()
+    judged: dict[str, Replayable] = {}
+    for call in reads.llm_calls(store, Scope(session_id=session_id)).iter_rows(named=True):
+        path = _path(nodes, call["leaf_node"])
+        judged[call["call_id"]] = score(call, _prompt(path, texts, normaliser))
+    return judged
 
 
-def _prompts(nodes: Mapping[int, PathNode]) -> dict[int, Prompt]:
-    """Give what the prompt that ends at each node is made of."""
-    done: dict[int, Prompt] = {}
-    for leaf in nodes:
-        path = []
-        node = leaf
-        while node != ROOT and node not in done and node in nodes:
-            path.append(node)
-            node = nodes[node].parent_id
-        above = done.get(node, Prompt(known=True, has_text=True))
-        for one in reversed(path):
-            here = nodes[one]
-            above = Prompt(
-                known=True,
-                has_text=above.has_text and here.has_text,
-                has_tools=above.has_tools or here.kind == "tool",
-                has_tool_results=above.has_tool_results or here.role == "tool",
-            )
-            done[one] = above
-    return done
+def _path(nodes: Mapping[int, PathNode], leaf: int) -> list[PathNode]:
+    """Give the nodes of a prompt from its beginning; none where it is not known."""
+    path: list[PathNode] = []
+    while leaf != ROOT and leaf in nodes:
+        path.append(nodes[leaf])
+        leaf = nodes[leaf].parent_id
+    return path[::-1]
+
+
+def _prompt(
+    path: Sequence[PathNode], texts: Mapping[int, Segment], normaliser: Normaliser
+) -> Prompt:
+    """Give what a prompt is made of, and what of it an engine does not take as it is."""
+    prompt = Prompt(
+        known=bool(path),
+        has_text=all(node.has_text for node in path),
+        has_tools=any(node.kind == "tool" for node in path),
+        has_tool_results=any(node.role == "tool" for node in path),
+    )
+    is_chat = prompt.known and prompt.has_text and all(node.kind != "text" for node in path)
+    if not is_chat:
+        return prompt
+    sent = normaliser.prompt([texts[node.segment_id] for node in path])
+    return replace(prompt, changes=sent.changes)

@@ -1,12 +1,14 @@
 """Sum the calls' costs by agent, session and model, in SQL over what `analyse` kept."""
 
+from typing import cast
+
 import polars as pl
 from phasewise_store import reads
 from phasewise_store.errors import UsageError
 from phasewise_store.scope import EVERYTHING, Scope
 from phasewise_store.store import Store
 
-from phasewise_analyzer.findings import AgentRow, ModelRow, SessionRow, Totals
+from phasewise_analyzer.findings import AgentRow, LabelValue, ModelRow, SessionRow, Totals
 
 _SUMS = """
 count(DISTINCT c.session_id) AS sessions,
@@ -43,6 +45,33 @@ FROM llm_calls c
 JOIN sources s USING (source_id)
 LEFT JOIN agents a USING (agent_id)
 LEFT JOIN call_costs k USING (call_id)
+"""
+_SAID = """
+SELECT
+    c.session_id,
+    list_sort(list_distinct(list(c.user_id))) AS users,
+    list_sort(list_distinct(list(c.customer) || list(paid.customer))) AS customers,
+    list_sort(list_distinct(list(c.version))) AS versions,
+    list_sort(list_distinct(flatten(list(c.tags)))) AS tags
+FROM llm_calls c
+LEFT JOIN outcomes paid USING (session_id)
+WHERE c.session_id IN (SELECT session_id FROM summed)
+GROUP BY c.session_id
+"""
+_LABELS = """
+SELECT label, value, count(*) AS calls
+FROM (
+    SELECT unnest(['user', 'customer', 'version']) AS label,
+           unnest([c.user_id, c.customer, c.version]) AS value
+    {calls}
+    UNION ALL
+    SELECT 'tag', unnest(c.tags)
+    {calls}
+)
+WHERE value IS NOT NULL
+GROUP BY label, value
+QUALIFY row_number() OVER (PARTITION BY label ORDER BY count(*) DESC, value) <= $most
+ORDER BY label, calls DESC, value
 """
 _DEAREST_FIRST = "ORDER BY total_usd DESC NULLS LAST, input_tokens DESC, calls DESC"
 
@@ -85,12 +114,15 @@ def sessions(
         "min(b.first_step) AS first FROM busy b JOIN agents a USING (agent_id) GROUP BY ALL) "
         "GROUP BY session_id), "
         "times AS (SELECT session_id, min(started_ns) AS first_ns, "
-        "max(started_ns + coalesce(duration_ns, 0)) AS last_ns FROM llm_calls GROUP BY ALL) "
+        "max(started_ns + coalesce(duration_ns, 0)) AS last_ns FROM llm_calls GROUP BY ALL), "
+        f"said AS ({_SAID}) "
         "SELECT n.session_id, n.name, s.name AS source, r.roles, "
         "coalesce(n.started_ns, t.first_ns) AS started_ns, "
-        "greatest(n.ended_ns, t.last_ns) AS ended_ns, n.outcome, summed.* EXCLUDE (session_id) "
+        "greatest(n.ended_ns, t.last_ns) AS ended_ns, coalesce(o.outcome, n.outcome) AS outcome, "
+        "o.revenue_usd, said.* EXCLUDE (session_id), summed.* EXCLUDE (session_id) "
         "FROM summed JOIN sessions n USING (session_id) JOIN sources s USING (source_id) "
         "LEFT JOIN roles r USING (session_id) LEFT JOIN times t USING (session_id) "
+        "LEFT JOIN said USING (session_id) LEFT JOIN outcomes o USING (session_id) "
         f"ORDER BY started_ns DESC NULLS LAST, first_ordinal {page}",
         parameters,
     )
@@ -105,6 +137,14 @@ def session(store: Store, session_id: str) -> SessionRow:
             f"no session `{session_id}` in this database; list them with  phasewise sessions"
         )
     return found[0]
+
+
+def labels(store: Store, scope: Scope = EVERYTHING, *, most: int = 12) -> tuple[LabelValue, ...]:
+    """Give what people say of the calls in scope: of each label the values with the most calls."""
+    condition, parameters = scope.condition()
+    query = _LABELS.format(calls=f"{_FROM} WHERE {condition}")
+    found = store.frame(query, {**parameters, "most": most})
+    return tuple(LabelValue(*row) for row in found.iter_rows())
 
 
 def calls(
@@ -127,6 +167,8 @@ def _session(row: dict[str, object]) -> SessionRow:
     facts = {name: row[name] for name in SessionRow.__slots__ if name in row}
     roles = row["roles"]
     assert roles is None or isinstance(roles, list)
+    for name in ("users", "customers", "versions", "tags"):
+        facts[name] = tuple(cast("list[str] | None", row[name]) or ())
     return SessionRow(**facts, agents=tuple(roles or ()), totals=_totals(row))  # type: ignore[arg-type]  # columns of the query
 
 

@@ -79,6 +79,7 @@ def _call(
         ambiguous=bool(call["ambiguous"]),
         replayable=judged.score,
         gaps=judged.reasons,
+        changes=judged.changed,
         **{name: call[name] for name in _AS_STORED},  # type: ignore[arg-type]  # columns of the store
     )
 

@@ -4,7 +4,7 @@ It depends on opentelemetry and OpenInference's core, never raises into the prog
 the address it was told, by default `phasewise up` on this machine.
 """
 
-from phasewise.marks import agent, session, tool
+from phasewise.marks import agent, outcome, session, tool
 from phasewise.setup import flush, init
 
-__all__ = ["agent", "flush", "init", "session", "tool"]
+__all__ = ["agent", "flush", "init", "outcome", "session", "tool"]

@@ -1,26 +1,21 @@
-"""The instrumentors that are switched on: a fixed list, frameworks first, for what is installed.
+"""The instrumentors that are switched on: a fixed list, for what is installed.
 
+They tell of agents, tools and sessions. The calls themselves are seen at the wire, so that no
+instrumentor of a provider's SDK is needed, and the frameworks' spans need not repeat the text.
 Entry points are never loaded: several packages register the same name there, and a call would be
 described twice. Nothing is imported before the program imports it: a hook waits for each library.
-Where a framework's span and the provider SDK's own describe one call, the collector merges them;
-SDKs that trace themselves (Anthropic 2, MCP) need nothing.
 """
 
 import importlib
-import importlib.util
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-import wrapt
-from openinference.instrumentation import TraceConfig
 from opentelemetry.trace import TracerProvider
 
-from phasewise import openai_client
-
-_log = logging.getLogger("phasewise")
+from phasewise import claude_agent_sdk, openai_client
+from phasewise.imports import installed, when_imported
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +28,6 @@ class Instrumentor:
     class_name: str
     extra: str
     """`pip install 'phasewise[EXTRA]'` brings the instrumentor"""
-    verbatim: bool = False
-    """whether `input.value` is the request as sent: then its flattened copy need not be made"""
 
 
 _OI = "openinference.instrumentation"
@@ -44,84 +37,70 @@ ALLOWED = (
     Instrumentor("crewai", f"{_OI}.crewai", "CrewAIInstrumentor", "crewai"),
     Instrumentor("llama_index.core", f"{_OI}.llama_index", "LlamaIndexInstrumentor", "llama-index"),
     Instrumentor("smolagents", f"{_OI}.smolagents", "SmolagentsInstrumentor", "smolagents"),
-    Instrumentor("google.adk", f"{_OI}.google_adk", "GoogleADKInstrumentor", "google-adk"),
-    Instrumentor(
-        "claude_agent_sdk",
-        f"{_OI}.claude_agent_sdk",
-        "ClaudeAgentSDKInstrumentor",
-        "claude-agent-sdk",
-    ),
-    Instrumentor("litellm", f"{_OI}.litellm", "LiteLLMInstrumentor", "litellm"),
-    Instrumentor("openai", f"{_OI}.openai", "OpenAIInstrumentor", "openai", verbatim=True),
-    Instrumentor(
-        "anthropic", f"{_OI}.anthropic", "AnthropicInstrumentor", "anthropic", verbatim=True
-    ),
 )
-"""frameworks, then what several of them call, then providers"""
+_TEXT = (
+    *("input.value", "output.value", "input.mime_type", "output.mime_type"),
+    *("llm.input_messages", "llm.output_messages", "llm.tools", "llm.prompts"),
+)
+"""attributes, or their beginnings, of OpenInference that repeat what the wire has"""
+
+Seen = Callable[[], bool]
 
 
-def switch_on(provider: TracerProvider, *, content: bool, include_usage: bool) -> None:
-    """Instrument what is installed, each when the program imports it."""
+def switch_on(
+    provider: TracerProvider, *, endpoint: str, include_usage: bool, seen_at_wire: Seen
+) -> None:
+    """Instrument what is installed, each when the program imports it.
+
+    `seen_at_wire` says whether the wire has seen a call of this program: from then on the spans of
+    frameworks leave out the text. A program whose models are reached otherwise keeps it.
+    """
     for one in ALLOWED:
-        if _installed(one.library):
-            _when_imported(one.library, _switching_on(one, provider, content=content))
-    if _installed("pydantic_ai"):
-        _when_imported("pydantic_ai", lambda module: _pydantic_ai(module, provider))
-    if _installed("openai"):
-        _when_imported(
+        if installed(one.library) and installed(one.module):
+            when_imported(one.library, _switching_on(one, provider, seen_at_wire))
+    if installed("pydantic_ai"):
+        when_imported("pydantic_ai", lambda module: _pydantic_ai(module, provider))
+    if installed("claude_agent_sdk"):
+        when_imported(
+            claude_agent_sdk.MODULE, lambda module: claude_agent_sdk.adapt(module, endpoint)
+        )
+    if installed("openai"):
+        when_imported(
             "openai._base_client",
             lambda module: openai_client.adapt(module.BaseClient, include_usage=include_usage),
         )
 
 
-def installed() -> list[tuple[Instrumentor, bool]]:
-    """Give the libraries that are here, and whether each one's instrumentor is, too."""
-    return [(one, _installed(one.module)) for one in ALLOWED if _installed(one.library)]
+def frameworks() -> list[tuple[Instrumentor, bool]]:
+    """Give the frameworks that are here, and whether each one's instrumentor is, too."""
+    return [(one, installed(one.module)) for one in ALLOWED if installed(one.library)]
 
 
 def _switching_on(
-    one: Instrumentor, provider: TracerProvider, *, content: bool
+    one: Instrumentor, provider: TracerProvider, seen_at_wire: Seen
 ) -> Callable[[ModuleType], None]:
     def switch(module: ModuleType) -> None:
         del module
-        if not _installed(one.module):
-            _log.warning(
-                "%s is not traced: install its instrumentor with  pip install 'phasewise[%s]'",
-                one.library,
-                one.extra,
-            )
-            return
         instrumentor = getattr(importlib.import_module(one.module), one.class_name)()
-        if instrumentor.is_instrumented_by_opentelemetry:
-            return
-        options: dict[str, Any] = {"tracer_provider": provider}
-        if one.verbatim and content:
-            options["config"] = TraceConfig(hide_input_messages=True, hide_llm_tools=True)
-        instrumentor.instrument(**options)
+        if not instrumentor.is_instrumented_by_opentelemetry:
+            instrumentor.instrument(tracer_provider=provider, config=_config(seen_at_wire))
 
     return switch
 
 
+def _config(seen_at_wire: Seen) -> object:
+    from openinference.instrumentation import TraceConfig  # noqa: PLC0415  # comes with the extra
+
+    class WithoutText(TraceConfig):  # type: ignore[misc]  # it ships no types
+        def mask(self, key: str, value: Any, **options: Any) -> Any:  # noqa: ANN401  # as above it
+            if key.startswith(_TEXT) and seen_at_wire():
+                return None
+            return super().mask(key, value, **options)
+
+    return WithoutText()
+
+
 def _pydantic_ai(module: ModuleType, provider: TracerProvider) -> None:
     """Switch Pydantic AI's own tracing on, for all agents."""
-    settings = module.InstrumentationSettings(tracer_provider=provider, include_content=True)
+    settings = module.InstrumentationSettings(tracer_provider=provider, include_content=False)
     module.Agent.instrument_all(settings)
-
-
-def _when_imported(name: str, hook: Callable[[ModuleType], None]) -> None:
-    """Run the hook once the module is imported: now, if it is; whatever fails is logged."""
-
-    def guarded(module: ModuleType) -> None:
-        try:
-            hook(module)
-        except Exception:  # a tracer must never stop the program it watches
-            _log.exception("%s could not be instrumented", name)
-
-    wrapt.register_post_import_hook(guarded, name)
-
-
-def _installed(module: str) -> bool:
-    try:
-        return importlib.util.find_spec(module) is not None
-    except (ModuleNotFoundError, ValueError):  # a package above it is missing, or is half imported
-        return False

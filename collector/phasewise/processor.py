@@ -20,6 +20,7 @@ from opentelemetry.trace import Status
 
 from phasewise.ring import Ring
 from phasewise.sending import LaterError, report_dropped, send_all
+from phasewise.wire.worker import SCOPE
 
 BATCH_SPANS = 256
 BATCH_BYTES = 4 << 20
@@ -33,6 +34,7 @@ LLM_MARKS = (
     *("gen_ai.", "llm.", "openinference.", "ai.", "traceloop.", "langfuse.", "phasewise."),
     *("mcp.", "langsmith.", "pydantic_ai.", "agent.", "tool.", "crewai.", "gcp.vertex.agent"),
 )
+_MODEL = frozenset({"gen_ai.request.model", "gen_ai.response.model", "llm.model_name"})
 LLM_SCOPES = ("openinference.", "phasewise", "pydantic-ai", "com.anthropic.", "mcp", "ai", "gen_ai")
 
 Attributes = Mapping[str, object]
@@ -83,6 +85,8 @@ class RingProcessor(SpanProcessor):
         self._wake = threading.Event()
         self._stopping = False
         self._reported = 0
+        self.calls = 0
+        """how many spans named a model"""
         self._writing = threading.Lock()
         self._start()
         os.register_at_fork(after_in_child=self._after_fork)
@@ -182,6 +186,7 @@ class RingProcessor(SpanProcessor):
                     if self._wanted(span):
                         batch.append(span)
                         size += _size(span)
+                        self.calls += any(name in _MODEL for name in span.attributes or ())
                 if batch:
                     self._exporter.export(batch)
 
@@ -210,10 +215,15 @@ def _with(span: ReadableSpan, filtered: Callable[[Attributes], Attributes] | Non
         links=span.links,
         kind=span.kind,
         instrumentation_scope=span.instrumentation_scope,
-        status=Status(span.status.status_code),  # its description may quote a prompt
+        status=span.status if _is_wire(span) else Status(span.status.status_code),
         start_time=span.start_time,
         end_time=span.end_time,
     )
+
+
+def _is_wire(span: ReadableSpan) -> bool:
+    """Say whether the worker made the span: it filtered why the call failed; others quote text."""
+    return span.instrumentation_scope is not None and span.instrumentation_scope.name == SCOPE
 
 
 def _plain(attributes: Attributes) -> dict[str, str | bool | int | float]:

@@ -86,9 +86,15 @@ DISABLED = Setting(
     False,
     "`true` makes init() do nothing",
 )
+QUIET = Setting(
+    "quiet",
+    ("PHASEWISE_QUIET",),
+    False,
+    "`true` leaves out the line that a program prints at its end when no model call was seen",
+)
 
 ALL: tuple[Setting[str] | Setting[bool] | Setting[int] | Setting[Capture], ...] = (
-    *(ENDPOINT, SERVICE, CAPTURE, KEY, INCLUDE_USAGE, ALL_SPANS, RING, RING_BYTES, DISABLED),
+    *(ENDPOINT, SERVICE, CAPTURE, KEY, INCLUDE_USAGE, ALL_SPANS, RING, RING_BYTES, DISABLED, QUIET),
 )
 """in the order of the documentation"""
 

@@ -15,17 +15,21 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
 
 from phasewise import capture as capturing
 from phasewise import instrumentors, settings
+from phasewise.at_exit import say_if_nothing_was_seen
 from phasewise.capture import Hasher
+from phasewise.labels import LabelProcessor
 from phasewise.processor import RingProcessor, concerns_models
 from phasewise.ring import Ring
 from phasewise.settings import Capture
+from phasewise.wire.hooks import watch_transports
+from phasewise.wire.worker import Worker
 
 MOST_ATTRIBUTES = 20_000
 """OpenTelemetry's default of 128 drops the system prompt of any longer conversation"""
 FLUSH_MS = 5000
 
 _log = logging.getLogger("phasewise")
-_started: RingProcessor | None = None
+_started: tuple[RingProcessor, Worker] | None = None
 
 
 def init(
@@ -39,6 +43,7 @@ def init(
     ring: str | None = None,
     ring_bytes: int | None = None,
     disabled: bool | None = None,
+    quiet: bool | None = None,
 ) -> None:
     """Start tracing this program; a second call does nothing.
 
@@ -51,20 +56,27 @@ def init(
             return
         root = settings.ring_folder(ring)
         mode = settings.capture(capture)
+        waiting = _ring(root, endpoint, ring_bytes)
         processor = RingProcessor(
-            _ring(root, endpoint, ring_bytes),
+            waiting,
             filtered=None if mode == "content" else _filter(mode, root, key),
             wanted=_any_span
             if settings.switched_on(settings.ALL_SPANS, all_spans)
             else concerns_models,
         )
         provider = _provider(settings.SERVICE.text(service_name))
+        provider.add_span_processor(LabelProcessor())
         provider.add_span_processor(processor)
-        _started = processor
+        worker = Worker(provider, filtered=None if mode == "content" else _filter(mode, root, key))
+        _started = processor, worker
+        if not settings.switched_on(settings.QUIET, quiet):
+            say_if_nothing_was_seen(lambda: worker.calls + processor.calls)
+        watch_transports(worker)
         instrumentors.switch_on(
             provider,
-            content=mode != "none",
+            endpoint=waiting.endpoint,
             include_usage=settings.switched_on(settings.INCLUDE_USAGE, include_usage),
+            seen_at_wire=lambda: worker.calls > 0,
         )
     except Exception:  # a tracer must never stop the program it watches
         _log.exception("phasewise.init() failed; this program is not traced")
@@ -72,7 +84,11 @@ def init(
 
 def flush(timeout_ms: int = FLUSH_MS) -> bool:
     """Send what waits now; say whether all of it went out in time. What did not stays on disk."""
-    return _started is None or _started.force_flush(timeout_ms)
+    if _started is None:
+        return True
+    processor, worker = _started
+    worker.drain()
+    return processor.force_flush(timeout_ms)
 
 
 def _ring(root: Path, endpoint: str | None, limit_bytes: int | None) -> Ring:

@@ -6,6 +6,7 @@ The supervisor starts it with a listening socket that stays open across its rest
 
 import argparse
 import asyncio
+import errno
 import os
 import socket
 import sys
@@ -17,13 +18,11 @@ from phasewise_collector.log.writer import LogWriter
 from phasewise_collector.otlp.grpc import GrpcReceiver
 from phasewise_collector.otlp.intake import Intake
 from phasewise_collector.otlp.receiver import Receiver
-from phasewise_collector.parent import stop_with_parent
+from phasewise_collector.parent import CANNOT_START, GO, LATER, say_ready, stop_with_parent
 
-READY = "ready"
-"""the line that says that requests are answered now"""
-GO = b"g"
-"""what a standby reads before it begins"""
 STOP_S = 5
+_MAY_PASS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE})
+"""what a start fails with that may go well in a while, as on a full disk"""
 
 
 async def serve(listener: socket.socket, folder: Path, grpc: str | None) -> None:
@@ -55,11 +54,11 @@ async def serve(listener: socket.socket, folder: Path, grpc: str | None) -> None
 async def _announce(server: uvicorn.Server) -> None:
     while not server.started:
         await asyncio.sleep(0.01)
-    print(READY, flush=True)  # noqa: T201  # the supervisor waits for this line
+    say_ready()
 
 
-def main() -> None:
-    """Run the acceptor; the supervisor gives the arguments."""
+def main() -> int:
+    """Run the acceptor; the supervisor gives the arguments, and starts another where it is told."""
     parser = argparse.ArgumentParser(description="Receive OTLP into a log.")
     parser.add_argument("--socket", type=int, required=True, help="file number of the listener")
     parser.add_argument("--log", type=Path, required=True, help="the log's folder")
@@ -69,10 +68,15 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     if arguments.standby and os.read(sys.stdin.fileno(), 1) != GO:
-        return
+        return 0
     stop_with_parent()
-    asyncio.run(serve(socket.socket(fileno=arguments.socket), arguments.log, arguments.grpc))
+    try:
+        asyncio.run(serve(socket.socket(fileno=arguments.socket), arguments.log, arguments.grpc))
+    except OSError as error:
+        sys.stderr.write(f"phasewise: spans cannot be received: {error}\n")
+        return LATER if error.errno in _MAY_PASS else CANNOT_START
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

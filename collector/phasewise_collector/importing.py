@@ -64,6 +64,12 @@ class Imported:
     skipped: list[Left] = field(default_factory=list)
     notes: list[Remark] = field(default_factory=list)
 
+    @property
+    def read_nothing(self) -> bool:
+        """Whether no call and no record came of it, neither now nor before."""
+        known = self.already_there or self.known_calls
+        return not (known or self.sessions or self.llm_calls or self.tool_calls)
+
 
 def import_paths(
     store: Store, paths: Sequence[Path], *, format_name: str | None = None, step: Step | None = None

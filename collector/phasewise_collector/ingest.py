@@ -13,7 +13,7 @@ from phasewise_store.facts import Batch, LlmCall, Source, Span, Written
 from phasewise_store.store import Store
 
 from phasewise_collector import linking
-from phasewise_collector.dialects import aliases
+from phasewise_collector.dialects import aliases, usage_aliases
 from phasewise_collector.dialects.content import Taken, take, without_content
 from phasewise_collector.dialects.derive import Derived, derive
 from phasewise_collector.otlp.spans import ReceivedSpan
@@ -83,13 +83,13 @@ def _elsewhere(store: Store, taken: Sequence[Taken], traces: dict[str, list[Take
 
 
 def _size(span: ReceivedSpan) -> tuple[object, ...]:
-    written = aliases.whole(span.attributes, aliases.OUTPUT_TOKENS) or 0
+    written = aliases.whole(span.attributes, usage_aliases.OUTPUT_TOKENS) or 0
     return span.end_ns, written, len(span.attributes), span.status != "unset"
 
 
 def _told(span: Span) -> tuple[object, ...]:
     """Rank two accounts of one span: one that is sent early may be a snapshot."""
-    written = aliases.whole(span.attributes, aliases.OUTPUT_TOKENS) or 0
+    written = aliases.whole(span.attributes, usage_aliases.OUTPUT_TOKENS) or 0
     return span.end_ns, written, len(span.attributes), span.status != "unset"
 
 
@@ -165,4 +165,5 @@ def _batch(derived: Iterable[Derived], source: Source) -> Batch:
         llm_calls=tuple(calls),
         tool_calls=tuple(tool for one in facts for tool in one.tool_calls),
         spans=tuple(span for one in facts for span in one.spans),
+        outcomes=tuple(said for one in facts for said in one.outcomes),
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import duckdb
 from phasewise_store import gauges, log_progress
-from phasewise_store.facts import Source
+from phasewise_store.facts import LIVE, Source
 from phasewise_store.log_progress import LogProgress
 from phasewise_store.store import Store
 
@@ -24,7 +24,7 @@ from phasewise_collector.dialects import log_records
 from phasewise_collector.log import reader
 from phasewise_collector.log.reader import Chunk, Position
 
-LIVE = Source("live", "live", "otlp", "otlp")
+SOURCE = Source(LIVE, LIVE, "otlp", "otlp")
 POLL_S = 0.1
 RETRY_S = 2.0
 """pause after a failure"""
@@ -94,7 +94,7 @@ class Loader:
         logs = sum(span.kind == log_records.KIND for span in fresh.values())
         new_items = {"traces": len(fresh) - logs, "logs": logs, "metrics": found.points}
         with self.store.transaction() as connection:
-            ingest.write(self.store, connection, prepared, LIVE)
+            ingest.write(self.store, connection, prepared, SOURCE)
             gauges.save(self.store, found.gauges)
             log_progress.save(connection, after, found.accounts(new_items))
         self._progress[chunk.segment] = after

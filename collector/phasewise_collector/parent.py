@@ -1,9 +1,27 @@
-"""End with the process that started this one: its end of our standard input closes with it."""
+"""What a process and the supervisor that started it owe each other, over standard input and output.
+
+The process says `ready` once it serves, and ends when its standard input closes: the supervisor is
+gone then. A standby reads one byte before it begins.
+"""
 
 import os
 import signal
 import sys
 import threading
+
+READY = b"ready"
+"""the line that says that requests are answered now"""
+GO = b"g"
+"""what a standby reads before it begins"""
+CANNOT_START = 1
+"""exit code before `ready`: another start would end in the same way"""
+LATER = 3
+"""exit code: worth another start, as after a full disk"""
+
+
+def say_ready() -> None:
+    """Tell the supervisor that requests are answered now."""
+    os.write(sys.stdout.fileno(), READY + b"\n")
 
 
 def stop_with_parent() -> None:

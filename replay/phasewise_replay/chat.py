@@ -1,12 +1,13 @@
 """Turn a recorded prompt's segments back into what a server takes: chat, raw text, or token ids.
 
-A segment of kind `text` is a cut of a raw prompt; `tool`, `system` and `message` segments hold the
-JSON of one tool definition or one message, which is sent on byte for byte.
+A segment of kind `text` is a cut of a raw prompt; `tool`, `system` and `message` segments become
+the messages and tools of a chat endpoint (`phasewise_analyzer.chat_messages`).
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
 
+from phasewise_analyzer.chat_messages.normalise import Normaliser
 from phasewise_store.facts import Segment
 
 from phasewise_replay.engine import Request, TokenIds
@@ -17,16 +18,13 @@ def has_text(prompt: Sequence[Segment]) -> bool:
     return all(segment.content is not None for segment in prompt)
 
 
-def with_text(request: Request, prompt: Sequence[Segment]) -> Request:
-    """Give the request with the prompt as it was recorded."""
+def with_text(request: Request, prompt: Sequence[Segment], normaliser: Normaliser) -> Request:
+    """Give the request with the prompt as a chat, or as the text that it was."""
     if any(segment.kind == "text" for segment in prompt):
         raw = b"".join(_content(segment) for segment in prompt)
-        return replace(request, prompt=raw.decode("utf-8", "surrogatepass"))
-    return replace(
-        request,
-        messages=tuple(_content(segment) for segment in prompt if segment.kind != "tool"),
-        tools=tuple(_content(segment) for segment in prompt if segment.kind == "tool"),
-    )
+        return replace(request, prompt=raw.decode("utf-8", "replace"))
+    chat = normaliser.prompt(prompt)
+    return replace(request, messages=chat.messages, tools=chat.tools)
 
 
 def with_ids(request: Request, ids: TokenIds) -> Request:

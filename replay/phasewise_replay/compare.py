@@ -24,6 +24,7 @@ from phasewise_replay import (
     statistics,
 )
 from phasewise_replay.arm_record import ArmRecord
+from phasewise_replay.failures import failures
 from phasewise_replay.measures import MEASURES, Measure
 from phasewise_replay.plan import SimulatedArm, VllmArm, control_half
 from phasewise_replay.plan_keys import Keys
@@ -82,6 +83,7 @@ def compare(store: Store, run_id: str) -> Verdict:
         metrics=tuple(metrics),
         control=control,
         fidelity=judged,
+        failures=failures(calls),
         changed=changes,
         headline=headline.sentence(judged, metrics, control, summaries),
     )

@@ -9,6 +9,7 @@ import polars as pl
 from phasewise_store.runs import Run
 
 from phasewise_replay.arm_record import ArmRecord
+from phasewise_replay.failures import failures
 from phasewise_replay.verdict import Check, Fidelity
 
 MOST_ERRORS = 0.01
@@ -73,15 +74,15 @@ def _blocks(records: Mapping[str, ArmRecord]) -> Check:
 
 
 def _errors(calls: pl.DataFrame) -> Check:
-    share = _share(calls["error"].count(), calls.height)
-    first = calls["error"].drop_nulls().head(1).to_list()
+    failed = failures(calls)
+    share = _share(failed.calls, failed.of)
     return Check(
         "errors",
         "Calls that failed",
         share,
         f"at most {MOST_ERRORS:.0%}",
         share <= MOST_ERRORS,
-        f"such as: {first[0]}" if first else "",
+        f"such as: {'; '.join(failed.reasons)}" if failed.reasons else "",
     )
 
 

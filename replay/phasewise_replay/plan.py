@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import ClassVar, Literal, TypeVar
 
 import yaml
+from phasewise_analyzer.chat_messages.facts import Thinking
 from phasewise_store.errors import UnsupportedArmError, UsageError
 
 from phasewise_replay.presets import FlagValue, Preset, presets
@@ -137,6 +138,8 @@ class Plan:
     """share of the recorded time between two calls that is waited; 0 sends at once"""
     longest_wait_s: float = 60.0
     """no wait between two calls is longer"""
+    thinking: Thinking = "drop"
+    """what becomes of the reasoning in recorded answers: chat templates drop it"""
 
     def __post_init__(self) -> None:
         """Refuse a plan that cannot be run; raises UsageError."""

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from phasewise_analyzer.chat_messages.facts import Thinking
 from phasewise_store.errors import UsageError
 
 from phasewise_replay import plan_keys as keys
@@ -48,6 +49,7 @@ def plan(top: Keys) -> Plan:
         concurrency=top.take("concurrency", keys.whole, 1),
         tool_time=top.take("tool_time", _tool_time, 0.0),
         longest_wait_s=top.take("longest_wait_s", keys.number, 60.0),
+        thinking=top.take("thinking", _thinking, "drop"),
     )
     top.finish()
     return found
@@ -127,6 +129,14 @@ def _order(value: object) -> Literal["ABBA"]:
     if value != "ABBA":
         raise UsageError(f"must be ABBA, not `{value}`")
     return "ABBA"
+
+
+def _thinking(value: object) -> Thinking:
+    if value == "drop":
+        return "drop"
+    if value == "text":
+        return "text"
+    raise UsageError(f"must be drop or text, not `{value}`")
 
 
 def _tool_time(value: object) -> float:

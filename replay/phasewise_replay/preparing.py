@@ -7,6 +7,9 @@ ids the model reads, and no session is cut in the middle of a measurement.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from phasewise_analyzer.chat_messages.facts import Thinking
+from phasewise_analyzer.chat_messages.normalise import Normaliser
+
 from phasewise_replay import chat
 from phasewise_replay.driver import Due, Pace
 from phasewise_replay.engine import Engine, Request, Resolved, TokenIds, Tokenizing
@@ -30,9 +33,17 @@ class Prepared:
 
 
 def prepare(
-    sessions: Sequence[RecordedSession], engine: Engine, resolved: Resolved, pace: Pace
+    sessions: Sequence[RecordedSession],
+    engine: Engine,
+    resolved: Resolved,
+    pace: Pace,
+    *,
+    thinking: Thinking = "drop",
 ) -> Prepared:
-    """Make the requests of all sessions; a session ends before the first that does not fit."""
+    """Make the requests of all sessions; a session ends before the first that does not fit.
+
+    `thinking` says what becomes of the reasoning in recorded answers.
+    """
     vocabulary = resolved.vocabulary_tokens or LEAST_VOCABULARY
     made_up = PromptTokens(UNBOUNDED if resolved.reads == "token_ids" else vocabulary)
     known: dict[str, TokenIds] = {}
@@ -40,8 +51,9 @@ def prepare(
     skipped = 0
     for session in sessions:
         steps: list[Due] = []
+        normaliser = Normaliser(thinking)
         for recorded in session.steps:
-            request = _request(session.session_id, recorded, resolved, made_up)
+            request = _request(session.session_id, recorded, resolved, made_up, normaliser)
             ids = request.prompt_token_ids
             if ids is None and isinstance(engine, Tokenizing):
                 ids = engine.token_ids(request)
@@ -60,7 +72,11 @@ def _fits(tokens: int, most: int | None) -> bool:
 
 
 def _request(
-    session_id: str, recorded: RecordedStep, resolved: Resolved, made_up: PromptTokens
+    session_id: str,
+    recorded: RecordedStep,
+    resolved: Resolved,
+    made_up: PromptTokens,
+    normaliser: Normaliser,
 ) -> Request:
     bare = Request(
         request_id=recorded.call_id,
@@ -71,4 +87,4 @@ def _request(
     )
     if resolved.reads == "token_ids" or not chat.has_text(recorded.prompt):
         return chat.with_ids(bare, made_up.ids(recorded.prompt))
-    return chat.with_text(bare, recorded.prompt)
+    return chat.with_text(bare, recorded.prompt, normaliser)

@@ -152,7 +152,13 @@ class _Work:
                 state.resolved = resolved
                 pace = Pace(self._plan.tool_time, self._plan.longest_wait_s)
                 self._say(f"preparing {arm.name}")
-                state.prepared = prepare(self._recorded.sessions, engine, resolved, pace)
+                state.prepared = prepare(
+                    self._recorded.sessions,
+                    engine,
+                    resolved,
+                    pace,
+                    thinking=self._plan.thinking,
+                )
             yield engine, resolved
         finally:
             engine.stop()

@@ -56,13 +56,13 @@ class Recorded:
 def load(store: Store, choice: SessionChoice) -> Recorded:
     """Read the chosen sessions; raises UsageError where there is none."""
     scope = Scope(source=choice.source)
-    calls = reads.llm_calls(store, scope).with_row_index("place")
-    wanted = _wanted(calls, choice)
-    if not wanted:
+    calls = reads.llm_calls(store, scope)
+    if not calls.height:
         raise UsageError(_nothing(store, choice))
     trie = reads.trie(store, scope)
+    calls = calls.with_columns(leaf=pl.Series(trie.leaf))
+    wanted = _wanted(calls, choice)
     chosen = calls.filter(pl.col("session_id").is_in(wanted))
-    chosen = chosen.with_columns(leaf=pl.Series(trie.leaf[chosen["place"].to_numpy()]))
     with_prompt = chosen.filter(pl.col("leaf") >= 0)
     if choice.max_calls is not None:
         with_prompt = with_prompt.group_by("session_id", maintain_order=True).head(choice.max_calls)
@@ -77,12 +77,25 @@ def load(store: Store, choice: SessionChoice) -> Recorded:
 
 
 def _wanted(calls: pl.DataFrame, choice: SessionChoice) -> list[str]:
-    """Give the ids of the chosen sessions in the order they are replayed."""
-    there = calls["session_id"].unique(maintain_order=True).to_list()
+    """Give the ids of the chosen sessions in the order they are replayed.
+
+    Raises UsageError where an id is unknown, or no call has a prompt that could be sent.
+    """
     if choice.ids:
-        if missing := [one for one in choice.ids if one not in set(there)]:
+        known = set(calls["session_id"].to_list())
+        if missing := [one for one in choice.ids if one not in known]:
             raise UsageError(f"no session `{missing[0]}` with calls in this database")
-        there = list(choice.ids)
+        calls = calls.filter(pl.col("session_id").is_in(list(choice.ids)))
+    sendable = calls.filter(pl.col("leaf") >= 0)
+    if not sendable.height:
+        raise UsageError(
+            f"nothing to send: of {calls.height:,} calls in {calls['session_id'].n_unique():,} "
+            "sessions the prompt is not known, only usage and times; capture prompts, or import a "
+            "source that holds them"
+        )
+    there = sendable["session_id"].unique(maintain_order=True).to_list()
+    if choice.ids:
+        there = [one for one in choice.ids if one in set(there)]
     if choice.limit is None:
         return there
     return there[-choice.limit :] if choice.newest else there[: choice.limit]

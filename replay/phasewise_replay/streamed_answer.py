@@ -14,6 +14,11 @@ from phasewise_replay.engine import Answer, TokenIds
 _END_OF_EVENT = b"\n\n"
 _DATA = b"data:"
 DONE = b"[DONE]"
+_OUTPUT = (
+    *("content", "text", "reasoning", "reasoning_content", "reasoning_details", "thinking"),
+    *("tool_calls", "function_call", "refusal", "audio"),
+)
+"""fields of a delta that hold what the model wrote, by whatever server"""
 
 
 def events(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -27,12 +32,12 @@ def events(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def has_content(event: bytes) -> bool:
-    """Say whether an event brings tokens: text, a part of a tool call, ids, or the end."""
+    """Say whether an event brings tokens: text, reasoning, a part of a tool call, ids, the end."""
     if event == DONE:
         return False
     for choice in orjson.loads(event).get("choices") or []:
         delta = choice.get("delta") or choice
-        if any(delta.get(name) for name in ("content", "reasoning", "tool_calls", "text")):
+        if any(delta.get(name) for name in _OUTPUT):
             return True
         if choice.get("token_ids") or choice.get("finish_reason"):
             return True

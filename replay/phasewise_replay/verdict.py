@@ -95,6 +95,17 @@ class Fidelity:
 
 
 @dataclass(frozen=True, slots=True)
+class Failures:
+    """Calls that an engine did not answer."""
+
+    calls: int
+    of: int
+    """all calls that were sent, over all arms and blocks"""
+    reasons: tuple[str, ...]
+    """the servers' own words, the first few that differ"""
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """One run, judged."""
 
@@ -111,6 +122,7 @@ class Verdict:
     """every arm but the baseline, headline metric first"""
     control: Control
     fidelity: Fidelity
+    failures: Failures
     changed: Mapping[str, Mapping[str, tuple[object, object]]]
     """per arm: the resolved settings that differ from the baseline's, as (baseline, arm)"""
     headline: str

@@ -7,6 +7,7 @@ import duckdb
 import polars as pl
 
 from phasewise_store import identity, known_calls, rows, steps, unused, writing
+from phasewise_store.arrow import ArrowTable
 from phasewise_store.facts import Batch, LlmCall, ToolCall, Written
 from phasewise_store.known_calls import Resolved
 from phasewise_store.statements import insert_frame, run
@@ -156,7 +157,7 @@ def _add_agents(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
 
 
 def _grow_sessions(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
-    connection.register("incoming", rows.sessions(batch.source, batch.sessions))
+    connection.register("incoming", ArrowTable(rows.sessions(batch.source, batch.sessions)))
     try:
         run(connection, _GROW)
     finally:

@@ -5,7 +5,8 @@ from typing import Any
 
 import orjson
 
-from phasewise_store.facts import Description, LlmCall, Usage
+from phasewise_store import billing
+from phasewise_store.facts import Description, Labels, LlmCall, Usage
 
 _USAGE = (
     "uncached_tokens",
@@ -18,7 +19,7 @@ _USAGE = (
     "cache_reported",
     "input_tokens_high",
 )
-_OTHERWISE = {"usage", "prompt", "output", "request", "described_by", "identities"}
+_OTHERWISE = {"usage", "prompt", "output", "request", "described_by", "labels", "identities"}
 _FACTS = tuple(name for name in LlmCall.__slots__ if name not in _OTHERWISE)
 
 
@@ -26,8 +27,18 @@ def call_of(row: Mapping[str, Any]) -> LlmCall:
     """Give the call of a row; `Store.rewrite` keeps the content of a call that comes without."""
     return LlmCall(
         **{name: row[name] for name in _FACTS},
-        usage=Usage(origin=row["usage_origin"], **{name: row[name] for name in _USAGE}),
+        usage=Usage(
+            origin=row["usage_origin"],
+            billing=billing.from_json(row["billing"]),
+            **{name: row[name] for name in _USAGE},
+        ),
         request=orjson.loads(row["request"]),
+        labels=Labels(
+            row["version"],
+            row["customer"],
+            tuple(row["tags"] or ()),
+            orjson.loads(row["metadata"] or "{}"),
+        ),
         described_by=tuple(
             Description(**one | {"gave": tuple(one["gave"])})
             for one in orjson.loads(row["described_by"])

@@ -33,6 +33,12 @@ class Database:
     connection: duckdb.DuckDBPyConnection
     lock: IO[str] | None = None
 
+    def announce(self, address: str) -> None:
+        """Say in the lock file where other processes can ask for their work to be done."""
+        if self.lock is not None:
+            self.lock.write(f"\n{address}")
+            self.lock.flush()
+
     def close(self) -> None:
         """Close the connection first, then let others in."""
         self.connection.close()
@@ -108,11 +114,13 @@ def _lock(path: Path) -> IO[str]:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         handle.seek(0)
-        owner = handle.read().strip() or "unknown"
+        pid, _, address = handle.read().strip().partition("\n")
         handle.close()
         raise StoreLockedError(
-            f"`{path}` is in use by another Phasewise process (pid {owner}); stop it, "
-            "ask it through its web address, or name another file with --db"
+            f"`{path}` is in use by another Phasewise process (pid {pid or 'unknown'}); stop it, "
+            "or name another file with --db",
+            pid=pid or "unknown",
+            address=address or None,
         ) from None
     handle.seek(0)
     handle.truncate()
@@ -138,7 +146,12 @@ def _connect(path: Path) -> duckdb.DuckDBPyConnection:
     try:
         return duckdb.connect(
             str(path),
-            config={"threads": _threads(), "wal_autocheckpoint": f"{LOG_BYTES >> 20}MiB"},
+            config={
+                "threads": _threads(),
+                "wal_autocheckpoint": f"{LOG_BYTES >> 20}MiB",
+                # queries are people's own, too (`phasewise sql`): no way out to other files
+                "enable_external_access": False,
+            },
         )
     except duckdb.IOException as error:
         if "lock" in str(error).lower():

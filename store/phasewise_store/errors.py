@@ -35,6 +35,13 @@ class StoreError(PhasewiseError):
 class StoreLockedError(StoreError):
     """Another process owns the database file."""
 
+    def __init__(self, text: str, *, pid: str | None = None, address: str | None = None) -> None:
+        super().__init__(text)
+        self.pid = pid
+        """of the Phasewise process that has it; None where it is another program"""
+        self.address = address
+        """of that process's socket; None where it keeps the file to itself"""
+
 
 class SchemaError(StoreError):
     """The file is newer than this program, or is no Phasewise database."""

@@ -8,11 +8,40 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+LIVE = "live"
+"""name and id of the source that the collector writes"""
+
 UsageOrigin = Literal["reported", "recovered", "estimated", "absent"]
 """reported by the provider; recovered from its bill; estimated from text; not known at all."""
 
 SegmentKind = Literal["tool", "system", "message", "text", "block"]
 """tool definition, system block, message part, cut of a raw prompt, block known by hash only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Billing:
+    """What decides the price of a call beside the numbers of its text tokens."""
+
+    service_tier: str | None = None
+    """under which the provider answered: default, flex, priority, batch …"""
+    speed: str | None = None
+    """Anthropic's `fast` mode"""
+    region: str | None = None
+    """where the model had to run, if that was asked for: Anthropic's `inference_geo`"""
+    input_audio_tokens: int = 0
+    """of the input, cached ones included"""
+    cached_audio_tokens: int = 0
+    """of the tokens that were read from a cache"""
+    output_audio_tokens: int = 0
+    web_searches: int = 0
+    """that the provider ran for the call"""
+    response_cache_hit: bool = False
+    """the client's own cache gave the whole answer: nothing was sent to the provider"""
+    other_models: tuple["OtherModel", ...] = ()
+
+
+ORDINARY = Billing()
+"""nothing but its text tokens decides the price of the call"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +68,8 @@ class Usage:
     """whether the source says what a cache served; if not, all input stands as uncached"""
     input_tokens_high: int | None = None
     """the other reading of an ambiguous source: the largest input it can mean"""
+    billing: Billing = ORDINARY
+    """what else decides the price"""
 
     @property
     def input_tokens(self) -> int:
@@ -49,6 +80,17 @@ class Usage:
             + self.cache_write_5m_tokens
             + self.cache_write_1h_tokens
         )
+
+
+@dataclass(frozen=True, slots=True)
+class OtherModel:
+    """Tokens of another model that worked inside a call, such as Anthropic's advisor.
+
+    They are billed with the call and stand outside its own counts.
+    """
+
+    model: str | None
+    usage: Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +153,32 @@ Fidelity = Literal["none", "events", "flattened", "messages", "verbatim"]
 
 
 @dataclass(frozen=True, slots=True)
+class Labels:
+    """What the people who run an agent say of a call, to filter by."""
+
+    version: str | None = None
+    """of the agent program that made the call"""
+    customer: str | None = None
+    """whom the call was made for: a tenant, an account"""
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a session ended, as the program said it."""
+
+    session_id: str
+    outcome: str
+    """e.g. `resolved`"""
+    revenue_usd: float | None = None
+    """what the outcome earned"""
+    customer: str | None = None
+    said_ns: int | None = None
+    """the outcome that was said last holds"""
+
+
+@dataclass(frozen=True, slots=True)
 class LlmCall:
     """One request to a model and its answer."""
 
@@ -160,6 +228,7 @@ class LlmCall:
     described_by: tuple[Description, ...] = ()
     """spans and log records that describe this call, and then the file that does; empty for a call
     that is known from files only"""
+    labels: Labels = Labels()
     identities: tuple[str, ...] = ()
     """keys of the call itself, by `phasewise_store.identity`; the store keeps one call a key"""
 
@@ -234,6 +303,7 @@ class Batch:
     llm_calls: tuple[LlmCall, ...] = ()
     tool_calls: tuple[ToolCall, ...] = ()
     spans: tuple[Span, ...] = ()
+    outcomes: tuple[Outcome, ...] = ()
     numbered: bool = True
     """False: the steps are to be numbered by start, over all that the session has by then"""
 

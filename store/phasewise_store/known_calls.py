@@ -12,6 +12,7 @@ import duckdb
 import polars as pl
 
 from phasewise_store import call_rows, identity, merging
+from phasewise_store.arrow import to_frame
 from phasewise_store.facts import LlmCall
 from phasewise_store.identity import Bearer
 from phasewise_store.statements import insert_frame, run
@@ -161,7 +162,7 @@ def _candidates(
         ids |= {str(name) for (name,) in run(connection, query, {"sessions": list(sessions)})}
     if not ids:
         return []
-    found = connection.sql(_ROWS, params={"ids": sorted(ids)}).pl()
+    found = to_frame(connection.sql(_ROWS, params={"ids": sorted(ids)}))
     named: dict[str, set[str]] = {}
     for name, key in run(connection, _KEYS, {"ids": found.get_column("call_id").to_list()}):
         named.setdefault(str(name), set()).add(str(key))
@@ -187,11 +188,12 @@ def save(connection: duckdb.DuckDBPyConnection, calls: Sequence[LlmCall]) -> Non
         schema={"key": pl.String(), "call_id": pl.String(), "started_ns": pl.Int64()},
         orient="row",
     )
-    known = connection.sql(
+    known = run(
+        connection,
         "SELECT identity, call_id FROM call_identities WHERE key IN (SELECT unnest($keys))",
-        params={"keys": frame.get_column("key").unique().to_list()},
-    ).pl()
-    taken = dict(known.iter_rows())
+        {"keys": frame.get_column("key").unique().to_list()},
+    )
+    taken = {str(name): str(call_id) for name, call_id in known}
     made = []
     for key, call_id, start_ns in frame.iter_rows():
         name = key

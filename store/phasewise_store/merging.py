@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from phasewise_store import identity
-from phasewise_store.facts import Description, LlmCall, Usage
+from phasewise_store.facts import Description, Labels, LlmCall, Usage
 
 T = TypeVar("T", str, float, int, bool)
 
@@ -64,6 +64,7 @@ def merged(old: LlmCall, new: LlmCall, *, new_prompt: bool, file: str) -> LlmCal
         dropped_attributes=prompt_by.dropped_attributes,
         truncated=prompt_by.truncated,
         described_by=_descriptions(known, new, file),
+        labels=_labels(known.labels, new.labels),
         identities=tuple(dict.fromkeys((*known.identities, *new.identities))),
     )
     return _timed(made, known, new)
@@ -113,6 +114,15 @@ def _descriptions(old: LlmCall, new: LlmCall, file: str) -> tuple[Description, .
         told.setdefault(("", ""), Description("", "", file, ("session",)))
     spans = [one for key, one in told.items() if key != ("", "")]
     return (*spans, *(one for key, one in told.items() if key == ("", "")))
+
+
+def _labels(old: Labels, new: Labels) -> Labels:
+    return Labels(
+        _longest(old.version, new.version),
+        _longest(old.customer, new.customer),
+        tuple(sorted({*old.tags, *new.tags})),
+        {**old.metadata, **new.metadata},
+    )
 
 
 def _answer_id(*ids: str | None) -> str | None:

@@ -203,6 +203,7 @@ class PathNode:
     """One node on the way from the root to some prompt's leaf."""
 
     parent_id: int
+    segment_id: int
     kind: str
     role: str | None
     has_text: bool
@@ -215,7 +216,7 @@ WITH RECURSIVE way AS (
     UNION
     SELECT n.parent_id FROM nodes n JOIN way USING (node_id) WHERE n.parent_id <> 0
 )
-SELECT n.node_id, n.parent_id, s.kind, s.role, s.content IS NOT NULL
+SELECT n.node_id, n.parent_id, n.segment_id, s.kind, s.role, s.content IS NOT NULL
 FROM way
 JOIN nodes n USING (node_id)
 JOIN segments s USING (segment_id)

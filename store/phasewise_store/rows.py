@@ -6,7 +6,8 @@ import orjson
 import polars as pl
 import zstandard
 
-from phasewise_store.facts import Agent, LlmCall, Segment, Session, Source, Span, ToolCall
+from phasewise_store import billing
+from phasewise_store.facts import Agent, LlmCall, Outcome, Segment, Session, Source, Span, ToolCall
 from phasewise_store.trie import Node, segment_id
 
 _TEXT, _INT, _ID = pl.String(), pl.Int64(), pl.UInt64()
@@ -110,6 +111,18 @@ LLM_CALLS = {
     "dropped_attributes": _INT,
     "truncated": pl.Boolean(),
     "described_by": _TEXT,
+    "version": _TEXT,
+    "customer": _TEXT,
+    "tags": pl.List(_TEXT),
+    "metadata": _TEXT,
+    "billing": _TEXT,
+}
+OUTCOMES = {
+    "session_id": _TEXT,
+    "outcome": _TEXT,
+    "revenue_usd": pl.Float64(),
+    "customer": _TEXT,
+    "said_ns": _INT,
 }
 
 _USAGE = {
@@ -140,6 +153,12 @@ def sessions(source: Source, facts: Iterable[Session]) -> pl.DataFrame:
 def agents(facts: Iterable[Agent]) -> pl.DataFrame:
     """Give the rows of `agents`."""
     return _frame(AGENTS, facts, {})
+
+
+def outcomes(facts: Iterable[Outcome]) -> pl.DataFrame:
+    """Give the rows of `outcomes`: of a session's outcomes the one that was said last."""
+    last = {one.session_id: one for one in sorted(facts, key=lambda one: one.said_ns or 0)}
+    return _frame(OUTCOMES, last.values(), {})
 
 
 def tool_calls(source: Source, facts: Iterable[ToolCall]) -> pl.DataFrame:
@@ -204,6 +223,13 @@ def llm_calls(
     columns["output_segments"] = [[segment_id(s) for s in call.output] for call in facts]
     columns["request"] = [to_json(call.request) for call in facts]
     columns["described_by"] = [to_json(call.described_by) for call in facts]
+    columns["version"] = [call.labels.version for call in facts]
+    columns["customer"] = [call.labels.customer for call in facts]
+    columns["tags"] = [list(call.labels.tags) or None for call in facts]
+    columns["metadata"] = [
+        to_json(call.labels.metadata) if call.labels.metadata else None for call in facts
+    ]
+    columns["billing"] = [billing.to_json(call.usage.billing) for call in facts]
     return pl.DataFrame({name: columns[name] for name in LLM_CALLS}, schema=LLM_CALLS)
 
 

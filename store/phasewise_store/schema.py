@@ -273,6 +273,43 @@ CREATE TABLE imported_files (
 );
 """
 
+_M010 = """
+ALTER TABLE llm_calls ADD COLUMN version VARCHAR;
+ALTER TABLE llm_calls ADD COLUMN customer VARCHAR;
+ALTER TABLE llm_calls ADD COLUMN tags VARCHAR[];
+ALTER TABLE llm_calls ADD COLUMN metadata VARCHAR;
+CREATE TABLE outcomes (
+    session_id  VARCHAR PRIMARY KEY,
+    outcome     VARCHAR NOT NULL,  -- as the program said it, e.g. resolved
+    revenue_usd DOUBLE,
+    customer    VARCHAR,
+    said_ns     BIGINT
+);
+"""
+
+_M011 = """
+ALTER TABLE llm_calls ADD COLUMN billing VARCHAR DEFAULT '{}';
+CREATE TABLE side_calls (
+    side_call_id      VARCHAR PRIMARY KEY,
+    source_id         VARCHAR NOT NULL,
+    session_id        VARCHAR NOT NULL,
+    agent_id          VARCHAR NOT NULL,
+    kind              VARCHAR NOT NULL,  -- embedding, rerank
+    provider          VARCHAR,
+    model             VARCHAR,
+    started_ns        BIGINT,
+    duration_ns       BIGINT,
+    input_tokens      BIGINT NOT NULL,   -- 0 where the source says nothing
+    reported_cost_usd DOUBLE,
+    error             VARCHAR,
+    trace_id          VARCHAR,
+    span_id           VARCHAR,
+    usd               DECIMAL(24, 12),   -- NULL: no price known
+    price_source      VARCHAR,           -- NULL: not priced yet
+    price_ref         VARCHAR            -- provider/model as the price list names them
+);
+"""
+
 
 def m001_first_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Create the first tables."""
@@ -319,13 +356,23 @@ def m009_add_call_identities(connection: duckdb.DuckDBPyConnection) -> None:
     run(connection, _M009)
 
 
+def m010_add_labels(connection: duckdb.DuckDBPyConnection) -> None:
+    """Keep what people say of calls (version, customer, tags), and how sessions ended."""
+    run(connection, _M010)
+
+
+def m011_add_billing_and_side_calls(connection: duckdb.DuckDBPyConnection) -> None:
+    """Add what decides a call's price beside its tokens; keep embeddings and rerankings."""
+    run(connection, _M011)
+
+
 COMPRESSED: dict[str, compression.Methods] = {
     "segments": {"digest": "uncompressed", "content": "uncompressed"},
     "spans": {"attributes": "zstd"},
     "llm_calls": {"described_by": "zstd"},
 }
 
-STATEMENTS = (_M001, _M002, _M003, _M004, _M005, _M006, _M008, _M009)
+STATEMENTS = (_M001, _M002, _M003, _M004, _M005, _M006, _M008, _M009, _M010, _M011)
 """what the migrations run, for `schema_page`"""
 
 MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
@@ -338,5 +385,7 @@ MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     m007_choose_compression,
     m008_add_tokenizers,
     m009_add_call_identities,
+    m010_add_labels,
+    m011_add_billing_and_side_calls,
 )
 """in order; the schema's version is how many of them have run"""

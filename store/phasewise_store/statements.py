@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 import duckdb
 import polars as pl
 
+from phasewise_store.arrow import ArrowTable
+
 Parameters = Mapping[str, object] | Sequence[object] | None
 Row = tuple[object, ...]
 
@@ -34,7 +36,7 @@ def insert_frame(
     if not frame.height:
         return 0
     columns = ", ".join(frame.columns)
-    connection.register("incoming", frame)
+    connection.register("incoming", ArrowTable(frame))
     try:
         return count(connection, f"{verb} INTO {table} ({columns}) SELECT {columns} FROM incoming")
     finally:

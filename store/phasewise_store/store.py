@@ -1,7 +1,9 @@
 """`Store`: the one object that owns a database; everything above asks it and nothing else."""
 
+import contextlib
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -11,25 +13,73 @@ import duckdb
 import polars as pl
 
 from phasewise_store import arrival
+from phasewise_store.arrow import ArrowTable, to_frame
 from phasewise_store.database import Database, open_database, open_in_memory
+from phasewise_store.errors import StoreLockedError
 from phasewise_store.facts import Batch, Written
+from phasewise_store.sharing import messages
+from phasewise_store.sharing.door import Door
+from phasewise_store.sharing.queries import Answer, read_only
+from phasewise_store.sharing.remote import RemoteDatabase
 from phasewise_store.statements import run
+
+POLL_S = 0.1
 
 
 class Store:
     """A database of facts; safe to use from several threads of its process."""
 
-    def __init__(self, database: Database, path: Path | None) -> None:
+    def __init__(self, database: Database | RemoteDatabase, path: Path | None) -> None:
         self.path = path
         """the database file; None in memory"""
         self._database = database
+        self._door: Door | None = None
         self._writing = threading.RLock()
         self._writer: int | None = None
 
     @classmethod
-    def open(cls, path: Path) -> Self:
-        """Open or create the database file; raises StoreLockedError when another process has it."""
+    def open(cls, path: Path, *, waiting: Callable[[str], None] = lambda _: None) -> Self:
+        """Open or create the database file, or have its owner do what is asked of it.
+
+        Where a process has the file to itself, as an import does, waits until it has ended;
+        `waiting` is called once with what it waits for. Raises StoreLockedError where the owner is
+        another version of Phasewise.
+        """
+        told = False
+        while True:
+            try:
+                return cls(open_database(path), path)
+            except StoreLockedError as locked:
+                if locked.pid is None:
+                    raise  # no process of ours
+                if locked.address is not None:
+                    with contextlib.suppress(OSError):  # it has just ended
+                        return cls(RemoteDatabase(path, locked.address), path)
+                elif not told:
+                    waiting(f"waiting for process {locked.pid}, which is at work on `{path}`")
+                    told = True
+            time.sleep(POLL_S)
+
+    @classmethod
+    def own(cls, path: Path) -> Self:
+        """Open or create the database file, for this process alone.
+
+        Raises StoreLockedError when another process has it.
+        """
         return cls(open_database(path), path)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether another process owns the file, and analyses what it receives."""
+        return isinstance(self._database, RemoteDatabase)
+
+    def work_for_others(self) -> None:
+        """Let other processes of this user read and write through this one, until it is closed."""
+        assert isinstance(self._database, Database)
+        assert self.path is not None
+        address = messages.address_beside(self.path)
+        self._door = Door(self, address)
+        self._database.announce(address)
 
     @classmethod
     def in_memory(cls) -> Self:
@@ -49,6 +99,8 @@ class Store:
 
     def close(self) -> None:
         """Close the file; every finished transaction is on disk already."""
+        if self._door is not None:
+            self._door.close()
         with self._writing:
             self._database.close()
 
@@ -64,10 +116,28 @@ class Store:
         `tables` are there for this query by their names. In the thread that holds a transaction it
         sees what the transaction wrote.
         """
-        if self._writer == threading.get_ident():
-            return _read(self._database.connection, query, parameters, tables or {})
-        with self._database.connection.cursor() as cursor:
+        with self.reading() as cursor:
             return _read(cursor, query, parameters, tables or {})
+
+    @contextmanager
+    def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Give a cursor; in the thread that holds a transaction, that transaction's connection."""
+        connection = self._database.connection
+        if self._writer == threading.get_ident():
+            yield connection
+            return
+        with connection.cursor() as cursor:
+            yield cursor
+
+    def query(self, text: str, *, limit_s: float) -> Answer:
+        """Run a person's own query: one statement that only reads, for so many seconds.
+
+        Raises UsageError where it is wrong, writes, or takes longer.
+        """
+        if isinstance(self._database, RemoteDatabase):
+            return self._database.read_only(text, limit_s)
+        with self.reading() as cursor:
+            return read_only(cursor, text, limit_s)
 
     @contextmanager
     def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -133,10 +203,9 @@ def _read(
     tables: Mapping[str, pl.DataFrame],
 ) -> pl.DataFrame:
     for name, table in tables.items():
-        connection.register(name, table)
+        connection.register(name, ArrowTable(table))
     try:
-        frame: pl.DataFrame = connection.sql(query, params=parameters).pl()
+        return to_frame(connection.sql(query, params=parameters))
     finally:
         for name in tables:
             connection.unregister(name)
-    return frame

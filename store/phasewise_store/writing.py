@@ -9,6 +9,7 @@ import duckdb
 import polars as pl
 
 from phasewise_store import rows
+from phasewise_store.arrow import to_frame
 from phasewise_store.errors import StoreError
 from phasewise_store.facts import Batch, LlmCall, Segment, Source, Written
 from phasewise_store.statements import count, insert_frame, run
@@ -29,6 +30,7 @@ def write(connection: duckdb.DuckDBPyConnection, batch: Batch, insert: Insert) -
     )
     segments, nodes, calls = _content(connection, source, batch.llm_calls)
     insert(connection, "agents", rows.agents(batch.agents))
+    _write_outcomes(connection, rows.outcomes(batch.outcomes))
     return Written(
         sessions=insert(connection, "sessions", rows.sessions(source, batch.sessions)),
         llm_calls=insert(connection, "llm_calls", calls),
@@ -113,12 +115,14 @@ def _old_rows(
         {"call_id": names, "old_id": [heirs.get(name, name) for name in names]},
         schema={"call_id": pl.String(), "old_id": pl.String()},
     )
-    old = connection.sql(
-        "SELECT call_id AS old_id, ordinal AS old_ordinal, leaf_node AS old_leaf, "
-        "output_segments AS old_output, source_id AS old_source "
-        "FROM llm_calls WHERE call_id IN (SELECT unnest($ids))",
-        params={"ids": places.get_column("old_id").to_list()},
-    ).pl()
+    old = to_frame(
+        connection.sql(
+            "SELECT call_id AS old_id, ordinal AS old_ordinal, leaf_node AS old_leaf, "
+            "output_segments AS old_output, source_id AS old_source "
+            "FROM llm_calls WHERE call_id IN (SELECT unnest($ids))",
+            params={"ids": places.get_column("old_id").to_list()},
+        )
+    )
     return places.join(old, on="old_id", how="inner").drop("old_id")
 
 
@@ -144,6 +148,26 @@ def _put_in_place(
         {"ids": old.get_column("call_id").to_list()},
     )
     return insert_frame(connection, "llm_calls", kept, "INSERT OR REPLACE")
+
+
+def _write_outcomes(connection: duckdb.DuckDBPyConnection, said: pl.DataFrame) -> None:
+    """Write outcomes; one that was said later stays."""
+    old = (
+        to_frame(
+            connection.sql(
+                "SELECT session_id, said_ns AS old_ns FROM outcomes "
+                "WHERE session_id IN (SELECT unnest($ids))",
+                params={"ids": said.get_column("session_id").to_list()},
+            )
+        )
+        if said.height
+        else None
+    )
+    if old is not None:
+        later = said.join(old, on="session_id", how="left").filter(
+            pl.col("old_ns").fill_null(0) <= pl.col("said_ns").fill_null(0)
+        )
+        insert_frame(connection, "outcomes", later.select(said.columns), "INSERT OR REPLACE")
 
 
 def _unless(missing: pl.Expr, new: str, old: str) -> pl.Expr:

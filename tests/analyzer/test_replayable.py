@@ -28,6 +28,13 @@ def test_a_verbatim_call_is_replayable() -> None:
     assert score(CALL, WHOLE).gaps == ()
 
 
+def test_another_form_of_the_same_costs_nothing_and_is_said() -> None:
+    """Blocks that become calls and results are read the same by the model."""
+    judged = score(CALL, Prompt(known=True, has_tools=True, changes={"rewritten": 2}))
+    assert judged.score == 1
+    assert judged.changed == ("2 messages rewritten for a chat endpoint",)
+
+
 @pytest.mark.parametrize(
     ("changed", "prompt", "gap"),
     [
@@ -38,6 +45,7 @@ def test_a_verbatim_call_is_replayable() -> None:
         ({"fidelity": "events"}, WHOLE, "events"),
         ({"fidelity": "flattened"}, WHOLE, "flattened"),
         ({"fidelity": "messages"}, WHOLE, "messages"),
+        ({}, Prompt(known=True, has_tools=True, changes={"thinking": 3}), "changed"),
         ({"finish_reason": "tool_calls"}, Prompt(known=True), "no tools"),
         ({}, Prompt(known=True, has_tool_results=True), "no tools"),
         ({"usage_origin": "absent"}, WHOLE, "no usage"),

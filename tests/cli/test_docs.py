@@ -49,7 +49,11 @@ def test_every_preset_and_setting_is_documented() -> None:
 def test_the_lock_pins_what_the_project_names() -> None:
     """A dependency that was added without `make lock` is missing on a clean machine."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    named = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+    named = [
+        *project["project"]["dependencies"],
+        *project["project"]["optional-dependencies"]["server"],
+        *project["dependency-groups"]["dev"],
+    ]
     pinned = {
         line.split("==")[0].split("[")[0].lower().replace("_", "-")
         for line in (ROOT / "requirements.lock").read_text().splitlines()

@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from phasewise_web.cli.main import main, make_parser
+from phasewise_web.cli.main import main, make_overview, make_parser
 
 
 def test_no_command_prints_the_help_and_counts_as_misuse(
@@ -65,3 +65,73 @@ def test_an_error_is_a_sentence_not_a_traceback(tmp_path: Path) -> None:
     assert not ended.stdout
     assert "does not exist" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_the_overview_lists_what_the_commands_say_of_themselves() -> None:
+    """`phasewise --help` reads the summaries from the sources, and they are the commands' own."""
+    assert make_overview().format_help() == make_parser().format_help()
+
+
+SERVER_ONLY = (
+    "duckdb",
+    "polars",
+    "numpy",
+    "rich",
+    "orjson",
+    "grpc",
+    "uvicorn",
+    "fastapi",
+    "jinja2",
+)
+BASE_INSTALL = """
+import sys
+sys.modules.update(dict.fromkeys(sys.argv[1].split(",")))  # None: the import fails
+from phasewise_web.cli.main import main
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+def _in_a_base_install(*words: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command where nothing can be imported that only the `server` extra brings."""
+    command = [sys.executable, "-c", BASE_INSTALL, ",".join(SERVER_ONLY), *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("command", ["up", "agents", "import", "demo"])
+def test_a_command_of_the_program_names_the_pip_line(command: str) -> None:
+    """In a base install a command says in one line what installs the rest, and exits 2."""
+    ended = _in_a_base_install(command)
+    assert ended.returncode == 2
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith(f"phasewise {command}: ")
+    assert line.endswith("pip install 'phasewise[server]'")
+
+
+@pytest.mark.parametrize(
+    "words", [("env", "codex"), ("env", "codex", "--json"), ("doctor",), ("--help",)]
+)
+def test_commands_about_tracing_need_the_base_install_only(words: tuple[str, ...]) -> None:
+    """`env` and `doctor` work beside the tracer alone."""
+    ended = _in_a_base_install(*words)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout
+
+
+def test_run_needs_the_base_install_only() -> None:
+    """`phasewise run -- CMD` becomes the program."""
+    ended = _in_a_base_install("run", "--", sys.executable, "-c", "print('traced')")
+    assert (ended.returncode, ended.stdout) == (0, "traced\n")
+
+
+def test_doctor_names_what_a_part_lacks_and_the_line_that_installs_it(tmp_path: Path) -> None:
+    """A library that cannot be imported breaks the part that needs it, and doctor exits 1."""
+    command = [sys.executable, "-c", BASE_INSTALL, "grpc", "doctor", "--json"]
+    ended = subprocess.run(
+        [*command, "--db", str(tmp_path / "x.duckdb")], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 1
+    checks = {check["what"]: check for check in json.loads(ended.stdout)}
+    receiver = checks["OTLP receiver"]
+    assert (receiver["state"], receiver["detail"]) == ("broken", "`grpc` is not installed")
+    assert receiver["cure"] == "pip install 'phasewise[server]'"
+    assert checks["store"]["state"] == "ok"

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from tests.collector.otlp_for_tests import Made, request
 from tests.collector.test_dialects import OPENINFERENCE
 
 PATIENCE_S = 30
+CHECKOUT = (sys.executable, "-m", "phasewise_web.cli.main")
 FREE = ("--port", "0", "--otlp-port", "0", "--grpc-port", "0")
 PROTOBUF = {"content-type": "application/x-protobuf"}
 
@@ -35,11 +36,21 @@ class Up:
 
 
 @contextmanager
-def up(database: Path, otlp_port: int = 0) -> Iterator[Up]:
+def up(
+    database: Path,
+    otlp_port: int = 0,
+    *,
+    command: Sequence[str] = CHECKOUT,
+    variables: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> Iterator[Up]:
     """Run it on free ports until the block ends."""
-    command = [sys.executable, "-m", "phasewise_web.cli.main", "up", "--db", str(database)]
     process = subprocess.Popen(
-        [*command, *FREE, "--otlp-port", str(otlp_port)], stderr=subprocess.PIPE, text=True
+        [*command, "up", "--db", str(database), *FREE, "--otlp-port", str(otlp_port)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=variables,
+        cwd=folder,
     )
     try:
         assert process.stderr is not None
@@ -136,6 +147,42 @@ def test_a_taken_port_and_a_taken_database_are_sentences(tmp_path: Path) -> None
             assert ended.returncode == code
             assert said in ended.stderr
             assert "Traceback" not in ended.stderr
+
+
+def _ended(database: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
+    """Run `up` until it gives up."""
+    return subprocess.run(
+        [sys.executable, "-m", "phasewise_web.cli.main", "up", "--db", str(database), *FREE],
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S * 2,
+        check=False,
+    )
+
+
+def test_a_log_folder_that_cannot_be_made_ends_it_with_the_reason(tmp_path: Path) -> None:
+    """A file in the place of the log: exit 1, and the operating system's words on stderr."""
+    database = tmp_path / "p.duckdb"
+    database.with_name("p.duckdb.received").write_text("in the way")
+    ended = _ended(database)
+    assert ended.returncode == 1
+    assert "File exists" in ended.stderr
+    assert "the process that receives OTLP could not start" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_library_that_the_acceptor_lacks_ends_it_with_the_reason(tmp_path: Path) -> None:
+    """An import that fails in the acceptor alone: exit 1 and the library's name, no restarts."""
+    broken = tmp_path / "broken" / "grpc"
+    broken.mkdir(parents=True)
+    (broken / "__init__.py").write_text("raise ModuleNotFoundError('no grpc here', name='grpc')")
+    path = os.pathsep.join([str(broken.parent), os.environ.get("PYTHONPATH", "")])
+    ended = _ended(tmp_path / "p.duckdb", PYTHONPATH=path)
+    assert ended.returncode == 1
+    assert "no grpc here" in ended.stderr
+    assert ended.stderr.count("Traceback") == 1
+    assert "the process that receives OTLP could not start" in ended.stderr
 
 
 def _acceptor_of(pid: int) -> int:

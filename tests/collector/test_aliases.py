@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 
 import pytest
-from phasewise_collector.dialects import aliases
+from phasewise_collector.dialects import aliases, usage_aliases
 from phasewise_collector.dialects.content import take
 from phasewise_collector.dialects.derive import derive
 from phasewise_collector.otlp import protobuf
@@ -39,13 +39,77 @@ def written(spelling: str, value: object) -> dict[str, object]:
 INPUT: dict[str, object] = {"gen_ai.usage.input_tokens": 1000, "gen_ai.usage.output_tokens": 500}
 Read = Callable[[LlmCall], object]
 ROWS: list[tuple[tuple[str, ...], object, object, dict[str, object], Read]] = [
-    (aliases.INPUT_TOKENS, 77, 77, {}, lambda call: call.usage.input_tokens),
-    (aliases.INPUT_WITHOUT_CACHE, 77, 77, {}, lambda call: call.usage.uncached_tokens),
-    (aliases.CACHE_READ_TOKENS, 64, 64, INPUT, lambda call: call.usage.cache_read_tokens),
-    (aliases.CACHE_WRITE_TOKENS, 64, 64, INPUT, lambda call: call.usage.cache_write_5m_tokens),
-    (aliases.CACHE_WRITE_1H_TOKENS, 64, 64, INPUT, lambda call: call.usage.cache_write_1h_tokens),
-    (aliases.OUTPUT_TOKENS, 33, 33, {}, lambda call: call.usage.output_tokens),
-    (aliases.REASONING_TOKENS, 21, 21, INPUT, lambda call: call.usage.reasoning_tokens),
+    (usage_aliases.INPUT_TOKENS, 77, 77, {}, lambda call: call.usage.input_tokens),
+    (usage_aliases.INPUT_WITHOUT_CACHE, 77, 77, {}, lambda call: call.usage.uncached_tokens),
+    (usage_aliases.CACHE_READ_TOKENS, 64, 64, INPUT, lambda call: call.usage.cache_read_tokens),
+    (
+        usage_aliases.CACHE_WRITE_TOKENS,
+        64,
+        64,
+        INPUT,
+        lambda call: call.usage.cache_write_5m_tokens,
+    ),
+    (
+        usage_aliases.CACHE_WRITE_1H_TOKENS,
+        64,
+        64,
+        INPUT,
+        lambda call: call.usage.cache_write_1h_tokens,
+    ),
+    (
+        usage_aliases.CACHE_WRITE_5M_TOKENS,
+        64,
+        64,
+        INPUT,
+        lambda call: call.usage.cache_write_5m_tokens,
+    ),
+    (
+        usage_aliases.INPUT_AUDIO_TOKENS,
+        9,
+        9,
+        INPUT,
+        lambda call: call.usage.billing.input_audio_tokens,
+    ),
+    (
+        usage_aliases.CACHED_AUDIO_TOKENS,
+        9,
+        9,
+        INPUT,
+        lambda call: call.usage.billing.cached_audio_tokens,
+    ),
+    (
+        usage_aliases.OUTPUT_AUDIO_TOKENS,
+        9,
+        9,
+        INPUT,
+        lambda call: call.usage.billing.output_audio_tokens,
+    ),
+    (usage_aliases.WEB_SEARCHES, 3, 3, INPUT, lambda call: call.usage.billing.web_searches),
+    (
+        usage_aliases.SERVICE_TIER,
+        "flex",
+        "flex",
+        INPUT,
+        lambda call: call.usage.billing.service_tier,
+    ),
+    (
+        usage_aliases.ASKED_SERVICE_TIER,
+        "flex",
+        "flex",
+        INPUT,
+        lambda call: call.usage.billing.service_tier,
+    ),
+    (usage_aliases.SPEED, "fast", "fast", INPUT, lambda call: call.usage.billing.speed),
+    (usage_aliases.REGION, "us", "us", INPUT, lambda call: call.usage.billing.region),
+    (
+        usage_aliases.RESPONSE_CACHE_HIT,
+        True,
+        True,
+        INPUT,
+        lambda call: call.usage.billing.response_cache_hit,
+    ),
+    (usage_aliases.OUTPUT_TOKENS, 33, 33, {}, lambda call: call.usage.output_tokens),
+    (usage_aliases.REASONING_TOKENS, 21, 21, INPUT, lambda call: call.usage.reasoning_tokens),
     (aliases.FIRST_TOKEN_NS, 10**8, 10**8, {}, lambda call: call.ttft_ns),
     (aliases.FIRST_TOKEN_S, 0.25, 250_000_000, {}, lambda call: call.ttft_ns),
     (aliases.FIRST_TOKEN_MS, 250, 250_000_000, {}, lambda call: call.ttft_ns),
@@ -63,7 +127,7 @@ ROWS: list[tuple[tuple[str, ...], object, object, dict[str, object], Read]] = [
     (aliases.USER, "u-1", "u-1", {}, lambda call: call.user_id),
     (aliases.AGENT, "planner", "planner", {}, lambda call: call.agent_id.rpartition("/")[2]),
     (aliases.FINISH_REASON, "stop", "stop", {}, lambda call: call.finish_reason),
-    (aliases.COST_USD, 0.5, 0.5, {}, lambda call: call.reported_cost_usd),
+    (usage_aliases.COST_USD, 0.5, 0.5, {}, lambda call: call.reported_cost_usd),
     (aliases.STREAMED, True, True, {}, lambda call: call.streamed),
     (aliases.TRUNCATED, True, True, {}, lambda call: call.truncated),
 ]

@@ -342,7 +342,7 @@ def test_any_order_of_arrival_gives_the_same_facts(order: tuple[int, ...]) -> No
                 "gen_ai.usage.output_tokens": 5,
                 "gen_ai.usage.reasoning_tokens": 50,
             },
-            Usage(10, 60, 20, 10, 5, 5),
+            Usage(10, 60, 20, 10, 55, 50),  # more thoughts than output: they stand beside it
         ),
         (
             {"gen_ai.usage.input_tokens": -3, "gen_ai.usage.output_tokens": "many"},

@@ -1,6 +1,7 @@
 """Spans give the same calls in however many batches, and in whatever order, they come."""
 
 import itertools
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from phasewise_collector import ingest
-from phasewise_collector.loader import LIVE
+from phasewise_collector.loader import SOURCE
 from phasewise_collector.otlp import protobuf
 from phasewise_store import reads
 from phasewise_store.store import Store
@@ -40,6 +41,12 @@ def sent(*texts: str) -> dict[str, object]:
     return found
 
 
+def at_wire(status: int, read: int, written: int) -> dict[str, object]:
+    """Give what the tracer writes of a request."""
+    usage = {"usage": {"prompt_tokens": read, "completion_tokens": written}}
+    return LLM | {"http.response.status_code": status, "phasewise.wire.usage": json.dumps(usage)}
+
+
 AGENT = {"openinference.span.kind": "AGENT", "agent.name": "planner", "session.id": "s1"}
 RUN = (
     Made(1, None, "planner", AGENT, ms=900),
@@ -59,7 +66,7 @@ def arrive(store: Store, *spans: Made) -> None:
     """Bring spans into the store as one batch."""
     received = protobuf.decode(request(*spans).SerializeToString()).spans
     with store.transaction() as connection:
-        ingest.write(store, connection, ingest.prepare(store, received), LIVE)
+        ingest.write(store, connection, ingest.prepare(store, received), SOURCE)
 
 
 def calls(store: Store) -> list[dict[str, Any]]:
@@ -114,8 +121,8 @@ def test_each_request_at_the_wire_is_a_call() -> None:
     found = at_once(
         Made(1, None, "ChatOpenAI", tokens(100, 20), ms=300, scope=FRAMEWORK),
         Made(2, 1, "ChatCompletion", tokens(100, 20), start_ms=1, ms=298, scope=SDK),
-        Made(3, 2, "POST", LLM, start_ms=2, ms=50, scope=WIRE, error="HTTP 429"),
-        Made(4, 2, "chat", tokens(100, 20), start_ms=150, ms=140, scope=WIRE),
+        Made(3, 2, "POST", at_wire(429, 0, 0), start_ms=2, ms=50, scope=WIRE, error="HTTP 429"),
+        Made(4, 2, "chat", at_wire(200, 100, 20), start_ms=150, ms=140, scope=WIRE),
     )
     assert [call["output_tokens"] for call in found] == [0, 20]
 
@@ -125,7 +132,7 @@ def test_a_request_at_the_wire_gives_the_times() -> None:
     (call,) = at_once(
         Made(1, None, "ChatOpenAI", tokens(100, 20), ms=300, scope=FRAMEWORK),
         Made(2, 1, "ChatCompletion", tokens(100, 20), start_ms=10, ms=280, scope=SDK),
-        Made(3, 2, "chat", tokens(100, 20), start_ms=20, ms=250, scope=WIRE),
+        Made(3, 2, "chat", at_wire(200, 100, 20), start_ms=20, ms=250, scope=WIRE),
     )
     assert call["duration_ns"] == 250_000_000
 

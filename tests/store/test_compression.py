@@ -6,6 +6,7 @@ from unittest.mock import patch
 
 from phasewise_store import database, schema
 from phasewise_store.facts import Span
+from phasewise_store.statements import insert_frame
 from phasewise_store.store import Store
 
 from tests.store.facts_for_tests import growing_session
@@ -13,23 +14,47 @@ from tests.store.facts_for_tests import growing_session
 TABLES = ("segments", "spans", "llm_calls", "nodes")
 
 
-def everything(store: Store) -> dict[str, list[tuple[object, ...]]]:
-    """Give all rows in the order in which they are stored."""
-    return {name: store.frame(f"SELECT * FROM {name} ORDER BY rowid").rows() for name in TABLES}
+Columns = dict[str, list[str]]
+
+
+def everything(store: Store, columns: Columns) -> dict[str, list[tuple[object, ...]]]:
+    """Give the columns of all rows in the order in which they are stored."""
+    return {
+        table: store.frame(f"SELECT {', '.join(names)} FROM {table} ORDER BY rowid").rows()
+        for table, names in columns.items()
+    }
+
+
+def an_older_file(path: Path, migrations: int) -> Columns:
+    """Make a file of an earlier schema with five calls in it; give the columns it has."""
+    columns: Columns = {}
+    with Store.in_memory() as now:
+        now.write(growing_session(5))
+        with (
+            patch.object(database, "MIGRATIONS", schema.MIGRATIONS[:migrations]),
+            Store.open(path) as older,
+            older.transaction() as connection,
+        ):
+            for table in ("sources", "sessions", "agents", *TABLES):
+                names = older.frame(f"SELECT * FROM {table}").columns
+                rows = now.frame(f"SELECT {', '.join(names)} FROM {table} ORDER BY rowid")
+                insert_frame(connection, table, rows, "INSERT")
+                columns[table] = names
+    return columns
 
 
 def test_an_older_file_keeps_its_rows(tmp_path: Path) -> None:
-    """A file of the schema before is rebuilt when it is opened."""
+    """A file of the schema before columns were compressed is rebuilt when it is opened."""
     path = tmp_path / "old.duckdb"
+    columns = an_older_file(path, 6)
     with patch.object(database, "MIGRATIONS", schema.MIGRATIONS[:6]), Store.open(path) as store:
-        store.write(growing_session(5))
-        before = everything(store)
+        before = everything(store, columns)
     with Store.open(path) as store:
-        assert everything(store) == before
+        assert everything(store, columns) == before
         assert len(before["llm_calls"]) == 5
         store.write(growing_session(7))
         store.rewrite(growing_session(7))
-        assert len(everything(store)["llm_calls"]) == 7
+        assert len(everything(store, columns)["llm_calls"]) == 7
         defaults = "SELECT count(*) FROM duckdb_columns() WHERE column_default IS NOT NULL"
         assert store.frame(defaults).item() == _defaults_of_a_new_file(tmp_path)
 

@@ -45,6 +45,7 @@ def traced(
         chat_server() as server,
         nullcontext(store) if store is not None else Store.in_memory() as opened,
     ):
+        tmp_path.mkdir(exist_ok=True)
         file = tmp_path / "program.py"
         file.write_text(f"BASE = {server.base_url!r}\n{program}")
         ended = subprocess.run(
@@ -73,11 +74,20 @@ def test_one_line_sees_both_calls_with_tokens_and_first_token(tmp_path: Path) ->
     assert calls["agent"].to_list() == ["program", "program"]
 
 
-def test_the_engine_gets_the_span_s_context(tmp_path: Path) -> None:
-    """Each request carries `traceparent` with the very trace and span of its call."""
-    calls, headers = traced(tmp_path, INIT + ASK)
-    sent = [one["traceparent"].split("-")[1:3] for one in headers]
-    assert sent == [[row["trace_id"], row["span_id"]] for row in calls.iter_rows(named=True)]
+def test_the_engine_gets_the_context_of_the_program_s_own_span(tmp_path: Path) -> None:
+    """Inside an agent each request carries `traceparent` of the trace that its call is in."""
+    indented = "".join(f"    {line}" for line in ASK.splitlines(keepends=True))
+    calls, headers = traced(tmp_path, f"{INIT}\nwith phasewise.agent('lead'):\n{indented}")
+    sent = [one["traceparent"].split("-")[1] for one in headers]
+    assert sent == calls["trace_id"].to_list()
+    assert calls["agent"].to_list() == ["lead", "lead"]
+
+
+def test_a_request_is_not_changed(tmp_path: Path) -> None:
+    """Where no span of the program is open, nothing is added to what the SDK sends."""
+    _, traced_headers = traced(tmp_path / "a", INIT + ASK)
+    _, plain_headers = traced(tmp_path / "b", INIT + ASK, PHASEWISE_DISABLED="true")
+    assert [sorted(one) for one in traced_headers] == [sorted(one) for one in plain_headers]
 
 
 def test_run_traces_a_program_without_a_line(tmp_path: Path) -> None:
@@ -120,10 +130,11 @@ mine.add_span_processor(SimpleSpanProcessor(kept))
 trace.set_tracer_provider(mine)
 {INIT}
 {ASK}
+phasewise.flush()
 assert trace.get_tracer_provider() is mine
 assert len(kept.get_finished_spans()) == 2
 phasewise.init()
-assert len(mine._active_span_processor._span_processors) == 2
+assert len(mine._active_span_processor._span_processors) == 3
 """
     calls, _ = traced(tmp_path, program)
     assert calls.height == 2

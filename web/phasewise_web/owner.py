@@ -17,19 +17,17 @@ from types import FrameType
 import uvicorn
 from phasewise_analyzer.analyse import Memory, analyse
 from phasewise_collector.loader import Loader
-from phasewise_collector.parent import stop_with_parent
+from phasewise_collector.parent import LATER, say_ready, stop_with_parent
 from phasewise_store.errors import PhasewiseError
 from phasewise_store.store import Store
 
 from phasewise_web.app import make_app
 
-BROKEN = 3
-"""exit code: the database must be opened again, as after a full disk"""
-
 
 def own(database: Path, web: socket.socket, log: Path | None) -> int:
     """Serve until SIGTERM; what was acknowledged by then is loaded before it returns."""
-    with Store.open(database) as store:
+    with Store.own(database) as store:
+        store.work_for_others()
         loader = None if log is None else Loader(store, log)
         config = uvicorn.Config(
             make_app(store, loader),
@@ -46,15 +44,17 @@ def own(database: Path, web: socket.socket, log: Path | None) -> int:
             broken.append(error)
             server.should_exit = True
 
+        say_ready()
         try:
             if loader is None:
+                analyse(store)
                 server.run(sockets=[web])
             else:
                 with _loading(store, loader, give_up):
                     server.run(sockets=[web])
         except KeyboardInterrupt:
             pass  # that is how it ends
-        return BROKEN if broken else 0
+        return LATER if broken else 0  # the database must be opened again, as after a full disk
 
 
 @contextmanager
@@ -68,6 +68,7 @@ def _loading(store: Store, loader: Loader, give_up: Callable[[Exception], None])
 
     def follow() -> None:
         try:
+            refresh()  # what an earlier run left
             loader.follow(stop, refresh)
         except Exception as error:
             give_up(error)

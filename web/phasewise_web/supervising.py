@@ -1,6 +1,8 @@
 """Keep a process running: a new one takes its place the moment it ends.
 
 One that must be back at once has a standby, with its imports done, that only waits for a byte.
+A process says `ready` on standard output once it serves. One that ends before it was ready, with
+an exit code that says that the next would do no better, is not replaced.
 """
 
 import contextlib
@@ -11,13 +13,15 @@ import threading
 import time
 from collections.abc import Sequence
 
-GO = b"g"
+from phasewise_collector.parent import GO, READY
+
 STOP_S = 15.0
 SHORT_LIFE_S = 2.0
 """one that lives shorter is not replaced at once"""
 LONGEST_PAUSE_S = 5.0
-MISUSE = frozenset({1, 2})
-"""exit codes of a process that will not do better the next time"""
+CANNOT_START = frozenset({1, 2})
+"""exit codes of a process that will not do better the next time; 1 is also Python's, for an import
+that fails"""
 
 
 class Child:
@@ -31,7 +35,7 @@ class Child:
         *,
         standby: bool = False,
     ) -> None:
-        self._module = module
+        self.module = module
         self._arguments = tuple(arguments)
         self._handles = tuple(handles)
         self._has_standby = standby
@@ -40,7 +44,7 @@ class Child:
         self.ended = threading.Event()
         """set when it ended for good, on its own"""
         self._waiting: subprocess.Popen[bytes] | None = None
-        self._process = self._start()
+        self._process = self._spawn()
         self._thread = threading.Thread(target=self._keep_running, name=module)
         self._thread.start()
 
@@ -67,12 +71,13 @@ class Child:
         pause_s = 0.0
         while True:
             began = time.monotonic()
-            code = self._process.wait()
+            ready = self._wait_until_ready()
+            code = self._wait_until_ended()
             short = time.monotonic() - began < SHORT_LIFE_S
             with self._guard:
                 if self._stopping:
                     return
-            if code in MISUSE and short:
+            if code in CANNOT_START and not ready:
                 self.ended.set()
                 return
             # killed once, it is back at once; killed again and again, it is given time
@@ -84,29 +89,40 @@ class Child:
                     return
                 self._process = self._next()
 
+    def _wait_until_ready(self) -> bool:
+        """Say whether the process serves now; False when it ended before."""
+        output = self._process.stdout
+        assert output is not None
+        ready = any(line.strip() == READY for line in output)
+        with self._guard:
+            if ready and self._has_standby and self._waiting is None and not self._stopping:
+                self._waiting = self._spawn("--standby")
+        return ready
+
+    def _wait_until_ended(self) -> int:
+        output = self._process.stdout
+        assert output is not None
+        while output.read(1 << 16):  # a full pipe would stop it
+            pass
+        output.close()
+        return self._process.wait()
+
     def _next(self) -> "subprocess.Popen[bytes]":
         waiting, self._waiting = self._waiting, None
         if waiting is not None and waiting.poll() is None and waiting.stdin is not None:
             with contextlib.suppress(OSError):
                 waiting.stdin.write(GO)
                 waiting.stdin.flush()
-                self._waiting = self._spawn("--standby")
                 return waiting
-        return self._start()
-
-    def _start(self) -> "subprocess.Popen[bytes]":
-        started = self._spawn()
-        if self._has_standby:
-            self._waiting = self._spawn("--standby")
-        return started
+        return self._spawn()
 
     def _spawn(self, *more: str) -> "subprocess.Popen[bytes]":
         for handle in self._handles:
             os.set_inheritable(handle, True)
         return subprocess.Popen(  # noqa: S603  # our own program
-            [sys.executable, "-m", self._module, *self._arguments, *more],
+            [sys.executable, "-m", self.module, *self._arguments, *more],
             stdin=subprocess.PIPE,  # it ends when this pipe closes, however this process ends
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             pass_fds=self._handles,
             start_new_session=True,  # a Ctrl-C at the terminal is ours to hand on
         )

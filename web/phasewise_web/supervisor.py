@@ -16,6 +16,9 @@ from phasewise_web.supervising import Child
 
 POLL_S = 0.2
 STOPPED = "stopped; everything received is in the database\n"
+ACCEPTOR = "phasewise_collector.acceptor"
+OWNER = "phasewise_web.owner"
+ROLES = {ACCEPTOR: "receives OTLP", OWNER: "owns the database and serves the pages"}
 
 
 def main() -> int:
@@ -38,14 +41,20 @@ def main() -> int:
             words += ["--log", arguments.log]
             children.append(_acceptor(arguments.otlp, arguments.grpc, arguments.log))
             _fetch(arguments.otlp, arguments.ring, stop)
-        children.append(Child("phasewise_web.owner", words, [arguments.web]))
+        children.append(Child(OWNER, words, [arguments.web]))
         while not stop.wait(POLL_S) and not any(child.ended.is_set() for child in children):
             pass
-        code = next((child.exit_code or 0 for child in children if child.ended.is_set()), 0)
+        failed = next((child for child in children if child.ended.is_set()), None)
+        code = 0 if failed is None else failed.exit_code or 0
     finally:
         for child in children:  # the acceptor first: nothing is acknowledged behind the loader
             child.stop()
-    if not code:
+    if failed is not None:
+        sys.stderr.write(
+            f"phasewise up: the process that {ROLES[failed.module]} could not start; the reason "
+            "is above.  `phasewise doctor` checks what is installed\n"
+        )
+    else:
         sys.stderr.write(STOPPED)
     return code
 
@@ -55,7 +64,7 @@ def _acceptor(otlp: int, grpc: int | None, log: str) -> Child:
     if grpc is not None:
         host, port = _address(grpc)
         words += ["--grpc", f"{host}:{port}"]
-    return Child("phasewise_collector.acceptor", words, [otlp], standby=True)
+    return Child(ACCEPTOR, words, [otlp], standby=True)
 
 
 def _fetch(otlp: int, ring: Path, stop: threading.Event) -> None:

@@ -12,15 +12,16 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
+from phasewise_collector.usage.sellers import seller
 from phasewise_store.errors import UsageError
 
 from phasewise_analyzer.caches import record
 from phasewise_analyzer.caches.policy import Policy
 from phasewise_analyzer.caches.record import Record
-from phasewise_analyzer.prices import FIRST_DATE_NS, ROUTERS, SPELLINGS
+from phasewise_analyzer.prices import FIRST_DATE_NS
 
-PASSES_ON = ROUTERS | {"openrouter"}
-"""these cache nothing themselves; the model's own prefix names who does"""
+PASSES_ON = frozenset({"openrouter"})
+"""sellers that cache nothing themselves; the model's own prefix names who does"""
 
 ENDINGS = ("*.yaml", "*.yml")
 
@@ -119,7 +120,7 @@ def _check_overlaps(records: Iterable[Record]) -> None:
         if one.policy.opt_in:
             continue
         for key in (
-            (seller, model) for seller in one.policy.providers for model in one.policy.models
+            (sold_by, model) for sold_by in one.policy.providers for model in one.policy.models
         ):
             for other in known.setdefault(key, []):
                 if _overlap(one.policy, other):
@@ -148,14 +149,17 @@ def _spelt(provider: str | None, model: str) -> tuple[str | None, str]:
     A prefix such as `moonshotai/` in `groq` + `moonshotai/kimi-k2` belongs to the model's name.
     """
     model = model.lower()
-    seller = None if provider is None else SPELLINGS.get(provider.lower(), provider.lower())
-    head, slash, rest = model.partition("/")
-    head = SPELLINGS.get(head, head)
-    if slash and (head in PASSES_ON or head == seller):
-        return _spelt(None if head in PASSES_ON else seller, rest)
-    if slash and (seller is None or seller in PASSES_ON):
+    sold_by = seller(provider)
+    if sold_by in PASSES_ON:
+        sold_by = None
+    written, slash, rest = model.partition("/")
+    head = seller(written)
+    passed_on = head is None or head in PASSES_ON
+    if slash and (passed_on or head == sold_by):
+        return _spelt(None if passed_on else sold_by, rest)
+    if slash and sold_by is None:
         return head, rest
-    return None if seller in PASSES_ON else seller, model
+    return sold_by, model
 
 
 def _best(policies: Iterable[Policy], provider: str | None, model: str, day: date) -> Policy | None:

@@ -114,7 +114,7 @@ def _priced(call: Call, split: Sequence[tuple[str, int]]) -> Iterator[Part]:
     was charged in full.
     """
     bill = call["prefill_usd"]
-    if not isinstance(bill, Decimal):
+    if not isinstance(bill, Decimal) or call["rates"] is None:
         yield from (Part(reason, tokens, None) for reason, tokens in split)
         return
     rates = Rates.from_json(str(call["rates"]))

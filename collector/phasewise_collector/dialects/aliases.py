@@ -10,90 +10,6 @@ object that the attribute NAME holds.
 
 from collections.abc import Mapping, Sequence
 
-INPUT_TOKENS = (
-    "gen_ai.usage.input_tokens",
-    "gen_ai.usage.prompt_tokens",
-    "llm.token_count.prompt",
-    "llm.usage.prompt_tokens",
-    "ai.usage.inputTokens",
-    "ai.usage.promptTokens",
-    "langfuse.observation.usage_details#input",
-    "codex.turn.token_usage.input_tokens",
-    "input_token_count",
-)
-"""everything the model read; whether cached tokens are included, `usage.py` knows by the sender"""
-OUTSIDE = frozenset({"langfuse.observation.usage_details#input"})
-"""spellings of the input that never count cached tokens"""
-INPUT_WITHOUT_CACHE = ("input_tokens",)
-"""what was neither read from a cache nor written to one: Claude Code"""
-CACHE_READ_TOKENS = (
-    "gen_ai.usage.cache_read.input_tokens",
-    "gen_ai.usage.cache_read_input_tokens",
-    "gen_ai.usage.cache_read_tokens",
-    "gen_ai.usage.details.cache_read_tokens",
-    "gen_ai.usage.details.cache_read_input_tokens",
-    "gen_ai.usage.cached_tokens",
-    "llm.token_count.prompt_details.cache_read",
-    "ai.usage.cachedInputTokens",
-    "ai.usage.inputTokenDetails.cacheReadTokens",
-    "ai.response.providerMetadata#openai.cachedPromptTokens",
-    "ai.response.providerMetadata#anthropic.usage.cache_read_input_tokens",
-    "ai.response.providerMetadata#bedrock.usage.cacheReadInputTokens",
-    "langfuse.observation.usage_details#input_cache_read",
-    "langfuse.observation.usage_details#input_cached_tokens",
-    "langfuse.observation.usage_details#cache_read_input_tokens",
-    "langfuse.observation.usage_details#prompt_details.cache_read",
-    "gcp.vertex.agent.llm_response#usage_metadata.cached_content_token_count",
-    "codex.turn.token_usage.cached_input_tokens",
-    "cache_read_tokens",
-    "cached_token_count",
-)
-CACHE_WRITE_TOKENS = (
-    "gen_ai.usage.cache_write.input_tokens",
-    "gen_ai.usage.cache_creation.input_tokens",
-    "gen_ai.usage.cache_creation_input_tokens",
-    "gen_ai.usage.cache_write_input_tokens",
-    "gen_ai.usage.cache_write_tokens",
-    "gen_ai.usage.details.cache_write_tokens",
-    "gen_ai.usage.details.cache_creation_input_tokens",
-    "llm.token_count.prompt_details.cache_write",
-    "ai.usage.inputTokenDetails.cacheWriteTokens",
-    "ai.response.providerMetadata#anthropic.cacheCreationInputTokens",
-    "langfuse.observation.usage_details#input_cache_creation",
-    "langfuse.observation.usage_details#cache_creation_input_tokens",
-    "codex.turn.token_usage.cache_write_input_tokens",
-    "cache_creation_tokens",
-)
-CACHE_WRITE_1H_TOKENS = (
-    "anthropic.usage.cache_creation.ephemeral_1h_input_tokens",
-    "gen_ai.usage.cache_creation.input_tokens.ephemeral_1h",
-    "output.value#usage.cache_creation.ephemeral_1h_input_tokens",
-)
-"""the part of the writes that lives an hour"""
-OUTPUT_TOKENS = (
-    "gen_ai.usage.output_tokens",
-    "gen_ai.usage.completion_tokens",
-    "llm.token_count.completion",
-    "llm.usage.completion_tokens",
-    "ai.usage.outputTokens",
-    "ai.usage.completionTokens",
-    "langfuse.observation.usage_details#output",
-    "codex.turn.token_usage.output_tokens",
-    "output_tokens",
-    "output_token_count",
-)
-REASONING_TOKENS = (
-    "gen_ai.usage.reasoning.output_tokens",
-    "gen_ai.usage.reasoning_tokens",
-    "gen_ai.usage.details.reasoning_tokens",
-    "llm.token_count.completion_details.reasoning",
-    "ai.usage.reasoningTokens",
-    "ai.usage.outputTokenDetails.reasoningTokens",
-    "langfuse.observation.usage_details#completion_details.reasoning",
-    "langfuse.observation.usage_details#output_reasoning",
-    "codex.turn.token_usage.reasoning_output_tokens",
-    "reasoning_token_count",
-)
 FIRST_TOKEN_NS = ("phasewise.time_to_first_token_ns",)
 FIRST_TOKEN_S = (
     "gen_ai.response.time_to_first_chunk",
@@ -125,6 +41,8 @@ MODEL = (
     "ai.model.id",
     "langfuse.observation.model.name",
     "embedding.model_name",
+    "reranker.model_name",
+    "mlflow.llm.model",
     "model",
     "slug",
 )
@@ -134,6 +52,7 @@ PROVIDER = (
     "llm.provider",
     "llm.system",
     "ai.model.provider",
+    "mlflow.llm.provider",
 )
 RESPONSE_ID = (
     "gen_ai.response.id",
@@ -147,6 +66,7 @@ RESPONSE_ID = (
 )
 """what a call's descriptions have in common"""
 SESSION = (
+    "phasewise.session",
     "gen_ai.conversation.id",
     "session.id",
     "langfuse.session.id",
@@ -168,6 +88,7 @@ REQUEST_ID = ("request_id", "anthropic.request.id", "http.response.header.reques
 """what a provider calls the request"""
 HTTP_STATUS = ("http.response.status_code", "http.status_code", "status_code", "error.type")
 USER = (
+    "phasewise.user",
     "user.id",
     "enduser.id",
     "langfuse.user.id",
@@ -199,13 +120,6 @@ FINISH_REASON = (
     "ai.response.finishReason",
     "stop_reason",
 )
-COST_USD = (
-    "gen_ai.usage.cost",
-    "operation.cost",
-    "llm.cost.total",
-    "langfuse.observation.cost_details#total",
-    "cost_usd",
-)
 STREAMED = (
     "gen_ai.request.stream",
     "gen_ai.is_streaming",
@@ -221,11 +135,10 @@ KIND = (
     "llm.request.type",
     "span.type",
     "langfuse.observation.type",
+    "mlflow.spanType",
 )
 PARAMETERS = ("llm.invocation_parameters", "langfuse.observation.model.parameters")
 """one JSON object; OpenTelemetry has an attribute `gen_ai.request.NAME` each"""
-ESTIMATED_INPUT = ("phasewise.estimated_input_tokens",)
-ESTIMATED_OUTPUT = ("phasewise.estimated_output_tokens",)
 CONTENT = ("phasewise.content",)
 """how exact a span's prompt is: one of `FIDELITIES`"""
 CACHE_MARKERS = ("phasewise.cache_markers",)
@@ -264,10 +177,13 @@ LLM_RECORDS = frozenset(
     {
         "gen_ai.client.inference.operation.details",
         *("claude_code.api_request", "api_request", "claude_code.api_error", "api_error"),
+        *("gemini_cli.api_response", "gemini_cli.api_error"),
     }
 )
 """log records, by event name, that describe a call"""
-TOOL_RECORDS = frozenset({"claude_code.tool_result", "tool_result", "codex.tool_result"})
+TOOL_RECORDS = frozenset(
+    {"claude_code.tool_result", "tool_result", "codex.tool_result", "gemini_cli.tool_call"}
+)
 MESSAGE_RECORDS = frozenset(
     {
         *("gen_ai.system.message", "gen_ai.user.message", "gen_ai.assistant.message"),
@@ -284,8 +200,6 @@ DURATION_MS = ("duration_ms",)
 ENGINE_METRICS = ("vllm:", "vllm.", "sglang:", "sglang.", "gen_ai.server.", "phasewise.")
 """how the names of metrics begin that are kept; others are counted"""
 
-WIRE = "phasewise.wire"
-"""scope of our tracer's own spans of requests: each is exactly one call"""
 WIRE_SCOPES = frozenset(
     f"{maker}.instrumentation.{library}"
     for maker in ("openinference", "opentelemetry", "opentelemetry.instrumentation.genai")
@@ -293,8 +207,9 @@ WIRE_SCOPES = frozenset(
         *("openai", "openai_v2", "openai.v1", "anthropic", "mistralai", "groq", "google_genai"),
         *("bedrock", "vertexai", "cohere"),
     )
-) | {"com.anthropic.sdk.python", WIRE}
-"""scopes of instrumentors that stand at the provider's own SDK, where the request goes out"""
+) | {"com.anthropic.sdk.python", "phasewise.wire"}
+"""scopes of instrumentors that stand at the provider's own SDK, or below it, where the request goes
+out"""
 
 ENGINE_SPANS = frozenset({"llm_request"})
 """vLLM's and SGLang's own span of a request; no text, child of the caller's when it propagates"""
@@ -327,7 +242,13 @@ def text(attributes: Attributes, names: Sequence[str]) -> str | None:
     value = first(attributes, names)
     if isinstance(value, list):
         value = value[0] if value else None
-    return None if value is None else str(value)
+    return None if value is None else _unquoted(str(value))
+
+
+def _unquoted(value: str) -> str:
+    """Take off the quotes of a text that its sender wrote as JSON, as MLflow does."""
+    quoted = len(value) > 1 and value[0] == value[-1] == '"'
+    return value[1:-1] if quoted else value
 
 
 def whole(attributes: Attributes, names: Sequence[str]) -> int | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 import orjson
 
-from phasewise_collector.dialects import aliases
+from phasewise_collector.dialects import aliases, usage_aliases
 from phasewise_collector.otlp.spans import Value
 
 _SEPARATOR = "#"
@@ -17,7 +17,7 @@ _MOST_CHARACTERS = 4_000_000
 
 def _paths() -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
-    for spellings in vars(aliases).values():
+    for spellings in (*vars(aliases).values(), *vars(usage_aliases).values()):
         if isinstance(spellings, tuple):
             for one in spellings:
                 if isinstance(one, str) and _SEPARATOR in one:
@@ -28,6 +28,9 @@ def _paths() -> dict[str, list[str]]:
 PATHS = _paths()
 """attribute -> the aliases that look into it"""
 
+_WHOLE = frozenset((*usage_aliases.PROVIDERS_OWN, *usage_aliases.WHOLE_USAGE))
+"""aliases of which the object itself is the fact"""
+
 
 def facts(attributes: Mapping[str, Value]) -> Iterator[tuple[str, Value]]:
     """Give the facts inside the attributes that are there."""
@@ -35,14 +38,17 @@ def facts(attributes: Mapping[str, Value]) -> Iterator[tuple[str, Value]]:
         value = attributes.get(name)
         if value is None:
             continue
-        document = _object(value)
+        document = object_in(value)
         for alias in wanted:
             found = _at(document, alias.partition(_SEPARATOR)[2])
             if isinstance(found, str | int | float):
                 yield alias, found
+            elif isinstance(found, Mapping) and alias in _WHOLE:
+                yield alias, orjson.dumps(found).decode()
 
 
-def _object(value: Value) -> Mapping[str, object]:
+def object_in(value: object) -> Mapping[str, object]:
+    """Give the JSON object that an attribute holds; an empty one where it holds none."""
     if isinstance(value, Mapping):
         return value
     if not isinstance(value, str) or len(value) > _MOST_CHARACTERS:

@@ -9,10 +9,12 @@ import orjson
 from phasewise_store import identity
 from phasewise_store.facts import Description, Fidelity, LlmCall, Segment, Span, Usage
 
-from phasewise_collector.dialects import aliases
+from phasewise_collector.dialects import aliases, usage_aliases, wire
 from phasewise_collector.dialects.content import Taken, ids
+from phasewise_collector.dialects.labels import labels
 from phasewise_collector.dialects.log_records import KIND as LOG
 from phasewise_collector.dialects.tree import Tree, text_of
+from phasewise_collector.dialects.usage import merged
 
 T = TypeVar("T")
 
@@ -34,12 +36,17 @@ def make_call(tree: Tree, members: Sequence[str], pieces: Sequence[str] = ()) ->
     base = max(members, key=lambda key: _as_base(tree, key))
     usages = {key: tree.taken[key].usage for key in members}
     usage_by = max(members, key=lambda key: (*_worth(tree, key, usages[key]), key == base))
+    if wire.is_wire(spans[base]) and usages[base].origin == "absent":
+        usage_by = base  # refused: no estimate of its text is anything that was read
     content_by = max(members, key=lambda key: _content_rank(tree.taken[key]))
     answer_by = max(members, key=lambda key: (bool(tree.taken[key].output), key == content_by))
     agent_by = max(members, key=lambda key: (*_placement(tree, key), key == base))
     span = spans[base]
     duration_ns = max(0, span.end_ns - span.start_ns)
-    first_by, first_ns = _first_token(tree, [base, *members])
+    at_wire = wire.is_wire(span)
+    engines = [key for key in members if tree.kinds[key] == "engine"]
+    # what the wire saw is so: a framework's first chunk may be no token, its error its own
+    first_by, first_ns = _first_token(tree, [base, *(engines if at_wire else members)])
     prompt, fidelity = tree.taken[content_by].prompt, _fidelity(spans[content_by])
     output = tree.taken[answer_by].output
     if pieces:
@@ -47,10 +54,11 @@ def make_call(tree: Tree, members: Sequence[str], pieces: Sequence[str] = ()) ->
         if not prompt:
             prompt, fidelity = _joined(one.prompt for one in extra), "events"
         output = output or _joined(one.output for one in extra)
-    usage = usages[usage_by]
+    usage = _with_all_billing(usages[usage_by], usages.values())
     if usage.origin != "reported" and pieces and prompt:
-        usage = _estimated(prompt, output)
+        usage = replace(_estimated(prompt, output), billing=usage.billing)
     ordered = [base, *(key for key in members if key != base)]
+    witnesses = [base] if at_wire else ordered
     call = LlmCall(
         call_id=base,
         session_id=tree.session(agent_by),
@@ -64,10 +72,10 @@ def make_call(tree: Tree, members: Sequence[str], pieces: Sequence[str] = ()) ->
         ttft_ns=None if first_ns is None else min(max(0, first_ns - span.start_ns), duration_ns),
         prompt=prompt,
         output=output,
-        reported_cost_usd=_any_number(spans, ordered, aliases.COST_USD),
+        reported_cost_usd=_any_number(spans, ordered, usage_aliases.COST_USD),
         finish_reason=_any_text(spans, ordered, aliases.FINISH_REASON),
-        error=next(filter(None, (_error(spans[key]) for key in ordered)), None),
-        streamed=_streamed(spans, ordered, first_ns),
+        error=next(filter(None, (_error(spans[key]) for key in witnesses)), None),
+        streamed=_streamed(spans, witnesses, first_ns),
         trace_id=span.trace_id,
         span_id=span.span_id,
         request=_parameters(spans[key] for key in reversed(ordered)),
@@ -77,8 +85,8 @@ def make_call(tree: Tree, members: Sequence[str], pieces: Sequence[str] = ()) ->
         dropped_attributes=spans[content_by].dropped_attributes,
         truncated=aliases.first(spans[content_by].attributes, aliases.TRUNCATED) is not None,
         identities=identity.of_ids(*(one for key in ordered for one in ids(spans[key].attributes))),
+        labels=labels(tree.span(key) for key in (agent_by, *tree.above(agent_by), *members)),
     )
-    engines = [key for key in members if tree.kinds[key] == "engine"]
     for key in engines:
         call = _with_engine(call, spans[key])
     given: dict[str, list[str]] = {key: [] for key in members}
@@ -115,7 +123,7 @@ def _as_base(tree: Tree, key: str) -> tuple[object, ...]:
     return (
         tree.kinds[key] != "engine",
         span.kind != LOG,
-        span.scope_name == aliases.WIRE,
+        wire.is_wire(span),
         span.scope_name in aliases.WIRE_SCOPES,
         depth,
         span.end_ns - span.start_ns,
@@ -153,7 +161,7 @@ def _content_rank(taken: Taken) -> tuple[object, ...]:
         aliases.FIDELITIES.index(_fidelity(span)),
         not span.dropped_attributes,
         aliases.first(span.attributes, aliases.TRUNCATED) is None,
-        aliases.number(span.attributes, aliases.ESTIMATED_INPUT) or 0,
+        aliases.number(span.attributes, usage_aliases.ESTIMATED_INPUT) or 0,
     )
 
 
@@ -165,6 +173,14 @@ def _fidelity(span: Span) -> Fidelity:
 
 def _joined(parts: Iterable[tuple[Segment, ...]]) -> tuple[Segment, ...]:
     return tuple(segment for part in parts for segment in part)
+
+
+def _with_all_billing(usage: Usage, described: Iterable[Usage]) -> Usage:
+    """Add what only another description says of the price: the answer's tier, its searches."""
+    billing = usage.billing
+    for other in described:
+        billing = merged(billing, other.billing)
+    return replace(usage, billing=billing)
 
 
 def _estimated(prompt: Sequence[Segment], output: Sequence[Segment]) -> Usage:
@@ -186,6 +202,10 @@ def _first_token(tree: Tree, keys: Sequence[str]) -> tuple[str | None, int | Non
     return None, None
 
 
+_SURELY_NO_SECONDS = 10
+"""a stream may be handed on, and its span ended, before its first token: not for this long"""
+
+
 def _after_ns(span: Span) -> int | None:
     attributes = span.attributes
     exact = aliases.whole(attributes, aliases.FIRST_TOKEN_NS)
@@ -201,7 +221,23 @@ def _after_ns(span: Span) -> int | None:
         except ValueError:
             return None
         return max(0, round(moment.timestamp() * 1e9) - span.start_ns)
-    return aliases.nanoseconds(attributes, aliases.FIRST_TOKEN_S)
+    return _in_seconds(span, aliases.number(attributes, aliases.FIRST_TOKEN_S))
+
+
+def _in_seconds(span: Span, after: float | None) -> int | None:
+    """Read a number whose name says seconds; some senders write milliseconds there.
+
+    Strands does. A token that came after the span's end, and far too late for one, is taken in the
+    unit in which it lies inside the span.
+    """
+    if after is None:
+        return None
+    lasted_ns = span.end_ns - span.start_ns
+    in_ns = (after * unit_ns for unit_ns in (1e9, 1e6, 1e3))
+    inside = next((one for one in in_ns if one <= lasted_ns), None)
+    if after < _SURELY_NO_SECONDS or inside is None:
+        inside = after * 1e9
+    return None if inside > aliases.MOST else round(inside)
 
 
 def _with_engine(call: LlmCall, span: Span) -> LlmCall:

@@ -14,7 +14,7 @@ import orjson
 from phasewise_store.facts import Fidelity, Segment, Span, Usage
 from phasewise_store.segments import raw_segments
 
-from phasewise_collector.dialects import aliases, blobs, hashed
+from phasewise_collector.dialects import aliases, blobs, hashed, usage_aliases, wire
 from phasewise_collector.dialects.cache_diagnostics import diagnosis
 from phasewise_collector.dialects.cache_markers import Mark
 from phasewise_collector.dialects.kinds import Kind, kind_of, may_be_llm
@@ -94,10 +94,14 @@ class Taken:
 def _taken(span: Span, prompt: tuple[Segment, ...] = (), output: tuple[Segment, ...] = ()) -> Taken:
     kind = kind_of(span.name, span.attributes, span.kind)
     usage = NOTHING
-    if kind in SUMMING and aliases.first(span.attributes, aliases.OUTPUT_TOKENS) is not None:
+    if kind in SUMMING and aliases.first(span.attributes, usage_aliases.OUTPUT_TOKENS) is not None:
         usage = usage_of(span.attributes, span.scope_name, span.scope_version)
     if kind in DESCRIBING:
-        usage = usage_of(span.attributes, span.scope_name, span.scope_version)
+        usage = (
+            wire.usage(span)
+            if wire.is_wire(span)
+            else usage_of(span.attributes, span.scope_name, span.scope_version)
+        )
         named = response_id(span.attributes)
         if named is not None:
             span = replace(span, response_id=named)
@@ -156,8 +160,13 @@ def take(received: ReceivedSpan) -> Taken:
         attributes[aliases.CONTENT[0]] = fidelity
         if any(map(_cut_short, prompt)):
             attributes[aliases.TRUNCATED[0]] = True
+    if received.scope_name == wire.SCOPE:
+        attributes |= wire.provider(attributes)
     resource = received.resource or {}
     service = resource.get("service.name")
+    version = resource.get("service.version")
+    if version:
+        attributes.setdefault("service.version", version)
     return _taken(
         Span(
             trace_id=received.trace_id,
@@ -228,9 +237,9 @@ def _estimates(
     prompt: tuple[Segment, ...], output: tuple[Segment, ...]
 ) -> Iterator[tuple[str, Value]]:
     if prompt:
-        yield aliases.ESTIMATED_INPUT[0], sum(segment.tokens for segment in prompt)
+        yield usage_aliases.ESTIMATED_INPUT[0], sum(segment.tokens for segment in prompt)
     if output:
-        yield aliases.ESTIMATED_OUTPUT[0], sum(segment.tokens for segment in output)
+        yield usage_aliases.ESTIMATED_OUTPUT[0], sum(segment.tokens for segment in output)
 
 
 def _seen_tokens(received: ReceivedSpan) -> list[int]:

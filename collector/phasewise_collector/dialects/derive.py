@@ -7,12 +7,13 @@ parent that arrives late changes nothing in the end.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from phasewise_store.facts import Agent, LlmCall, Session, Span, ToolCall
+from phasewise_store.facts import Agent, LlmCall, Outcome, Session, Span, ToolCall
 
 from phasewise_collector.dialects import aliases, evidence
 from phasewise_collector.dialects.calls import Made, make_call, make_call_of_pieces
 from phasewise_collector.dialects.content import Taken
 from phasewise_collector.dialects.descriptions import groups
+from phasewise_collector.dialects.labels import outcome
 from phasewise_collector.dialects.log_records import KIND as LOG
 from phasewise_collector.dialects.tree import Tree, key_of, text_of
 
@@ -29,6 +30,7 @@ class Derived:
     """with their session and agent"""
     made: tuple[Made, ...] = ()
     """the calls, with the spans behind each"""
+    outcomes: tuple[Outcome, ...] = ()
 
 
 def derive(taken: Sequence[Taken]) -> Derived:
@@ -46,7 +48,15 @@ def derive(taken: Sequence[Taken]) -> Derived:
         tools,
         tuple(tree.placed()),
         made,
+        tuple(_outcomes(tree)),
     )
+
+
+def _outcomes(tree: Tree) -> Iterator[Outcome]:
+    for key, one in tree.taken.items():
+        said = outcome(one.span, tree.session(key))
+        if said is not None:
+            yield said
 
 
 def _calls(tree: Tree) -> Iterator[Made]:

@@ -10,7 +10,7 @@ from itertools import islice
 
 from phasewise_store.facts import Span
 
-from phasewise_collector.dialects import aliases
+from phasewise_collector.dialects import aliases, usage_aliases, wire
 from phasewise_collector.dialects.content import Taken
 from phasewise_collector.dialects.log_records import KIND as LOG
 from phasewise_collector.dialects.tree import Tree, text_of
@@ -125,7 +125,7 @@ def _maker(span: Span) -> str:
     """
     if span.kind == LOG:
         return span.span_id
-    return span.scope_name if span.scope_name == aliases.WIRE else f"{span.scope_name}/{span.name}"
+    return span.scope_name if wire.is_wire(span) else f"{span.scope_name}/{span.name}"
 
 
 def _scope(span: Span) -> str:
@@ -234,7 +234,8 @@ def _same_model(one: Span, other: Span) -> bool:
 def _likeness_of_prompts(one: Taken, other: Taken) -> float:
     """Give how near the estimated lengths are, 1 where one of them is not known."""
     lengths = [
-        aliases.number(taken.span.attributes, aliases.ESTIMATED_INPUT) for taken in (one, other)
+        aliases.number(taken.span.attributes, usage_aliases.ESTIMATED_INPUT)
+        for taken in (one, other)
     ]
     known = [length for length in lengths if length]
     return min(known) / max(known) if len(known) == len(lengths) else 1.0

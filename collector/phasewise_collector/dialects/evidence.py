@@ -5,18 +5,18 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from phasewise_store.facts import Span
 
-from phasewise_collector.dialects import aliases
+from phasewise_collector.dialects import aliases, usage_aliases
 from phasewise_collector.dialects.log_records import KIND as LOG
 from phasewise_collector.dialects.tree import Tree, text_of
 
 _ANSWERED = (
-    aliases.ESTIMATED_OUTPUT,
+    usage_aliases.ESTIMATED_OUTPUT,
     aliases.FIRST_TOKEN_NS,
     aliases.FIRST_TOKEN_S,
     aliases.FIRST_TOKEN_MS,
     aliases.FIRST_TOKEN_AT,
     aliases.FINISH_REASON,
-    aliases.COST_USD,
+    usage_aliases.COST_USD,
 )
 _STATUS = re.compile(r"(?:status|code|http)\D{0,12}\b[45]\d\d\b", re.IGNORECASE)
 """how SDKs write what a server refused: `Error code: 429`, `status_code: 400`, `HTTP/1.1 503`"""

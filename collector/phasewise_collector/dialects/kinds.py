@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from phasewise_collector.dialects import aliases
+from phasewise_collector.dialects import aliases, usage_aliases
 from phasewise_collector.dialects.aliases import Attributes
 from phasewise_collector.dialects.log_records import KIND as LOG
 
@@ -27,7 +27,7 @@ def kind_of(name: str, attributes: Attributes, span_kind: str = "") -> Kind:
     if word in aliases.LLM_KINDS:
         # instrumentors call every request of an SDK so, also one that lists models
         return "llm" if _is_of_a_model(attributes) else "plumbing"
-    if not word and aliases.whole(attributes, aliases.OUTPUT_TOKENS) is not None:
+    if not word and aliases.whole(attributes, usage_aliases.OUTPUT_TOKENS) is not None:
         return "llm"  # old conventions had no word for it
     return _OTHER.get(word, "plumbing")
 
@@ -57,7 +57,7 @@ def _word(attributes: Attributes) -> str:
 
 def _is_of_a_model(attributes: Attributes) -> bool:
     names = (
-        *(aliases.MODEL, aliases.INPUT_TOKENS, aliases.OUTPUT_TOKENS),
-        *(aliases.ESTIMATED_INPUT, aliases.ESTIMATED_OUTPUT),
+        *(aliases.MODEL, usage_aliases.INPUT_TOKENS, usage_aliases.OUTPUT_TOKENS),
+        *(usage_aliases.ESTIMATED_INPUT, usage_aliases.ESTIMATED_OUTPUT),
     )
     return any(aliases.first(attributes, one) is not None for one in names)

@@ -53,6 +53,8 @@ def _raw_prompt(attributes: Attributes) -> str | None:
         return sent if isinstance(sent, str) else None
     if attributes.get("gen_ai.operation.name") != "text_completion":
         return None
+    if isinstance(request, str) and "prompt" in (body := mapping(request)):
+        return body["prompt"] if isinstance(body["prompt"], str) else None
     sent = attributes.get("gen_ai.prompt", attributes.get("gen_ai.prompt.0.content", request))
     return sent if isinstance(sent, str) else None
 
@@ -238,6 +240,10 @@ def _response_messages(response: Mapping[str, object]) -> Iterator[Message]:
         yield {"role": "assistant", "content": response["content"]}
     elif isinstance(response.get("output"), list):
         yield {"role": "assistant", "content": response["output"]}
+    else:
+        converse = mapping(mapping(response.get("output")).get("message"))
+        if "content" in converse:
+            yield dict(converse)
 
 
 def _otel_prompt(attributes: Attributes, events: Sequence[Event]) -> Iterator[Message | Written]:
@@ -328,6 +334,7 @@ def _tools(attributes: Attributes) -> Iterator[object]:
     for sent in (
         _google_field(request, "tools"),
         _google_field(google, "tools"),
+        mapping(request.get("toolConfig")).get("tools"),
         parsed(attributes.get("gen_ai.tool.definitions")),
         parsed(attributes.get("ai.prompt.tools")),
         mapping(attributes.get("model_request_parameters")).get("function_tools"),

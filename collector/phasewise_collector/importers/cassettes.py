@@ -20,7 +20,7 @@ from phasewise_collector.importers.event_stream import assembled
 from phasewise_collector.importers.fields import BadRecordError, Record, items, record
 from phasewise_collector.importers.importer import Note, Skipped, Trace
 from phasewise_collector.importers.model_names import provider_at
-from phasewise_collector.importers.provider_usage import usage_of_body
+from phasewise_collector.usage.reader import usage_of_body
 
 FORMAT = "cassettes"
 SOURCE = "cassettes"

@@ -12,7 +12,7 @@ from functools import cached_property
 from phasewise_store.facts import Usage
 
 from phasewise_collector.importers.fields import Record, optional_text
-from phasewise_collector.importers.provider_usage import usage_of
+from phasewise_collector.usage.reader import usage_of
 
 NO_MODEL = "<synthetic>"
 """what Claude Code writes for answers that it made up itself, such as error texts"""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from phasewise_store.facts import Usage
 
 from phasewise_collector.importers.fields import BadRecordError, Record
-from phasewise_collector.importers.provider_usage import usage_of
+from phasewise_collector.usage.reader import usage_of
 
 _PARTS = (
     *("input_tokens", "cached_input_tokens", "cache_write_input_tokens", "output_tokens"),
@@ -50,7 +50,7 @@ class Counts:
             raise BadRecordError("`usage` is missing")
         self.total = total or _added(self.total, usage)
         self.unnamed = False
-        return _usage(usage), named
+        return usage_of(usage), named
 
     def of_total(self, payload: Record) -> Usage | None:
         """Give what a `token_count` adds; None where it was counted, or tells of limits only."""
@@ -71,7 +71,7 @@ class Counts:
         if not _sum(last):
             return None  # a forked thread's total that it inherited
         self.unnamed = True
-        return _usage(last)
+        return usage_of(last)
 
 
 def _numbers(value: object) -> dict[str, int] | None:
@@ -98,20 +98,3 @@ def _difference(total: Mapping[str, int], before: Mapping[str, int]) -> dict[str
     if any(total.get(name, 0) < before.get(name, 0) for name in _WHOLE):
         return dict(total)
     return {name: max(0, number - before.get(name, 0)) for name, number in total.items()}
-
-
-def _usage(counts: Mapping[str, int]) -> Usage | None:
-    """Read the counts as the API that they come from gives them."""
-    details = {}
-    if "cached_input_tokens" in counts:
-        details["cached_tokens"] = counts["cached_input_tokens"]
-    if "cache_write_input_tokens" in counts:
-        details["cache_write_tokens"] = counts["cache_write_input_tokens"]
-    return usage_of(
-        {
-            "input_tokens": counts.get("input_tokens", 0),
-            "input_tokens_details": details,
-            "output_tokens": counts.get("output_tokens", 0),
-            "output_tokens_details": {"reasoning_tokens": counts.get("reasoning_output_tokens", 0)},
-        }
-    )

@@ -7,31 +7,40 @@ from typing import cast
 from phasewise_store.errors import UsageError
 
 from phasewise_collector.importers import (
+    aiperf,
     azure_llm,
+    bailian,
+    burstgpt,
     cassettes,
     claude_code,
     codex,
+    gemini_cli,
     kv_cache_tester,
     langfuse,
     lmcache,
     mooncake,
+    opencode,
     openhands,
     openhands_eval,
     otlp_file,
     pi_mono,
+    span_list,
     swe_agent,
     tau2_bench,
     tau_bench,
     usage_bodies,
+    usage_export,
 )
 from phasewise_collector.importers.importer import Importer
 
 IMPORTERS: Mapping[str, Importer] = {
     module.FORMAT: cast("Importer", module)
     for module in (
-        *(kv_cache_tester, lmcache, mooncake, tau2_bench, tau_bench, usage_bodies),
-        *(pi_mono, claude_code, codex, openhands_eval, azure_llm, langfuse, swe_agent),
-        *(openhands, otlp_file, cassettes),
+        *(bailian, aiperf, mooncake),
+        *(kv_cache_tester, lmcache, tau2_bench, tau_bench, usage_bodies),
+        *(pi_mono, claude_code, codex, gemini_cli, opencode, openhands_eval),
+        *(azure_llm, burstgpt, usage_export, langfuse, swe_agent),
+        *(openhands, otlp_file, span_list, cassettes),
     )
 }
 """by the name that `--format` takes; asked in this order"""

@@ -1,12 +1,16 @@
-"""Read files that are one JSON document; a bad record in it is named by its line."""
+"""Read files that are one JSON document, or several one behind the other.
 
+A bad record in a document is named by its line.
+"""
+
+import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from phasewise_collector.importers.fields import BadRecordError
 from phasewise_collector.importers.importer import Skipped, Trace
-from phasewise_collector.importers.json_text import BadJsonError, Key, Places, parse
+from phasewise_collector.importers.json_text import BadJsonError, Key, Places, parse, parts
 
 
 def has_keys(head: bytes, opening: bytes, keys: tuple[str, ...]) -> bool:
@@ -15,8 +19,11 @@ def has_keys(head: bytes, opening: bytes, keys: tuple[str, ...]) -> bool:
     The head is cut anywhere, so it is not parsed. A key inside a text has its quotes escaped and
     is not taken for one.
     """
-    if not head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(opening):
-        return False
+    return head.lstrip().startswith(opening) and shows_keys(head, keys)
+
+
+def shows_keys(head: bytes, keys: tuple[str, ...]) -> bool:
+    """Say whether all these keys stand in the head, in whatever objects."""
     return all(re.search(rb'(?<!\\)"%b"\s*:' % re.escape(key.encode()), head) for key in keys)
 
 
@@ -25,6 +32,8 @@ class Document:
     """A parsed document that knows where its values stand."""
 
     root: object
+    source_id: str
+    """SHA-256 of its own bytes: the file's, where it is the only one"""
     _places: Places
 
     def skip(self, reason: str | BadRecordError, *path: Key) -> Skipped:
@@ -33,19 +42,28 @@ class Document:
 
 
 def read_document(trace: Trace) -> Iterator[Document | Skipped]:
-    """Give the document; or why there is none."""
+    """Give the document, or each of several; or why there is none."""
     if not trace.data.strip():
         yield Skipped(None, trace.damage or "the file is empty")
         return
     try:
         root = parse(trace.data)
     except BadJsonError as error:
+        several = parts(trace.data)
+        if len(several) > 1:
+            yield from _each(several)
+            return
         damage = f" ({trace.damage})" if trace.damage else ""
         yield Skipped(error.line, f"the whole document: {error}{damage}")
         return
     if trace.damage:
         yield Skipped(None, f"{trace.damage}; what follows is lost")
-    yield Document(root, Places(trace.data))
+    yield Document(root, trace.source_id, Places(trace.data))
+
+
+def _each(several: list[tuple[int, bytes]]) -> Iterator[Document]:
+    for line, data in several:
+        yield Document(parse(data), hashlib.sha256(data).hexdigest(), Places(data, line))
 
 
 def _spell(path: tuple[Key, ...]) -> str:

@@ -1,6 +1,7 @@
 """Take checked values out of a parsed record; what is wrong is said in words a user can act on."""
 
 import math
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import cast
@@ -13,6 +14,7 @@ MAX_TOKENS = 10**9
 _MAX_SECONDS = 10**9
 """thirty years: longer than any trace, and far below what 64 bits of nanoseconds hold"""
 
+_FRACTION = re.compile(r"(.*:\d\d)[.,](\d+)(Z?|[+-][\d:]+)$")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NAMES = {
     dict: "an object",
@@ -96,15 +98,22 @@ def moment_ns(fields: Record, key: str, *, unit_ns: int) -> int:
 def iso_ns(fields: Record, key: str) -> int:
     """Take a date and time in ISO 8601; without a time zone it is read as UTC."""
     value = text(fields, key)
+    whole, fraction, zone = _parts_of_time(value)
     try:
-        when = datetime.fromisoformat(value)
+        when = datetime.fromisoformat(whole + zone)
         since = (when if when.tzinfo else when.replace(tzinfo=UTC)) - _EPOCH
     except (ValueError, OverflowError) as error:
         raise BadRecordError(f"`{key}` is {value[:40]!r}, not a date and time") from error
-    found = since // timedelta(microseconds=1) * 1000
+    found = since // timedelta(seconds=1) * 10**9 + int(fraction.ljust(9, "0")[:9])
     if not 0 <= found < 2**63:
         raise BadRecordError(f"`{key}` is {value[:40]!r}, outside the years 1970 to 2262")
     return found
+
+
+def _parts_of_time(value: str) -> tuple[str, str, str]:
+    """Split off a second's fraction, of which Python keeps six digits, and the time zone."""
+    found = _FRACTION.match(value)
+    return (found[1], found[2], found[3]) if found else (value, "0", "")
 
 
 def optional_iso_ns(fields: Record, key: str) -> int | None:

@@ -10,10 +10,12 @@ from phasewise_collector.importers.fields import BadRecordError
 _ID_BITS = 63
 
 
-class HashedPrompts(dict[int, Segment]):
-    """The blocks of one file by their id; each is made once and the same object is reused.
+class HashedPrompts(dict[tuple[int, int], Segment]):
+    """The blocks of one file by id and tokens; each is made once and the same object is reused.
 
     Ids are compared inside one file only: no format here says that they mean anything outside it.
+    A partial block is not the full block of the same id: a prompt that has the full one reads
+    tokens that the partial one did not hold, and no engine caches a block before it is full.
     """
 
     def __init__(self, source_id: str, block_tokens: int) -> None:
@@ -21,9 +23,14 @@ class HashedPrompts(dict[int, Segment]):
         self._scope = bytes.fromhex(source_id)
         self.block_tokens = block_tokens
 
-    def __missing__(self, block_id: int) -> Segment:
-        """Make the segment of a full block that is seen for the first time."""
-        return self._make(block_id, self.block_tokens)
+    def __missing__(self, block: tuple[int, int]) -> Segment:
+        """Make the segment of a block that is seen for the first time."""
+        block_id, tokens = block
+        if not -(2**_ID_BITS) <= block_id < 2**_ID_BITS:
+            raise BadRecordError("`hash_ids` holds a number of more than 64 bits")
+        scope = self._scope if tokens == self.block_tokens else self._scope + b"%d" % tokens
+        self[block] = made = block_segment(scope, block_id, tokens)
+        return made
 
     def prompt(self, ids: list[object], input_tokens: int) -> tuple[Segment, ...]:
         """Give the prompt; the last block may be partial, or a partial one may be left out.
@@ -38,18 +45,5 @@ class HashedPrompts(dict[int, Segment]):
                 f"`hash_ids` has {len(ids)} blocks of {self.block_tokens} tokens "
                 f"for {input_tokens} tokens"
             )
-        numbers = cast("list[int]", ids)
-        if len(numbers) == full:
-            return self._blocks(numbers)
-        head = self._blocks(numbers[:-1])
-        last = numbers[-1]
-        return (*head, self[last] if last in self else self._make(last, rest))
-
-    def _blocks(self, ids: list[int]) -> tuple[Segment, ...]:
-        return tuple(map(self.__getitem__, ids))
-
-    def _make(self, block_id: int, tokens: int) -> Segment:
-        if not -(2**_ID_BITS) <= block_id < 2**_ID_BITS:
-            raise BadRecordError("`hash_ids` holds a number of more than 64 bits")
-        self[block_id] = made = block_segment(self._scope, block_id, tokens)
-        return made
+        sizes = [self.block_tokens] * full + [rest]
+        return tuple(map(self.__getitem__, zip(cast("list[int]", ids), sizes, strict=False)))

@@ -12,6 +12,8 @@ import orjson
 Key = str | int
 
 _BLANK = re.compile(r"[ \t\n\r]*")
+_BLANK_BYTES = re.compile(rb"[ \t\n\r]*")
+_NEXT_VALUE = re.compile(r"(?<=\n)\{")
 _DECODER = json.JSONDecoder()
 
 
@@ -34,9 +36,77 @@ def parse(data: bytes) -> object:
         return _parse_leniently(_decoded(data))
 
 
+def documents(data: bytes) -> Iterator[tuple[int, object]] | None:
+    """Give the JSON values of a text in which they take several lines each, with their lines.
+
+    Values stand one behind the other, as `jq .` writes them, or in one array. A value that is no
+    JSON comes as a BadJsonError, and the next that begins on a line of its own goes on. None where
+    the text is not of this kind: its first value takes one line, or is not whole.
+    """
+    start = _BLANK_BYTES.match(data)
+    begins = start.end() if start is not None else 0
+    if data[begins : begins + 1] not in (b"{", b"["):
+        return None
+    first_line = data[begins:].split(b"\n", 1)[0]
+    if first_line.startswith(b"{") and _is_whole(first_line):
+        return None
+    try:
+        text = data.decode("utf-8", "surrogatepass")
+        _DECODER.raw_decode(text, _skip(text, 0))
+    except (ValueError, RecursionError):
+        return None
+    return _documents(text)
+
+
+def _is_whole(line: bytes) -> bool:
+    try:
+        parse(line)
+    except BadJsonError:
+        return False
+    return True
+
+
+def _documents(text: str) -> Iterator[tuple[int, object]]:
+    line, counted = 1, 0
+    for start, _, value in _one_behind_the_other(text):
+        line, counted = line + text.count("\n", counted, start), start
+        if isinstance(value, list):
+            for key, place in _children(text, start).items():
+                yield line + text.count("\n", start, place), _clean(value[int(key)])
+        else:
+            yield line, _clean(value)
+
+
+def parts(data: bytes) -> list[tuple[int, bytes]]:
+    """Cut a text of several JSON values into one text each, with the line that each begins on.
+
+    What is between them, or is no JSON, is left out.
+    """
+    text = data.decode("utf-8", "replace")
+    return [
+        (text.count("\n", 0, start) + 1, text[start:end].encode())
+        for start, end, value in _one_behind_the_other(text)
+        if not isinstance(value, BadJsonError)
+    ]
+
+
+def _one_behind_the_other(text: str) -> Iterator[tuple[int, int, object]]:
+    """Give the start, the end and the value, or the error, of each value."""
+    place = _skip(text, 0)
+    while place < len(text):
+        try:
+            value, end = _DECODER.raw_decode(text, place)
+        except (ValueError, RecursionError) as error:
+            found = _NEXT_VALUE.search(text, place + 1)
+            end = len(text) if found is None else found.start()
+            value = BadJsonError(f"not JSON: {error}", text.count("\n", 0, place) + 1)
+        yield place, end, value
+        place = _skip(text, end)
+
+
 def _decoded(data: bytes) -> str:
     try:
-        return data.decode("utf-8-sig")
+        return data.decode("utf-8", "surrogatepass")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise BadJsonError(f"not UTF-8: byte {data[error.start]:#04x}", line) from error
@@ -75,6 +145,8 @@ class Places:
     """Finds the line of a value in a document; the text is scanned when first asked."""
 
     data: bytes
+    first_line: int = 1
+    """where the document begins in its file"""
     _text: str | None = None
     _line_ends: list[int] = field(default_factory=list)
     _children: dict[int, dict[Key, int]] = field(default_factory=dict)
@@ -83,14 +155,14 @@ class Places:
     def line(self, *path: Key) -> int:
         """Give the line, from 1, on which the value at this path starts."""
         if self._text is None:
-            self._text = self.data.decode("utf-8-sig", "replace")
+            self._text = self.data.decode("utf-8", "replace")
             self._line_ends = [found.start() for found in re.finditer("\n", self._text)]
         start = _skip(self._text, 0)
         for key in path:
             if start not in self._children:
                 self._children[start] = _children(self._text, start)
             start = self._children[start].get(key, start)
-        return bisect_left(self._line_ends, start) + 1
+        return bisect_left(self._line_ends, start) + self.first_line
 
 
 def _children(text: str, start: int) -> dict[Key, int]:

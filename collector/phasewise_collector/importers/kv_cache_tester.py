@@ -88,9 +88,9 @@ class _Session:
         if block_tokens == 0:
             raise BadRecordError("`block_size` is 0")
         name = optional_text(fields, "id") or trace.path.name
-        session_id = names.SessionNames(trace.source_id).new(name)
+        session_id = names.SessionNames(document.source_id).new(name)
         main = Agent(names.agent_id(session_id, MAIN_ROLE), session_id, MAIN_ROLE)
-        blocks = HashedPrompts(trace.source_id, block_tokens)
+        blocks = HashedPrompts(document.source_id, block_tokens)
         return cls(document, Session(session_id, name), blocks, main, [main])
 
     def take(

@@ -1,12 +1,17 @@
-"""Read files of one JSON object a line; a line that cannot be used stops nothing."""
+"""Read files of one JSON object a line; a line that cannot be used stops nothing.
+
+Objects over several lines each (as `jq .` writes them), and in one array, are read as well.
+"""
 
 from collections.abc import Callable, Iterator, Set
+from functools import lru_cache
 
 from phasewise_collector.importers.fields import BadRecordError, Record, record
 from phasewise_collector.importers.importer import Skipped, Trace
-from phasewise_collector.importers.json_text import BadJsonError, parse
+from phasewise_collector.importers.json_text import BadJsonError, documents, parse
 
-_BOM = b"\xef\xbb\xbf"
+_PADDING = b" \t\r\0"
+"""zero bytes are what a crash leaves at the end of a file"""
 
 
 def any_line_has(head: bytes, keys: Set[str]) -> bool:
@@ -14,14 +19,14 @@ def any_line_has(head: bytes, keys: Set[str]) -> bool:
 
     Any line, not the first: a file whose first line is damaged is still of its format.
     """
-    for line in head.removeprefix(_BOM).split(b"\n"):
-        try:
-            value = parse(line) if line.lstrip().startswith(b"{") else None
-        except BadJsonError:
-            continue
-        if isinstance(value, dict) and keys <= value.keys():
-            return True
-    return False
+    return any(keys <= found for found in _keys(head))
+
+
+@lru_cache(maxsize=1)
+def _keys(head: bytes) -> tuple[frozenset[str], ...]:
+    """Give the keys of each object in a head, which every importer is asked about."""
+    objects = _values(head, begins=b"{")
+    return tuple(frozenset(value) for _, value in objects if isinstance(value, dict))
 
 
 def read_lines(trace: Trace, take: Callable[[Record], None]) -> Iterator[Skipped]:
@@ -29,15 +34,44 @@ def read_lines(trace: Trace, take: Callable[[Record], None]) -> Iterator[Skipped
 
     `take` raises BadRecordError for a line it cannot use.
     """
-    number = 0
-    for number, line in enumerate(trace.data.removeprefix(_BOM).split(b"\n"), start=1):
-        if not line.strip():
+    for part in records(trace):
+        if isinstance(part, Skipped):
+            yield part
             continue
+        number, fields = part
         try:
-            take(record(parse(line), "the line"))
+            take(fields)
+        except BadRecordError as error:
+            yield Skipped(number, str(error))
+
+
+def records(trace: Trace) -> Iterator[tuple[int, Record] | Skipped]:
+    """Give every line's number and object, and the lines that are no object; blank ones pass."""
+    number = 0
+    for number, value in _values(trace.data):
+        try:
+            if isinstance(value, BadJsonError):
+                raise value
+            yield number, record(value, "the line")
         except (BadJsonError, BadRecordError) as error:
             yield Skipped(number, str(error))
     if trace.damage is not None:
         yield Skipped(number, f"{trace.damage}; what follows is lost")
     if not trace.data.strip():
         yield Skipped(None, "the file is empty")
+
+
+def _values(data: bytes, *, begins: bytes = b"") -> Iterator[tuple[int, object]]:
+    """Give the number and the value, or the error, of each line that begins like this."""
+    spread = documents(data)
+    if spread is not None:
+        yield from spread
+        return
+    for number, line in enumerate(data.split(b"\n"), start=1):
+        text = line.strip(_PADDING)
+        if not text or not text.startswith(begins):
+            continue
+        try:
+            yield number, parse(text)
+        except BadJsonError as error:
+            yield number, error

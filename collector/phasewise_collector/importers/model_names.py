@@ -6,6 +6,8 @@ from urllib.parse import urlsplit
 from genai_prices.data_snapshot import get_snapshot
 from genai_prices.types import Provider
 
+from phasewise_collector.usage import sellers
+
 
 @cache
 def provider_of(model: str) -> str | None:
@@ -13,7 +15,7 @@ def provider_of(model: str) -> str | None:
     try:
         return get_snapshot().find_provider(model.lower(), None, None).id
     except LookupError:
-        return None
+        return sellers.seller_of(model)
 
 
 @cache

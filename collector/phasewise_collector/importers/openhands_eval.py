@@ -27,8 +27,8 @@ from phasewise_collector.importers.fields import (
 from phasewise_collector.importers.importer import Note, Skipped, Trace
 from phasewise_collector.importers.lines import any_line_has, read_lines
 from phasewise_collector.importers.model_names import litellm_names
-from phasewise_collector.importers.provider_usage import usage_of_body
 from phasewise_collector.importers.transcript import Transcript, blank_call
+from phasewise_collector.usage.reader import usage_of_body
 
 FORMAT = "openhands-eval"
 SOURCE = "openhands-eval"

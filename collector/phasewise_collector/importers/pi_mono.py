@@ -11,12 +11,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from phasewise_store.facts import Agent, Batch, Source, Usage
+from phasewise_store.facts import Agent, Batch, Source
 
 from phasewise_collector.importers import chat, names
 from phasewise_collector.importers.fields import (
     Record,
-    count,
     iso_ns,
     items,
     optional_text,
@@ -27,6 +26,7 @@ from phasewise_collector.importers.fields import (
 from phasewise_collector.importers.importer import Note, Skipped, Trace
 from phasewise_collector.importers.lines import any_line_has, read_lines
 from phasewise_collector.importers.transcript import Transcript, blank_call
+from phasewise_collector.usage.reader import usage_of
 
 FORMAT = "pi-mono"
 SOURCE = "pi-mono"
@@ -87,8 +87,8 @@ class _File:
 
     def _call(self, message: Record, ended_ns: int) -> None:
         usage = record(message.get("usage"), "`usage`")
-        counts = [count(usage, key) for key in ("input", "cacheRead", "cacheWrite", "output")]
-        if not any(counts):
+        counted = usage_of(usage)
+        if counted is None or not counted.input_tokens + counted.output_tokens:
             self.without_usage += 1
             return
         asked = [
@@ -107,12 +107,7 @@ class _File:
                 finish_reason=optional_text(message, "stopReason"),
                 error=optional_text(message, "errorMessage"),
             ),
-            usage=Usage(
-                uncached_tokens=counts[0],
-                cache_read_tokens=counts[1],
-                cache_write_5m_tokens=counts[2],
-                output_tokens=counts[3],
-            ),
+            usage=counted,
             asked=asked,
         )
 

@@ -55,7 +55,7 @@ def _run(
 ) -> Iterator[Batch | Skipped | Note]:
     info = run.get("info") if isinstance(run.get("info"), dict) else {}
     assert isinstance(info, dict)
-    session_id = names.SessionNames(trace.source_id).new(trace.path.name.split(".traj")[0])
+    session_id = names.SessionNames(document.source_id).new(trace.path.name.split(".traj")[0])
     agent = Agent(names.agent_id(session_id, ROLE), session_id, ROLE)
     transcript = Transcript(agent, chat.Segments())
     for place, value in enumerate(history):

@@ -118,7 +118,7 @@ class _File:
         user = record(info.get("user_info"), "`user_info`")
         return cls(
             document,
-            names.SessionNames(trace.source_id),
+            names.SessionNames(document.source_id),
             policy=optional_text(domain, "policy") or "",
             guidelines=optional_text(user, "global_simulation_guidelines") or "",
             agent=_Model.of(info, "agent_info", f"{name}-agent" if name else "agent"),

@@ -69,7 +69,7 @@ class _File:
         self.model = model if self.provider else None
         self.role = f"{named['domain']}-agent" if named else "agent"
         self.document = document
-        self.names = names.SessionNames(trace.source_id)
+        self.names = names.SessionNames(document.source_id)
         self.segments = chat.Segments()
         self.sessions: list[Session] = []
         self.agents: list[Agent] = []

@@ -1,4 +1,4 @@
-"""Read a file's bytes, compressed or not; a damaged archive gives what can be read of it."""
+"""Read a file as UTF-8, compressed or not; a damaged archive gives what can be read of it."""
 
 import hashlib
 import zlib
@@ -7,6 +7,7 @@ from typing import BinaryIO
 
 from phasewise_store.errors import UsageError
 
+from phasewise_collector.importers.encoding import utf8
 from phasewise_collector.importers.importer import Trace
 
 HEAD_BYTES = 64 * 1024
@@ -23,19 +24,20 @@ def head(path: Path) -> bytes:
     with _opened(path) as file:
         raw = file.read(HEAD_BYTES)
     if not raw.startswith(_GZIP_MAGIC):
-        return raw
+        return utf8(raw)
     try:
-        return zlib.decompressobj(_GZIP).decompress(raw, HEAD_BYTES)
+        return utf8(zlib.decompressobj(_GZIP).decompress(raw, HEAD_BYTES))
     except zlib.error:
         return b""
 
 
 def load(path: Path) -> Trace:
-    """Read a whole file; its source_id is the same however it was compressed."""
+    """Read a whole file; its source_id is the same however it was compressed and encoded."""
     with _opened(path) as file:
         raw = file.read()
     data, damage = _gunzip(raw) if raw.startswith(_GZIP_MAGIC) else (raw, None)
-    return Trace(path, hashlib.sha256(data).hexdigest(), data, damage)
+    text = utf8(data)
+    return Trace(path, hashlib.sha256(text).hexdigest(), text, damage)
 
 
 def _opened(path: Path) -> BinaryIO:

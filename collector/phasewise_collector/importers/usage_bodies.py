@@ -14,7 +14,7 @@ from phasewise_collector.importers.documents import has_keys, read_document
 from phasewise_collector.importers.fields import BadRecordError, Record, record
 from phasewise_collector.importers.importer import Note, Skipped, Trace
 from phasewise_collector.importers.model_names import provider_of
-from phasewise_collector.importers.provider_usage import usage_of_body
+from phasewise_collector.usage.reader import usage_of_body
 
 FORMAT = "usage-bodies"
 SOURCE = "genai-prices"
@@ -33,7 +33,7 @@ def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
         if isinstance(part, Skipped):
             yield part
             continue
-        session_id = names.SessionNames(trace.source_id).new("bodies")
+        session_id = names.SessionNames(part.source_id).new("bodies")
         agent = Agent(names.agent_id(session_id, ROLE), session_id, ROLE)
         calls: list[LlmCall] = []
         for place, value in enumerate(part.root if isinstance(part.root, list) else ()):

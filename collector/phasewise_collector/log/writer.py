@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 import secrets
 import time
@@ -16,10 +17,15 @@ _FRAMES_A_WRITE = 256  # two buffers a frame; Linux takes 1,024 buffers at once
 
 
 class LogWriter:
-    """The only writer of a log folder; asynchronous, used from one event loop."""
+    """The only writer of a log folder; asynchronous, used from one event loop.
+
+    Raises OSError where the folder cannot be made or written.
+    """
 
     def __init__(self, folder: Path, *, segment_bytes: int = SEGMENT_BYTES) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
         self._folder = folder
         self._segment_bytes = segment_bytes
         self._file: int | None = None

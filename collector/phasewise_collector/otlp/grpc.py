@@ -4,6 +4,7 @@ gRPC's own decompression is off, since it has no limit of its own: the same code
 inflates, known by the first bytes, which no plain OTLP request can begin with.
 """
 
+import errno
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias
 
@@ -49,8 +50,11 @@ class GrpcReceiver:
         self._server.add_generic_rpc_handlers((_Handlers(self._respond),))
 
     async def start(self, address: str) -> int:
-        """Listen at `host:port`; give the port. Raises RuntimeError when it is taken."""
-        port: int = self._server.add_insecure_port(address)
+        """Listen at `host:port`; give the port. Raises OSError when it is taken."""
+        try:
+            port: int = self._server.add_insecure_port(address)
+        except RuntimeError as error:  # gRPC has no more to say than that
+            raise OSError(errno.EADDRINUSE, f"gRPC cannot listen on {address}: {error}") from error
         await self._server.start()
         return port
 

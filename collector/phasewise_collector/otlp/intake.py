@@ -101,8 +101,9 @@ class Intake:
                 checked = await asyncio.to_thread(self._check, signal, form, encoding, body)
         if checked.rejected and not checked.accepted:
             raise MalformedError(
-                f"none of the {checked.rejected} spans has a valid trace id and span id; "
-                "if these are logs or metrics, post them to /v1/logs or /v1/metrics"
+                f"none of the {checked.rejected} spans has a valid trace id and span id (in hex, "
+                "where they are JSON); if these are logs or metrics, post them to /v1/logs or "
+                "/v1/metrics"
             )
         if checked.accepted:
             label, kept = canonical(encoding), body
@@ -150,6 +151,6 @@ class Intake:
 
 def _reason(signal: Signal, checked: Checked) -> str:
     reasons = [checked.warning] if checked.warning else []
-    if checked.rejected and not checked.mended:
+    if checked.rejected and not checked.warning:
         reasons.append(f"{checked.rejected} {ITEMS[signal]} have no valid trace id and span id")
     return "; ".join(reasons)

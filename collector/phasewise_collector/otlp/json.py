@@ -5,11 +5,12 @@ Fields that are not known are ignored, as the specification asks.
 
 import base64
 import binascii
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import orjson
 
-from phasewise_collector.otlp.signals import Checked, Signal
+from phasewise_collector.otlp import leniency
+from phasewise_collector.otlp.signals import ITEMS, Checked, Signal
 from phasewise_collector.otlp.spans import (
     KINDS,
     STATUSES,
@@ -26,50 +27,95 @@ from phasewise_collector.otlp.spans import (
 HEX_DIGITS = frozenset("0123456789abcdef")
 TRACE_ID_DIGITS = 32
 SPAN_ID_DIGITS = 16
-_FIELDS: dict[Signal, str] = {
+FIELDS: dict[Signal, str] = {
     "traces": "resourceSpans",
     "metrics": "resourceMetrics",
     "logs": "resourceLogs",
 }
+"""where a request of each signal has its items"""
+_OTHER_NAMES = (b'_unix_nano"', b'"string_value"')
+_MOST_NAMES = 5
 _FORMS = ("gauge", "sum", "histogram", "exponentialHistogram", "summary")
 
 
 def check(signal: Signal, body: bytes) -> Checked:
-    """Count what a request carries; raises MalformedError when it is none of that signal."""
+    """Count what a request carries; raises MalformedError when it is none of that signal.
+
+    A request that is not quite OTLP is read once more, leniently: whoever sends well pays nothing.
+    """
     try:
-        accepted, rejected = _count(signal, body)
-        return Checked(accepted, rejected)
+        accepted, rejected = _count(signal, document := _parse(body))
+        if accepted and not has_other_names(body):
+            return Checked(accepted, rejected)
     except MalformedError:
-        mended = body.decode(errors="replace").encode()
-        if mended == body:
-            raise
-        accepted, rejected = _count(signal, mended)
-    warning = "the body was no UTF-8; the bad bytes were replaced by U+FFFD"
-    return Checked(accepted, rejected, warning, mended=mended)
+        return _check_leniently(signal, body)
+    return _check_leniently(signal, body) if document else Checked(0)
 
 
-def _count(signal: Signal, body: bytes) -> tuple[int, int]:
-    _refuse_other_signals(signal, _parse(body))
+def _check_leniently(signal: Signal, body: bytes) -> Checked:
+    lenient = leniency.of_body(signal, body, can_read)
+    accepted, rejected = _count(signal, lenient.document)
+    reasons = lenient.remarks
+    if rejected:
+        reasons.append(f"{rejected} {ITEMS[signal]} have no valid trace id and span id")
+    if not accepted:
+        _refuse_other_signals(signal, _parse(body))
+        if lenient.broken or lenient.dropped:
+            raise MalformedError("; ".join([*reasons, *lenient.broken]))
+        if lenient.unknown and not rejected:
+            reasons.append(_nothing(signal, lenient.unknown))
+        return Checked(0, rejected, "; ".join(reasons))
+    mended = orjson.dumps(lenient.document)
+    return Checked(
+        accepted, rejected + lenient.dropped, "; ".join([*reasons, *lenient.broken]), mended=mended
+    )
+
+
+def _nothing(signal: Signal, unknown: Iterable[str]) -> str:
+    """Say that a body holds something, and nothing of it can be read."""
+    names = ", ".join(f"`{name}`" for name in sorted(unknown)[:_MOST_NAMES])
+    return f"no {ITEMS[signal]} were found below `{FIELDS[signal]}`, and {names} is not known"
+
+
+def can_read(signal: Signal, document: Mapping[str, object]) -> None:
+    """Raise MalformedError where a request cannot be read."""
+    _count(signal, document)
+
+
+def has_other_names(body: bytes) -> bool:
+    """Say whether a body has protobuf's own names, which hide times and values from us."""
+    return any(name in body for name in _OTHER_NAMES)
+
+
+def _count(signal: Signal, document: Mapping[str, object]) -> tuple[int, int]:
+    _refuse_other_signals(signal, document)
     if signal == "traces":
-        request = decode(body)
+        request = read(document)
         return len(request.spans), request.rejected
-    reading = decode_logs if signal == "logs" else decode_metrics
-    return sum(1 for _ in reading(body)), 0
+    reading = read_logs if signal == "logs" else _read_metrics
+    return sum(1 for _ in reading(document)), 0
 
 
 def _refuse_other_signals(signal: Signal, document: Mapping[str, object]) -> None:
     """Raise where a request plainly is of another signal: unknown fields would hide all of it."""
-    for other, field in _FIELDS.items():
-        if other != signal and field in document and _FIELDS[signal] not in document:
+    for other, field in FIELDS.items():
+        if other == signal or FIELDS[signal] in document:
+            continue
+        if field in document or f"resource_{other.replace('traces', 'spans')}" in document:
             raise MalformedError(f"these are {other}; post them to /v1/{other}, not /v1/{signal}")
 
 
 def decode(body: bytes) -> Request:
     """Decode a trace request; raises MalformedError."""
+    return read(_parse(body))
+
+
+def read(document: Mapping[str, object]) -> Request:
+    """Read the object of a trace request; raises MalformedError."""
     spans: list[ReceivedSpan] = []
     rejected = 0
     try:
-        for group in _objects(_parse(body), "resourceSpans"):
+        for group in _objects(document, "resourceSpans"):
             for span in _spans(group):
                 if span is None:
                     rejected += 1
@@ -82,8 +128,13 @@ def decode(body: bytes) -> Request:
 
 def decode_logs(body: bytes) -> Iterator[ReceivedRecord]:
     """Decode a logs request; raises MalformedError."""
+    return read_logs(_parse(body))
+
+
+def read_logs(document: Mapping[str, object]) -> Iterator[ReceivedRecord]:
+    """Read the object of a logs request; raises MalformedError."""
     try:
-        for group in _objects(_parse(body), "resourceLogs"):
+        for group in _objects(document, "resourceLogs"):
             resource = _attributes(_object(group, "resource"))
             for scoped in _objects(group, "scopeLogs"):
                 scope = _object(scoped, "scope")
@@ -109,8 +160,12 @@ def decode_logs(body: bytes) -> Iterator[ReceivedRecord]:
 
 def decode_metrics(body: bytes) -> Iterator[ReceivedPoint]:
     """Decode a metrics request; raises MalformedError."""
+    return _read_metrics(_parse(body))
+
+
+def _read_metrics(document: Mapping[str, object]) -> Iterator[ReceivedPoint]:
     try:
-        for group in _objects(_parse(body), "resourceMetrics"):
+        for group in _objects(document, "resourceMetrics"):
             resource = _attributes(_object(group, "resource"))
             for scoped in _objects(group, "scopeMetrics"):
                 for metric in _objects(scoped, "metrics"):

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import DecodeError, Message
+from google.protobuf.unknown_fields import UnknownFieldSet
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
@@ -15,7 +16,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span
 
 from phasewise_collector.otlp.mending import BrokenError, mend
-from phasewise_collector.otlp.signals import Checked, Signal
+from phasewise_collector.otlp.signals import ITEMS, Checked, Signal
 from phasewise_collector.otlp.spans import (
     KINDS,
     STATUSES,
@@ -42,8 +43,10 @@ def check(signal: Signal, body: bytes) -> Checked:
     """Count what a request carries; raises MalformedError when it is none of that signal."""
     kind = _REQUESTS[signal]
     try:
-        accepted, rejected = _COUNTS[signal](kind.FromString(body))
-        return Checked(accepted, rejected)
+        request = kind.FromString(body)
+        accepted, rejected = _COUNTS[signal](request)
+        nothing = "" if accepted or rejected else _nothing(signal, request)
+        return Checked(accepted, rejected, nothing)
     except DecodeError as error:
         try:
             mended = mend(body, cast(Descriptor, kind.DESCRIPTOR))
@@ -60,6 +63,13 @@ def check(signal: Signal, body: bytes) -> Checked:
     if mended.dropped:
         reasons.append(f"{mended.dropped} items could not be parsed")
     return Checked(accepted, rejected + mended.dropped, "; ".join(reasons), mended=mended.body)
+
+
+def _nothing(signal: Signal, request: Message) -> str:
+    """Say that a body holds something, and nothing of it can be read."""
+    if not len(UnknownFieldSet(request)):
+        return ""
+    return f"the body has no {ITEMS[signal]}, and its fields are not those of an OTLP request"
 
 
 def decode(body: bytes) -> Request:

@@ -21,6 +21,7 @@ from phasewise_store.store import Store
 
 from phasewise_web.cli import booking, scoping
 from phasewise_web.cli.breaks import print_findings
+from phasewise_web.cli.opening import opened
 from phasewise_web.cli.output import print_json, progress, say, stdout
 
 NAME = "check"
@@ -59,15 +60,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Judge, and exit with 1 where too much is wasted."""
     book = booking.read(arguments)
-    with ExitStack() as opened:
+    with ExitStack() as stack:
         if arguments.path:
-            store = opened.enter_context(Store.in_memory())
+            store = stack.enter_context(Store.in_memory())
             with progress("importing") as step:
                 done = import_paths(store, arguments.path, step=step)
             if not done.llm_calls:
                 raise UsageError("no LLM call was read from these files; is the format known?")
         else:
-            store = opened.enter_context(Store.open(arguments.db))
+            store = stack.enter_context(opened(arguments.db))
         with progress("analysing") as step:
             analyse(store, step=step)
         with progress("finding breaks") as step:

@@ -1,14 +1,15 @@
 """The verdict of a replay run: paired differences with intervals, A/A control, fidelity.
 
-RUN is a run's id, or `latest`. Exit 1 when the run's fidelity failed: it proves nothing then.
+RUN is a run's id, or `latest`. Exit 1 when calls failed or the run's fidelity did: it proves
+nothing then.
 """
 
 import argparse
 
 from phasewise_replay.compare import compare
-from phasewise_replay.verdict import ArmSummary, Metric, Verdict
-from phasewise_store.store import Store
+from phasewise_replay.verdict import ArmSummary, Failures, Metric, Verdict
 
+from phasewise_web.cli.opening import opened
 from phasewise_web.cli.output import print_json, stdout, table
 
 NAME = "compare"
@@ -22,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Judge the run and print the verdict."""
-    with Store.open(arguments.db) as store:
+    with opened(arguments.db) as store:
         verdict = compare(store, arguments.run)
     if arguments.json:
         print_json(verdict)
@@ -32,9 +33,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def exit_code(verdict: Verdict) -> int:
-    """Give 1 where the run proves nothing."""
+    """Give 1 where the run proves nothing, or calls of it failed."""
     ran = any(arm.status == "ok" for arm in verdict.arms)
-    return 0 if verdict.fidelity.passed and ran else 1
+    return 0 if verdict.fidelity.passed and ran and not verdict.failures.calls else 1
 
 
 def print_verdict(verdict: Verdict) -> None:
@@ -67,6 +68,7 @@ def print_verdict(verdict: Verdict) -> None:
             columns,
             list(map(_metric, verdict.control.metrics[:3])),
         )
+    _print_failures(verdict.failures)
     bad = [check for check in verdict.fidelity.checks if not check.passed]
     state = "passed" if not bad else "FAILED: the run is void"
     stdout.print(f"fidelity: {state} ({len(verdict.fidelity.checks)} checks)", highlight=False)
@@ -78,6 +80,15 @@ def print_verdict(verdict: Verdict) -> None:
             markup=False,
             soft_wrap=True,
         )
+
+
+def _print_failures(failed: Failures) -> None:
+    """Say how many calls failed, in the servers' words; nothing where none did."""
+    if not failed.calls:
+        return
+    stdout.print(f"{failed.calls:,} of {failed.of:,} calls failed:", highlight=False)
+    for reason in failed.reasons:
+        stdout.print(f"  {reason}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _arm(arm: ArmSummary) -> list[str]:

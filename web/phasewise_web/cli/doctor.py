@@ -1,32 +1,34 @@
 """Say what is installed, which engines and features work here, and what to do about the rest.
 
+Each part is really imported. The base install can run this command, too.
 Exit 0 when the parts that everything needs are there; optional parts never fail.
 """
 
 import argparse
 import importlib.metadata
 import importlib.util
+import json
 import os
 import platform
 import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
 from phasewise import instrumentors, settings
 from phasewise.ring import rings
 from phasewise_store.errors import PhasewiseError
-from phasewise_store.store import Store
 
-from phasewise_web.cli.output import print_json, table
+from phasewise_web import installation
+from phasewise_web.installation import Part
 
 NAME = "doctor"
 
-CORE = ("duckdb", "polars", "genai-prices", "opentelemetry-sdk", "fastapi", "uvicorn")
+VERSIONS = ("opentelemetry-sdk", "duckdb", "polars", "genai-prices", "fastapi", "uvicorn")
 PORTS = {4317: "OTLP over gRPC", 4318: "OTLP over HTTP", 8321: "web UI"}
 
 
@@ -56,11 +58,10 @@ def run(arguments: argparse.Namespace) -> int:
         return _settings(as_json=arguments.json)
     checks = list(examine(arguments.db))
     if arguments.json:
-        print_json(checks)
+        _print_json(checks)
     else:
-        columns = (("area", False), ("what", False), ("state", False), ("detail", False))
         rows = [(c.area, c.what, c.state, f"{c.detail}  {c.cure}".strip()) for c in checks]
-        table("", columns, rows)
+        _print_columns([("area", "what", "state", "detail"), *rows])
     return 1 if any(check.state == "broken" for check in checks) else 0
 
 
@@ -81,10 +82,9 @@ def _settings(*, as_json: bool) -> int:
         for one in settings.ALL
     ]
     if as_json:
-        print_json(found)
+        _print_json(found)
     else:
         names = ("setting", "value", "from", "variables", "what it is")
-        columns = [(name, False) for name in names]
         rows = [
             (
                 s.name,
@@ -95,16 +95,36 @@ def _settings(*, as_json: bool) -> int:
             )
             for s in found
         ]
-        table("", columns, rows)
+        _print_columns([names, *rows])
     return 0
 
 
+def _print_json(facts: "Sequence[Check | Said]") -> None:
+    print(json.dumps([asdict(fact) for fact in facts], indent=2))  # noqa: T201  # the result
+
+
+def _print_columns(rows: Sequence[Sequence[str]]) -> None:
+    """Print a table with nothing but Python: rich comes with the `server` extra only."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print("  ".join(cells).rstrip())  # noqa: T201  # the result
+
+
 def examine(database: Path) -> Iterator[Check]:
-    """Look at Python, the packages, the database, the engines, the browser and the ports."""
+    """Look at Python, the parts, the database, the engines, the browser and the ports."""
     yield Check("core", "Python", "ok", f"{platform.python_version()} at {sys.executable}")
-    for package in CORE:
-        yield _package(package)
-    yield _database(database)
+    yield from _versions()
+    yield _imported(installation.TRACER)
+    if installation.has_program():
+        parts = [_imported(part) for part in installation.PROGRAM]
+        yield from parts
+        if all(part.state == "ok" for part in parts):
+            yield _database(database)
+    else:
+        detail = "the base install: it traces programs, and cannot collect"
+        yield Check("core", "program", "absent", detail, installation.SERVER)
+    yield _optional(installation.TOKENIZERS)
     yield from _instrumentors()
     yield from _ring()
     yield from _engines()
@@ -114,19 +134,35 @@ def examine(database: Path) -> Iterator[Check]:
         yield _port(port, use)
 
 
-def _package(name: str) -> Check:
-    try:
-        return Check("core", name, "ok", importlib.metadata.version(name))
-    except importlib.metadata.PackageNotFoundError:
-        cure = "pip install --force-reinstall phasewise"
-        return Check("core", name, "broken", "not installed", cure)
+def _versions() -> Iterator[Check]:
+    for name in VERSIONS:
+        try:
+            yield Check("core", name, "ok", importlib.metadata.version(name))
+        except importlib.metadata.PackageNotFoundError:
+            continue  # a part that needs it says so
+
+
+def _imported(part: Part) -> Check:
+    fault = installation.fault(part)
+    if fault is None:
+        return Check("core", part.name, "ok", part.module)
+    return Check("core", part.name, "broken", fault, part.cure)
+
+
+def _optional(part: Part) -> Check:
+    fault = installation.fault(part)
+    if fault is None:
+        return Check("analysis", part.name, "ok", importlib.metadata.version(part.module))
+    return Check("analysis", part.name, "absent", fault, part.cure)
 
 
 def _database(path: Path) -> Check:
     if not path.exists():
         return Check("core", "database", "absent", f"{path}", "made by the first import or `up`")
+    from phasewise_web.cli.opening import opened  # noqa: PLC0415  # not in the base install
+
     try:
-        with Store.open(path) as store:
+        with opened(path) as store:
             counts = store.frame(
                 "SELECT (SELECT count(*) FROM sessions) AS sessions, "
                 "(SELECT count(*) FROM llm_calls) AS calls, (SELECT count(*) FROM runs) AS runs"
@@ -140,15 +176,16 @@ def _database(path: Path) -> Check:
 
 
 def _instrumentors() -> Iterator[Check]:
-    found = instrumentors.installed()
+    found = instrumentors.frameworks()
     if not found:
         yield Check("capture", "SDKs", "absent", "no SDK that could be traced is installed here")
     for one, ready in found:
-        if ready:
+        cure = f"pip install 'phasewise[{one.extra}]'"
+        fault = installation.fault(Part(one.library, one.module, cure)) if ready else "not traced"
+        if fault is None:
             yield Check("capture", one.library, "ok", "traced by phasewise.init()")
         else:
-            cure = f"pip install 'phasewise[{one.extra}]'"
-            yield Check("capture", one.library, "absent", "not traced", cure)
+            yield Check("capture", one.library, "absent", fault, cure)
 
 
 def _ring() -> Iterator[Check]:

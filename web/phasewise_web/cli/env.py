@@ -6,12 +6,13 @@ block of its configuration file.
 """
 
 import argparse
+import json
 from dataclasses import dataclass
 
 from phasewise_store.errors import UsageError
 
 from phasewise_web import serving
-from phasewise_web.cli.output import print_json, say
+from phasewise_web.cli.messages import say
 
 NAME = "env"
 
@@ -131,7 +132,8 @@ def run(arguments: argparse.Namespace) -> int:
     lines = [line.format(http=http, grpc=grpc) for line in tool.lines]
     note = tool.note.format(http=http, grpc=grpc)
     if arguments.json:
-        print_json({"tool": arguments.tool, "place": tool.place, "lines": lines, "note": note})
+        found = {"tool": arguments.tool, "place": tool.place, "lines": lines, "note": note}
+        print(json.dumps(found, indent=2))  # noqa: T201  # the result
         return 0
     if tool.place is not None:
         say(f"# into {tool.place}:")

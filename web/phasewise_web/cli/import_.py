@@ -3,7 +3,7 @@
 Prints what was read and what could not be. A bad line never stops an import: it is counted, and
 --json lists it with file, line and reason. Importing again adds what is new: a file that has not
 changed is not read, and of a session that has grown only the calls that came since are added.
---watch keeps doing that until Ctrl-C.
+--watch keeps doing that until Ctrl-C. Exits 1 where nothing was read.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from phasewise_collector.importing import Imported, import_paths
 from phasewise_store.errors import UsageError
 from phasewise_store.store import Store
 
+from phasewise_web.cli.opening import opened
 from phasewise_web.cli.output import print_json, progress, say, stdout
 
 NAME = "import"
@@ -42,11 +43,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Import, analyse what is new, and say what was read."""
-    with Store.open(arguments.db) as store:
+    with opened(arguments.db) as store:
         done = _import(store, arguments)
         _report(done, arguments)
         if arguments.watch:
             _watch(store, arguments)
+    if done.read_nothing:
+        say(f"no call and no record was read from {', '.join(map(str, arguments.path))}")
+        return 1
     return 0
 
 

@@ -1,21 +1,26 @@
 """`phasewise COMMAND`: finds the command's module, parses, runs, turns errors into exit codes.
 
+It imports only what the base install brings, so that it can name the line that installs the rest.
 Exit codes: 0 good, 1 the answer is "no" or a gate failed, 2 misuse, 130 interrupted.
 """
 
 import argparse
+import ast
 import importlib
 import importlib.metadata
-import importlib.util
 import os
 import sys
 from collections.abc import Sequence
+from importlib import resources
 from pathlib import Path
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
-from phasewise_store.errors import PhasewiseError
+from phasewise_store.errors import MissingExtraError, PhasewiseError
 
-from phasewise_web.cli.output import say
+from phasewise_web.cli.messages import say
+
+if TYPE_CHECKING:
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 COMMANDS = (
     "up",
@@ -64,19 +69,18 @@ class Command(Protocol):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code."""
     words = sys.argv[1:] if argv is None else list(argv)
-    parser = make_parser(only=next(iter(words), None))
-    arguments = parser.parse_args(words)
-    if arguments.command is None:
-        parser.print_help()
+    name = next((one for one in COMMANDS if words and _spelled(one) == words[0]), None)
+    if name is None:
+        make_overview().parse_args(words)  # ends here for --help, --version and unknown commands
+        make_overview().print_help()
         return 2
-    command: Command = arguments.module
     try:
-        return command.run(arguments)
+        return _run(name, words)
     except PhasewiseError as error:
-        say(f"phasewise {command.NAME}: {error}")
+        say(f"phasewise {_spelled(name)}: {error}")
         return error.exit_code
     except KeyboardInterrupt:
-        say(f"phasewise {command.NAME}: interrupted")
+        say(f"phasewise {_spelled(name)}: interrupted")
         return 130
     except BrokenPipeError:
         # the reader of a pipe (head, less) went away; Python's own flush at exit must not complain
@@ -84,26 +88,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
 
 
-def make_parser(only: str | None = None) -> argparse.ArgumentParser:
-    """Build the parser of all commands; `docs/cli.md` is printed from it.
+def _run(name: str, words: Sequence[str]) -> int:
+    arguments = make_parser(name).parse_args(words)
+    command: Command = arguments.module
+    return command.run(arguments)
 
-    With `only` the name of a command, no other is imported: that is what starting up costs.
+
+def make_parser(*names: str) -> argparse.ArgumentParser:
+    """Build the parser of these commands, by default of all; `docs/cli.md` is printed from it.
+
+    No other command's module is imported: that is what starting up costs.
     """
-    parser = argparse.ArgumentParser(
-        prog="phasewise",
-        description=importlib.metadata.metadata("phasewise")["Summary"],
-    )
-    parser.add_argument(
-        "--version",
-        action="version",
-        version=f"phasewise {importlib.metadata.version('phasewise')}",
-    )
-    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
-    wanted = [name for name in COMMANDS if name.rstrip("_") == only] or list(COMMANDS)
-    for name in wanted:
-        if importlib.util.find_spec(f"phasewise_web.cli.{name}") is None:
-            continue
-        module = cast("Command", importlib.import_module(f"phasewise_web.cli.{name}"))
+    parser, subparsers = _empty_parser()
+    for name in names or COMMANDS:
+        module = _import(name)
         summary, _, rest = module.__doc__.partition("\n")
         sub = subparsers.add_parser(
             module.NAME,
@@ -121,6 +119,50 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
         module.add_arguments(sub)
         sub.set_defaults(module=module)
     return parser
+
+
+def make_overview() -> argparse.ArgumentParser:
+    """Build a parser that knows each command's name and summary; it imports no command."""
+    parser, subparsers = _empty_parser()
+    for name in COMMANDS:
+        subparsers.add_parser(_spelled(name), help=_summary(name))
+    return parser
+
+
+def _empty_parser() -> "tuple[argparse.ArgumentParser, Subparsers]":
+    parser = argparse.ArgumentParser(
+        prog="phasewise",
+        description=importlib.metadata.metadata("phasewise")["Summary"],
+    )
+    parser.add_argument(
+        "--version",
+        action="version",
+        version=f"phasewise {importlib.metadata.version('phasewise')}",
+    )
+    return parser, parser.add_subparsers(dest="command", metavar="COMMAND")
+
+
+def _spelled(name: str) -> str:
+    """Give a command's name; `import` is a word of Python's, so its module is `import_`."""
+    return name.rstrip("_")
+
+
+def _summary(name: str) -> str:
+    """Read the first line of a module's docstring without running the module."""
+    source = resources.files("phasewise_web.cli").joinpath(f"{name}.py").read_text("utf-8")
+    return (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
+
+
+def _import(name: str) -> Command:
+    try:
+        return cast("Command", importlib.import_module(f"phasewise_web.cli.{name}"))
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("phasewise"):
+            raise
+        raise MissingExtraError(
+            f"this command needs `{error.name}`, which is not installed.  Install it with:  "
+            "pip install 'phasewise[server]'"
+        ) from error
 
 
 if __name__ == "__main__":

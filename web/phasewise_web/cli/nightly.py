@@ -14,9 +14,9 @@ from phasewise_replay.nightly import Night
 from phasewise_replay.run import run as replay
 from phasewise_reports import run_report
 from phasewise_store.errors import UsageError
-from phasewise_store.store import Store
 
 from phasewise_web.cli.compare import print_verdict
+from phasewise_web.cli.opening import opened
 from phasewise_web.cli.output import print_json, progress, say, stdout
 
 NAME = "nightly"
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Import, replay, judge, report."""
     file = nightly_file.read(arguments.file)
-    with Store.open(arguments.db) as store:
+    with opened(arguments.db) as store:
         if file.imports:
             with progress("importing") as step:
                 import_paths(store, file.imports, step=step)

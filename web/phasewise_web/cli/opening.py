@@ -1,6 +1,7 @@
-"""Open the database for a command that shows costs: calls without any are analysed first.
+"""Open the database for a command: the file itself, or through the process that owns it.
 
-An import that was interrupted, or a collector that was stopped, leaves such calls behind.
+Commands that show costs have calls without any analysed first: an import that was interrupted, or
+a collector that was stopped, leaves such calls behind.
 """
 
 from collections.abc import Iterator
@@ -10,13 +11,18 @@ from pathlib import Path
 from phasewise_analyzer.analyse import analyse
 from phasewise_store.store import Store
 
-from phasewise_web.cli.output import progress
+from phasewise_web.cli.output import progress, say
+
+
+def opened(path: Path) -> Store:
+    """Give the store; where another command has the file to itself, say so and wait."""
+    return Store.open(path, waiting=say)
 
 
 @contextmanager
 def analysed(path: Path) -> Iterator[Store]:
     """Give the store with the costs of every call in it."""
-    with Store.open(path) as store:
+    with opened(path) as store:
         with progress("analysing") as step:
             analyse(store, step=step)
         yield store

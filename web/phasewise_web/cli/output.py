@@ -18,6 +18,10 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from phasewise_web.cli.messages import say
+
+__all__ = ["Step", "print_json", "progress", "say", "stderr", "stdout", "table"]
+
 PIPED_COLUMNS = 240
 """a file or a pipe has no width; rows must not be broken in it"""
 
@@ -42,11 +46,6 @@ def table(title: str, columns: Sequence[tuple[str, bool]], rows: Sequence[Sequen
     for row in rows:
         made.add_row(*map(escape, row))
     stdout.print(made)
-
-
-def say(text: str) -> None:
-    """Say something to the person at the terminal, on stderr."""
-    stderr.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 class Step(Protocol):

@@ -16,9 +16,9 @@ from phasewise_analyzer.prefixes import repeats, reuse
 from phasewise_analyzer.prefixes.repeats import Repeats
 from phasewise_reports.words import count, lifetime, percent
 from phasewise_store.errors import UsageError
-from phasewise_store.store import Store
 
 from phasewise_web.cli import scoping
+from phasewise_web.cli.opening import opened
 from phasewise_web.cli.output import print_json, progress, stdout, table
 
 NAME = "prefixes"
@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the reuse."""
     shape = None if arguments.kv_model is None else hardware.model(arguments.kv_model)
     scope = scoping.scope(arguments)
-    with Store.open(arguments.db) as store, progress("finding prefixes"):
+    with opened(arguments.db) as store, progress("finding prefixes"):
         found = reuse.find(
             store,
             scope,

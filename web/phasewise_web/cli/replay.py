@@ -10,9 +10,9 @@ from pathlib import Path
 from phasewise_replay import plan_file
 from phasewise_replay.compare import compare
 from phasewise_replay.run import run as replay
-from phasewise_store.store import Store
 
 from phasewise_web.cli.compare import exit_code, print_verdict
+from phasewise_web.cli.opening import opened
 from phasewise_web.cli.output import print_json, progress
 
 NAME = "replay"
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Replay, judge, print."""
     plan = plan_file.read(arguments.plan)
-    with Store.open(arguments.db) as store:
+    with opened(arguments.db) as store:
         with progress(f"replaying {plan.name}") as step:
             run_id = replay(store, plan, step=step)
         verdict = compare(store, run_id)

@@ -10,8 +10,8 @@ from pathlib import Path
 from phasewise_replay.compare import compare
 from phasewise_reports import run_report
 from phasewise_store.errors import UsageError
-from phasewise_store.store import Store
 
+from phasewise_web.cli.opening import opened
 from phasewise_web.cli.output import say
 
 NAME = "report"
@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     ending = ".md" if arguments.out == STDOUT else Path(arguments.out).suffix.lower()
     if ending not in RENDERERS:
         raise UsageError(f"`{arguments.out}` must end in {', '.join(RENDERERS)}")
-    with Store.open(arguments.db) as store:
+    with opened(arguments.db) as store:
         text = RENDERERS[ending](compare(store, arguments.id))
     if arguments.out == STDOUT:
         sys.stdout.write(text)

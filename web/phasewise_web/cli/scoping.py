@@ -6,11 +6,15 @@ from phasewise_store.scope import Scope
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add --source, --session, --agent, --model and --json."""
+    """Add --source, --session, --agent, --model, --user, --customer, --version, --tag, --json."""
     parser.add_argument("--source", metavar="NAME", help="data set, e.g. mooncake or live")
     parser.add_argument("--session", metavar="ID", help="one session")
     parser.add_argument("--agent", metavar="NAME", help="role of an agent")
     parser.add_argument("--model", metavar="NAME", help="as the calls name it")
+    parser.add_argument("--user", metavar="ID", help="user that the calls were made for")
+    parser.add_argument("--customer", metavar="ID", help="customer that the calls were made for")
+    parser.add_argument("--version", metavar="NAME", help="version of the agent program")
+    parser.add_argument("--tag", metavar="NAME", help="one tag of the calls")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -21,4 +25,8 @@ def scope(arguments: argparse.Namespace) -> Scope:
         session_id=arguments.session,
         agent=arguments.agent,
         model=arguments.model,
+        user=arguments.user,
+        customer=arguments.customer,
+        version=arguments.version,
+        tag=arguments.tag,
     )

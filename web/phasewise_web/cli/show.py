@@ -58,6 +58,16 @@ def _print_session(found: Timeline) -> None:
         highlight=False,
         markup=False,
     )
+    said = [
+        *(f"user {one}" for one in row.users),
+        *(f"customer {one}" for one in row.customers),
+        *(f"version {one}" for one in row.versions),
+        *(f"tag {one}" for one in row.tags),
+    ]
+    if row.revenue_usd is not None:
+        said.append(f"revenue {row.revenue_usd:,.2f} USD")
+    if said:
+        stdout.print("; ".join(said), highlight=False, markup=False)
     columns = (
         ("step", True),
         ("agent", False),
@@ -104,12 +114,25 @@ def _print_call(step: Step, prompt: tuple[Segment, ...], output: tuple[Segment, 
         f"{usd(step.total_usd)} USD ({step.price_source or 'no price known'})",
         highlight=False,
     )
+    _print_replayable(step)
     cells = [
         [str(place), segment.kind, segment.role or "", count(segment.tokens), _excerpt(segment)]
         for place, segment in enumerate((*prompt, *output))
     ]
     columns = (("", True), ("kind", False), ("role", False), ("tokens", True), ("text", False))
     table("", columns, cells)
+
+
+def _print_replayable(step: Step) -> None:
+    """Say how exactly the call can be sent again, and what a replay changes."""
+    if step.replayable is None:
+        return
+    why = "; ".join(step.gaps) or "it can be sent again as it was"
+    lines = [f"replayable {step.replayable:.0%}: {why}"]
+    if step.changes:
+        lines.append(f"a replay on an engine changes: {'; '.join(step.changes)}")
+    for line in lines:
+        stdout.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _excerpt(segment: Segment) -> str:

@@ -2,46 +2,44 @@
 
 import argparse
 
-import duckdb
-from phasewise_store.errors import StoreError, UsageError
+from phasewise_store.errors import UsageError
 
+from phasewise_web.cli.opening import opened
 from phasewise_web.cli.output import print_json, table
 
 NAME = "sql"
 
-NUMERIC = ("INT", "DOUBLE", "DECIMAL", "FLOAT")
+NUMERIC = ("INT", "DOUBLE", "DECIMAL", "FLOAT", "NUMBER")
+LIMIT_S = 60.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the query and --json."""
-    parser.add_argument("query", metavar="QUERY", help="one SELECT")
+    """Add the query, --limit-s and --json."""
+    parser.add_argument("query", metavar="QUERY", help="one SELECT, DESCRIBE or SHOW")
+    parser.add_argument(
+        "--limit-s",
+        type=float,
+        default=LIMIT_S,
+        metavar="SECONDS",
+        help="stop a query that takes longer (default: %(default)g)",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON: a list of objects")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Open the file for reading only, with no way out to other files, and print the rows."""
+    """Run the query where it cannot write, with no way out to other files, and print the rows."""
     if not arguments.db.is_file():
         raise UsageError(f"there is no database `{arguments.db}`; name one with --db")
-    try:
-        with duckdb.connect(str(arguments.db), read_only=True) as connection:
-            connection.execute("SET enable_external_access = false").fetchall()
-            connection.execute("SET lock_configuration = true").fetchall()
-            found = connection.sql(arguments.query)
-            columns = [] if found is None else found.columns
-            types = [] if found is None else list(map(str, found.types))
-            rows = [] if found is None else found.fetchall()
-    except duckdb.IOException as error:
-        raise StoreError(f"`{arguments.db}` cannot be read now: {error}") from error
-    except duckdb.Error as error:
-        raise UsageError(str(error)) from error
+    with opened(arguments.db) as store:
+        answer = store.query(arguments.query, limit_s=arguments.limit_s)
     if arguments.json:
-        print_json([dict(zip(columns, row, strict=True)) for row in rows])
+        print_json([dict(zip(answer.columns, row, strict=True)) for row in answer.rows])
     else:
         headers = [
-            (name, any(kind in one for kind in NUMERIC))
-            for name, one in zip(columns, types, strict=True)
+            (name, any(kind in one.upper() for kind in NUMERIC))
+            for name, one in zip(answer.columns, answer.types, strict=True)
         ]
-        table("", headers, [[_cell(value) for value in row] for row in rows])
+        table("", headers, [[_cell(value) for value in row] for row in answer.rows])
     return 0
 
 

@@ -19,6 +19,7 @@ from phasewise_store.scope import Scope
 from phasewise_store.store import Store
 from phasewise_store.tokenizers import Definition
 
+from phasewise_web.cli.opening import opened
 from phasewise_web.cli.output import print_json, progress, say, stdout, table
 
 NAME = "tokenizer"
@@ -59,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
             "to keep a tokenizer: MODEL FILE; to drop it: MODEL --forget; to list: nothing"
         )
     definition = None if file is None else _read(model, file)
-    with Store.open(arguments.db) as store:
+    with opened(arguments.db) as store:
         if definition is not None:
             tokenizers.save(store, definition)
         elif model is not None and not tokenizers.forget(store, model):

@@ -9,8 +9,9 @@ import argparse
 from pathlib import Path
 from typing import NoReturn
 
+from phasewise_store.store import Store
+
 from phasewise_web import serving
-from phasewise_web.cli.opening import analysed
 from phasewise_web.cli.output import say
 from phasewise_web.serving import Addresses
 
@@ -42,14 +43,13 @@ def addresses_of(arguments: argparse.Namespace) -> Addresses:
 
 
 def run(arguments: argparse.Namespace) -> NoReturn:
-    """Analyse what an earlier run left, and serve."""
-    with analysed(arguments.db):
-        pass
+    """Serve; the owner of the database analyses what an earlier run left."""
     serve(arguments.db, addresses_of(arguments))
 
 
 def serve(database: Path, addresses: Addresses) -> NoReturn:
-    """Say where, and serve until Ctrl-C."""
+    """Say where, and serve until Ctrl-C; raises StoreLockedError where another process does."""
+    Store.own(database).close()
     with serving.opened(addresses) as listeners:
         host, port = listeners.web.getsockname()[:2]
         say(f"pages on http://{host}:{port}   database {database}")

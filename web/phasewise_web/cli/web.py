@@ -4,7 +4,6 @@ import argparse
 from typing import NoReturn
 
 from phasewise_web import serving
-from phasewise_web.cli.opening import analysed
 from phasewise_web.cli.up import serve
 from phasewise_web.serving import Addresses
 
@@ -20,7 +19,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> NoReturn:
-    """Open the database and serve."""
-    with analysed(arguments.db):
-        pass
+    """Serve."""
     serve(arguments.db, Addresses(arguments.host, arguments.port, None))

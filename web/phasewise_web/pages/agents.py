@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from phasewise_analyzer import rollups
-from phasewise_analyzer.findings import AgentRow, ModelRow, Totals
+from phasewise_analyzer.findings import AgentRow, LabelValue, ModelRow, Totals
 from phasewise_store.store import Store
 
 from phasewise_web.caveats import caveats
@@ -21,6 +21,7 @@ class AgentsPage:
     rows: tuple[AgentRow, ...]
     models: tuple[ModelRow, ...]
     sources: tuple[str, ...]
+    labels: tuple[LabelValue, ...]
     notes: tuple[str, ...]
 
 
@@ -33,5 +34,6 @@ def agents_page(store: Store, place: Place) -> AgentsPage:
         rows=rollups.agents(store, place.scope),
         models=rollups.models(store, place.scope),
         sources=sources(store),
+        labels=rollups.labels(store, place.scope),
         notes=caveats([totals]),
     )

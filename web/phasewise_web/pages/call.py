@@ -8,7 +8,7 @@ from phasewise_analyzer.timeline import timeline
 from phasewise_reports.charts import Part
 from phasewise_store import reads
 from phasewise_store.errors import UsageError
-from phasewise_store.facts import Description, Segment
+from phasewise_store.facts import Description, Labels, Segment
 from phasewise_store.store import Store
 
 from phasewise_web.pages import views
@@ -52,17 +52,21 @@ class CallPage:
     tokens: tuple[Part, ...]
     described_by: tuple[Description, ...]
     """the spans and log records of which the call was made; empty for an imported one"""
+    user: str | None
+    labels: Labels
 
 
 def call_page(store: Store, call_id: str) -> CallPage:
     """Make the page; raises UsageError where the call is not there."""
     found = store.frame(
-        "SELECT session_id, described_by FROM llm_calls WHERE call_id = $call_id",
+        "SELECT session_id, described_by, user_id, version, customer, tags, metadata "
+        "FROM llm_calls WHERE call_id = $call_id",
         {"call_id": call_id},
     )
     if not found.height:
         raise UsageError(f"no call `{call_id}` in this database; `phasewise calls` lists them")
-    session_id, described_by = found.row(0)
+    (row,) = found.iter_rows(named=True)
+    session_id = row["session_id"]
     step = next(one for one in timeline(store, session_id).steps if one.id == call_id)
     prompt = reads.prompt(store, call_id)
     whole = sum(segment.tokens for segment in prompt)
@@ -80,7 +84,14 @@ def call_page(store: Store, call_id: str) -> CallPage:
         price=views.parts("price", step),
         time=views.parts("time", step),
         tokens=views.parts("tokens", step),
-        described_by=tuple(Description(**one) for one in orjson.loads(described_by)),
+        described_by=tuple(Description(**one) for one in orjson.loads(row["described_by"])),
+        user=row["user_id"],
+        labels=Labels(
+            row["version"],
+            row["customer"],
+            tuple(row["tags"] or ()),
+            orjson.loads(row["metadata"] or "{}"),
+        ),
     )
 
 

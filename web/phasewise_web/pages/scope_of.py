@@ -7,6 +7,9 @@ from urllib.parse import urlencode
 from phasewise_store.scope import Scope
 from phasewise_store.store import Store
 
+LABELS = ("user", "customer", "version", "tag")
+"""filters by what people say of their calls"""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -23,6 +26,10 @@ class Place:
             session_id=self.query.get("session"),
             agent=self.query.get("agent"),
             model=self.query.get("model"),
+            user=self.query.get("user"),
+            customer=self.query.get("customer"),
+            version=self.query.get("version"),
+            tag=self.query.get("tag"),
         )
 
     def with_(self, **changes: str | int | None) -> str:
@@ -36,7 +43,7 @@ class Place:
         kept = {
             name: value
             for name, value in self.query.items()
-            if name in ("source", "agent", "model")
+            if name in ("source", "agent", "model", *LABELS)
         }
         return Place(path, kept).with_(**changes)
 

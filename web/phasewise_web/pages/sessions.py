@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from phasewise_analyzer import rollups
-from phasewise_analyzer.findings import SessionRow, Totals
+from phasewise_analyzer.findings import LabelValue, SessionRow, Totals
 from phasewise_store.store import Store
 
 from phasewise_web.caveats import caveats
@@ -27,6 +27,7 @@ class SessionsPage:
     later: int | None
     """offset of the page behind; None on the last"""
     sources: tuple[str, ...]
+    labels: tuple[LabelValue, ...]
     notes: tuple[str, ...]
 
 
@@ -43,5 +44,6 @@ def sessions_page(store: Store, place: Place) -> SessionsPage:
         earlier=max(0, offset - PAGE_ROWS) if offset else None,
         later=offset + PAGE_ROWS if offset + PAGE_ROWS < totals.sessions else None,
         sources=sources(store),
+        labels=rollups.labels(store, place.scope),
         notes=caveats([totals]),
     )

@@ -1,0 +1,26 @@
+"""The line that a program prints at its end when no model call was seen: silence would look right.
+
+It is printed once, by the process that called `init()`: not by its forks, and not by the workers
+that `multiprocessing` starts.
+"""
+
+import atexit
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable
+
+LINE = "phasewise: 0 model calls seen"
+
+
+def say_if_nothing_was_seen(calls: Callable[[], int]) -> None:
+    """Print the line to stderr when the program ends, where nothing was seen until then."""
+    started_in = os.getpid()
+
+    def say() -> None:
+        if os.getpid() != started_in or multiprocessing.parent_process() is not None or calls():
+            return
+        if sys.stderr is not None and not sys.stderr.closed:
+            print(LINE, file=sys.stderr)  # noqa: T201  # the program has no other way to know
+
+    atexit.register(say)

@@ -1,0 +1,120 @@
+"""Know a model call by its bodies, whichever address, library or framework it went through.
+
+The request says which API it speaks; the answer confirms it. Where no answer came, or an error did,
+the end of the path must fit, too: other endpoints (counting tokens, moderation) take like requests.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Literal
+
+Body = Mapping[str, object]
+Api = Literal[
+    "openai.chat",
+    "openai.completions",
+    "openai.responses",
+    "openai.embeddings",
+    "anthropic.messages",
+    "google.generate_content",
+    "google.embed_content",
+    "bedrock.converse",
+]
+OPERATIONS: Mapping[Api, str] = {
+    "openai.chat": "chat",
+    "openai.completions": "text_completion",
+    "openai.responses": "chat",
+    "openai.embeddings": "embeddings",
+    "anthropic.messages": "chat",
+    "google.generate_content": "generate_content",
+    "google.embed_content": "embeddings",
+    "bedrock.converse": "chat",
+}
+"""`gen_ai.operation.name`"""
+
+_MARKS = (b'"messages"', b'"contents"', b'"input"', b'"prompt"', b'"content"', b'"requests"')
+_ENDINGS = re.compile(
+    r"(/chat/completions|/completions|/responses|/messages|/converse|/converse-stream|/embeddings"
+    r"|:(stream)?[gG]enerateContent|:(batch)?[eE]mbedContents?|:(stream)?[rR]awPredict"
+    r"|/invoke|/invoke-with-response-stream)$"
+)
+_OTHERS = re.compile(
+    r"(count_?tokens|tokenize|moderations|rerank|score|batches|input_tokens)$", re.I
+)
+_MODEL_IN_PATH = re.compile(r"/(?:models?|deployments|tunedModels)/([^/:]+(?::\d+)?)")
+
+
+def may_be_call(body: bytes) -> bool:
+    """Say by a search of its bytes whether a request can be a model call."""
+    return any(mark in body for mark in _MARKS)
+
+
+def api_of(path: str, request: Body) -> Api | None:
+    """Give the API that a request speaks; None where it is no model call."""
+    if _OTHERS.search(path):
+        return None
+    named = isinstance(request.get("model"), str) or _MODEL_IN_PATH.search(path) is not None
+    if isinstance(request.get("contents"), list | str) and (
+        "enerateContent" in path or "messages" not in request
+    ):
+        return "google.generate_content"
+    if "mbedContent" in path:
+        return "google.embed_content"
+    if isinstance(request.get("messages"), list):
+        return _chat(path, request) if named or "anthropic_version" in request else None
+    if not named:
+        return None
+    if path.endswith("/embeddings"):
+        return "openai.embeddings"
+    if isinstance(request.get("input"), list | str):
+        return "openai.responses"
+    return "openai.completions" if isinstance(request.get("prompt"), list | str) else None
+
+
+def _chat(path: str, request: Body) -> Api:
+    if "/converse" in path or "inferenceConfig" in request or "toolConfig" in request:
+        return "bedrock.converse"
+    if path.endswith("/messages") or "anthropic_version" in request:
+        return "anthropic.messages"
+    if path.endswith("/chat/completions"):
+        return "openai.chat"
+    # both have `messages`; only Anthropic's has its system prompt beside them
+    return "anthropic.messages" if "system" in request else "openai.chat"
+
+
+def confirmed(api: Api, answer: Body) -> Api | None:
+    """Give the API once the answer is known; None where the answer is no model's."""
+    if answer.get("type") == "message" and "content" in answer:
+        return "anthropic.messages"
+    if answer.get("object") == "response" or isinstance(answer.get("output"), list):
+        return "openai.responses"
+    if isinstance(answer.get("choices"), list):
+        return "openai.completions" if api == "openai.completions" else "openai.chat"
+    if "candidates" in answer or "promptFeedback" in answer:
+        return "google.generate_content"
+    if isinstance(answer.get("output"), Mapping) or "stopReason" in answer:
+        return "bedrock.converse"
+    if "embeddings" in answer or "embedding" in answer:
+        return "google.embed_content"
+    return "openai.embeddings" if _has_embeddings(answer) else None
+
+
+def _has_embeddings(answer: Body) -> bool:
+    data = answer.get("data")
+    return isinstance(data, list) and all(isinstance(x, Mapping) and "embedding" in x for x in data)
+
+
+def has_known_path(path: str) -> bool:
+    """Say whether the path alone names an endpoint of models."""
+    return _ENDINGS.search(path) is not None
+
+
+def model_in(path: str) -> str | None:
+    """Give the model of an address that names it: Gemini's, Bedrock's, Azure's."""
+    found = _MODEL_IN_PATH.search(path.replace("%3A", ":"))
+    return found[1] if found else None
+
+
+def is_streamed(path: str, request: Body) -> bool:
+    """Say whether the request asks for a stream."""
+    named = path.endswith(("/converse-stream", "/invoke-with-response-stream"))
+    return request.get("stream") is True or named or ":stream" in path

@@ -1,0 +1,65 @@
+"""Read tables: CSV with named columns, whatever stands between them; a bad row stops nothing."""
+
+import csv
+import io
+from collections.abc import Iterator
+from functools import lru_cache
+
+from phasewise_collector.importers.fields import BadRecordError
+from phasewise_collector.importers.importer import Skipped, Trace
+
+Row = dict[str, str]
+
+_SEPARATORS = (",", ";", "\t")
+csv.field_size_limit(1 << 24)
+
+
+@lru_cache(maxsize=1)
+def columns(head: bytes) -> frozenset[str]:
+    """Give the names of a table's columns; none where the text begins with no such line."""
+    line = head.split(b"\n", 1)[0].decode("utf-8", "replace").strip()
+    if line.startswith(("{", "[")):
+        return frozenset()
+    names = next(csv.reader([line], delimiter=_separator(line)), [])
+    return frozenset(name.strip() for name in names)
+
+
+def read_table(trace: Trace) -> Iterator[tuple[int, Row] | Skipped]:
+    """Give every row by its columns' names, with its line; and the rows of another length."""
+    text = trace.data.decode("utf-8", "replace").replace("\0", "")
+    separator = _separator(text.partition("\n")[0])
+    rows = csv.reader(io.StringIO(text), delimiter=separator)
+    names = [name.strip() for name in next(rows, [])]
+    for row in rows:
+        if not row:
+            continue
+        if len(row) != len(names):
+            yield Skipped(rows.line_num, f"{len(row)} columns, not {len(names)}")
+            continue
+        yield rows.line_num, dict(zip(names, (cell.strip() for cell in row), strict=True))
+    if trace.damage is not None:
+        yield Skipped(None, f"{trace.damage}; what follows is lost")
+
+
+def number(row: Row, column: str) -> float:
+    """Take a number from zero up; an empty or a missing cell is zero."""
+    cell = row.get(column) or "0"
+    try:
+        value = float(cell)
+    except ValueError:
+        raise BadRecordError(f"`{column}` is {cell[:40]!r}, not a number") from None
+    if not 0 <= value < float("inf"):
+        raise BadRecordError(f"`{column}` is {cell[:40]}")
+    return value
+
+
+def whole(row: Row, column: str) -> int:
+    """Take a whole number from zero up; an empty or a missing cell is zero."""
+    value = number(row, column)
+    if value != int(value):
+        raise BadRecordError(f"`{column}` is {value}, not a whole number")
+    return int(value)
+
+
+def _separator(line: str) -> str:
+    return max(_SEPARATORS, key=line.count)

@@ -1,0 +1,53 @@
+"""Print what the agent programs show:  python -m tests.frameworks [PART-OF-A-NAME…]."""
+
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from tests.frameworks.cases import CASES, Case, Runs, name_of, running
+from tests.frameworks.running import is_installed
+
+
+def main(parts: list[str]) -> int:
+    """Run the programs whose names hold one of these parts; give 1 where anything is wrong."""
+    wanted = [
+        case
+        for case in CASES
+        if is_installed(*case) and (not parts or any(part in name_of(case) for part in parts))
+    ]
+    faults = 0
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running(wanted, Path(folder)) as runs,
+    ):
+        for case in wanted:
+            faults += _print(case, runs)
+    return 1 if faults else 0
+
+
+def _print(case: Case, runs: Runs) -> int:
+    run, judged = runs.last[name_of(case)], runs.judged(case)
+    wrong = {
+        "calls": list(judged.faults_of_calls(case[0])),
+        "times": list(judged.faults_of_times(case[0])),
+        "structure": list(judged.faults_of_structure(*case)),
+    }
+    marks = "  ".join(f"{name} {'wrong' if found else 'right'}" for name, found in wrong.items())
+    print(
+        f"{name_of(case):<36}{len(judged.answered):>3} answered {len(judged.calls):>3} calls  "
+        f"{marks}  ({run.took_s:.0f} s, exit {run.exit_code})"
+    )
+    if run.exit_code:
+        print(_indented(run.said.splitlines()[-12:]))
+    for found in wrong.values():
+        print(_indented(found), end="")
+    return sum(map(len, wrong.values()))
+
+
+def _indented(lines: Iterable[str]) -> str:
+    return "".join(f"      {line}\n" for line in lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,55 @@
+"""Agent programs in real libraries, live: each request once, with right tokens, times and names.
+
+All programs run side by side into one collector, which loads what comes while they run.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.frameworks.cases import CASES, Case, Runs, name_of, running
+from tests.frameworks.running import is_installed
+
+pytestmark = pytest.mark.frameworks
+
+EVERY_CASE = pytest.mark.parametrize("case", [pytest.param(one, id=name_of(one)) for one in CASES])
+
+
+@pytest.fixture(scope="module")
+def runs(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Runs]:
+    """Run what is selected and installed."""
+    parameters = [getattr(item, "callspec", None) for item in request.session.items]
+    selected = [one.params["case"] for one in parameters if one and "case" in one.params]
+    wanted = [case for case in CASES if case in selected and is_installed(*case)]
+    with running(wanted, tmp_path_factory.mktemp("frameworks")) as done:
+        yield done
+
+
+@pytest.fixture
+def installed(case: Case) -> Case:
+    """Give a case whose libraries are here."""
+    if not is_installed(*case):
+        pytest.skip("needs real SDKs; install them with  make frameworks")
+    return case
+
+
+@EVERY_CASE
+def test_each_request_is_one_call(runs: Runs, installed: Case) -> None:
+    """Each answered request is one call with its tokens, model and prompt; none is too many."""
+    run = runs.last[name_of(installed)]
+    assert run.exit_code == 0, run.said
+    assert list(runs.judged(installed).faults_of_calls(installed[0])) == []
+
+
+@EVERY_CASE
+def test_times_are_the_servers(runs: Runs, installed: Case) -> None:
+    """First token and end are where the server's own clock puts them."""
+    assert list(runs.judged(installed).faults_of_times(installed[0])) == []
+
+
+@EVERY_CASE
+def test_sessions_agents_and_tools_are_the_programs(runs: Runs, installed: Case) -> None:
+    """A conversation is one session, and agents and tools carry the names that the program has."""
+    assert list(runs.judged(installed).faults_of_structure(*installed)) == []
