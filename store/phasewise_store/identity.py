@@ -103,8 +103,6 @@ def _is_same(one: Bearer, other: Bearer, *, by_likeness: bool) -> bool:
         return False
     if not by_likeness:
         return True
-    if _has_ids(one) and _has_ids(other):
-        return False  # the ids have spoken
     if is_of_spans(one.call) == is_of_spans(other.call):
         return False  # a file, and a sender, each tell of a call once
     return _touch(one.call, other.call, SLACK_NS)
@@ -145,7 +143,3 @@ def _likeness(call: LlmCall) -> tuple[str, int, int]:
 
 def _is_of_answer(key: object) -> bool:
     return isinstance(key, str) and key.startswith(_ANSWER)
-
-
-def _has_ids(one: Bearer) -> bool:
-    return any(not key.startswith(_PLACE) for key in one.keys)
