@@ -31,8 +31,12 @@ def of_place(session_id: str, prompt: Sequence[Segment], output: Sequence[Segmen
     leaf = ROOT
     for segment in prompt:
         leaf = node_id(leaf, segment)
-    written = xxhash.xxh3_64_hexdigest(b"".join(segment.digest for segment in output))
-    return f"{_PLACE}{session_id}:{leaf:016x}{written}"
+    return of_stored_place(session_id, leaf, [segment.digest for segment in output])
+
+
+def of_stored_place(session_id: str, leaf: int, output: Sequence[bytes]) -> str:
+    """Give the key of a call that is stored, by its leaf in the trie and its output's digests."""
+    return f"{_PLACE}{session_id}:{leaf:016x}{xxhash.xxh3_64_hexdigest(b''.join(output))}"
 
 
 def nth(place: str, number: int) -> str:

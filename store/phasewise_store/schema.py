@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import duckdb
 
-from phasewise_store import compression
+from phasewise_store import compression, doubles
 from phasewise_store.statements import run
 
 _M001 = """
@@ -352,8 +352,9 @@ def m008_add_tokenizers(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def m009_add_call_identities(connection: duckdb.DuckDBPyConnection) -> None:
-    """Keep by what a call is known, through whatever door it comes."""
+    """Keep by what a call is known, whatever door it comes through; merge what stands twice."""
     run(connection, _M009)
+    doubles.mend(connection)
 
 
 def m010_add_labels(connection: duckdb.DuckDBPyConnection) -> None:
