@@ -3,11 +3,12 @@ PYTHON ?= python3
 SERVE ?= 1
 BIN := .venv/bin
 STAMP := .venv/.installed
+UV := $(BIN)/uv pip install --quiet --python $(BIN)/python
 PACKAGES := phasewise phasewise_collector phasewise_store phasewise_analyzer phasewise_replay phasewise_reports phasewise_web
 CODE := collector store analyzer replay reports web tests examples benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format lint types imports engines frameworks agent-sdks duckdb-1.5 browser chaos peers bench bench-ingest bench-tracer bench-loading bench-prefixes pages lock clean
+.PHONY: help install demo test check format lint types imports static parts engines vllm sglang tiny-model frameworks agent-sdks duckdb-1.5 browser chaos peers bench bench-ingest size bench-tracer bench-loading bench-prefixes pages lock clean
 
 help: ## list the recipes
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,8 +18,9 @@ install: $(STAMP) ## make the virtual environment and install the package in it
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Phasewise needs Python 3.11 or newer; name one with  make PYTHON=python3.12")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "python3 cannot make virtual environments; on Debian:  apt-get install python3-venv" >&2; exit 1; }
-	$(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes -r requirements.lock
-	$(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation -e .
+	$(BIN)/python -m pip --disable-pip-version-check install --quiet uv
+	$(UV) --require-hashes -r requirements.lock
+	$(UV) --no-deps --no-build-isolation -e .
 	@touch $@
 
 demo: $(STAMP) ## load the sample traces, analyse, replay, print the verdict, serve the pages
@@ -27,8 +29,13 @@ demo: $(STAMP) ## load the sample traces, analyse, replay, print the verdict, se
 test: $(STAMP) ## pass the tests that need no engine, no browser and no patience
 	$(BIN)/python -m pytest -q -n auto --dist loadfile -m "not engine and not frameworks and not browser and not slow"
 
-check: $(STAMP) format lint types imports engines agent-sdks duckdb-1.5 browser ## all that .ci/run runs
-	$(BIN)/python -m pytest -q --durations=15
+check: $(STAMP) ## all that .ci/run runs: every test once, on all cores, after static checks and installs side by side
+	@$(MAKE) --no-print-directory --jobs 4 --output-sync=target static parts
+	$(BIN)/python -m pytest -q -n auto --dist loadgroup --no-loadscope-reorder --durations=25
+
+static: format lint types imports ## check what can be checked without running the code
+
+parts: engines agent-sdks duckdb-1.5 browser ## install all that tests may need
 
 format: $(STAMP) ## say which files ruff would write otherwise
 	$(BIN)/ruff format --check $(CODE)
@@ -43,9 +50,15 @@ types: $(STAMP) ## check the types, strictly
 imports: $(STAMP) ## hold the floors of the house
 	$(BIN)/lint-imports
 
-engines: $(STAMP) ## install real vLLM and real SGLang for CPU, and write the tiny model
+engines: tiny-model sglang ## install real vLLM and real SGLang for CPU, and write the tiny model
+
+vllm: $(STAMP)
 	replay/engines/install-vllm-cpu.sh .engines/vllm
+
+sglang: $(STAMP)
 	replay/engines/install-sglang-cpu.sh .engines/sglang
+
+tiny-model: vllm
 	.engines/vllm/bin/python replay/engines/make_tiny_model.py .engines/tiny
 
 frameworks: agent-sdks ## run agent programs in real SDKs, traced, and print what is wrong
@@ -57,7 +70,7 @@ agent-sdks: $(STAMP)
 duckdb-1.5: .engines/duckdb-1.5/duckdb/__init__.py ## install the older DuckDB that must read our files too
 
 .engines/duckdb-1.5/duckdb/__init__.py: $(STAMP)
-	$(BIN)/python -m pip --disable-pip-version-check install --quiet --upgrade --no-deps --target .engines/duckdb-1.5 "duckdb==1.5.5"
+	$(UV) --no-deps --target .engines/duckdb-1.5 "duckdb==1.5.5"
 	@touch $@
 
 browser: ## install Chromium where apt can
@@ -76,6 +89,9 @@ bench-ingest: $(STAMP) ## send the same spans to Phasewise, Phoenix, MLflow and 
 bench-tracer: $(STAMP) ## print what tracing adds to a call with a hundred messages
 	$(BIN)/python benchmarks/tracer.py
 
+size: $(STAMP) ## print what `pip install phasewise` adds to a program: megabytes, and seconds to import
+	$(BIN)/python -m tests.packaging.size
+
 bench-loading: $(STAMP) ## print what a live span costs in a store that grows
 	$(BIN)/python benchmarks/loading.py
 
@@ -91,8 +107,7 @@ pages: $(STAMP) ## print docs/cli.md, schema.md and policies.md from the code
 	$(BIN)/python -m phasewise_analyzer.caches.page > docs/policies.md
 
 lock: $(STAMP) ## pin and hash what the newest releases resolve to
-	$(BIN)/python -m pip --disable-pip-version-check install --quiet uv
-	$(BIN)/uv pip compile pyproject.toml --group dev --extra openai --universal --python-version 3.11 --generate-hashes \
+	$(BIN)/uv pip compile pyproject.toml --group dev --extra server --extra openai --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --no-header --no-annotate --upgrade --quiet -o requirements.lock
 
 clean: ## remove what the recipes made

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from phasewise_store.store import Store
 
+from tests.side_by_side import arrange, share
+
 REQUIRED = pytest.StashKey[frozenset[str]]()
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "traces"
 
@@ -29,6 +31,27 @@ def store() -> Iterator[Store]:
 def pytest_configure(config: pytest.Config) -> None:
     """Read which parts must be there: CI sets PHASEWISE_REQUIRE so that nothing is skipped."""
     config.stash[REQUIRED] = frozenset(os.environ.get("PHASEWISE_REQUIRE", "").split())
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Prepare the tests for several workers; one process alone keeps the usual order."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        arrange(items)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(
+    item: pytest.Item, nextitem: pytest.Item | None
+) -> Generator[None, object, object]:
+    """Run a test marked `timed` while no other worker runs one."""
+    del nextitem
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return (yield)
+    folder = item.config.rootpath / ".pytest_cache"
+    folder.mkdir(exist_ok=True)
+    with share(folder, alone=item.get_closest_marker("timed") is not None):
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True)

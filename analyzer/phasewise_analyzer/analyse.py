@@ -15,7 +15,7 @@ from phasewise_store.facts import LIVE, Usage
 from phasewise_store.scope import Scope
 from phasewise_store.store import Store
 
-from phasewise_analyzer import bill, charges, latency, latency_fit
+from phasewise_analyzer import bill, charges, latency, latency_fit, side_charges
 from phasewise_analyzer.latency_fit import ShareModel
 from phasewise_analyzer.prefixes import earlier, hit_rates, prefix_tree
 from phasewise_analyzer.prefixes.sent_before import SentBefore, new_calls
@@ -53,6 +53,7 @@ def analyse(store: Store, *, memory: Memory | None = None, step: Step | None = N
     total = int(waiting["calls"].sum())
     done = 0
     book = PriceBook()
+    side_charges.price(store, book)
     for source, calls in waiting.iter_rows():
         if step is not None:
             step(done, total, f"analysing {source}")

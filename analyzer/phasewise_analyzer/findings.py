@@ -56,6 +56,11 @@ class Totals:
     """calls whose source does not say what a cache served: their price assumes that nothing was"""
     ambiguous_calls: int
     """calls whose source leaves it open whether its input counts the cached tokens"""
+    side_calls: int = 0
+    """embeddings and rerankings, which are not among the calls"""
+    unpriced_side_calls: int = 0
+    side_usd: Decimal | None = None
+    """what they cost; a part of other_usd"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +169,24 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class SideStep:
+    """One embedding or reranking of a session."""
+
+    id: str
+    kind: str
+    agent: str
+    model: str | None
+    start_ns: int | None
+    """from the session's first start"""
+    duration_ns: int | None
+    input_tokens: int
+    total_usd: Decimal | None
+    price_source: str | None
+    price_ref: str | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Timeline:
     """One session step by step."""
 
@@ -173,6 +196,7 @@ class Timeline:
     """from the first start to the last end; None where the source has no times"""
     replayable: float | None = None
     """mean over the LLM calls; None where there are none"""
+    side_calls: tuple[SideStep, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ wrong by a factor that nobody states.
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from decimal import Decimal
 from fnmatch import fnmatchcase
+from fractions import Fraction
 from functools import cache
 from importlib import resources
 
@@ -28,7 +28,7 @@ class Term:
     term: str
     models: tuple[str, ...]
     since: date
-    factor: Decimal
+    factor: Fraction
     source: str
     """the page that says so"""
     read: date
@@ -38,7 +38,7 @@ class Term:
 class Terms:
     """What holds for one call."""
 
-    factor: Decimal = Decimal(1)
+    factor: Fraction = Fraction(1)
     """of every rate per token"""
     names: tuple[str, ...] = ()
     """the terms that are in the factor"""
@@ -53,7 +53,7 @@ def terms_of(billing: Billing, price_ref: str, at_ns: int | None) -> Terms:
         return Terms()
     seller, _, model = price_ref.partition("/")
     day = date.max if at_ns is None else datetime.fromtimestamp(at_ns / 10**9, UTC).date()
-    factor = Decimal(1)
+    factor = Fraction(1)
     known: list[str] = []
     unknown: list[str] = []
     for term in asked:
@@ -76,7 +76,7 @@ def table() -> tuple[Term, ...]:
             term=row["term"],
             models=tuple(row["models"]),
             since=row["since"],
-            factor=Decimal(row["factor"]),
+            factor=Fraction(row["factor"]),
             source=row["source"],
             read=row["read"],
         )

@@ -12,6 +12,7 @@ from bisect import bisect_left
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from fractions import Fraction
 
 from genai_prices.data_snapshot import DataSnapshot, get_snapshot
 from genai_prices.types import ModelInfo, ModelPrice, Provider, TieredPrices
@@ -43,10 +44,12 @@ class Rates:
     web_search_usd: Decimal | None = None
     """USD a search that the provider runs; None where the list has no price for it"""
 
-    def times(self, factor: Decimal) -> "Rates":
+    def times(self, factor: Fraction) -> "Rates":
         """Give the rates of a tier at which every token costs so many times as much."""
         changed = {
-            name: rate * factor for name in _PER_TOKEN if (rate := getattr(self, name)) is not None
+            name: rate * factor.numerator / factor.denominator
+            for name in _PER_TOKEN
+            if (rate := getattr(self, name)) is not None
         }
         return replace(self, **changed)
 
@@ -91,6 +94,15 @@ class Price:
     """provider/model as the price list names them"""
 
 
+@dataclass(frozen=True, slots=True)
+class InputPrice:
+    """The price of one call that only reads."""
+
+    usd: Decimal
+    source: str
+    ref: str
+
+
 class PriceBook:
     """Looks up rates; remembers what it found, since a trace asks for few models many times."""
 
@@ -104,29 +116,42 @@ class PriceBook:
         self, provider: str | None, model: str | None, *, input_tokens: int, at_ns: int | None
     ) -> Price | None:
         """Give the rates of a call of this size at this time; None where the list has no price."""
+        found = self._listed(provider, model, at_ns)
+        if found is None:
+            return None
+        listed, source, ref = found
+        rates = self._rates(listed, input_tokens)
+        return None if rates is None else Price(rates, source, ref)
+
+    def input_price(
+        self, provider: str | None, model: str | None, *, input_tokens: int, at_ns: int | None
+    ) -> InputPrice | None:
+        """Price a call that only reads, as embeddings do; None where the list has no such price."""
+        found = self._listed(provider, model, at_ns)
+        if found is None or not input_tokens:
+            return None
+        listed, source, ref = found
+        rate = Decimal(0) if listed == ModelPrice() else _rate(listed, input_tokens, "input_mtok")
+        if rate is None:
+            return None
+        return InputPrice(rate * input_tokens / 10**6, source, ref)
+
+    def _listed(
+        self, provider: str | None, model: str | None, at_ns: int | None
+    ) -> tuple[ModelPrice, str, str] | None:
+        """Give the list's entry of that day, with its source and its name."""
         if model is None:
             return None
         key = (provider, model)
         if key not in self._found:
-            self._found[key] = self._find(provider, model)
+            self._found[key] = sellers.listed(provider, model, self._snapshot)
         found = self._found[key]
         if found is None:
             return None
         seller, info = found
         dated = at_ns is not None and at_ns >= FIRST_DATE_NS
         at = datetime.fromtimestamp(at_ns / 10**9, UTC) if dated and at_ns else self._now
-        rates = self._rates(info.get_prices(at), input_tokens)
-        if rates is None:
-            return None
-        return Price(rates, DATED if dated else UNDATED, f"{seller.id}/{info.id}")
-
-    def _find(self, provider: str | None, model: str) -> tuple[Provider, ModelInfo] | None:
-        for seller, name in sellers.offers(provider, model):
-            try:
-                return self._snapshot.find_provider_model(name, None, seller, None)
-            except LookupError:
-                continue
-        return None
+        return info.get_prices(at), DATED if dated else UNDATED, f"{seller.id}/{info.id}"
 
     def _rates(self, listed: ModelPrice, input_tokens: int) -> Rates | None:
         """Resolve the size tiers: a prompt above a threshold pays the dearer rate as a whole."""
@@ -147,16 +172,21 @@ def _noon(at_ns: int) -> datetime:
     return day.replace(hour=12, minute=0, second=0, microsecond=0)
 
 
+def _rate(listed: ModelPrice, input_tokens: int, *names: str) -> Decimal | None:
+    """Give the first listed rate of these names for a prompt of this size."""
+    values = (getattr(listed, name) for name in names)
+    value = next((value for value in values if value is not None), None)
+    if not isinstance(value, TieredPrices):
+        return value
+    above = [tier.price for tier in value.tiers if input_tokens > tier.start]
+    return above[-1] if above else value.base
+
+
 def _resolve(listed: ModelPrice, input_tokens: int) -> Rates | None:
     """Give plain rates for a prompt of this size, each from its own or the next general entry."""
 
     def rate(*names: str) -> Decimal | None:
-        values = (getattr(listed, name) for name in names)
-        value = next((value for value in values if value is not None), None)
-        if not isinstance(value, TieredPrices):
-            return value
-        above = [tier.price for tier in value.tiers if input_tokens > tier.start]
-        return above[-1] if above else value.base
+        return _rate(listed, input_tokens, *names)
 
     if listed == ModelPrice():
         return FREE

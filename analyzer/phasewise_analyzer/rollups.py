@@ -1,4 +1,7 @@
-"""Sum the calls' costs by agent, session and model, in SQL over what `analyse` kept."""
+"""Sum the calls' costs by agent, session and model, in SQL over what `analyse` kept.
+
+Embeddings and rerankings are no calls here: their price stands in other$ and so in the total.
+"""
 
 from typing import cast
 
@@ -12,21 +15,24 @@ from phasewise_analyzer.findings import AgentRow, LabelValue, ModelRow, SessionR
 
 _SUMS = """
 count(DISTINCT c.session_id) AS sessions,
-count(*) AS calls,
-sum(c.input_tokens)::BIGINT AS input_tokens,
-sum(c.uncached_tokens)::BIGINT AS uncached_tokens,
-sum(c.cache_read_tokens)::BIGINT AS cache_read_tokens,
-sum(c.cache_write_5m_tokens + c.cache_write_1h_tokens)::BIGINT AS cache_write_tokens,
-sum(c.output_tokens)::BIGINT AS output_tokens,
-sum(c.reasoning_tokens)::BIGINT AS reasoning_tokens,
+count(*) FILTER (NOT c.is_side) AS calls,
+coalesce(sum(c.input_tokens), 0)::BIGINT AS input_tokens,
+coalesce(sum(c.uncached_tokens), 0)::BIGINT AS uncached_tokens,
+coalesce(sum(c.cache_read_tokens), 0)::BIGINT AS cache_read_tokens,
+coalesce(sum(c.cache_write_5m_tokens + c.cache_write_1h_tokens), 0)::BIGINT AS cache_write_tokens,
+coalesce(sum(c.output_tokens), 0)::BIGINT AS output_tokens,
+coalesce(sum(c.reasoning_tokens), 0)::BIGINT AS reasoning_tokens,
 coalesce(sum(k.reusable_tokens), 0)::BIGINT AS reusable_tokens,
 coalesce(sum(k.avoidable_tokens), 0)::BIGINT AS avoidable_tokens,
 count(k.prefill_usd) AS priced_calls,
 sum(k.prefill_usd) AS prefill_usd,
 sum(k.cached_usd) AS cached_usd,
 sum(k.decode_usd) AS decode_usd,
-sum(k.other_usd) AS other_usd,
-sum(k.prefill_usd) + sum(k.decode_usd) + sum(k.other_usd) AS total_usd,
+coalesce(sum(k.other_usd) + coalesce(sum(c.side_usd), 0), sum(c.side_usd)) AS other_usd,
+coalesce(
+    sum(k.prefill_usd) + sum(k.decode_usd) + sum(k.other_usd) + coalesce(sum(c.side_usd), 0),
+    sum(c.side_usd)
+) AS total_usd,
 sum(k.avoidable_usd) AS avoidable_usd,
 count(*) FILTER (k.prefill_ns IS NOT NULL AND k.decode_ns IS NOT NULL) AS timed_calls,
 sum(k.prefill_ns) FILTER (k.decode_ns IS NOT NULL)::BIGINT AS prefill_ns,
@@ -38,10 +44,20 @@ sum(k.decode_ns) FILTER (k.prefill_ns IS NOT NULL)::BIGINT AS decode_ns,
 sum(k.other_ns) FILTER (k.prefill_ns IS NOT NULL AND k.decode_ns IS NOT NULL)::BIGINT AS other_ns,
 count(*) FILTER (k.latency_basis = 'estimated') AS estimated_calls,
 count(*) FILTER (NOT c.cache_reported) AS cache_unknown_calls,
-count(*) FILTER (c.ambiguous) AS ambiguous_calls
+count(*) FILTER (c.ambiguous) AS ambiguous_calls,
+count(*) FILTER (c.is_side) AS side_calls,
+count(*) FILTER (c.is_side AND c.side_usd IS NULL) AS unpriced_side_calls,
+sum(c.side_usd) AS side_usd
 """
 _FROM = """
-FROM llm_calls c
+FROM (
+    SELECT *, FALSE AS is_side, NULL::DECIMAL(24, 12) AS side_usd
+    FROM llm_calls
+    UNION ALL BY NAME
+    SELECT side_call_id AS call_id, source_id, session_id, agent_id, provider, model,
+           TRUE AS is_side, usd AS side_usd
+    FROM side_calls
+) c
 JOIN sources s USING (source_id)
 LEFT JOIN agents a USING (agent_id)
 LEFT JOIN call_costs k USING (call_id)
@@ -114,7 +130,9 @@ def sessions(
         "min(b.first_step) AS first FROM busy b JOIN agents a USING (agent_id) GROUP BY ALL) "
         "GROUP BY session_id), "
         "times AS (SELECT session_id, min(started_ns) AS first_ns, "
-        "max(started_ns + coalesce(duration_ns, 0)) AS last_ns FROM llm_calls GROUP BY ALL), "
+        "max(started_ns + coalesce(duration_ns, 0)) AS last_ns FROM (SELECT session_id, "
+        "started_ns, duration_ns FROM llm_calls UNION ALL SELECT session_id, started_ns, "
+        "duration_ns FROM side_calls) GROUP BY ALL), "
         f"said AS ({_SAID}) "
         "SELECT n.session_id, n.name, s.name AS source, r.roles, "
         "coalesce(n.started_ns, t.first_ns) AS started_ns, "

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
-from phasewise_store import reads
+from phasewise_store import reads, side_costs
 from phasewise_store.scope import Scope
 from phasewise_store.store import Store
 
 from phasewise_analyzer import replayable, rollups
-from phasewise_analyzer.findings import Step, Timeline
+from phasewise_analyzer.findings import SideStep, Step, Timeline
 from phasewise_analyzer.replayable import Replayable
 
 
@@ -16,10 +16,12 @@ def timeline(store: Store, session_id: str) -> Timeline:
     row = rollups.session(store, session_id)
     calls = reads.llm_calls(store, Scope(session_id=session_id))
     tools = reads.tool_calls(store, session_id)
+    beside = side_costs.of_session(store, session_id)
     depths = _depths(store, session_id)
     starts = [
         *calls["started_ns"].drop_nulls().to_list(),
         *tools["started_ns"].drop_nulls().to_list(),
+        *beside["started_ns"].drop_nulls().to_list(),
     ]
     zero = min(starts, default=None)
     judged = replayable.of_session(store, session_id)
@@ -31,7 +33,9 @@ def timeline(store: Store, session_id: str) -> Timeline:
     ends = [step.start_ns + (step.duration_ns or 0) for step in steps if step.start_ns is not None]
     scores = [one.score for one in judged.values()]
     mean = sum(scores) / len(scores) if scores else None
-    return Timeline(row, tuple(steps), max(ends, default=None), mean)
+    sides = tuple(_side(one, zero) for one in beside.iter_rows(named=True))
+    ends += [one.start_ns + (one.duration_ns or 0) for one in sides if one.start_ns is not None]
+    return Timeline(row, tuple(steps), max(ends, default=None), mean, sides)
 
 
 def _order(step: Step) -> tuple[int, int]:
@@ -136,6 +140,21 @@ def _tool(tool: Mapping[str, object], zero: int | None, depths: Mapping[str, int
         duration_ns=tool["duration_ns"],  # type: ignore[arg-type]  # a column of the store
         error=tool["error"],  # type: ignore[arg-type]  # a column of the store
     )
+
+
+def _side(row: Mapping[str, object], zero: int | None) -> SideStep:
+    return SideStep(
+        id=str(row["side_call_id"]),
+        agent=str(row["agent"] or "unknown"),
+        start_ns=_since(row["started_ns"], zero),
+        total_usd=row["usd"],  # type: ignore[arg-type]  # a column of the store
+        **{name: row[name] for name in _SIDE_AS_STORED},  # type: ignore[arg-type]  # columns of the store
+    )
+
+
+_SIDE_AS_STORED = (
+    *("kind", "model", "duration_ns", "input_tokens", "price_source", "price_ref", "error"),
+)
 
 
 def _since(moment: object, zero: int | None) -> int | None:

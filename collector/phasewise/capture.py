@@ -157,14 +157,12 @@ def _line(part: Part, digest: bytes) -> str:
 def prompt_parts(attributes: Mapping[str, object]) -> Iterator[Part]:
     """Give tools, system and messages of a prompt, from whichever convention holds them."""
     request = _object(attributes.get("input.value"))
-    tools = request.get("tools", _parsed(attributes.get("gen_ai.tool.definitions")))
-    yield from (("tool", "", _text(tool)) for tool in _list(tools))
-    for name in ("system", "instructions"):
+    yield from (("tool", "", _text(tool)) for tool in _tools(request, attributes))
+    for name in ("system", "instructions", "systemInstruction", "system_instruction"):
         if request.get(name):
             yield "system", "system", _text(request[name])
-    messages = _list(request.get("messages", request.get("input")))
-    if isinstance(request.get("input"), str):
-        messages = [{"role": "user", "content": request["input"]}]
+    sent = next((request[name] for name in _SENT if name in request), None)
+    messages = [{"role": "user", "content": sent}] if isinstance(sent, str) else _list(sent)
     if not messages or isinstance(messages[0], list) or _is_langchain(messages):
         system = _parsed(attributes.get("gen_ai.system_instructions"))
         if system:
@@ -178,16 +176,35 @@ def prompt_parts(attributes: Mapping[str, object]) -> Iterator[Part]:
         yield kind, role.split(" ")[0], _text(message)
 
 
+_SENT = ("messages", "input", "contents", "prompt")
+"""where a request has its messages: OpenAI's, Anthropic's and Bedrock's, Gemini's, completions"""
+
+
+def _tools(request: Mapping[str, object], attributes: Mapping[str, object]) -> Iterator[object]:
+    """Give each tool that a request declares; Gemini puts its functions into one."""
+    config = request.get("toolConfig")
+    within = config.get("tools") if isinstance(config, dict) else None
+    declared = request.get("tools", within)
+    if declared is None:
+        declared = _parsed(attributes.get("gen_ai.tool.definitions"))
+    for tool in _list(declared):
+        functions = _list(tool.get("functionDeclarations")) if isinstance(tool, dict) else []
+        yield from functions or [tool]
+
+
 def answer_parts(attributes: Mapping[str, object]) -> Iterator[Part]:
     """Give the messages of an answer."""
     response = _object(attributes.get("output.value"))
-    found: object = response.get("choices", response.get("output", response.get("content")))
+    found: object = next((response[name] for name in _ANSWERED if response.get(name)), None)
     if not found:
         found = _parsed(attributes.get("gen_ai.output.messages")) or list(
             _flattened(attributes, "llm.output_messages.")
         )
     if found:
         yield "message", "assistant", _text(found)
+
+
+_ANSWERED = ("choices", "output", "content", "candidates")
 
 
 def _flattened(attributes: Mapping[str, object], prefix: str) -> Iterator[dict[str, object]]:

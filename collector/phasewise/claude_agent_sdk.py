@@ -5,13 +5,15 @@ the program, or its environment, says wins.
 """
 
 import os
-from collections.abc import Mapping, MutableMapping
+from collections.abc import MutableMapping
 from functools import wraps
 from types import ModuleType
 from typing import Any
 
+from phasewise.wire.worker import Worker
+
 MODULE = "claude_agent_sdk._internal.transport.subprocess_cli"
-TELEMETRY: Mapping[str, str] = {
+TELEMETRY = {
     "CLAUDE_CODE_ENABLE_TELEMETRY": "1",
     "CLAUDE_CODE_ENHANCED_TELEMETRY_BETA": "1",
     "OTEL_TRACES_EXPORTER": "otlp",
@@ -23,7 +25,7 @@ TELEMETRY: Mapping[str, str] = {
 _SOON_MS = {"OTEL_LOGS_EXPORT_INTERVAL": "500", "OTEL_BSP_SCHEDULE_DELAY": "500"}
 
 
-def adapt(module: ModuleType, endpoint: str) -> None:
+def adapt(module: ModuleType, worker: Worker, endpoint: str) -> None:
     """Add the variables to whatever environment the SDK gives its CLI."""
     transport = module.SubprocessCLITransport
     before = transport.__init__
@@ -34,6 +36,7 @@ def adapt(module: ModuleType, endpoint: str) -> None:
         options = getattr(self, "_options", None)
         environment = getattr(options, "env", None)
         if isinstance(environment, MutableMapping):
+            worker.reported_elsewhere += 1
             for name, value in (TELEMETRY | _SOON_MS).items():
                 if name not in os.environ:
                     environment.setdefault(name, value.format(http=endpoint))

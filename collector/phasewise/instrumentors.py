@@ -16,6 +16,7 @@ from opentelemetry.trace import TracerProvider
 
 from phasewise import claude_agent_sdk, openai_client
 from phasewise.imports import installed, when_imported
+from phasewise.wire.worker import Worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,25 +45,23 @@ _TEXT = (
 )
 """attributes, or their beginnings, of OpenInference that repeat what the wire has"""
 
-Seen = Callable[[], bool]
-
 
 def switch_on(
-    provider: TracerProvider, *, endpoint: str, include_usage: bool, seen_at_wire: Seen
+    provider: TracerProvider, worker: Worker, *, endpoint: str, include_usage: bool
 ) -> None:
     """Instrument what is installed, each when the program imports it.
 
-    `seen_at_wire` says whether the wire has seen a call of this program: from then on the spans of
-    frameworks leave out the text. A program whose models are reached otherwise keeps it.
+    Once the wire has seen a call of this program, the spans of frameworks leave out the text. A
+    program whose models are reached otherwise keeps it.
     """
     for one in ALLOWED:
         if installed(one.library) and installed(one.module):
-            when_imported(one.library, _switching_on(one, provider, seen_at_wire))
+            when_imported(one.library, _switching_on(one, provider, worker))
     if installed("pydantic_ai"):
         when_imported("pydantic_ai", lambda module: _pydantic_ai(module, provider))
     if installed("claude_agent_sdk"):
         when_imported(
-            claude_agent_sdk.MODULE, lambda module: claude_agent_sdk.adapt(module, endpoint)
+            claude_agent_sdk.MODULE, lambda module: claude_agent_sdk.adapt(module, worker, endpoint)
         )
     if installed("openai"):
         when_imported(
@@ -77,23 +76,23 @@ def frameworks() -> list[tuple[Instrumentor, bool]]:
 
 
 def _switching_on(
-    one: Instrumentor, provider: TracerProvider, seen_at_wire: Seen
+    one: Instrumentor, provider: TracerProvider, worker: Worker
 ) -> Callable[[ModuleType], None]:
     def switch(module: ModuleType) -> None:
         del module
         instrumentor = getattr(importlib.import_module(one.module), one.class_name)()
         if not instrumentor.is_instrumented_by_opentelemetry:
-            instrumentor.instrument(tracer_provider=provider, config=_config(seen_at_wire))
+            instrumentor.instrument(tracer_provider=provider, config=_config(worker))
 
     return switch
 
 
-def _config(seen_at_wire: Seen) -> object:
-    from openinference.instrumentation import TraceConfig  # noqa: PLC0415  # comes with the extra
+def _config(worker: Worker) -> object:
+    config: Any = importlib.import_module(_OI).TraceConfig  # comes with the extra
 
-    class WithoutText(TraceConfig):  # type: ignore[misc]  # it ships no types
+    class WithoutText(config):  # type: ignore[misc]  # known at run time only
         def mask(self, key: str, value: Any, **options: Any) -> Any:  # noqa: ANN401  # as above it
-            if key.startswith(_TEXT) and seen_at_wire():
+            if key.startswith(_TEXT) and worker.calls:
                 return None
             return super().mask(key, value, **options)
 

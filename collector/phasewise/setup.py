@@ -57,6 +57,8 @@ def init(
         root = settings.ring_folder(ring)
         mode = settings.capture(capture)
         waiting = _ring(root, endpoint, ring_bytes)
+        if not settings.switched_on(settings.QUIET, quiet):
+            say_if_nothing_was_seen(_seen)  # before the others: it then speaks after them
         processor = RingProcessor(
             waiting,
             filtered=None if mode == "content" else _filter(mode, root, key),
@@ -69,14 +71,12 @@ def init(
         provider.add_span_processor(processor)
         worker = Worker(provider, filtered=None if mode == "content" else _filter(mode, root, key))
         _started = processor, worker
-        if not settings.switched_on(settings.QUIET, quiet):
-            say_if_nothing_was_seen(lambda: worker.calls + processor.calls)
         watch_transports(worker)
         instrumentors.switch_on(
             provider,
+            worker,
             endpoint=waiting.endpoint,
             include_usage=settings.switched_on(settings.INCLUDE_USAGE, include_usage),
-            seen_at_wire=lambda: worker.calls > 0,
         )
     except Exception:  # a tracer must never stop the program it watches
         _log.exception("phasewise.init() failed; this program is not traced")
@@ -89,6 +89,14 @@ def flush(timeout_ms: int = FLUSH_MS) -> bool:
     processor, worker = _started
     worker.drain()
     return processor.force_flush(timeout_ms)
+
+
+def _seen() -> bool:
+    """Say whether any model call was; a tracer that did not start has said so already."""
+    if _started is None:
+        return True
+    processor, worker = _started
+    return worker.calls + worker.reported_elsewhere + processor.calls > 0
 
 
 def _ring(root: Path, endpoint: str | None, limit_bytes: int | None) -> Ring:

@@ -12,7 +12,7 @@ from phasewise_store import identity, joined_traces, steps, stored_traces, unuse
 from phasewise_store.facts import Batch, LlmCall, Source, Span, Written
 from phasewise_store.store import Store
 
-from phasewise_collector import linking
+from phasewise_collector import conversations, linking
 from phasewise_collector.dialects import aliases, usage_aliases
 from phasewise_collector.dialects.content import Taken, take, without_content
 from phasewise_collector.dialects.derive import Derived, derive
@@ -103,15 +103,23 @@ def write(
     old = _old_calls(store, derived) if prepared.is_related else {}
     sessions = {session.session_id for one in derived for session in one.sessions}
     sessions |= {call.session_id for call in old.values()}
-    stands_as = store.rewrite(_batch(derived, source), heirs=_heirs(derived, old))
+    heirs = _heirs(derived, old)
     now = {call.call_id for one in derived for call in one.llm_calls}
+    placed = conversations.place(connection, derived, heirs, old.keys() - now)
+    stands_as = store.rewrite(_batch(placed.derived, source), heirs=heirs)
     stands = {stands_as.get(name, name) for name in now}
     gone = old.keys() - stands
     if gone:
         unused.retract_llm_calls(connection, gone)
     joined_traces.save(connection, _joined(derived))
+    conversations.settle(connection, placed, source)
+    sessions |= placed.sessions
     steps.number(connection, sessions)
     if prepared.is_related:
+        beside = {side.side_call_id for one in derived for side in one.side_calls}
+        whole = {span.trace_id for one in derived for span in one.spans}
+        stored_traces.retract_side_calls(connection, whole, beside)
+    if prepared.is_related or placed.moves:
         unused.drop_unused(connection, sessions)
     new = len(stands - old.keys() - set(stands_as.values()))
     return Written(
@@ -166,4 +174,5 @@ def _batch(derived: Iterable[Derived], source: Source) -> Batch:
         tool_calls=tuple(tool for one in facts for tool in one.tool_calls),
         spans=tuple(span for one in facts for span in one.spans),
         outcomes=tuple(said for one in facts for said in one.outcomes),
+        side_calls=tuple(side for one in facts for side in one.side_calls),
     )

@@ -15,22 +15,48 @@ import sys
 from pathlib import Path
 
 CHAT_TEMPLATE = """\
-{%- if tools %}<|im_start|>system
-# Tools
-{% for tool in tools %}{{ tool | tojson }}
-{% endfor %}<|im_end|>
+{%- macro words(content) %}
+{%- if content is string %}{{ content }}
+{%- else %}{% for part in content or [] %}{{ part.text }}{% endfor %}{% endif %}
+{%- endmacro %}
+{%- set first = messages[0] if messages else none %}
+{%- set rules = words(first.content) if first and first.role == "system" else "" %}
+{%- if tools or rules %}<|im_start|>system
+{{ rules }}
+{%- if tools %}{{ "\\n\\n" }}# Functions
+Call one by writing its name and arguments as JSON between <tool_call> and </tool_call>.
+<tools>
+{%- for tool in tools %}{{ "\\n" }}{{ tool | tojson }}{% endfor %}
+{{- "\\n</tools>" }}
+{%- endif %}<|im_end|>
 {% endif %}
-{%- for message in messages %}<|im_start|>{{ message.role }}
-{{ message.content or "" }}
-{%- for call in message.tool_calls or [] %}
-<tool_call>{"name": {{ call.function.name | tojson }}, "arguments":
-{%- if call.function.arguments is string %} {{ call.function.arguments }}
-{%- else %} {{ call.function.arguments | tojson }}{% endif %}}</tool_call>
+{%- for message in messages %}
+{%- if message.role == "system" %}
+{%- if not loop.first %}{{ raise_exception("a system message must be the first") }}{% endif %}
+{%- elif message.role == "tool" %}
+{%- if loop.first or loop.previtem.role != "tool" %}
+{%- if loop.first or not loop.previtem.tool_calls %}
+{{- raise_exception("the result of a tool must follow its call") }}
+{%- endif %}<|im_start|>user
+{%- endif %}{{ "\\n<tool_response>\\n" }}
+{{- words(message.content) }}{{ "\\n</tool_response>" }}
+{%- if loop.last or loop.nextitem.role != "tool" %}<|im_end|>
+{% endif %}
+{%- elif message.role in ("user", "assistant") %}<|im_start|>{{ message.role }}
+{{ words(message.content) }}
+{%- for call in message.tool_calls or [] %}{{ "\\n<tool_call>\\n" -}}
+{"name": {{ call.function.name | tojson }}, "arguments":
+{%- if call.function.arguments is mapping %} {{ call.function.arguments | tojson }}
+{%- else %} {{ call.function.arguments }}{% endif %}}{{ "\\n</tool_call>" }}
 {%- endfor %}<|im_end|>
-{% endfor %}
+{% else %}{{ raise_exception("unknown role: " + message.role) }}{% endif %}
+{%- endfor %}
 {%- if add_generation_prompt %}<|im_start|>assistant
 {% endif %}"""
-"""renders tools and tool calls, so that what an agent sent is part of the prompt; null is empty"""
+"""as Qwen's and Hermes': tools in the system message, calls and results in tags, results together
+
+It refuses what strict templates refuse, so that a replay which is accepted here is so elsewhere.
+"""
 
 
 def main() -> None:

@@ -62,7 +62,9 @@ class Block:
         counted_before = self._count()
         first = next((due.request for session in self._prepared.sessions for due in session), None)
         if first is None:
-            return self._record(None, void="no call fits the model's context")
+            most = self._resolved.max_model_tokens or 0
+            void = f"no call fits the model's context of {most:,} tokens, prompt and answer"
+            return self._record(None, void=void)
         cold = self._cold(first)
         if cold.error is not None:
             return self._record(None, void=f"the canary failed: {cold.error}")

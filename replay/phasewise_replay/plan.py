@@ -149,6 +149,19 @@ class Plan:
         if twice := {name for name in names if names.count(name) > 1}:
             raise UsageError(f"plan `{self.name}` has two arms named {_quoted(twice)}")
 
+    def check_arms(self) -> None:
+        """Refuse an arm that is the baseline under another name; raises UsageError.
+
+        One server may stand behind two addresses, or change between turns: those pass.
+        """
+        baseline, *others = self.arms
+        for arm in others:
+            if not isinstance(arm, UrlArm) and arm == replace(baseline, name=arm.name):
+                raise UsageError(
+                    f"arm `{arm.name}` is the same as the baseline `{baseline.name}`: change a "
+                    "setting, or leave it out (the baseline is compared with itself anyway)"
+                )
+
     def turns(self) -> list[tuple[Arm, int]]:
         """Give arm and block number of every block, in the order they run."""
         baseline, *others = self.arms

@@ -119,6 +119,10 @@ _MAKERS: Mapping[str, Callable[[str, Keys], Arm]] = {
 }
 
 
+_OURS = frozenset({"model", "host", "port"})
+"""flags of a server that the run starts itself, and then talks to"""
+
+
 def _engine(value: object) -> str:
     if value not in _MAKERS:
         raise UsageError(f"must be one of {', '.join(_MAKERS)}, not `{value}`")
@@ -164,7 +168,10 @@ def _flags(value: object) -> Mapping[str, FlagValue]:
     for name, setting in value.items():
         if not isinstance(setting, bool | int | float | str | dict | list):
             raise UsageError(f"flag `{name}` has no value; for one without a value write true")
-        flags[str(name).lstrip("-").replace("_", "-")] = setting
+        plain = str(name).lstrip("-").replace("_", "-")
+        if plain in _OURS:
+            raise UsageError(f"flag `{plain}` is set by the run: leave it out")
+        flags[plain] = setting
     return flags
 
 

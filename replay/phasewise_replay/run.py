@@ -46,6 +46,7 @@ def run(
     engine_for: Callable[[Arm], Engine] = engine_of,
 ) -> str:
     """Run the plan and give the run's id; raises UsageError where there is nothing to replay."""
+    plan.check_arms()
     recorded = sessions.load(store, plan.sessions)
     started_ns = time.time_ns()
     run_id = _new_id(store, plan.name, started_ns)

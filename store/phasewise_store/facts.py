@@ -233,6 +233,29 @@ class LlmCall:
     """keys of the call itself, by `phasewise_store.identity`; the store keeps one call a key"""
 
 
+SideKind = Literal["embedding", "rerank"]
+
+
+@dataclass(frozen=True, slots=True)
+class SideCall:
+    """A paid request to a model that writes no text: it has no prompt, no phases, no replay."""
+
+    side_call_id: str
+    session_id: str
+    agent_id: str
+    kind: SideKind
+    provider: str | None = None
+    model: str | None = None
+    started_ns: int | None = None
+    duration_ns: int | None = None
+    input_tokens: int = 0
+    """0 where the source says nothing"""
+    reported_cost_usd: float | None = None
+    error: str | None = None
+    trace_id: str | None = None
+    span_id: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class ToolCall:
     """One tool run between two LLM calls."""
@@ -250,6 +273,8 @@ class ToolCall:
     span_id: str | None = None
     asked_by: str | None = None
     """the id of the call that asked for it, with which its own id begins"""
+    derived: bool = False
+    """whether it is known from two successive prompts only: its time is all that is between them"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,6 +329,7 @@ class Batch:
     tool_calls: tuple[ToolCall, ...] = ()
     spans: tuple[Span, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
+    side_calls: tuple[SideCall, ...] = ()
     numbered: bool = True
     """False: the steps are to be numbered by start, over all that the session has by then"""
 

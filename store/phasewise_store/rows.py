@@ -7,7 +7,17 @@ import polars as pl
 import zstandard
 
 from phasewise_store import billing
-from phasewise_store.facts import Agent, LlmCall, Outcome, Segment, Session, Source, Span, ToolCall
+from phasewise_store.facts import (
+    Agent,
+    LlmCall,
+    Outcome,
+    Segment,
+    Session,
+    SideCall,
+    Source,
+    Span,
+    ToolCall,
+)
 from phasewise_store.trie import Node, segment_id
 
 _TEXT, _INT, _ID = pl.String(), pl.Int64(), pl.UInt64()
@@ -49,6 +59,24 @@ TOOL_CALLS = {
     "error": _TEXT,
     "trace_id": _TEXT,
     "span_id": _TEXT,
+    "derived": pl.Boolean(),
+}
+SIDE_CALLS = {
+    "side_call_id": _TEXT,
+    "source_id": _TEXT,
+    "session_id": _TEXT,
+    "agent_id": _TEXT,
+    "kind": _TEXT,
+    "provider": _TEXT,
+    "model": _TEXT,
+    "started_ns": _INT,
+    "duration_ns": _INT,
+    "input_tokens": _INT,
+    "reported_cost_usd": pl.Float64(),
+    "error": _TEXT,
+    "trace_id": _TEXT,
+    "span_id": _TEXT,
+    "price_source": _TEXT,
 }
 SPANS = {
     "trace_id": _TEXT,
@@ -164,6 +192,12 @@ def outcomes(facts: Iterable[Outcome]) -> pl.DataFrame:
 def tool_calls(source: Source, facts: Iterable[ToolCall]) -> pl.DataFrame:
     """Give the rows of `tool_calls`."""
     return _frame(TOOL_CALLS, facts, {"source_id": source.source_id})
+
+
+def side_calls(source: Source, facts: Iterable[SideCall]) -> pl.DataFrame:
+    """Give the rows of `side_calls`, not priced yet."""
+    constants = {"source_id": source.source_id, "price_source": None}
+    return _frame(SIDE_CALLS, facts, constants)
 
 
 def spans(facts: Iterable[Span]) -> pl.DataFrame:

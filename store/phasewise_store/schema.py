@@ -310,6 +310,27 @@ CREATE TABLE side_calls (
 );
 """
 
+_M012 = """
+CREATE TABLE turns (
+    call_id     VARCHAR PRIMARY KEY,  -- a call received live
+    own_session VARCHAR NOT NULL,     -- its session by its own trace alone
+    named       BOOLEAN NOT NULL,     -- whether an attribute names that session
+    session_id  VARCHAR NOT NULL,     -- its session among all conversations
+    service     VARCHAR NOT NULL,     -- the program: a conversation does not leave it
+    started_ns  BIGINT NOT NULL,
+    ended_ns    BIGINT NOT NULL,
+    chain       UBIGINT,              -- hash of the messages that were sent
+    system      UBIGINT NOT NULL,     -- hash of the system prompt
+    marks       UBIGINT[] NOT NULL,   -- hashes of what the answer said and asked for
+    asked       VARCHAR NOT NULL,     -- JSON: name and id of each tool that it asked for
+    before      UBIGINT,              -- hash of the messages before the prompt's last answer
+    answered    UBIGINT[] NOT NULL,   -- marks of that answer
+    results     VARCHAR NOT NULL,     -- JSON: ids of the tools whose results follow it
+    after_call  VARCHAR               -- the call that it goes on from
+);
+ALTER TABLE tool_calls ADD COLUMN derived BOOLEAN DEFAULT FALSE;
+"""
+
 
 def m001_first_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Create the first tables."""
@@ -367,13 +388,18 @@ def m011_add_billing_and_side_calls(connection: duckdb.DuckDBPyConnection) -> No
     run(connection, _M011)
 
 
+def m012_add_turns(connection: duckdb.DuckDBPyConnection) -> None:
+    """Keep how calls follow each other in conversations, and the tool runs that this shows."""
+    run(connection, _M012)
+
+
 COMPRESSED: dict[str, compression.Methods] = {
     "segments": {"digest": "uncompressed", "content": "uncompressed"},
     "spans": {"attributes": "zstd"},
     "llm_calls": {"described_by": "zstd"},
 }
 
-STATEMENTS = (_M001, _M002, _M003, _M004, _M005, _M006, _M008, _M009, _M010, _M011)
+STATEMENTS = (*(_M001, _M002, _M003, _M004, _M005, _M006, _M008, _M009, _M010, _M011, _M012),)
 """what the migrations run, for `schema_page`"""
 
 MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
@@ -388,5 +414,6 @@ MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     m009_add_call_identities,
     m010_add_labels,
     m011_add_billing_and_side_calls,
+    m012_add_turns,
 )
 """in order; the schema's version is how many of them have run"""

@@ -7,11 +7,13 @@ its memory by then, or have been restarted.
 from collections.abc import Collection
 from dataclasses import astuple, dataclass, fields
 
+import duckdb
 import orjson
 import polars as pl
 
 from phasewise_store import call_rows
 from phasewise_store.facts import LlmCall, Span
+from phasewise_store.statements import run
 from phasewise_store.store import Store
 
 _SPANS = """
@@ -161,3 +163,15 @@ def llm_calls(
     """
     found = store.frame(_CALLS, {"ids": list(trace_ids), "calls": list(call_ids)})
     return [call_rows.call_of(row) for row in found.iter_rows(named=True)]
+
+
+def retract_side_calls(
+    connection: duckdb.DuckDBPyConnection, trace_ids: Collection[str], kept: Collection[str]
+) -> None:
+    """Take back side calls of these traces that a later span showed to be described twice."""
+    run(
+        connection,
+        "DELETE FROM side_calls WHERE trace_id IN (SELECT unnest($ids)) "
+        "AND side_call_id NOT IN (SELECT unnest($kept))",
+        {"ids": list(trace_ids), "kept": list(kept)},
+    )

@@ -12,6 +12,7 @@ DELETE FROM agents
 WHERE session_id IN (SELECT unnest($ids))
   AND agent_id NOT IN (SELECT agent_id FROM llm_calls)
   AND agent_id NOT IN (SELECT agent_id FROM tool_calls)
+  AND agent_id NOT IN (SELECT agent_id FROM side_calls)
   AND agent_id NOT IN (SELECT parent_agent_id FROM agents WHERE parent_agent_id IS NOT NULL)
 """
 
@@ -20,6 +21,7 @@ DELETE FROM sessions
 WHERE session_id IN (SELECT unnest($ids))
   AND session_id NOT IN (SELECT session_id FROM llm_calls)
   AND session_id NOT IN (SELECT session_id FROM tool_calls)
+  AND session_id NOT IN (SELECT session_id FROM side_calls)
 """
 
 

@@ -30,6 +30,7 @@ def write(connection: duckdb.DuckDBPyConnection, batch: Batch, insert: Insert) -
     )
     segments, nodes, calls = _content(connection, source, batch.llm_calls)
     insert(connection, "agents", rows.agents(batch.agents))
+    insert(connection, "side_calls", rows.side_calls(source, batch.side_calls))
     _write_outcomes(connection, rows.outcomes(batch.outcomes))
     return Written(
         sessions=insert(connection, "sessions", rows.sessions(source, batch.sessions)),

@@ -70,6 +70,9 @@ def test_wrong_plans_and_runs_exit_2(
     assert main(["replay", typo, "--db", database]) == 2
     assert main(["compare", "nobody", "--db", database]) == 2
     assert "phasewise replay" in capsys.readouterr().err
+    same = written(tmp_path, SIMULATED.replace("prefix-caching-off", "prefix-caching-on"))
+    assert main(["replay", same, "--db", database]) == 2
+    assert "arm `on` is the same as the baseline `off`" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

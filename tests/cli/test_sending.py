@@ -5,11 +5,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from phasewise_replay.compare import compare
+from phasewise_replay.engine import Answer, Request
+from phasewise_replay.fake import FakeEngine, usual_answer
+from phasewise_replay.run import run
+from phasewise_store.errors import EngineError
 from phasewise_store.store import Store
+from phasewise_web.cli.compare import exit_code
 from phasewise_web.cli.main import main
 
 from tests.replay.recorded import write_sessions
 from tests.replay.strict_server import Strict, strict_server
+from tests.replay.test_run import plan_of, served_by
 
 CASES = Path(__file__).resolve().parents[1] / "cases"
 WITH_TOOLS = (
@@ -125,3 +132,18 @@ def test_show_says_what_a_replay_changes(
     main(["show", last, "--db", database])
     printed = capsys.readouterr().out
     assert "a replay on an engine changes: thinking dropped: 1 block; 1 image" in printed
+
+
+def test_a_run_in_which_an_arm_died_exits_1(store: Store) -> None:
+    """The other arm was measured, and its calls are kept."""
+    write_sessions(store)
+
+    def dies(request: Request) -> Answer:
+        if request.call_id == "s2.0":
+            raise EngineError("vLLM ended: out of memory")
+        return usual_answer(request)
+
+    engines = {"a": FakeEngine(), "b": FakeEngine(answer=dies)}
+    verdict = compare(store, run(store, plan_of("a", "b"), engine_for=served_by(engines)))
+    assert [arm.status for arm in verdict.arms] == ["ok", "failed"]
+    assert exit_code(verdict) == 1

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from phasewise_collector.dialects.content import take
+from phasewise_collector.dialects.derive import derive
 from phasewise_collector.otlp import json as otlp_json
 from phasewise_collector.otlp import protobuf
 from phasewise_collector.otlp.spans import MalformedError
@@ -142,3 +144,30 @@ def test_attributes_as_an_object_and_old_scopes_are_read() -> None:
     assert found.attributes["gen_ai.usage.input_tokens"] == 7
     assert found.attributes["list"] == ["a", 1.5, True]
     assert found.attributes["o"] == {"k": None}
+
+
+@pytest.mark.parametrize("value", ["9" * 20, "-9" + "0" * 20, 1e300])
+def test_an_integer_beyond_64_bits_is_one_bad_span(
+    receivers: tuple[OurReceivers, Receiver], value: object
+) -> None:
+    """No store holds it: the span is rejected alone, and the loader goes on behind it."""
+    ours, receiver = receivers
+    attributes = [{"key": "n", "value": {"intValue": value}}]
+    ids = {"traceId": hashlib.md5(str(value).encode(), usedforsecurity=False).hexdigest()}
+    good = ids | {"spanId": "1" * 16, "name": "good"}
+    bad = ids | {"spanId": "2" * 16, "name": "bad", "attributes": attributes}
+    body = {"resourceSpans": [{"scopeSpans": [{"spans": [good, bad]}]}]}
+    assert int(post(receiver, json.dumps(body).encode())["rejectedSpans"]) == 1
+    assert ours.spans(ids["traceId"]) == 1
+
+
+def test_our_own_attributes_from_elsewhere_stop_nothing() -> None:
+    """A sender may write any text under a name of ours."""
+    ids = {"traceId": "1" * 32, "spanId": "2" * 16}
+    names = ("phasewise.cache_diagnosis", "phasewise.cache_markers", "phasewise.usage")
+    attributes = dict.fromkeys(names, "no JSON") | {"gen_ai.operation.name": "chat"}
+    attributes |= {"gen_ai.request.model": "m"}
+    body = {"resourceSpans": [{"scopeSpans": [{"spans": [ids | {"attributes": attributes}]}]}]}
+    mended = otlp_json.check("traces", json.dumps(body).encode()).mended
+    (call,) = derive([take(one) for one in otlp_json.decode(mended or b"").spans]).llm_calls
+    assert call.request == {}

@@ -28,15 +28,10 @@ ORDER BY c.started_ns
 """
 
 _TOOLS = """
-SELECT t.name, count(*) AS runs
-FROM tool_calls AS t
-WHERE t.session_id IN (
-    SELECT c.session_id
-    FROM llm_calls AS c
-    JOIN spans AS s ON s.trace_id = c.trace_id AND s.span_id = c.span_id
-    WHERE s.service_name = $run
-)
-GROUP BY t.name
+SELECT name, count(*) AS runs
+FROM tool_calls
+WHERE trace_id IN (SELECT trace_id FROM spans WHERE service_name = $run)
+GROUP BY name
 """
 
 

@@ -140,10 +140,13 @@ class Suite:
             (home / "node_modules").symlink_to(INSTALLED / "js" / "node_modules")
             return ["node", str(home / program.file), *arguments]
         python = str(python_of(program, mode))
-        command = [python, str(HERE / "programs" / program.file), *arguments]
         if program.through_run:
+            command = [python, str(HERE / "programs" / program.file), *arguments]
             return [sys.executable, "-m", "phasewise_web.cli.main", "run", "--", *command]
-        return command
+        # beside the tracer, so that a process that the program starts finds it, too
+        shutil.copy(HERE / "programs" / program.file, home)
+        (home / "phasewise").symlink_to(ROOT / "collector" / "phasewise")
+        return [python, str(home / program.file), *arguments]
 
     def _environment(self, program: Program, name: str, home: Path) -> dict[str, str]:
         kept = {key: os.environ[key] for key in ("PATH", "LANG", "TMPDIR") if key in os.environ}
@@ -153,14 +156,12 @@ class Suite:
                 "OTEL_EXPORTER_OTLP_ENDPOINT": self._endpoint,
                 "OTEL_BSP_SCHEDULE_DELAY": "500",
             }
-        path = str(ROOT / "collector")
-        if program.through_run:  # the command finds its own packages as these tests do
-            path = os.environ.get("PYTHONPATH", "")
+        # `phasewise run` finds its own packages as these tests do
+        path = os.environ.get("PYTHONPATH", "") if program.through_run else ""
         ours = {
             "PHASEWISE_ENDPOINT": self._endpoint,
             "PHASEWISE_RING": str(home / "ring"),
-            "PYTHONPATH": path,
-        }
+        } | ({"PYTHONPATH": path} if path else {})
         return common | ours | dict(program.environment)
 
 

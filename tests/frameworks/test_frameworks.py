@@ -10,7 +10,7 @@ import pytest
 from tests.frameworks.cases import CASES, Case, Runs, name_of, running
 from tests.frameworks.running import is_installed
 
-pytestmark = pytest.mark.frameworks
+pytestmark = [pytest.mark.frameworks, pytest.mark.timed]
 
 EVERY_CASE = pytest.mark.parametrize("case", [pytest.param(one, id=name_of(one)) for one in CASES])
 

@@ -67,6 +67,7 @@ def test_an_installed_program_collects_and_answers(tmp_path: Path, built: Built,
     assert installed.returncode == 0, installed.stderr
 
 
+@pytest.mark.timed
 def test_the_base_install_is_small_and_quick_to_import(base: Environment) -> None:
     """A program that only wants `phasewise.init()` gets no database with it."""
     size = measure(base)

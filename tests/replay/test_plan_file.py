@@ -47,6 +47,7 @@ def test_a_plan_is_read_and_written_back() -> None:
         ("prefix-caching-off", "go-faster", "no preset `go-faster`"),
         ("name: on", "name: off", "two arms named `off`"),
         ("limit: 5", "limt: 5", "`sessions.limt` is unknown"),
+        ("flags: {", "flags: {port: 8000, ", "flag `port` is set by the run"),
         ('"http://127.0.0.1:8000/v1"', "127.0.0.1", "must start with http"),
     ],
 )

@@ -20,7 +20,7 @@ TINY = ROOT / ".engines" / "tiny"
 VLLM = ROOT / ".engines" / "vllm" / "bin" / "python"
 SGLANG = ROOT / ".engines" / "sglang" / "bin" / "python"
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.timed]
 
 MOST_CALLS = 11
 """of eleven sessions: over a hundred calls a block, sent one after another"""

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from phasewise_replay import arm_record, plan_file
 from phasewise_replay.compare import compare
-from phasewise_replay.engine import Answer, Engine, Request
+from phasewise_replay.engine import Answer, Engine, Request, Resolved
 from phasewise_replay.fake import FakeEngine, usual_answer
 from phasewise_replay.plan import Arm, Plan, UrlArm, control_half
 from phasewise_replay.run import run
@@ -175,3 +175,13 @@ def test_nothing_to_replay_says_what_there_is(store: Store) -> None:
     write_sessions(store)
     with pytest.raises(UsageError, match="`recorded`"):
         run(store, plan_file.parse(SIMULATED.replace("recorded", "nothing"), "made"))
+
+
+def test_sessions_longer_than_the_context_are_named_in_the_void(store: Store) -> None:
+    """Not one call fits: the block says which context, and proves nothing."""
+    write_sessions(store, sessions=1)
+    small = Resolved("fake", "m", "measured", reads="token_ids", max_model_tokens=10)
+    run_id = run(store, plan_of("a"), engine_for=served_by({"a": FakeEngine(small)}))
+    check = next(one for one in compare(store, run_id).fidelity.checks if one.name == "cold_canary")
+    assert not check.passed
+    assert "a, block 0: no call fits the model's context of 10 tokens" in check.detail

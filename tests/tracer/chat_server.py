@@ -51,6 +51,10 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer a chat completion, whole or streamed."""
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         self.server.headers_seen.append({k.lower(): v for k, v in self.headers.items()})
+        if "/refused/" in self.path:
+            said = {"error": {"message": f"cannot read {json.dumps(body)}"}}
+            self._send("application/json", json.dumps(said).encode(), status=400)
+            return
         self.server.answered += 1
         if self.path.startswith("/v1/messages"):
             self._messages(stream=bool(body.get("stream")))
@@ -109,8 +113,8 @@ class _Handler(BaseHTTPRequestHandler):
         lines = [f"event: {one['type']}\ndata: {json.dumps(one)}\n\n" for one in events]
         self._send("text/event-stream", "".join(lines).encode())
 
-    def _send(self, content_type: str, body: bytes) -> None:
-        self.send_response(200)
+    def _send(self, content_type: str, body: bytes, *, status: int = 200) -> None:
+        self.send_response(status)
         self.send_header("content-type", content_type)
         self.send_header("content-length", str(len(body)))
         self.end_headers()

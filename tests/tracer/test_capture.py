@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from phasewise.capture import ANSWER, PROMPT, Hasher, filtered, secret
+from phasewise_collector.dialects.content import content_of
 from phasewise_collector.dialects.hashed import segments
 from phasewise_store import reads
 from phasewise_store.scope import Scope
@@ -114,6 +115,29 @@ def test_the_key_is_made_once_and_kept_private(tmp_path: Path) -> None:
     assert secret(tmp_path, "shared") == secret(tmp_path / "elsewhere", "shared") != made
 
 
+def test_gemini_and_bedrock_are_hashed_as_they_are_stored() -> None:
+    """As many parts as content mode stores: each function a tool, the system prompt, the turns."""
+    functions = [{"name": "a"}, {"name": "b"}]
+    gemini = {
+        "systemInstruction": {"parts": [{"text": SECRET}]},
+        "tools": [{"functionDeclarations": functions}],
+        "contents": [{"role": "user", "parts": [{"text": "hi"}]}],
+    }
+    bedrock = {
+        "system": [{"text": SECRET}],
+        "toolConfig": {"tools": [{"toolSpec": one} for one in functions]},
+        "messages": [{"role": "user", "content": [{"text": "hi"}]}],
+    }
+    for request in (gemini, bedrock):
+        attributes: dict[str, object] = {"input.value": json.dumps(request)}
+        hashed = Hasher(b"k" * 32).attributes(attributes)
+        stored = content_of({"input.value": json.dumps(request)}).prompt
+        kinds = [segment.kind for segment in stored]
+        assert [one.kind for one in segments(str(hashed[PROMPT]))] == kinds
+        assert kinds == ["tool", "tool", "system", "message"]
+        assert SECRET not in json.dumps(hashed)
+
+
 TWO_TURNS = f"""{INIT}
 from openai import OpenAI
 client = OpenAI(base_url=BASE, api_key="none")
@@ -148,6 +172,29 @@ def test_hash_mode_gives_the_same_trie_as_content(tmp_path: Path) -> None:
         shared = sum(a == b for a, b in zip(*prompts, strict=False))
         shapes.append(([len(prompt) for prompt in prompts], shared))
     assert shapes[0] == shapes[1] == ([2, 4], 2)
+
+
+REFUSED = f"""{INIT}
+from openai import OpenAI, OpenAIError
+client = OpenAI(base_url=BASE + "/nowhere", api_key="{SECRET}", max_retries=0)
+try:
+    client.chat.completions.create(
+        model="stand-in", messages=[{{"role": "user", "content": "{SECRET}"}}]
+    )
+except OpenAIError:
+    pass
+"""
+
+
+@pytest.mark.parametrize("mode", ["hash", "none"])
+def test_a_refusal_leaks_nothing(tmp_path: Path, mode: str) -> None:
+    """The status of a refused request arrives, no word of its prompt, and never the key."""
+    program = REFUSED.replace("/nowhere", "/refused")
+    calls, _ = traced(tmp_path, program, PHASEWISE_CAPTURE=mode)
+    assert calls["error"].to_list() == ["HTTP 400"]
+    assert calls["input_tokens"].to_list() == [0]
+    logged = b"".join(path.read_bytes() for path in (tmp_path / "log").glob("*.log"))
+    assert SECRET.encode() not in logged
 
 
 def test_none_sends_no_prompt(tmp_path: Path) -> None:

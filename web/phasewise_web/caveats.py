@@ -18,6 +18,8 @@ def caveats(rows: Iterable[Totals]) -> tuple[str, ...]:
         )
     if unpriced := calls - sum(row.priced_calls for row in totals):
         found.append(f"{unpriced:,} calls name no model with a known price; sums leave them out.")
+    if unpriced := sum(row.unpriced_side_calls for row in totals):
+        found.append(f"{unpriced:,} embeddings or rerankings have no known price.")
     if estimated := sum(row.estimated_calls for row in totals):
         found.append(
             f"{estimated:,} of {timed:,} timed calls did not show their first token: their split "

@@ -91,7 +91,9 @@ class Conversation:
         turn.entries += 1
         turn.raw = entry.sendable if turn.entries == 1 else None
         for item in entry.items:
-            if isinstance(item, Call):
+            if isinstance(item, Call) and role == "system":
+                turn.texts.append(item.arguments)  # only a model calls tools
+            elif isinstance(item, Call):
                 turn.calls.append(item)
             elif isinstance(item, Text):
                 turn.texts += [item.text] if item.text else []

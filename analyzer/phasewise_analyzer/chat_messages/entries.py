@@ -27,6 +27,8 @@ _ROLES: Mapping[str, Role] = {
     "function": "tool",
 }
 _SENDABLE_KEYS = frozenset({"role", "content", "name", "tool_calls", "tool_call_id"})
+_MOST_BITS = 63
+"""of an integer that every JSON reader takes"""
 _CALL_IDS = ("tool_call_id", "toolCallId", "tool_use_id")
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking", "thinking_blocks")
 
@@ -84,6 +86,8 @@ def _sendable_json(value: object) -> object:
         return [_sendable_json(one) for one in value]
     if isinstance(value, dict):
         return {_sendable_json(key): _sendable_json(inner) for key, inner in value.items()}
+    if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        return str(value)
     return value
 
 
@@ -110,6 +114,9 @@ def _items(message: Mapping[str, object], role: Role, blocks: Blocks) -> Iterato
     if isinstance(audio, Mapping) and isinstance(audio.get("transcript"), str):
         yield Text(audio["transcript"])
     calls = message.get("tool_calls")
+    more = message.get("additional_kwargs")  # where LangChain keeps what its own fields do not
+    if not calls and isinstance(more, Mapping):
+        calls = more.get("tool_calls")
     for call in calls if isinstance(calls, list) else ():
         if isinstance(call, Mapping):
             function = call.get("function", call.get("custom"))

@@ -49,7 +49,7 @@ class Normaliser:
         messages, changes = self._conversation.messages()
         for _, changed in tools:
             changes.update(changed)
-        return ChatPrompt(messages, tuple(raw for raw, _ in tools), dict(changes))
+        return ChatPrompt(messages, tuple(raw for raw, _ in tools), dict(+changes))
 
     def _entry(self, segment: Segment) -> Entry:
         if segment.digest not in self._entries:

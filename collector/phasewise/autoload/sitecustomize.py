@@ -1,22 +1,88 @@
 """Python imports this at its start where `phasewise run` put this folder on the path.
 
-It starts the tracer and then makes way for the environment's own `sitecustomize`.
+It makes way for the environment's own `sitecustomize`, and starts the tracer. A Python that has no
+`phasewise` of its own gets the one that started it, and what that needs, by a finder that is asked
+last: whatever the environment has itself is what the program gets. Nothing but the standard library
+is used until then, and whatever goes wrong is one line.
 """
 
-import importlib
+import os
 import sys
+from collections.abc import Iterable, Sequence
+from importlib import metadata
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import module_from_spec
 from pathlib import Path
+from types import ModuleType
 
-_here = str(Path(__file__).parent)
-sys.path[:] = [entry for entry in sys.path if entry != _here]
-sys.modules.pop("sitecustomize", None)
+FOLDERS = "PHASEWISE_CARRIED"
+"""environment variable: the folders that hold `phasewise` and what it needs"""
+STARTED_BY = "PHASEWISE_RUN_PID"
+"""environment variable: the process that `phasewise run` became"""
+_PACKAGES = ("phasewise", "opentelemetry", "google", "wrapt", "typing_extensions")
+_OF_GOOGLE = ("google", "google.protobuf", "google._upb")
+_DISTRIBUTIONS = ("opentelemetry-", "protobuf", "wrapt")
+_HERE = str(Path(__file__).parent)
 
-import phasewise  # noqa: E402  # only once this folder is off the path
 
-phasewise.init()
+class Carried(MetaPathFinder):
+    """Finds the tracer and what it needs where the environment has none of its own."""
 
-try:
-    importlib.import_module("sitecustomize")
-except ModuleNotFoundError as error:
-    if error.name != "sitecustomize":
-        raise
+    def __init__(self, folders: Sequence[str]) -> None:
+        self._folders = list(folders)
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Find one of the few packages, and nothing else."""
+        del path, target
+        first, *rest = fullname.split(".")
+        if first not in _PACKAGES:
+            return None
+        if first == "google" and not fullname.startswith(_OF_GOOGLE[1:]) and rest:
+            return None
+        above = fullname.split(".")[:-1]
+        return PathFinder.find_spec(
+            fullname, [str(Path(folder, *above)) for folder in self._folders]
+        )
+
+    def find_distributions(
+        self, context: metadata.DistributionFinder.Context
+    ) -> Iterable[metadata.Distribution]:
+        """Give what OpenTelemetry asks of itself: its version, its entry points."""
+        if context.name is not None and not context.name.startswith(_DISTRIBUTIONS):
+            return
+        wanted = metadata.DistributionFinder.Context(name=context.name, path=self._folders)
+        for found in metadata.MetadataPathFinder.find_distributions(wanted):
+            if found.name.startswith(_DISTRIBUTIONS):
+                yield found
+
+
+def make_way() -> None:
+    """Run the environment's own `sitecustomize`, which stands behind this one."""
+    sys.path[:] = [entry for entry in sys.path if entry != _HERE]
+    spec = PathFinder.find_spec("sitecustomize", sys.path)
+    if spec is not None and spec.loader is not None:
+        module = module_from_spec(spec)
+        sys.modules["sitecustomize"] = module
+        spec.loader.exec_module(module)
+
+
+def start() -> None:
+    """Start the tracer; only the program itself, none of its helpers, talks at its end."""
+    folders = os.environ.get(FOLDERS, "")
+    if folders:
+        sys.meta_path.append(Carried(folders.split(os.pathsep)))
+    try:
+        import phasewise  # noqa: PLC0415  # only once it can be found
+
+        is_program = os.environ.get(STARTED_BY) in (str(os.getpid()), str(os.getppid()))
+        phasewise.init(quiet=None if is_program else True)
+    except Exception as error:  # the program runs on, untraced
+        sys.stderr.write(f"phasewise: this program is not traced: {error}\n")
+
+
+if __name__ == "sitecustomize":
+    make_way()
+    start()

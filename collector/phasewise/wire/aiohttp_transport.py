@@ -76,7 +76,7 @@ def _closing(before: Callable[..., Any]) -> Callable[..., Any]:
     return close
 
 
-class _Reader(wrapt.ObjectProxy):  # type: ignore[misc]  # wrapt ships no types
+class _Reader(wrapt.ObjectProxy):  # type: ignore[type-arg]  # generic for checkers only
     """aiohttp's StreamReader; what is read from it is kept."""
 
     def __init__(self, reader: Any, exchange: Exchange) -> None:  # noqa: ANN401

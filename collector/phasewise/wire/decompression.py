@@ -11,6 +11,8 @@ Chunk = tuple[int, bytes]
 Decoder = Callable[[bytes], bytes]
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
+_MAGIC_BYTES = 4
+_BEGINNINGS = {magic[:size] for magic in (_GZIP, _ZSTD) for size in range(len(magic))}
 _BODY_STARTS = (b"{", b"[", b"data:", b"event:", b"id:", b":", b"retry:")
 
 
@@ -21,11 +23,14 @@ class UnreadableError(Exception):
 def plain(chunks: Iterable[Chunk], encoding: str) -> Iterator[Chunk]:
     """Give the chunks decompressed; raises UnreadableError."""
     decode: Decoder | None = None
-    first = True
-    for moment, data in chunks:
-        if first and data:
-            decode = _decoder(data, encoding.strip().lower())
-            first = False
+    known, head = False, b""
+    for moment, piece in chunks:
+        data = piece
+        if not known:
+            head += piece
+            if len(head) < _MAGIC_BYTES and head in _BEGINNINGS:
+                continue  # too little to tell
+            decode, known, data = _decoder(head, encoding.strip().lower()), True, head
         if decode is None:
             yield moment, data
             continue

@@ -22,12 +22,12 @@ from phasewise.wire.recognise import (
 )
 
 USAGE = "phasewise.wire.usage"
-"""the provider's own usage object, as JSON under its own name"""
+"""the provider's own usage object and what stands beside it, as JSON under their own names"""
 ABANDONED = "phasewise.wire.abandoned"
 API = "phasewise.wire.api"
 REQUEST_ID = "phasewise.wire.request_id"
 TRUNCATED = "phasewise.truncated"
-FIRST_TOKEN_NS = "phasewise.time_to_first_token_ns"
+FIRST_TOKEN_NS = "phasewise.time_to_first_token_ns"  # noqa: S105  # a token of text
 _REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid", "apim-request-id")
 _USAGES = ("usage", "usageMetadata")
 _WORDS = ("reasoning_effort", "service_tier", "verbosity", "prompt_cache_retention", "truncation")
@@ -35,6 +35,8 @@ _WORDS = ("reasoning_effort", "service_tier", "verbosity", "prompt_cache_retenti
 _NESTED = ("generationConfig", "inferenceConfig", "thinking", "reasoning", "stream_options")
 """parameters that are objects of such"""
 _LONGEST_ERROR = 2000
+_TELLING = 16
+"""so many first bytes tell how an answer is written"""
 _NEVER_SENT = ("ConnectError", "ConnectTimeout", "PoolTimeout", "NewConnectionError")
 
 
@@ -108,7 +110,7 @@ class _Answer:
             chunks = list(plain(exchange.chunks, headers.get("content-encoding") or ""))
         except UnreadableError:
             return cls(api, streamed, None, "", None, last, complete=False, cut=True)
-        start = next((data for _, data in chunks if data), b"")
+        start = b"".join(data for _, data in chunks[:_TELLING])[:_TELLING]
         form = form_of(headers.get("content-type") or "", start, streamed=streamed)
         if form == "whole":
             text = b"".join(data for _, data in chunks).decode("utf-8", "replace")
@@ -142,6 +144,8 @@ class _Answer:
         if reason:
             made["gen_ai.response.finish_reasons"] = reason
         usage = {name: body[name] for name in _USAGES if isinstance(body.get(name), dict)}
+        if usage and isinstance(body.get("service_tier"), str):
+            usage["service_tier"] = body["service_tier"]
         if usage:
             made[USAGE] = json.dumps(usage)
         if self.first is not None:

@@ -5,7 +5,7 @@ the end of the path must fit, too: other endpoints (counting tokens, moderation)
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 Body = Mapping[str, object]
@@ -52,22 +52,16 @@ def api_of(path: str, request: Body) -> Api | None:
     """Give the API that a request speaks; None where it is no model call."""
     if _OTHERS.search(path):
         return None
-    named = isinstance(request.get("model"), str) or _MODEL_IN_PATH.search(path) is not None
-    if isinstance(request.get("contents"), list | str) and (
-        "enerateContent" in path or "messages" not in request
-    ):
-        return "google.generate_content"
     if "mbedContent" in path:
         return "google.embed_content"
-    if isinstance(request.get("messages"), list):
-        return _chat(path, request) if named or "anthropic_version" in request else None
-    if not named:
+    if isinstance(request.get("contents"), list | str) and "messages" not in request:
+        return "google.generate_content"
+    named = isinstance(request.get("model"), str) or _MODEL_IN_PATH.search(path) is not None
+    if not named and "anthropic_version" not in request:
         return None
-    if path.endswith("/embeddings"):
-        return "openai.embeddings"
-    if isinstance(request.get("input"), list | str):
-        return "openai.responses"
-    return "openai.completions" if isinstance(request.get("prompt"), list | str) else None
+    return (
+        _chat(path, request) if isinstance(request.get("messages"), list) else _text(path, request)
+    )
 
 
 def _chat(path: str, request: Body) -> Api:
@@ -81,26 +75,34 @@ def _chat(path: str, request: Body) -> Api:
     return "anthropic.messages" if "system" in request else "openai.chat"
 
 
-def confirmed(api: Api, answer: Body) -> Api | None:
-    """Give the API once the answer is known; None where the answer is no model's."""
-    if answer.get("type") == "message" and "content" in answer:
-        return "anthropic.messages"
-    if answer.get("object") == "response" or isinstance(answer.get("output"), list):
+def _text(path: str, request: Body) -> Api | None:
+    if path.endswith("/embeddings"):
+        return "openai.embeddings"
+    if isinstance(request.get("input"), list | str):
         return "openai.responses"
-    if isinstance(answer.get("choices"), list):
-        return "openai.completions" if api == "openai.completions" else "openai.chat"
-    if "candidates" in answer or "promptFeedback" in answer:
-        return "google.generate_content"
-    if isinstance(answer.get("output"), Mapping) or "stopReason" in answer:
-        return "bedrock.converse"
-    if "embeddings" in answer or "embedding" in answer:
-        return "google.embed_content"
-    return "openai.embeddings" if _has_embeddings(answer) else None
+    return "openai.completions" if isinstance(request.get("prompt"), list | str) else None
 
 
 def _has_embeddings(answer: Body) -> bool:
     data = answer.get("data")
     return isinstance(data, list) and all(isinstance(x, Mapping) and "embedding" in x for x in data)
+
+
+_ANSWERS: Sequence[tuple[Api, Callable[[Body], bool]]] = (
+    ("anthropic.messages", lambda body: body.get("type") == "message" and "content" in body),
+    ("openai.responses", lambda body: isinstance(body.get("output"), list)),
+    ("openai.chat", lambda body: isinstance(body.get("choices"), list)),
+    ("google.generate_content", lambda body: "candidates" in body or "promptFeedback" in body),
+    ("bedrock.converse", lambda body: isinstance(body.get("output"), Mapping)),
+    ("google.embed_content", lambda body: "embeddings" in body or "embedding" in body),
+    ("openai.embeddings", _has_embeddings),
+)
+
+
+def confirmed(api: Api, answer: Body) -> Api | None:
+    """Give the API once the answer is known; None where the answer is no model's."""
+    found = next((one for one, fits in _ANSWERS if fits(answer)), None)
+    return api if found == "openai.chat" and api == "openai.completions" else found
 
 
 def has_known_path(path: str) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from functools import cache, wraps
+from functools import wraps
 from types import ModuleType
 from typing import Any
 
@@ -94,8 +94,17 @@ class _Keeping:
         self.exchange.leave()
 
 
-@cache
-def _watched(base: Any) -> type:  # noqa: ANN401  # a class
+def _watched(base: type[Any]) -> type[Any]:
+    if base not in _WATCHED:
+        _WATCHED[base] = _watching(base)
+    return _WATCHED[base]
+
+
+_WATCHED: dict[type[Any], type[Any]] = {}
+"""the classes made so far, by the one each stands in for"""
+
+
+def _watching(base: Any) -> type[Any]:  # noqa: ANN401  # a class
     class Watched(base):  # type: ignore[misc]  # whichever class urllib3 made
         def read(self, *arguments: Any, **named: Any) -> Any:  # noqa: ANN401
             return self._kept(super().read, *arguments, **named)

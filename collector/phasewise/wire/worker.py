@@ -1,4 +1,4 @@
-"""The thread that makes spans of exchanges: the program's own threads only leave bytes in the inbox.
+"""The thread that makes spans of exchanges; the program's threads only leave bytes in the inbox.
 
 It works while the program waits for an answer: a new request wakes it, and it then looks at what
 had ended before. Flushing, and the end of the program, do its work at once.
@@ -41,6 +41,8 @@ class Worker:
         self.inbox = Inbox()
         self.calls = 0
         """how many model calls were seen"""
+        self.reported_elsewhere = 0
+        """how many processes were started that report calls of their own"""
         self._tracer = provider.get_tracer(SCOPE)
         self._filtered = filtered
         self._wake = threading.Event()

@@ -60,6 +60,7 @@ RESPONSE_ID = (
     "anthropic.response.id",
     "output.value#id",
     "output.value#response_id",
+    "mlflow.spanOutputs#id",
     "request_id",
     "anthropic.request.id",
     "gen_ai.request.id",
@@ -82,12 +83,14 @@ SESSION = (
     "metadata#thread_id",
     "metadata#session_id",
     "mlflow.trace.session",
+    "exgentic.session.id",
     "gcp.vertex.agent.session_id",
 )
 REQUEST_ID = ("request_id", "anthropic.request.id", "http.response.header.request-id")
 """what a provider calls the request"""
 HTTP_STATUS = ("http.response.status_code", "http.status_code", "status_code", "error.type")
 USER = (
+    "mlflow.trace.user",
     "phasewise.user",
     "user.id",
     "enduser.id",
@@ -106,6 +109,8 @@ AGENT = (
     "ai.telemetry.functionId",
     "crewai.agent.role",
 )
+AGENT_OF_RUN = ("metadata#lc_agent_name", "langsmith.metadata.lc_agent_name")
+"""LangChain's, which stand at every span of an agent's run"""
 TOOL = (
     "gen_ai.tool.name",
     "tool.name",
@@ -170,6 +175,13 @@ AGENT_KINDS = frozenset(
     }
 )
 """Vercel's outer spans repeat the usage of the calls inside: they are agents here, never calls"""
+EMBEDDING_KINDS = frozenset(
+    {
+        *("EMBEDDING", "EMBEDDINGS", "EMBED", "AI.EMBED", "AI.EMBEDMANY"),
+        *("AI.EMBED.DOEMBED", "AI.EMBEDMANY.DOEMBED"),
+    }
+)
+RERANK_KINDS = frozenset({"RERANKER", "RERANK", "AI.RERANK", "AI.RERANK.DORERANK"})
 TOOL_KINDS = frozenset(
     {"TOOL", "EXECUTE_TOOL", "AI.TOOLCALL", "CLAUDE_CODE.TOOL", "TASK.TOOL", "MCP_TOOL"}
 )
@@ -264,7 +276,7 @@ def number(attributes: Attributes, names: Sequence[str]) -> float | None:
         return None
     try:
         found = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return found if 0 <= found <= MOST else None
 

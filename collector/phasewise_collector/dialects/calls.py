@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
-import orjson
 from phasewise_store import identity
 from phasewise_store.facts import Description, Fidelity, LlmCall, Segment, Span, Usage
 
 from phasewise_collector.dialects import aliases, usage_aliases, wire
+from phasewise_collector.dialects.chat_values import parsed
 from phasewise_collector.dialects.content import Taken, ids
 from phasewise_collector.dialects.labels import labels
 from phasewise_collector.dialects.log_records import KIND as LOG
@@ -305,20 +305,15 @@ def _parameters(spans: Iterable[Span]) -> dict[str, object]:
     for span in spans:
         given = text_of(span, aliases.PARAMETERS)
         if given is not None:
-            try:
-                parsed = orjson.loads(given)
-            except orjson.JSONDecodeError:
-                parsed = None
-            if isinstance(parsed, dict):
+            sent = parsed(given)
+            if isinstance(sent, dict):
                 found |= {
-                    name: value
-                    for name, value in parsed.items()
-                    if name not in ("messages", "tools")
+                    name: value for name, value in sent.items() if name not in ("messages", "tools")
                 }
         for name, spelt in _BESIDE.items():
-            written = text_of(span, spelt)
-            if written is not None:
-                found[name] = orjson.loads(written)
+            written = parsed(text_of(span, spelt))
+            if isinstance(written, list | dict):  # not what someone else has put there
+                found[name] = written
         for name, value in span.attributes.items():
             if name.startswith(prefix) and name not in (
                 "gen_ai.request.model",

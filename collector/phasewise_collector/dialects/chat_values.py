@@ -4,18 +4,21 @@ from collections.abc import Mapping
 
 import orjson
 
+from phasewise_collector.dialects import cut_json
+
 Message = dict[str, object]
 _JSON_BEGINS = frozenset('[{"')
 
 
 def parsed(value: object) -> object:
-    """Parse JSON in a text; anything else stays as it is."""
+    """Parse JSON in a text, up to where it was cut short; anything else stays as it is."""
     if not isinstance(value, str) or value[:1] not in _JSON_BEGINS:
         return value
     try:
         return orjson.loads(value)
     except orjson.JSONDecodeError:
-        return value
+        found = cut_json.repaired(value)
+        return value if found is None else found
 
 
 def mapping(value: object) -> Mapping[str, object]:

@@ -14,7 +14,15 @@ import orjson
 from phasewise_store.facts import Fidelity, Segment, Span, Usage
 from phasewise_store.segments import raw_segments
 
-from phasewise_collector.dialects import aliases, blobs, hashed, usage_aliases, wire
+from phasewise_collector.dialects import (
+    aliases,
+    blobs,
+    cut_json,
+    hashed,
+    usage_aliases,
+    wire,
+)
+from phasewise_collector.dialects.agent_names import agent_of_step
 from phasewise_collector.dialects.cache_diagnostics import diagnosis
 from phasewise_collector.dialects.cache_markers import Mark
 from phasewise_collector.dialects.kinds import Kind, kind_of, may_be_llm
@@ -25,6 +33,8 @@ from phasewise_collector.otlp.spans import Event, ReceivedSpan, Value
 _TEXT = (
     "input.value",
     "output.value",
+    "mlflow.spanInputs",
+    "mlflow.spanOutputs",
     "llm.input_messages.",
     "llm.output_messages.",
     "llm.tools.",
@@ -32,6 +42,7 @@ _TEXT = (
     "llm.request.functions.",
     "gen_ai.input.messages",
     "gen_ai.output.messages",
+    "gen_ai.output.text",
     "gen_ai.system_instructions",
     "gen_ai.tool.definitions",
     "gen_ai.tool.call.arguments",
@@ -143,7 +154,8 @@ def take(received: ReceivedSpan) -> Taken:
     } | found
     prompt: tuple[Segment, ...] = ()
     output: tuple[Segment, ...] = ()
-    end_ns = received.end_ns
+    # an end before the start is a broken clock, an end of 0 a span that was never ended
+    end_ns = max(received.start_ns, received.end_ns)
     if may_be_llm(received.name, received.attributes, received.kind):
         prompt, output, fidelity, marks = _content(received)
         attributes |= dict(_estimates(prompt, output))
@@ -158,10 +170,13 @@ def take(received: ReceivedSpan) -> Taken:
         if said is not None:
             attributes[aliases.CACHE_DIAGNOSIS[0]] = orjson.dumps(said).decode()
         attributes[aliases.CONTENT[0]] = fidelity
-        if any(map(_cut_short, prompt)):
+        if any(map(_cut_short, prompt)) or any(map(cut_json.is_cut, _texts(received))):
             attributes[aliases.TRUNCATED[0]] = True
     if received.scope_name == wire.SCOPE:
         attributes |= wire.provider(attributes)
+    step_of = agent_of_step(received)
+    if step_of is not None:
+        attributes.setdefault(aliases.AGENT[1], step_of)
     resource = received.resource or {}
     service = resource.get("service.name")
     version = resource.get("service.version")
@@ -221,6 +236,10 @@ def content_of(attributes: Mapping[str, Value], events: Sequence[Event] = ()) ->
     sent = (*found.tools, *found.prompt)
     marks = tuple((place, one.ttl) for place, one in enumerate(sent) if one.marked)
     return Content(tuple(one.segment for one in sent), answer, found.fidelity, marks)
+
+
+def _texts(received: ReceivedSpan) -> Iterator[Value]:
+    return (value for name, value in received.attributes.items() if _holds_text(name))
 
 
 def _cut_short(segment: Segment) -> bool:

@@ -7,7 +7,7 @@ parent that arrives late changes nothing in the end.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from phasewise_store.facts import Agent, LlmCall, Outcome, Session, Span, ToolCall
+from phasewise_store.facts import Agent, LlmCall, Outcome, Session, SideCall, Span, ToolCall
 
 from phasewise_collector.dialects import aliases, evidence
 from phasewise_collector.dialects.calls import Made, make_call, make_call_of_pieces
@@ -15,6 +15,7 @@ from phasewise_collector.dialects.content import Taken
 from phasewise_collector.dialects.descriptions import groups
 from phasewise_collector.dialects.labels import outcome
 from phasewise_collector.dialects.log_records import KIND as LOG
+from phasewise_collector.dialects.side_calls import side_calls
 from phasewise_collector.dialects.tree import Tree, key_of, text_of
 
 
@@ -31,6 +32,7 @@ class Derived:
     made: tuple[Made, ...] = ()
     """the calls, with the spans behind each"""
     outcomes: tuple[Outcome, ...] = ()
+    side_calls: tuple[SideCall, ...] = ()
 
 
 def derive(taken: Sequence[Taken]) -> Derived:
@@ -39,7 +41,9 @@ def derive(taken: Sequence[Taken]) -> Derived:
     made = tuple(_calls(tree))
     calls = tuple(one.call for one in made)
     tools = tuple(_tools(tree))
-    agents = tree.agents({call.agent_id for call in calls} | {tool.agent_id for tool in tools})
+    beside = tuple(side_calls(tree))
+    at_work: tuple[LlmCall | ToolCall | SideCall, ...] = (*calls, *tools, *beside)
+    agents = tree.agents({one.agent_id for one in at_work})
     sessions = {agent.session_id for agent in agents}
     return Derived(
         tuple(Session(session_id) for session_id in sorted(sessions)),
@@ -49,6 +53,7 @@ def derive(taken: Sequence[Taken]) -> Derived:
         tuple(tree.placed()),
         made,
         tuple(_outcomes(tree)),
+        beside,
     )
 
 

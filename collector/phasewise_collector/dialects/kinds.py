@@ -6,13 +6,15 @@ from phasewise_collector.dialects import aliases, usage_aliases
 from phasewise_collector.dialects.aliases import Attributes
 from phasewise_collector.dialects.log_records import KIND as LOG
 
-Kind = Literal["llm", "engine", "tool", "agent", "message", "plumbing"]
-"""an LLM call; an engine's own account of one; a tool run; an agent; content of the span above it,
-as a log record; anything else"""
+Kind = Literal["llm", "engine", "tool", "agent", "embedding", "rerank", "message", "plumbing"]
+"""an LLM call; an engine's own account of one; a tool run; an agent; a paid call that writes no
+text; content of the span above it, as a log record; anything else"""
 
 _TOOLS: dict[str, Kind] = dict.fromkeys(aliases.TOOL_KINDS, "tool")
 _AGENTS: dict[str, Kind] = dict.fromkeys(aliases.AGENT_KINDS, "agent")
-_OTHER = _TOOLS | _AGENTS
+_EMBEDDINGS: dict[str, Kind] = dict.fromkeys(aliases.EMBEDDING_KINDS, "embedding")
+_RERANKINGS: dict[str, Kind] = dict.fromkeys(aliases.RERANK_KINDS, "rerank")
+_OTHER = _TOOLS | _AGENTS | _EMBEDDINGS | _RERANKINGS
 
 
 def kind_of(name: str, attributes: Attributes, span_kind: str = "") -> Kind:
@@ -59,5 +61,6 @@ def _is_of_a_model(attributes: Attributes) -> bool:
     names = (
         *(aliases.MODEL, usage_aliases.INPUT_TOKENS, usage_aliases.OUTPUT_TOKENS),
         *(usage_aliases.ESTIMATED_INPUT, usage_aliases.ESTIMATED_OUTPUT),
+        usage_aliases.WHOLE_USAGE,
     )
     return any(aliases.first(attributes, one) is not None for one in names)

@@ -18,6 +18,10 @@ from phasewise_collector.dialects.histories import HERE, Histories
 from phasewise_collector.dialects.written import Written
 from phasewise_collector.otlp.spans import Event
 
+_REQUEST = ("input.value", "mlflow.spanInputs")
+_RESPONSE = ("output.value", "mlflow.spanOutputs")
+"""attributes that hold what was sent and answered as it was"""
+
 Reading = Callable[[Attributes, Sequence[Event]], Iterator[Message | Written]]
 """gives messages; those that another call had sent, too, as they were written then"""
 
@@ -45,9 +49,13 @@ def exchange(attributes: Attributes, events: Sequence[Event]) -> Exchange:
     return Exchange(tuple(map(written.tool, _tools(attributes))), prompt, None, answer, fidelity)
 
 
+def _first(attributes: Attributes, names: Sequence[str]) -> object:
+    return next((found for name in names if (found := attributes.get(name)) is not None), None)
+
+
 def _raw_prompt(attributes: Attributes) -> str | None:
     """Give the prompt of a completion API: `{"prompt": "…"}`, or an attribute that is the text."""
-    request = attributes.get("input.value")
+    request = _first(attributes, _REQUEST)
     if isinstance(request, str) and request.startswith('{"prompt"'):
         sent = mapping(request).get("prompt")
         return sent if isinstance(sent, str) else None
@@ -73,17 +81,17 @@ def _best(
 
 def _requested(attributes: Attributes, events: Sequence[Event]) -> Iterator[Message | Written]:
     del events
-    read = _REQUESTS.read(attributes.get("input.value"))
+    read = _REQUESTS.read(_first(attributes, _REQUEST))
     if read is None:
-        yield from _request_messages(parsed(attributes.get("input.value")))
+        yield from _request_messages(parsed(_first(attributes, _REQUEST)))
     else:
         yield from _request_messages(read.document, read.messages)
 
 
 def _request(attributes: Attributes) -> Mapping[str, object]:
     """Give the request itself, HERE in the place of a long history."""
-    read = _REQUESTS.read(attributes.get("input.value"))
-    found = parsed(attributes.get("input.value")) if read is None else read.document
+    read = _REQUESTS.read(_first(attributes, _REQUEST))
+    found = parsed(_first(attributes, _REQUEST)) if read is None else read.document
     return found if isinstance(found, dict) else {}
 
 
@@ -119,7 +127,7 @@ def _google_field(request: Mapping[str, object], *names: str) -> object:
 
 def _google_answer(attributes: Attributes, events: Sequence[Event]) -> Iterator[Message]:
     del events
-    for name in ("gcp.vertex.agent.llm_response", "output.value"):
+    for name in ("gcp.vertex.agent.llm_response", *_RESPONSE):
         response = mapping(attributes.get(name))
         candidates = response.get("candidates")
         content = response.get("content")
@@ -189,7 +197,7 @@ def _vercel_answer(attributes: Attributes, events: Sequence[Event]) -> Iterator[
 
 def _answered(attributes: Attributes, events: Sequence[Event]) -> Iterator[Message]:
     del events
-    yield from _response_messages(mapping(attributes.get("output.value")))
+    yield from _response_messages(mapping(_first(attributes, _RESPONSE)))
 
 
 def _request_messages(
@@ -322,9 +330,9 @@ ANSWERS: Sequence[tuple[Fidelity, Reading]] = (
     ("messages", _listed_answer("langfuse.observation.output")),
     ("flattened", _flat("llm.output_messages")),
     ("flattened", _flat("gen_ai.completion")),
-    ("messages", _listed_answer("gen_ai.completion")),
+    ("messages", _listed_answer("gen_ai.completion", "gen_ai.output.text")),
     ("events", _chosen),
-    ("flattened", _listed_answer("output.value", "traceloop.entity.output")),
+    ("flattened", _listed_answer(*_RESPONSE, "traceloop.entity.output")),
 )
 
 

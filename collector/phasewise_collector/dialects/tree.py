@@ -1,7 +1,7 @@
 """The spans of one trace, or of traces that tell of the same calls, as trees.
 
 A span's key is `trace-span`. Agent, session and user are handed down: what a span does not say
-stands with the nearest span above it that does, however late that one arrived.
+stands with a span above it that does, however late that one arrived.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,6 +10,7 @@ from dataclasses import replace
 from phasewise_store.facts import Agent, Span
 
 from phasewise_collector.dialects import aliases
+from phasewise_collector.dialects.agent_names import agent_named_by
 from phasewise_collector.dialects.content import Taken
 from phasewise_collector.dialects.kinds import Kind
 
@@ -20,11 +21,12 @@ class Tree:
     def __init__(self, taken: Sequence[Taken]) -> None:
         self.taken = {key_of(one.span): one for one in taken}
         self.kinds: dict[str, Kind] = {key: one.kind for key, one in self.taken.items()}
-        self._anywhere: dict[str, str] = {}
-        for one in taken:
-            named = text_of(one.span, aliases.SESSION)
-            if named and one.span.trace_id not in self._anywhere:
-                self._anywhere[one.span.trace_id] = named
+        self._named: dict[str, set[str]] = {}
+        """sessions that are named in a trace, those inside another one's span left out"""
+        for key, one in self.taken.items():
+            if text_of(one.span, aliases.SESSION):
+                outer = self._outermost(key, aliases.SESSION)
+                self._named.setdefault(one.span.trace_id, set()).add(str(outer))
         self.agent_facts: dict[str, Agent] = {}
         self._sessions: dict[str, str] = {}
         self._agents: dict[str, Agent] = {}
@@ -43,11 +45,18 @@ class Tree:
             parent = self._parent(parent)
 
     def session(self, key: str) -> str:
-        """Take the nearest session named at or above the span, else any of the trace, else it."""
+        """Take the outermost session named at or above the span, else the trace's only one.
+
+        A sub-agent's conversation is part of that of the agent that asked it. Where a trace has
+        several, what stands outside all of them belongs to none: its session is the trace.
+        """
         if key not in self._sessions:
-            named = self._nearest(key, aliases.SESSION)
+            named = self._outermost(key, aliases.SESSION)
             trace_id = self.span(key).trace_id
-            self._sessions[key] = named or self._anywhere.get(trace_id) or trace_id
+            anywhere = self._named.get(trace_id, set())
+            self._sessions[key] = named or (
+                next(iter(anywhere)) if len(anywhere) == 1 else trace_id
+            )
         return self._sessions[key]
 
     def user(self, key: str) -> str | None:
@@ -63,7 +72,8 @@ class Tree:
     def has_agent(self, key: str) -> bool:
         """Say whether anything at or above the span names an agent."""
         return any(
-            self.kinds[one] == "agent" or text_of(self.span(one), aliases.AGENT)
+            agent_named_by(self.span(one), self.kinds[one])
+            or text_of(self.span(one), aliases.AGENT)
             for one in (key, *self.above(key))
         )
 
@@ -97,10 +107,14 @@ class Tree:
                 return named
         return None
 
+    def _outermost(self, key: str, names: Sequence[str]) -> str | None:
+        named = [text_of(self.span(one), names) for one in (key, *self.above(key))]
+        return next(filter(None, reversed(named)), None)
+
     def _make_agent(self, key: str) -> Agent:
-        around = [one for one in (key, *self.above(key)) if self.kinds[one] == "agent"]
         session_id = self.session(key)
-        names = [_agent_name(self.span(one)) for one in reversed(around)]
+        path = reversed((key, *self.above(key)))
+        names = [name for one in path if (name := agent_named_by(self.span(one), self.kinds[one]))]
         if not names:
             names = [self._nearest(key, aliases.AGENT) or self._program(key)]
         agent: Agent | None = None
@@ -132,10 +146,3 @@ def key_of(span: Span) -> str:
 def text_of(span: Span, names: Sequence[str]) -> str | None:
     """Give a text of a span."""
     return aliases.text(span.attributes, names)
-
-
-def _agent_name(span: Span) -> str:
-    named = text_of(span, aliases.AGENT) or span.name.removeprefix("invoke_agent ")
-    for added in (" run", "._execute_core"):  # by Pydantic AI, by CrewAI's instrumentor
-        named = named.removesuffix(added)
-    return named or "agent"

@@ -37,14 +37,17 @@ def _of_parts(message: object) -> Iterator[Message]:
     if simple is not None:
         yield simple
         return
-    parts = [part for part in message.get("parts") or [] if isinstance(part, dict)]
+    listed = message.get("parts")
+    parts = [part for part in listed if isinstance(part, dict)] if isinstance(listed, list) else []
     results = [part for part in parts if part.get("type") == "tool_call_response"]
     for part in results:
         answer = part.get("response", part.get("result"))
         yield {"role": "tool", "tool_call_id": part.get("id"), "content": plain(answer)}
     if results and len(results) == len(parts):
         return
-    made: Message = {"role": message.get("role", "user"), "content": _text_of(parts)}
+    others = any(part.get("type") in _MEDIA for part in parts)
+    said = [_chat_part(part) for part in parts if _is_said(part)] if others else _text_of(parts)
+    made: Message = {"role": message.get("role", "user"), "content": said}
     if "content" in message and not parts:
         made["content"] = message["content"]
     calls = [part for part in parts if part.get("type") == "tool_call"]
@@ -53,6 +56,27 @@ def _of_parts(message: object) -> Iterator[Message]:
             tool_call(call.get("id"), call.get("name"), call.get("arguments")) for call in calls
         ]
     yield made
+
+
+def _is_said(part: Mapping[str, object]) -> bool:
+    return part.get("type") in (*_MEDIA, "text", None)
+
+
+def _chat_part(part: Mapping[str, object]) -> Mapping[str, object]:
+    """Give a part as a chat API has it; what it has no form for stays as it is."""
+    if part.get("type") in ("text", None):
+        return {"type": "text", "text": str(part.get("content", ""))}
+    if part.get("type") == "uri":
+        is_image = part.get("modality") == "image"
+        return {"type": "image_url", "image_url": {"url": part.get("uri")}} if is_image else part
+    if part.get("type") == "blob" and str(part.get("mime_type")).startswith("image/"):
+        source = {
+            "type": "base64",
+            "media_type": part.get("mime_type"),
+            "data": part.get("content"),
+        }
+        return {"type": "image", "source": source}
+    return part
 
 
 def _one_text(message: Mapping[str, object]) -> Message | None:
@@ -74,4 +98,5 @@ def _text_of(parts: Sequence[object]) -> str:
     )
 
 
+_MEDIA = ("blob", "uri", "file")
 _HISTORIES = Histories(_of_parts)

@@ -32,7 +32,6 @@ SENDERS: tuple[tuple[str, tuple[int, ...], Place], ...] = (
     ("ai", (), "inside"),
     ("gen_ai", (), "inside"),
     ("phasewise", (), "inside"),
-    ("phasewise.", (), "inside"),  # our importers, which write what they have normalised
     ("vllm", (), "inside"),
     ("sglang", (), "inside"),
     ("crewai", (), "inside"),
@@ -41,8 +40,9 @@ SENDERS: tuple[tuple[str, tuple[int, ...], Place], ...] = (
 """instrumentation scope (or, with a dot, its beginning), from which version on, how it counts; the
 first that fits is taken. OpenTelemetry's and OpenInference's conventions say `inside`."""
 
-CACHE_OUTSIDE_PROVIDERS = ("anthropic", "aws.bedrock", "bedrock", "amazon")
-"""whose own API counts cached tokens beside the input: only there can a sender mean both"""
+CACHE_OUTSIDE_PROVIDERS = ("anthropic", "bedrock", "amazon")
+"""in the names of providers whose own API counts cached tokens beside the input: only there can a
+sender mean both"""
 _FRAMEWORKS = ("strands", "mastra")
 """senders that give their own name as the provider, and pass a provider's numbers on"""
 
@@ -145,7 +145,7 @@ def _of_a_provider_that_counts_beside(attributes: Attributes) -> bool:
     if provider.startswith(_FRAMEWORKS):
         model = (aliases.text(attributes, aliases.MODEL) or "").lower()
         return any(name in model for name in ("claude", "anthropic", "nova"))
-    return provider.startswith(CACHE_OUTSIDE_PROVIDERS)
+    return any(name in provider for name in CACHE_OUTSIDE_PROVIDERS)
 
 
 def _is_ai_sdk_before_6(attributes: Attributes) -> bool:

@@ -66,6 +66,7 @@ CACHE_WRITE_TOKENS = (
     *_under(("llm.token_count.prompt_details.",), "cache_write", "cache_creation"),
     "ai.usage.inputTokenDetails.cacheWriteTokens",
     "ai.response.providerMetadata#anthropic.cacheCreationInputTokens",
+    "ai.response.providerMetadata#bedrock.usage.cacheWriteInputTokens",
     *_under((_LANGFUSE,), "input_cache_creation", "cache_creation_input_tokens"),
     "codex.turn.token_usage.cache_write_input_tokens",
     "cache_creation_tokens",
@@ -169,6 +170,7 @@ REGION = ("anthropic.usage.inference_geo", "gen_ai.usage.inference_geo")
 RESPONSE_CACHE_HIT = (
     *("llm.cache_hit", "metadata.cache_hit", "litellm.cache_hit", "gen_ai.cache_hit"),
     *("gen_ai.response.cache_hit", "metadata#cache_hit", "llm.response.cached"),
+    *("litellm.response.cache_hit", "hidden_params.cache_hit", "metadata#hidden_params.cache_hit"),
 )
 """an answer out of the client's own cache"""
 COST_USD = (
@@ -177,7 +179,12 @@ COST_USD = (
     "llm.cost.total",
     "gen_ai.cost.total_cost",
     "litellm.cost.total",
+    "litellm.response_cost",
+    "llm.response_cost",
+    "gen_ai.response.cost",
+    "metadata#response_cost",
     "langfuse.observation.cost_details#total",
+    "mlflow.llm.cost#total_cost",
     "cost_usd",
 )
 ESTIMATED_INPUT = ("phasewise.estimated_input_tokens",)
@@ -189,8 +196,10 @@ PROVIDERS_OWN = (
 )
 """the provider's own usage object, beside numbers that the SDK made of it"""
 WHOLE_USAGE = (
+    "phasewise.usage",
     "mlflow.chat.tokenUsage",
     "output.value#usage",
+    "mlflow.spanOutputs#usage",
     "gcp.vertex.agent.llm_response#usage_metadata",
 )
 """a usage object as one attribute"""

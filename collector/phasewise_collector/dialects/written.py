@@ -6,7 +6,7 @@ import orjson
 from phasewise_store.facts import Segment, SegmentKind
 from phasewise_store.segments import encoded_segment
 
-from phasewise_collector.dialects import cache_markers
+from phasewise_collector.dialects import cache_markers, media
 from phasewise_collector.dialects.chat_values import Message
 
 
@@ -32,6 +32,9 @@ def tool(definition: object) -> Written:
 
 def _written(kind: SegmentKind, value: object, role: str | None) -> Written:
     raw = orjson.dumps(value, default=str)
+    if media.may_hold(raw):
+        value = media.without(value)
+        raw = orjson.dumps(value, default=str)
     if not cache_markers.may_hold(raw):
         return Written(encoded_segment(kind, raw, role))
     clean, marked, ttl = cache_markers.split(value)

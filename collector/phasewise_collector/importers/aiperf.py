@@ -35,6 +35,10 @@ def recognises(head: bytes, path: Path) -> bool:
 def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
     """Give the turns of each session."""
     family = request_trace.Family(
-        FORMAT, SOURCE, request_trace.MILLISECONDS, turns_hold_new_text_only=True
+        FORMAT,
+        SOURCE,
+        request_trace.MILLISECONDS,
+        turns_hold_new_text_only=True,
+        output_is_optional=True,
     )
     return request_trace.read(trace, family)

@@ -20,7 +20,7 @@ from phasewise_collector.importers.event_stream import assembled
 from phasewise_collector.importers.fields import BadRecordError, Record, items, record
 from phasewise_collector.importers.importer import Note, Skipped, Trace
 from phasewise_collector.importers.model_names import provider_at
-from phasewise_collector.usage.reader import usage_of_body
+from phasewise_collector.usage.reader import reported_cost_usd, usage_of_body
 
 FORMAT = "cassettes"
 SOURCE = "cassettes"
@@ -101,6 +101,7 @@ def _call(interaction: Record, agent: Agent, step: int) -> LlmCall | None:
         agent_id=agent.agent_id,
         step=step,
         usage=usage,
+        reported_cost_usd=reported_cost_usd(answered),
         provider=provider_at(str(uri), named),
         model=named,
         prompt=content.prompt,

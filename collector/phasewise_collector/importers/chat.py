@@ -8,6 +8,7 @@ import orjson
 from phasewise_store.facts import Segment
 from phasewise_store.segments import encoded_segment
 
+from phasewise_collector.dialects import media
 from phasewise_collector.importers.fields import BadRecordError, Record, items, record, text
 
 Message = dict[str, object]
@@ -18,6 +19,8 @@ def segment(message: Message) -> Segment:
     role = str(message["role"])
     try:
         written = orjson.dumps(message)
+        if media.may_hold(written):
+            written = orjson.dumps(media.without(message))
     except TypeError as error:  # a number of more than 64 bits, nesting without end
         raise BadRecordError(str(error)) from error
     return encoded_segment("system" if role == "system" else "message", written, role)

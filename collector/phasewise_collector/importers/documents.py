@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from phasewise_collector.importers.fields import BadRecordError
+from phasewise_collector.importers.fields import BadRecordError, Record, record
 from phasewise_collector.importers.importer import Skipped, Trace
 from phasewise_collector.importers.json_text import BadJsonError, Key, Places, parse, parts
 
@@ -59,6 +59,18 @@ def read_document(trace: Trace) -> Iterator[Document | Skipped]:
     if trace.damage:
         yield Skipped(None, f"{trace.damage}; what follows is lost")
     yield Document(root, trace.source_id, Places(trace.data))
+
+
+def read_roots(trace: Trace) -> Iterator[tuple[Document, Record] | Skipped]:
+    """Give the document, or each of several, that is an object; or why there is none."""
+    for part in read_document(trace):
+        if isinstance(part, Skipped):
+            yield part
+            continue
+        try:
+            yield part, record(part.root, "the document")
+        except BadRecordError as error:
+            yield part.skip(error)
 
 
 def _each(several: list[tuple[int, bytes]]) -> Iterator[Document]:

@@ -69,6 +69,11 @@ def count(fields: Record, key: str) -> int:
     return int(value)
 
 
+def count_or_zero(fields: Record, key: str) -> int:
+    """Take a number of tokens that is zero where it is missing or null."""
+    return 0 if fields.get(key) is None else count(fields, key)
+
+
 def optional_usd(fields: Record, key: str) -> float | None:
     """Take an amount of money that may be missing or null."""
     return None if fields.get(key) is None else float(_number(fields, key))

@@ -16,7 +16,7 @@ from phasewise_store.facts import Agent, Batch, Session, Source, Usage
 
 from phasewise_collector.importers import names
 from phasewise_collector.importers.agent_chat import AgentChat, Request, plain_text
-from phasewise_collector.importers.documents import has_keys, read_document
+from phasewise_collector.importers.documents import has_keys, read_roots
 from phasewise_collector.importers.fields import (
     BadRecordError,
     Record,
@@ -61,14 +61,15 @@ def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
     if trace.path.name.removesuffix(".gz").endswith(".jsonl") or b"\n{" in trace.data[:4096]:
         yield from read_lines(trace, file.take)
     else:
-        for part in read_document(trace):
+        for part in read_roots(trace):
             if isinstance(part, Skipped):
                 yield part
                 continue
+            document, root = part
             try:
-                file.take(record(part.root, "the document"))
+                file.take(root)
             except BadRecordError as error:
-                yield part.skip(error)
+                yield document.skip(error)
     source = Source(trace.source_id, SOURCE, FORMAT, str(trace.path))
     chat = _Chat(file, trace.path)
     yield from chat.read()

@@ -20,7 +20,7 @@ def spans(root: Record) -> Iterator[ReceivedSpan | BadRecordError]:
     for one in listed if isinstance(listed, list) else [root]:
         try:
             span = record(one, "the span")
-            process = processes.get(span.get("processID"), span.get("process"))
+            process = processes.get(str(span.get("processID")), span.get("process"))
             yield span_of(_plain(span), Around(resource=_resource(process)))
         except BadRecordError as error:
             yield error

@@ -15,6 +15,7 @@ _BLANK = re.compile(r"[ \t\n\r]*")
 _BLANK_BYTES = re.compile(rb"[ \t\n\r]*")
 _NEXT_VALUE = re.compile(r"(?<=\n)\{")
 _DECODER = json.JSONDecoder()
+_MOST_BITS = 63
 
 
 class BadJsonError(ValueError):
@@ -126,7 +127,9 @@ def _parse_leniently(text: str) -> object:
 
 
 def _clean(value: object) -> object:
-    """Replace lone surrogates, which no database stores."""
+    """Replace lone surrogates and integers of more than 64 bits, which no database stores."""
+    if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        return str(value)
     if isinstance(value, str):
         return (
             value

@@ -34,7 +34,12 @@ from phasewise_collector.otlp.spans import ReceivedSpan, Value
 
 FORMAT = "langfuse"
 SOURCE = "langfuse"
-_TRACES = (("trace", "projectId"), ("observations", "traceId"))
+_TRACES = (
+    ("trace", "projectId"),
+    ("observations", "traceId"),
+    ("projectId", "timestamp", "bookmarked"),
+)
+"""keys of a trace; the last before a long input, behind which its observations stand"""
 _OBSERVATIONS = (
     ("traceId", "parentObservationId"),
     ("traceId", "completionStartTime"),
@@ -168,7 +173,7 @@ def _counted(observation: Record, found: Mapping[str, Value]) -> dict[str, Value
         for theirs, ours in _COUNTS:
             counts[ours] = counts[ours] or _count(_field(observation, theirs))
         if any(counts.values()):
-            made[_FIELDS["usageDetails"]] = orjson.dumps(counts).decode()
+            made[_FIELDS["usageDetails"]] = as_text(counts)
     if _FIELDS["costDetails"] not in found:
         usd = _field(observation, "totalCost") or _field(observation, "calculatedTotalCost")
         if usd not in (None, ""):

@@ -58,7 +58,7 @@ def _renamed(run: Record) -> Record:
         "start_time": run.get("start_time"),
         "end_time": run.get("end_time"),
         "attributes": found,
-        "scope": {"name": span_usage.SCOPE},
+        "scope": {"name": SOURCE},
         "status_code": "ERROR" if run.get("error") else "UNSET",
         "status_message": run.get("error"),
         "events": [{"name": FIRST_CHUNK, "timestamp": first_ns}] if first_ns else [],
@@ -85,26 +85,25 @@ def _counts(run: Record) -> dict[str, Value]:
     read, written = run.get("prompt_tokens"), run.get("completion_tokens")
     if not read and not written:
         return {}
-    return span_usage.of_counts(
-        read, written, run.get("prompt_token_details"), run.get("completion_token_details")
-    )
+    usage = {
+        "input_tokens": read,
+        "output_tokens": written,
+        "total_tokens": run.get("total_tokens"),
+        "input_token_details": _object(run, "prompt_token_details"),
+        "output_token_details": _object(run, "completion_token_details"),
+    }
+    return span_usage.attribute(usage)
 
 
 def _usage_inside(outputs: Record, about: Record) -> dict[str, Value]:
     answer = _answer(outputs)
     kwargs = _object(answer, "kwargs")
     for holder in (outputs, kwargs, answer, about):
-        counted = _object(holder, "usage_metadata")
-        if counted:
-            return span_usage.of_counts(
-                counted.get("input_tokens"),
-                counted.get("output_tokens"),
-                counted.get("input_token_details"),
-                counted.get("output_token_details"),
-            )
+        if found := span_usage.attribute(_object(holder, "usage_metadata")):
+            return found
     for holder in (outputs, _object(outputs, "llm_output"), _object(kwargs, "response_metadata")):
         for name in ("usage", "token_usage"):
-            if found := span_usage.of_usage(_object(holder, name)):
+            if found := span_usage.attribute(_object(holder, name)):
                 return found
     return {}
 

@@ -64,7 +64,7 @@ def _renamed(row: Record) -> Record:
         "start_time": row.get("startTime"),
         "end_time": row.get("endTime"),
         "attributes": found,
-        "scope": {"name": span_usage.SCOPE},
+        "scope": {"name": SOURCE},
         "resource_attributes": {"service.name": "litellm"},
         "status_code": "ERROR" if failed else "UNSET",
         "status_message": error.get("error_message"),
@@ -76,11 +76,12 @@ def _of_model(row: Record, about: Record) -> dict[str, Value]:
     response = _object(row.get("response"))
     request = _object(row.get("proxy_server_request"))
     request = _object(request.get("body")) or request
-    found = span_usage.of_usage(_object(about.get("usage_object")))
-    found = found or span_usage.of_usage(_object(response.get("usage")))
-    found = found or span_usage.of_counts(
-        _count(row.get("prompt_tokens")), _count(row.get("completion_tokens"))
-    )
+    counts = ("prompt_tokens", "completion_tokens", "total_tokens")
+    found = span_usage.attribute(_object(about.get("usage_object")))
+    found = found or span_usage.attribute(_object(response.get("usage")))
+    found = found or span_usage.attribute({name: _count(row.get(name)) for name in counts})
+    if row.get("cache_hit") not in (None, ""):
+        found["litellm.cache_hit"] = str(row["cache_hit"])
     spent = row.get("spend", row.get("response_cost"))
     if spent not in (None, ""):
         found["gen_ai.usage.cost"] = str(spent)

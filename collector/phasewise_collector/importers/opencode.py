@@ -16,7 +16,7 @@ from pathlib import Path
 from phasewise_store.facts import Batch, Source
 
 from phasewise_collector.importers import names
-from phasewise_collector.importers.documents import has_keys, read_document
+from phasewise_collector.importers.documents import has_keys, read_roots
 from phasewise_collector.importers.fields import BadRecordError, Record, items, record, text
 from phasewise_collector.importers.importer import Note, Skipped, Trace
 from phasewise_collector.importers.json_text import BadJsonError, parse
@@ -49,18 +49,18 @@ def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
     if trace.data.startswith(_DATABASE):
         yield from _database(trace.path, source)
         return
-    for part in read_document(trace):
+    for part in read_roots(trace):
         if isinstance(part, Skipped):
             yield part
             continue
+        document, root = part
         try:
-            root = record(part.root, "the document")
             if isinstance(root.get("messages"), list):
                 yield from _export(root, source)
             elif "role" in root:
                 yield from _stored_message(root, trace.path, source)
         except BadRecordError as error:
-            yield part.skip(error)
+            yield document.skip(error)
 
 
 def _export(root: Record, source: Source) -> Iterator[Batch | Skipped | Note]:
@@ -85,12 +85,11 @@ def _stored_message(root: Record, path: Path, source: Source) -> Iterator[Batch 
         return
     session_id, message_id = text(root, "sessionID"), text(root, "id")
     folder = path.resolve().parent
-    messages = list(_stored_session(folder, session_id, folder.stat().st_mtime_ns))
     own = with_parts(root, _parts(folder, message_id))
-    messages = [own if one.message_id == message_id else one for one in messages]
-    infos = _infos(folder, session_id)
-    facts = Facts(source, infos)
-    facts.add(session_id, messages[: 1 + max(0, _place(messages, message_id))])
+    beside = _stored_session(folder, session_id, folder.stat().st_mtime_ns)
+    before = [one for one in beside if one.message_id != message_id and _order(one) < _order(own)]
+    facts = Facts(source, _infos(folder, session_id))
+    facts.add(session_id, [*before, own])
     unique = names.call_of("", message_id)
     facts.calls = [call for call in facts.calls if _is_of(call.call_id, unique)]
     own_tools = [tool for tool in facts.tool_calls if _is_of(tool.tool_call_id, unique)]
@@ -105,8 +104,8 @@ def _is_of(call_id: str, unique: str) -> bool:
     return bool(found) and rest[:1] in ("", "-", ".")
 
 
-def _place(messages: list[Message], message_id: str) -> int:
-    return next(n for n, one in enumerate(messages) if one.message_id == message_id)
+def _order(message: Message) -> tuple[int, str]:
+    return message.began_ns or 0, message.message_id
 
 
 @lru_cache(maxsize=_REMEMBERED_FOLDERS)
@@ -121,7 +120,7 @@ def _stored_session(folder: Path, session_id: str, changed_ns: int) -> tuple[Mes
                 found.append(with_parts(info, _parts(folder, path.stem)))
             except BadRecordError:
                 continue  # it is reported when its own file is read
-    return tuple(sorted(found, key=lambda one: (one.began_ns or 0, one.message_id)))
+    return tuple(sorted(found, key=_order))
 
 
 def _parts(folder: Path, message_id: str) -> list[Record]:

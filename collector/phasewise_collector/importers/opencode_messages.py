@@ -12,8 +12,8 @@ from phasewise_store.facts import Usage
 
 from phasewise_collector.importers.agent_chat import Request, plain_text
 from phasewise_collector.importers.fields import (
-    BadRecordError,
     Record,
+    count_or_zero,
     moment_ns,
     optional_text,
     optional_usd,
@@ -127,15 +127,15 @@ def usage_in(tokens: Record) -> Usage | None:
     None where nothing was counted.
     """
     cache = _inner(tokens, "cache")
-    read, written = _count(tokens, "input"), _count(tokens, "output")
+    read, written = count_or_zero(tokens, "input"), count_or_zero(tokens, "output")
     reasoning, hit, stored = (
-        _count(tokens, "reasoning"),
-        _count(cache, "read"),
-        _count(cache, "write"),
+        count_or_zero(tokens, "reasoning"),
+        count_or_zero(cache, "read"),
+        count_or_zero(cache, "write"),
     )
     if not any((read, written, reasoning, hit, stored)):
         return None
-    total = _count(tokens, "total")
+    total = count_or_zero(tokens, "total")
     if reasoning > written or (total and total != read + hit + stored + written):
         written += reasoning
     return usage_of(
@@ -220,12 +220,3 @@ def _inner(fields: Record, key: str) -> Record:
 
 def _moment(times: Record, key: str) -> int | None:
     return None if times.get(key) is None else moment_ns(times, key, unit_ns=MILLISECOND_NS)
-
-
-def _count(fields: Record, key: str) -> int:
-    value = fields.get(key)
-    if value is None:
-        return 0
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-        raise BadRecordError(f"`{key}` is {str(value)[:40]}, not a number of tokens")
-    return int(value)

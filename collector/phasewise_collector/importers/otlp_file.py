@@ -27,6 +27,8 @@ _FIELDS = (
     *("resource_spans", "resource_logs", "resource_metrics"),
 )
 _TEMPO = (("batches", "scopeSpans"), ("batches", "instrumentationLibrarySpans"))
+_AROUND = ("trace", "result")
+"""around a request in the answers of Grafana Tempo's and Jaeger's API"""
 _SUFFIXES = (".pb", ".binpb", ".otlp", ".proto")
 _LENGTH_BYTES = 4
 
@@ -72,7 +74,7 @@ def _spans(
     line: int, document: leniency.Json, other_names: bool
 ) -> Generator[ReceivedSpan | Skipped, None, int]:
     """Give the spans of a request, and return how many have no ids."""
-    inner = document.get("trace")
+    inner = next((document[name] for name in _AROUND if name in document), None)
     document = inner if isinstance(inner, dict) else document
     if _holds_logs(document):
         try:
@@ -93,6 +95,8 @@ def _spans(
         lenient = leniency.rewritten("traces", [document], json.can_read, read_id=_hex)
         yield from _reasons(line, lenient)
         request = json.read(lenient.document)
+        if lenient.unknown and not request.spans and not request.rejected:
+            yield Skipped(line, json.nothing("traces", lenient.unknown))
     yield from request.spans
     return request.rejected
 

@@ -9,6 +9,7 @@ from genai_prices.data_snapshot import get_snapshot
 from genai_prices.types import ModelInfo, ModelPrice, TieredPrices
 
 from phasewise_collector.importers.model_names import provider_of
+from phasewise_collector.usage import sellers
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +24,10 @@ class Rates:
 
 def listed_at(provider: str | None, model: str, at_ns: int) -> Rates | None:
     """Give the rates that the provider's list had for the model at that time."""
-    try:
-        _, info = get_snapshot().find_provider_model(model, None, provider, None)
-    except LookupError:
+    found = sellers.listed(provider, model)
+    if found is None:
         return None
-    return _rates(info.get_prices(datetime.fromtimestamp(at_ns / 10**9, UTC)))
+    return _rates(found[1].get_prices(datetime.fromtimestamp(at_ns / 10**9, UTC)))
 
 
 def ever_listed(provider: str | None, model: str) -> tuple[Rates, ...]:

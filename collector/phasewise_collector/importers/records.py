@@ -1,7 +1,8 @@
 """Read the JSON values of a file, however they stand in it.
 
 One document; one value a line; indented values one behind the other, as console exporters print
-them; a table with a line of names (CSV). Called by the importers of other tools' exports.
+them, also JavaScript's; a table with a line of names (CSV). Called by the importers of other tools'
+exports.
 """
 
 import csv
@@ -12,12 +13,15 @@ from typing import NamedTuple
 
 import orjson
 
+from phasewise_collector.importers import javascript
 from phasewise_collector.importers.importer import Skipped, Trace
 from phasewise_collector.importers.json_text import BadJsonError, parse
 
 _BOM = b"\xef\xbb\xbf"
 _DECODER = JSONDecoder()
 _OPENING = ("{", "[")
+_MOST_CHARACTERS = 1 << 30
+"""of a cell: prompts are long"""
 
 
 class Found(NamedTuple):
@@ -36,7 +40,12 @@ def values(trace: Trace) -> Iterator[Found | Skipped]:
     try:
         yield Found(1, orjson.loads(data))
     except orjson.JSONDecodeError:
-        yield from _lines(data) if _is_line(data) else _stream(data)
+        if _is_line(data):
+            yield from _lines(data)
+        elif javascript.is_printed(data):
+            yield from _stream(javascript.as_json(data.decode("utf-8", "replace")))
+        else:
+            yield from _stream(data.decode("utf-8", "replace"))
     if trace.damage is not None:
         yield Skipped(None, f"{trace.damage}; what follows is lost")
 
@@ -46,19 +55,23 @@ def is_json(head: bytes) -> bool:
     return head.removeprefix(_BOM).lstrip().startswith((b"{", b"["))
 
 
-def rows(trace: Trace) -> Iterator[Found]:
+def rows(trace: Trace) -> Iterator[Found | Skipped]:
     """Give the rows of a table as objects; JSON in a cell is parsed, an empty cell is left out."""
     text = trace.data.decode("utf-8-sig", "replace")
-    csv.field_size_limit(len(text) + 1)
+    csv.field_size_limit(_MOST_CHARACTERS)
     reader = csv.DictReader(io.StringIO(text, newline=""))
-    for row in reader:
-        cells = {name: _cell(value) for name, value in row.items() if name and value}
-        yield Found(reader.line_num, cells)
+    try:
+        for row in reader:
+            cells = {name: _cell(value) for name, value in row.items() if name and value}
+            yield Found(reader.line_num, cells)
+    except csv.Error as error:
+        yield Skipped(reader.line_num, f"no row of a table: {error}")
 
 
 def columns(head: bytes) -> frozenset[str]:
     """Give the names of a table's columns; none where the head starts no table."""
     first = head.removeprefix(_BOM).partition(b"\n")[0].decode("utf-8", "replace")
+    csv.field_size_limit(_MOST_CHARACTERS)
     return frozenset() if is_json(head) else frozenset(next(csv.reader([first]), ()))
 
 
@@ -90,9 +103,8 @@ def _lines(data: bytes) -> Iterator[Found | Skipped]:
                 yield Skipped(number, str(error))
 
 
-def _stream(data: bytes) -> Iterator[Found | Skipped]:
+def _stream(text: str) -> Iterator[Found | Skipped]:
     """Read values one behind the other; behind what is no JSON, go on at the next line."""
-    text = data.decode("utf-8", "replace")
     place = line = 0
     seen = 0
     while True:

@@ -46,6 +46,8 @@ class Family:
     unit: tuple[int, str]
     turns_hold_new_text_only: bool = False
     """whether a client sends the turns and answers before a turn as well"""
+    output_is_optional: bool = False
+    """whether a request may leave open how much was written"""
 
 
 def read(trace: Trace, family: Family) -> Iterator[Batch | Skipped | Note]:
@@ -204,7 +206,8 @@ class _File:
         return None if talk.last_ns is None else talk.last_ns + delay_ns
 
     def _prompt(self, fields: Record, talk: _Conversation) -> tuple[tuple[Segment, ...], Usage]:
-        output = 0 if fields.get("output_length") is None else count(fields, "output_length")
+        unsaid = self.family.output_is_optional and fields.get("output_length") is None
+        output = 0 if unsaid else count(fields, "output_length")
         payload = fields.get("payload")
         body = payload if isinstance(payload, dict) else fields
         if isinstance(body.get("messages"), list):

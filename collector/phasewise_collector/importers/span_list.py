@@ -6,12 +6,13 @@ span as it comes over OTLP, and the dialects read it: what is known of a tool's 
 once. `langfuse.py` and `otlp_file.py` do the same for their formats.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from phasewise_store.facts import Batch, Source
 
-from phasewise_collector.importers import jaeger, langsmith, litellm, mlflow, records
+from phasewise_collector.importers import jaeger, javascript, langsmith, litellm, mlflow, records
 from phasewise_collector.importers.documents import shows_keys
 from phasewise_collector.importers.fields import BadRecordError, Record
 from phasewise_collector.importers.importer import Note, Skipped, Trace
@@ -31,6 +32,7 @@ _SPANS = (
 )
 """keys of a span of OpenTelemetry's, of which each tool has its own spelling"""
 _KEYS = (*_SPANS, *jaeger.KEYS, *langsmith.KEYS, *litellm.KEYS)
+_PRINTED = re.compile(rb"^  traceId: '[0-9a-f]{32}'", re.MULTILINE)
 _HOLDERS = ("data", "spans", "runs", "traces", "results", "items")
 """fields of a document under which its records stand"""
 
@@ -41,6 +43,8 @@ def recognises(head: bytes, path: Path) -> bool:
     names = records.columns(head)
     if names:
         return any(names.issuperset(keys) for keys in _KEYS)
+    if javascript.is_printed(head):
+        return _PRINTED.search(head) is not None
     return records.is_json(head) and any(shows_keys(head, keys) for keys in _KEYS)
 
 
@@ -122,7 +126,7 @@ def _plain(record: Record) -> Iterator[ReceivedSpan | BadRecordError]:
 
 
 def _mlflow(record: Record) -> Iterator[ReceivedSpan | BadRecordError]:
-    return mlflow.spans(record) if mlflow.is_trace(record) else _plain(mlflow.renamed(record))
+    return mlflow.spans(record) if mlflow.is_trace(record) else _plain(record)
 
 
 OTEL = "otel-spans"

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import hashlib
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -176,4 +177,9 @@ def _dotted(name: str, value: Value) -> Iterator[tuple[str, Value]]:
 
 def as_text(value: object) -> str:
     """Give a value as an attribute holds it: text as it is, anything else as JSON."""
-    return value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
+    if isinstance(value, str):
+        return value
+    try:
+        return orjson.dumps(value, default=str).decode()
+    except TypeError:  # a number of more than 64 bits
+        return json.dumps(value, default=str)

@@ -12,7 +12,7 @@ from pathlib import Path
 from phasewise_store.facts import Agent, Batch, Source
 
 from phasewise_collector.importers import chat, names
-from phasewise_collector.importers.documents import Document, has_keys, read_document
+from phasewise_collector.importers.documents import Document, has_keys, read_roots
 from phasewise_collector.importers.fields import (
     BadRecordError,
     Record,
@@ -37,17 +37,17 @@ def recognises(head: bytes, path: Path) -> bool:
 
 def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
     """Give the run as a session."""
-    for part in read_document(trace):
+    for part in read_roots(trace):
         if isinstance(part, Skipped):
             yield part
             continue
+        document, run = part
         try:
-            run = record(part.root, "the document")
             history = items(run, "history")
         except BadRecordError as error:
-            yield part.skip(error)
+            yield document.skip(error)
             continue
-        yield from _run(trace, part, run, history)
+        yield from _run(trace, document, run, history)
 
 
 def _run(

@@ -4,9 +4,11 @@ A file is `{timestamp, info, tasks, simulations[]}`. A simulation's messages hol
 calls: `assistant` is the agent, `user` a model that plays the customer and sees the roles the other
 way round. A message's time is that of its end; its call began when the message before it was there.
 The first message is a canned greeting and no call. The agent's policy is recorded, the tool schemas
-are not, so prompts are shorter than they were; `usage` counts the true ones. Costs are LiteLLM's:
-what they imply of cached tokens is recovered, see `billed_cache`. Of the models' arguments only the
-address is read: the files may hold keys.
+are not, so prompts are shorter than they were; `usage` counts the true ones. Where a message keeps
+the provider's response (`raw_data`), its usage and model are taken: the head (`info`) says which
+model was asked for, and some files have no head. Costs are LiteLLM's: what they imply of cached
+tokens is recovered where no response says them, see `billed_cache`. Of the models' arguments only
+the address is read: the files may hold keys.
 Source: https://github.com/sierra-research/tau2-bench.
 """
 
@@ -42,6 +44,7 @@ from phasewise_collector.importers.fields import (
 from phasewise_collector.importers.importer import Note, Skipped, Trace
 from phasewise_collector.importers.model_names import litellm_names
 from phasewise_collector.importers.tau_bench import outcome
+from phasewise_collector.usage.reader import usage_of_body
 
 FORMAT = "tau2-bench"
 SOURCE = "tau2-bench"
@@ -52,7 +55,9 @@ USER_ROLE = "user-simulator"
 def recognises(head: bytes, path: Path) -> bool:
     """Say whether the document has the head of a result file."""
     del path
-    return has_keys(head, b"{", ("info", "user_info", "agent_info"))
+    return has_keys(head, b"{", ("info", "user_info", "agent_info")) or has_keys(
+        head, b"{", ("simulations", "task_id")
+    )
 
 
 def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
@@ -81,16 +86,26 @@ class _Model:
 
     role: str
     provider: str | None
-    name: str
+    name: str | None
 
     @classmethod
     def of(cls, info: Record, key: str, role: str) -> "_Model":
+        if info.get(key) is None:
+            return cls(role, None, None)
         fields = record(info.get(key), f"`{key}`")
         arguments = fields.get("llm_args")
         address = arguments.get("base_url") if isinstance(arguments, dict) else None
         base_url = address if isinstance(address, str) else None
         provider, name = litellm_names(text(fields, "llm"), base_url)
         return cls(role, provider, name)
+
+    def that_answered(self, response: Record) -> "_Model":
+        """Give the model that a response names; a dated name of the one asked for is that one."""
+        answered = optional_text(response, "model")
+        if answered is None or (self.name is not None and answered.startswith(self.name)):
+            return self
+        provider, name = litellm_names(answered)
+        return replace(self, provider=provider, name=name)
 
 
 @dataclass(slots=True)
@@ -112,10 +127,10 @@ class _File:
     @classmethod
     def of(cls, root: Record, document: Document, trace: Trace) -> "_File":
         """Start from the head of the document."""
-        info = record(root.get("info"), "`info`")
-        domain = record(info.get("environment_info"), "`environment_info`")
-        name = optional_text(domain, "domain_name")
-        user = record(info.get("user_info"), "`user_info`")
+        info = record(root.get("info") or {}, "`info`")
+        domain = record(info.get("environment_info") or {}, "`environment_info`")
+        name = optional_text(domain, "domain_name") or optional_text(root, "domain")
+        user = record(info.get("user_info") or {}, "`user_info`")
         return cls(
             document,
             names.SessionNames(document.source_id),
@@ -133,12 +148,13 @@ class _File:
             messages = items(fields, "messages")
             started_ns = optional_iso_ns(fields, "start_time")
             ended_ns = optional_iso_ns(fields, "end_time")
+            policy = optional_text(fields, "policy") or self.policy
         except BadRecordError as error:
             yield self.document.skip(error, *here)
             return
         title = f"task {fields.get('task_id')} trial {fields.get('trial', 0)}"
         session_id = self.names.new(title.replace(" ", "-"))
-        found = _Simulation(self, session_id, started_ns)
+        found = _Simulation(self, session_id, started_ns, policy)
         for number, message in enumerate(messages):
             try:
                 found.take(record(message, "the message"), is_first=number == 0)
@@ -158,7 +174,8 @@ class _File:
         """Replace usage by what the recorded costs imply, for each model whose bill proves it."""
         streams: dict[tuple[str | None, str], list[int]] = {}
         for place, call in enumerate(self.calls):
-            if call.reported_cost_usd and call.usage.origin == "reported" and call.model:
+            unknown = call.usage.origin == "reported" and not call.usage.cache_reported
+            if call.reported_cost_usd and unknown and call.model:
                 streams.setdefault((call.provider, call.model), []).append(place)
         for (provider, model), places in streams.items():
             calls = [self.calls[place] for place in places]
@@ -209,13 +226,13 @@ class _File:
 class _Simulation:
     """One simulation as it grows message by message; each side has a history of its own."""
 
-    def __init__(self, file: _File, session_id: str, started_ns: int | None) -> None:
+    def __init__(self, file: _File, session_id: str, started_ns: int | None, policy: str) -> None:
         self.file = file
         self.session_id = session_id
         self.steps = 0
         self._now_ns = started_ns
         self._histories: dict[str, list[Segment]] = {
-            "assistant": self._opening(file.policy),
+            "assistant": self._opening(policy),
             "user": self._opening(file.guidelines),
         }
 
@@ -265,9 +282,11 @@ class _Simulation:
         ended_ns: int | None,
     ) -> None:
         prompt = tuple(history)
-        usage = _usage(fields, prompt, output)
         known = ended_ns is not None and self._now_ns is not None
         raw = fields.get("raw_data")
+        response = raw if isinstance(raw, dict) else {}
+        usage = _usage(fields, response, prompt, output)
+        model = model.that_answered(response)
         self.file.calls.append(
             LlmCall(
                 call_id=names.call_id(self.session_id, self.steps),
@@ -282,9 +301,8 @@ class _Simulation:
                 prompt=prompt,
                 output=(output,),
                 reported_cost_usd=optional_usd(fields, "cost"),
-                finish_reason=optional_text(raw, "finish_reason")
-                if isinstance(raw, dict)
-                else None,
+                finish_reason=_finish(response),
+                response_id=optional_text(response, "id"),
             )
         )
         self.steps += 1
@@ -324,7 +342,17 @@ def _spoken(fields: Record, asked: list[Record]) -> chat.Message:
     return message
 
 
-def _usage(fields: Record, prompt: tuple[Segment, ...], output: Segment) -> Usage:
+def _finish(response: Record) -> str | None:
+    choices = response.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    return optional_text(first if isinstance(first, dict) else response, "finish_reason")
+
+
+def _usage(fields: Record, response: Record, prompt: tuple[Segment, ...], output: Segment) -> Usage:
+    """Read what the response reports, else the message's two counts, else estimate from text."""
+    answered = usage_of_body(response)
+    if answered is not None:
+        return answered
     reported = fields.get("usage")
     if reported is None:
         return Usage(

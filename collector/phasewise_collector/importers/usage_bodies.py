@@ -14,7 +14,7 @@ from phasewise_collector.importers.documents import has_keys, read_document
 from phasewise_collector.importers.fields import BadRecordError, Record, record
 from phasewise_collector.importers.importer import Note, Skipped, Trace
 from phasewise_collector.importers.model_names import provider_of
-from phasewise_collector.usage.reader import usage_of_body
+from phasewise_collector.usage.reader import reported_cost_usd, usage_of_body
 
 FORMAT = "usage-bodies"
 SOURCE = "genai-prices"
@@ -65,4 +65,5 @@ def _call(entry: Record, agent: Agent, step: int) -> LlmCall:
         usage=usage,
         provider=provider_of(named) if named else None,
         model=named,
+        reported_cost_usd=reported_cost_usd(body),
     )

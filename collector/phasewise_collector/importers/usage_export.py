@@ -69,6 +69,9 @@ def _anthropic_usage(row: tables.Row) -> dict[str, object]:
             "ephemeral_1h_input_tokens": hour,
         },
         "output_tokens": tables.whole(row, "usage_output_tokens"),
+        "server_tool_use": {"web_search_requests": tables.whole(row, "web_search_count")},
+        "speed": row.get("speed") or None,
+        "inference_geo": row.get("inference_geo") or None,
     }
 
 
@@ -142,8 +145,9 @@ def _call(
     project = next((row[column] for column in export.project if row.get(column)), "")
     role = f"{ROLE} {project}".strip()
     agent = Agent(names.agent_id(session_id, role.replace(" ", "-")), session_id, role)
-    usage = usage_of(export.usage(row))
+    usage = usage_of(export.usage(row), service_tier=_tier(row))
     started_ns = export.started_ns(row)
+    requests = tables.whole(row, "num_model_requests")
     agents[agent.agent_id] = agent
     return LlmCall(
         call_id=names.call_id(session_id, step),
@@ -154,17 +158,11 @@ def _call(
         provider=export.provider,
         model=row.get(export.model) or None,
         started_ns=started_ns,
-        request=_parameters(row),
+        request={"requests": requests} if requests else {},
     )
 
 
-def _parameters(row: tables.Row) -> dict[str, object]:
-    """Give how many requests a row stands for, and the service tier that they were billed at."""
-    found: dict[str, object] = {}
-    if row.get("num_model_requests"):
-        found["requests"] = tables.whole(row, "num_model_requests")
+def _tier(row: tables.Row) -> str | None:
+    """Give the service tier that a row was billed at."""
     batched = row.get("batch", "").lower() == "true" or row.get("usage_type") == "batch"
-    tier = "batch" if batched else row.get("service_tier") or row.get("speed")
-    if tier:
-        found["service_tier"] = tier
-    return found
+    return "batch" if batched else row.get("service_tier") or row.get("usage_type") or None

@@ -35,6 +35,8 @@ FIELDS: dict[Signal, str] = {
 """where a request of each signal has its items"""
 _OTHER_NAMES = (b'_unix_nano"', b'"string_value"')
 _MOST_NAMES = 5
+_LEAST, _MOST = -(1 << 63), (1 << 64) - 1
+"""of 64 bits, with or without a sign: no store holds more"""
 _FORMS = ("gauge", "sum", "histogram", "exponentialHistogram", "summary")
 
 
@@ -44,12 +46,13 @@ def check(signal: Signal, body: bytes) -> Checked:
     A request that is not quite OTLP is read once more, leniently: whoever sends well pays nothing.
     """
     try:
-        accepted, rejected = _count(signal, document := _parse(body))
-        if accepted and not has_other_names(body):
-            return Checked(accepted, rejected)
+        document = _parse(body)
+        accepted, rejected = _count(signal, document)
     except MalformedError:
         return _check_leniently(signal, body)
-    return _check_leniently(signal, body) if document else Checked(0)
+    if (not document or accepted or rejected) and not has_other_names(body):
+        return Checked(accepted, rejected)
+    return _check_leniently(signal, body)
 
 
 def _check_leniently(signal: Signal, body: bytes) -> Checked:
@@ -63,7 +66,7 @@ def _check_leniently(signal: Signal, body: bytes) -> Checked:
         if lenient.broken or lenient.dropped:
             raise MalformedError("; ".join([*reasons, *lenient.broken]))
         if lenient.unknown and not rejected:
-            reasons.append(_nothing(signal, lenient.unknown))
+            reasons.append(nothing(signal, lenient.unknown))
         return Checked(0, rejected, "; ".join(reasons))
     mended = orjson.dumps(lenient.document)
     return Checked(
@@ -71,7 +74,7 @@ def _check_leniently(signal: Signal, body: bytes) -> Checked:
     )
 
 
-def _nothing(signal: Signal, unknown: Iterable[str]) -> str:
+def nothing(signal: Signal, unknown: Iterable[str]) -> str:
     """Say that a body holds something, and nothing of it can be read."""
     names = ", ".join(f"`{name}`" for name in sorted(unknown)[:_MOST_NAMES])
     return f"no {ITEMS[signal]} were found below `{FIELDS[signal]}`, and {names} is not known"
@@ -268,8 +271,10 @@ def _integer(holder: Mapping[str, object], field: str) -> int:
         return 0
     try:
         return _whole(found)
-    except (TypeError, ValueError):
-        raise MalformedError(f"`{field}` must be a whole number, as text or number") from None
+    except (TypeError, ValueError, OverflowError):
+        raise MalformedError(
+            f"`{field}` must be a whole number of 64 bits, as text or number"
+        ) from None
 
 
 def _moment(holder: Mapping[str, object], field: str) -> int:
@@ -280,7 +285,7 @@ def _whole(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise TypeError
     number = int(value)
-    if isinstance(value, float) and number != value:
+    if (isinstance(value, float) and number != value) or not _LEAST <= number <= _MOST:
         raise ValueError
     return number
 

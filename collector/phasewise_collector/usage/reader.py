@@ -20,7 +20,7 @@ from collections.abc import Iterator
 
 from phasewise_store.facts import Billing, OtherModel, Usage
 
-from phasewise_collector.usage.numbers import Fields, at, count, inner, rows, word
+from phasewise_collector.usage.numbers import MOST, Fields, at, count, inner, rows, word
 from phasewise_collector.usage.stated import Place, Stated, settle
 
 INPUT = (
@@ -101,6 +101,15 @@ def usage_of_body(body: Fields) -> Usage | None:
     """Give the usage of a provider's response; None where the body reports none."""
     usage = inner(body, "usageMetadata", "usage_metadata", "usage")
     return None if usage is None else usage_of(usage, service_tier=word(body, "service_tier"))
+
+
+def reported_cost_usd(body: Fields) -> float | None:
+    """Give the cost that a gateway states in a response, in USD, e.g. OpenRouter's `usage.cost`."""
+    for path in ("usage.cost", "usage.total_cost", "response_cost"):
+        found = at(body, path)
+        if isinstance(found, int | float) and not isinstance(found, bool) and 0 <= found < MOST:
+            return float(found)
+    return None
 
 
 def usage_of(usage: Fields, *, service_tier: str | None = None) -> Usage | None:

@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
-from genai_prices.data_snapshot import get_snapshot
+from genai_prices.data_snapshot import DataSnapshot, get_snapshot
+from genai_prices.types import ModelInfo, Provider
 
 SPELLINGS = {
     "az.ai.inference": "azure",
@@ -149,12 +150,20 @@ def _offers(sold_by: str | None, model: str) -> Iterator[tuple[str | None, str]]
         yield None, model
 
 
-@cache
-def seller_of(model: str) -> str | None:
-    """Give who sells a model that stands alone, or None where nobody is known to."""
-    for named, name in offers(None, model):
+def listed(
+    provider: str | None, model: str, snapshot: DataSnapshot | None = None
+) -> tuple[Provider, ModelInfo] | None:
+    """Give the list's entry of a model, of the seller likeliest to have sold it."""
+    for sold_by, name in offers(provider, model):
         try:
-            return get_snapshot().find_provider_model(name.lower(), None, named, None)[0].id
+            return (snapshot or get_snapshot()).find_provider_model(name, None, sold_by, None)
         except LookupError:
             continue
     return None
+
+
+@cache
+def seller_of(model: str) -> str | None:
+    """Give who sells a model that stands alone, or None where nobody is known to."""
+    found = listed(None, model)
+    return None if found is None else found[0].id

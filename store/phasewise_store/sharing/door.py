@@ -18,6 +18,7 @@ from typing import Protocol
 
 import duckdb
 
+from phasewise_store.arrow import to_frame
 from phasewise_store.errors import PhasewiseError
 from phasewise_store.sharing import messages
 from phasewise_store.sharing.messages import Failure, Hello, ReadOnly, Statement
@@ -134,11 +135,11 @@ class _Visit:
 
     def _run(self, request: Statement) -> object:
         with self._store.reading() as cursor, _ended_with(self._client, cursor.interrupt):
-            for name, frame in request.tables.items():
-                cursor.register(name, frame)
+            for name, table in request.tables.items():
+                cursor.register(name, table)
             try:
                 if request.as_frame:
-                    return cursor.sql(request.text, params=request.parameters).pl()
+                    return to_frame(cursor.sql(request.text, params=request.parameters))
                 return cursor.execute(request.text, request.parameters).fetchall()
             finally:
                 for name in request.tables:

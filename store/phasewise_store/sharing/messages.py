@@ -16,8 +16,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-import polars as pl
-
+from phasewise_store.arrow import ArrowTable
 from phasewise_store.schema import MIGRATIONS
 
 LONGEST_ADDRESS = 100
@@ -40,7 +39,7 @@ class Statement:
 
     text: str
     parameters: Parameters = None
-    tables: Mapping[str, pl.DataFrame] = field(default_factory=dict)
+    tables: Mapping[str, ArrowTable] = field(default_factory=dict)
     as_frame: bool = False
     """whether the result comes as a polars frame, else as a list of rows"""
 

@@ -16,6 +16,7 @@ import duckdb
 import polars as pl
 
 from phasewise_store import errors
+from phasewise_store.arrow import ArrowTable
 from phasewise_store.errors import PhasewiseError, StoreError, StoreLockedError
 from phasewise_store.sharing import messages
 from phasewise_store.sharing.door import BEGIN, COMMIT, ROLLBACK
@@ -37,9 +38,9 @@ class Result:
         """Give the rows."""
         return cast("list[tuple[object, ...]]", self._found)
 
-    def pl(self) -> pl.DataFrame:
-        """Give the frame."""
-        return cast("pl.DataFrame", self._found)
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """Give the frame, as DuckDB's relations do."""
+        return cast("pl.DataFrame", self._found).__arrow_c_stream__(requested_schema)
 
 
 class Link:
@@ -124,7 +125,7 @@ class RemoteConnection:
 
     def __init__(self, link: Link) -> None:
         self._link = link
-        self._tables: dict[str, pl.DataFrame] = {}
+        self._tables: dict[str, ArrowTable] = {}
 
     def execute(self, statement: str, parameters: Parameters = None) -> Result:
         """Run a statement; its rows come at once."""
@@ -135,9 +136,9 @@ class RemoteConnection:
         request = Statement(query, params, dict(self._tables), as_frame=True)
         return Result(self._link.ask(request))
 
-    def register(self, name: str, frame: pl.DataFrame) -> None:
+    def register(self, name: str, table: ArrowTable) -> None:
         """Send a frame along with the statements that follow."""
-        self._tables[name] = frame
+        self._tables[name] = table
 
     def unregister(self, name: str) -> None:
         """Send it no more."""

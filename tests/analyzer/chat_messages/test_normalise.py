@@ -148,6 +148,20 @@ def test_gemini_s_parts_get_ids_in_the_order_of_the_calls() -> None:
     assert history[2] == {"role": "tool", "tool_call_id": "call_1", "content": '{"result":1}'}
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"additional_kwargs": {"tool_calls": [called("x")], "refusal": None}},
+        {"tool_calls": [{"type": "tool_call", "id": "x", "name": "f", "args": {}}]},
+        {"tool_calls": [], "content": [{"type": "tool_use", "id": "x", "name": "f", "input": {}}]},
+    ],
+)
+def test_langchain_s_calls_are_found_where_it_keeps_them(fields: Message) -> None:
+    """In its own form, in the provider's, or beside the message's own fields."""
+    message = {"role": "assistant", "content": "", **fields}
+    assert sent(ASKED, message)[1]["tool_calls"] == [called("x")]
+
+
 def test_an_id_that_was_used_before_becomes_another() -> None:
     """Some models call everything `call_1`; each result still follows its own call."""
     call = {"role": "assistant", "content": None, "tool_calls": [called("x")]}

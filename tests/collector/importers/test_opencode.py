@@ -215,6 +215,11 @@ def exported(folder: Path) -> Path:
     return folder / "exports"
 
 
+EXPORTED = {
+    "info": SESSIONS["ses_1"],
+    "messages": [{"info": info, "parts": parts} for info, parts in TOLD],
+}
+
 CALLS = """
 SELECT c.call_id, c.session_id, a.name AS agent, p.name AS parent, c.model, c.input_tokens,
        c.cache_read_tokens, c.output_tokens, c.started_ns, c.duration_ns, c.reported_cost_usd

@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from phasewise_collector.dialects.content import take
+from phasewise_collector.importers import litellm
 from phasewise_collector.importing import import_paths
+from phasewise_collector.otlp.spans import ReceivedSpan, Value
 from phasewise_store import reads
 from phasewise_store.scope import Scope
 from phasewise_store.store import Store
@@ -121,6 +124,47 @@ def test_javascript_s_spans(tmp_path: Path, store: Store, span: dict[str, Any]) 
     assert (call["trace_id"], call["agent"]) == (TRACE, "copilot-cli")
 
 
+PRINTED = """{
+  resource: {
+    attributes: {
+      'service.name': 'copilot-cli',
+      'process.command_args': [ '/usr/bin/node', ... 3 more items ]
+    }
+  },
+  instrumentationScope: { name: 'demo', version: undefined, schemaUrl: undefined },
+  traceId: 'e358efa489f58062f10dd7316b65649e',
+  parentSpanContext: undefined,
+  traceState: undefined,
+  name: 'chat gpt-5',
+  id: '03c7c0ace395d801',
+  kind: 2,
+  timestamp: 1788256800000000,
+  duration: 2000000.5,
+  attributes: {
+    'gen_ai.operation.name': 'chat',
+    'gen_ai.request.model': 'gpt-5',
+    'gen_ai.usage.input_tokens': 1000,
+    'gen_ai.usage.output_tokens': 20,
+    'gen_ai.prompt': 'it\\'s: {a} [b]\\n' +
+      'undefined, ' + "true",
+    nested: [Object]
+  },
+  status: { code: 0 },
+  events: [],
+  links: []
+}
+"""
+
+
+def test_what_javascript_prints_is_read(tmp_path: Path, store: Store) -> None:
+    """ConsoleSpanExporter's objects: names without quotes, joined texts, what it left out."""
+    call = imported(store, tmp_path, PRINTED, "console.txt")
+    assert (call["started_ns"], call["input_tokens"]) == (START_NS, 1000)
+    assert (call["trace_id"], call["agent"]) == (TRACE, "copilot-cli")
+    (said,) = reads.prompt(store, call["call_id"])
+    assert json.loads(said.content or b"")["content"] == "it's: {a} [b]\nundefined, true"
+
+
 def test_phoenix_s_nested_messages_are_a_prompt(tmp_path: Path, store: Store) -> None:
     """A row of Phoenix's table: dotted columns, lists of messages inside them."""
     row = {
@@ -178,6 +222,21 @@ def test_mlflow_s_session_prompt_tool_and_cost(tmp_path: Path, store: Store) -> 
     assert (call["model"], call["reported_cost_usd"]) == ("gpt-4o", 0.25)
     assert [part.role for part in reads.prompt(store, call["call_id"])] == ["user"]
     assert store.frame("SELECT name, session_id FROM tool_calls").rows() == [("search", "s1")]
+
+
+def test_mlflow_s_attributes_are_a_prompt_over_otlp_too() -> None:
+    """What MLflow itself exports holds the request, the answer and its id under its own names."""
+    attributes: dict[str, Value] = {
+        "mlflow.spanType": '"CHAT_MODEL"',
+        "mlflow.llm.model": '"gpt-4o"',
+        "mlflow.spanInputs": '{"messages": [{"role": "user", "content": "hi"}]}',
+        "mlflow.spanOutputs": '{"id": "chatcmpl-1", "choices": [{"message": {"content": "yo"}}]}',
+    }
+    taken = take(ReceivedSpan(TRACE, "2" * 16, None, "chat", "client", 5, 9, attributes))
+    assert [one.role for one in taken.prompt] == ["user"]
+    assert len(taken.output) == 1
+    assert taken.span.response_id == "chatcmpl-1"
+    assert "mlflow.spanInputs" not in taken.span.attributes
 
 
 def langsmith_run(**changes: object) -> dict[str, Any]:
@@ -348,3 +407,59 @@ def test_a_span_without_ids_or_with_a_bad_time_is_named(tmp_path: Path, store: S
         (3, "the span has no trace id and span id"),
     ]
     assert done.llm_calls == 1
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, True, -1, 2**70, 10**400, "", "[", [], {}, [1], [[]], [None, None], {"key": []}],
+    ids=repr,
+)
+def test_a_wrong_value_anywhere_stops_nothing(tmp_path: Path, store: Store, value: object) -> None:
+    """Each field of each shape in turn holds something else: the rest of the file is read."""
+    shapes = [python_console(), langsmith_run(), spend(), JAEGER]
+    wrong = [one | {name: value} for one in shapes for name in one]
+    lines = [json.dumps(one) for one in (*wrong, python_console())]
+    path = tmp_path / "spans.jsonl"
+    path.write_text("\n".join(lines))
+    assert import_paths(store, [path]).files == 1
+    assert not store.frame("SELECT * FROM llm_calls WHERE model = 'gpt-5'").is_empty()
+
+
+JAEGER: dict[str, Any] = {
+    "traceID": TRACE,
+    "spanID": "3c7c0ace395d801",
+    "operationName": "chat gpt-5",
+    "references": [],
+    "startTime": START_NS // 1000,
+    "duration": 2_000_000,
+    "tags": [{"key": "gen_ai.request.model", "value": "gpt-5"}],
+    "logs": [],
+    "processID": "p1",
+}
+
+
+def test_an_api_s_answer_around_otlp_is_opened(tmp_path: Path, store: Store) -> None:
+    """Jaeger's API v3 says `result`, Tempo's `batches`; a request with nothing in it says so."""
+    attributes = [
+        {"key": key, "value": {"intValue" if isinstance(value, int) else "stringValue": value}}
+        for key, value in CHAT.items()
+    ]
+    span = {"traceId": TRACE, "spanId": "1" * 16, "name": "chat", "attributes": attributes}
+    jaeger = {"result": {"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}}
+    tempo_span = span | {"traceId": "41jvpIn1gGLxDdcxa2Vkng==", "spanId": "A8fArOOV2AE="}
+    tempo = {"batches": [{"instrumentationLibrarySpans": [{"spans": [tempo_span]}]}]}
+    for number, document in enumerate((jaeger, tempo)):
+        path = tmp_path / f"{number}.json"
+        path.write_text(json.dumps(document))
+        done = import_paths(store, [path])
+        assert (done.llm_calls, done.skipped) == (1, [])
+    path.write_text('{"resourceSpans": [{"spans": [{"name": "x"}]}]}')
+    (left,) = import_paths(store, [path]).skipped
+    assert "`spans` is not known" in left.reason
+
+
+def test_an_answer_out_of_litellm_s_cache_is_one() -> None:
+    """The row says that no provider was asked, and the call's usage says so, too."""
+    (span,) = litellm.spans(spend(cache_hit="True", spend=0))
+    assert isinstance(span, ReceivedSpan)
+    assert take(span).usage.billing.response_cache_hit

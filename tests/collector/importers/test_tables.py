@@ -77,7 +77,8 @@ def test_an_openai_export_gives_billed_totals() -> None:
     (call,) = batch.llm_calls
     assert (call.usage.input_tokens, call.usage.cache_read_tokens) == (12000, 6000)
     assert call.started_ns == 1788000000 * 10**9
-    assert call.request == {"requests": 12, "service_tier": "batch"}
+    assert call.request == {"requests": 12}
+    assert call.usage.billing.service_tier == "batch"
     assert [agent.name for agent in batch.agents if agent.agent_id == call.agent_id] == [
         "billed proj_1"
     ]
@@ -104,4 +105,5 @@ def test_an_anthropic_export_gives_billed_totals() -> None:
     )
     assert (usage.cache_write_5m_tokens, usage.cache_write_1h_tokens) == (15969, 7)
     assert [agent.name for agent in batch.agents] == ["billed Closer, App"]
+    assert (usage.billing.service_tier, usage.billing.region) == ("standard", None)
     assert "build key" not in str(batch)

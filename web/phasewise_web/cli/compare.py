@@ -1,6 +1,6 @@
 """The verdict of a replay run: paired differences with intervals, A/A control, fidelity.
 
-RUN is a run's id, or `latest`. Exit 1 when calls failed or the run's fidelity did: it proves
+RUN is a run's id, or `latest`. Exit 1 when calls, an arm or the run's fidelity failed: it proves
 nothing then.
 """
 
@@ -33,9 +33,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def exit_code(verdict: Verdict) -> int:
-    """Give 1 where the run proves nothing, or calls of it failed."""
-    ran = any(arm.status == "ok" for arm in verdict.arms)
-    return 0 if verdict.fidelity.passed and ran and not verdict.failures.calls else 1
+    """Give 1 where the run proves nothing, or calls or an arm of it failed."""
+    states = {arm.status for arm in verdict.arms}
+    failed = "failed" in states or verdict.failures.calls > 0
+    return 0 if verdict.fidelity.passed and "ok" in states and not failed else 1
 
 
 def print_verdict(verdict: Verdict) -> None:

@@ -9,6 +9,7 @@ import argparse
 import json
 from dataclasses import dataclass
 
+from phasewise.claude_agent_sdk import TELEMETRY
 from phasewise_store.errors import UsageError
 
 from phasewise_web import serving
@@ -46,14 +47,8 @@ TOOLS = {
     ),
     "claude-agent-sdk": Tool(
         "Claude Agent SDK: the environment of the CLI it starts",
-        (
-            "CLAUDE_CODE_ENABLE_TELEMETRY=1",
-            "CLAUDE_CODE_ENHANCED_TELEMETRY_BETA=1",
-            "OTEL_TRACES_EXPORTER=otlp",
-            "OTEL_LOGS_EXPORTER=otlp",
-            "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
-            "OTEL_EXPORTER_OTLP_ENDPOINT={http}",
-        ),
+        tuple(f"{name}={value}" for name, value in TELEMETRY.items()),
+        note="phasewise.init() in the program does the same",
     ),
     "codex": Tool(
         "Codex: logs with token counts",

@@ -1,18 +1,23 @@
 """Run a Python program with the tracer on, without changing its code.
 
 For example:  phasewise run -- python agent.py
+The program may be of another environment, which need not have phasewise installed.
 """
 
 import argparse
+import importlib.util
 import os
 import sys
 from pathlib import Path
 from typing import NoReturn
 
 import phasewise
+from phasewise.autoload import sitecustomize
 from phasewise_store.errors import UsageError
 
 NAME = "run"
+_CARRIED = ("phasewise", "opentelemetry.sdk", "google.protobuf", "wrapt", "typing_extensions")
+"""what a Python that has no phasewise needs, each found where it is installed here"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,6 +41,8 @@ def run(arguments: argparse.Namespace) -> NoReturn:
     here = str(Path(phasewise.__file__).parent / "autoload")
     parts = [here, environment.get("PYTHONPATH", "")]
     environment["PYTHONPATH"] = os.pathsep.join(part for part in parts if part)
+    environment[sitecustomize.FOLDERS] = os.pathsep.join(_folders())
+    environment[sitecustomize.STARTED_BY] = str(os.getpid())
     if arguments.endpoint is not None:
         environment["PHASEWISE_ENDPOINT"] = arguments.endpoint
     sys.stdout.flush()
@@ -43,3 +50,14 @@ def run(arguments: argparse.Namespace) -> NoReturn:
         os.execvpe(words[0], words, environment)  # noqa: S606  # that is what the command is for
     except OSError as error:
         raise UsageError(f"cannot run `{words[0]}`: {error.strerror}") from None
+
+
+def _folders() -> list[str]:
+    """Give the folders on the path that hold the tracer and what it needs."""
+    found: dict[str, None] = {}
+    for name in _CARRIED:
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.origin is not None:
+            depth = name.count(".") + (spec.submodule_search_locations is not None)
+            found[str(Path(spec.origin).parents[depth])] = None
+    return list(found)

@@ -6,7 +6,7 @@ ID is a session's or a call's, as `phasewise sessions` and `phasewise calls` pri
 import argparse
 
 from phasewise_analyzer import timeline
-from phasewise_analyzer.findings import Step, Timeline
+from phasewise_analyzer.findings import SideStep, Step, Timeline
 from phasewise_reports.words import count, seconds, usd
 from phasewise_store import reads
 from phasewise_store.errors import UsageError
@@ -83,6 +83,29 @@ def _print_session(found: Timeline) -> None:
         ("$", True),
     )
     table("", columns, [_cells(step) for step in found.steps])
+    if found.side_calls:
+        _print_side_calls(found.side_calls)
+
+
+def _print_side_calls(side_calls: tuple[SideStep, ...]) -> None:
+    columns = (
+        ("kind", False),
+        ("agent", False),
+        ("model", False),
+        ("at s", True),
+        ("took s", True),
+        ("input", True),
+        ("$", True),
+    )
+    cells = [
+        [
+            *(one.kind, one.agent, one.model or "model unknown"),
+            *(seconds(one.start_ns), seconds(one.duration_ns)),
+            *(count(one.input_tokens), usd(one.total_usd)),
+        ]
+        for one in side_calls
+    ]
+    table("", columns, cells)
 
 
 def _cells(step: Step) -> list[str]:

@@ -1,0 +1,20 @@
+"""Share a whole number among parts by weight, so that the shares add up to it."""
+
+from collections.abc import Sequence
+
+
+def shares(total: int, weights: Sequence[int]) -> list[int]:
+    """Give each part its share of the total, rounded by largest remainder: their sum is the total.
+
+    Weights are above zero; no parts get no shares.
+    """
+    whole = sum(weights)
+    if not whole:
+        return []
+    exact = [divmod(total * weight, whole) for weight in weights]
+    found = [quotient for quotient, _ in exact]
+    missing = total - sum(found)
+    largest = sorted(range(len(exact)), key=lambda place: (-exact[place][1], place))
+    for place in largest[:missing]:
+        found[place] += 1
+    return found
