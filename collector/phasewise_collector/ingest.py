@@ -39,7 +39,7 @@ def prepare(store: Store, received: Sequence[ReceivedSpan]) -> Prepared:
     for span in received:
         key = span.trace_id, span.span_id
         before = best.get(key)
-        if before is None or _size(span) > _size(before):
+        if before is None or _told(span) > _told(before):
             best[key] = span
     stored = stored_traces.spans(store, {trace_id for trace_id, _ in best})
     known = {(span.trace_id, span.span_id): span for span in stored}
@@ -82,15 +82,10 @@ def _elsewhere(store: Store, taken: Sequence[Taken], traces: dict[str, list[Take
     return found
 
 
-def _size(span: ReceivedSpan) -> tuple[object, ...]:
-    written = aliases.whole(span.attributes, usage_aliases.OUTPUT_TOKENS) or 0
-    return span.end_ns, written, len(span.attributes), span.status != "unset"
-
-
-def _told(span: Span) -> tuple[object, ...]:
+def _told(span: ReceivedSpan | Span) -> tuple[object, ...]:
     """Rank two accounts of one span: one that is sent early may be a snapshot."""
     written = aliases.whole(span.attributes, usage_aliases.OUTPUT_TOKENS) or 0
-    return span.end_ns, written, len(span.attributes), span.status != "unset"
+    return written, span.end_ns, len(span.attributes), span.status != "unset"
 
 
 def write(
