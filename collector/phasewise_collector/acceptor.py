@@ -14,6 +14,7 @@ from pathlib import Path
 
 import uvicorn
 
+from phasewise_collector.hosts import Guarded, Hosts
 from phasewise_collector.log.writer import LogWriter
 from phasewise_collector.otlp.grpc import GrpcReceiver
 from phasewise_collector.otlp.intake import Intake
@@ -25,12 +26,12 @@ _MAY_PASS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE})
 """what a start fails with that may go well in a while, as on a full disk"""
 
 
-async def serve(listener: socket.socket, folder: Path, grpc: str | None) -> None:
+async def serve(listener: socket.socket, folder: Path, grpc: str | None, hosts: Hosts) -> None:
     """Receive until SIGTERM or SIGINT; whatever was acknowledged is on disk."""
     writer = LogWriter(folder)
     intake = Intake(writer.append)
     config = uvicorn.Config(
-        Receiver(intake),
+        Guarded(Receiver(intake), hosts),
         lifespan="off",
         access_log=False,
         log_level="warning",
@@ -38,7 +39,7 @@ async def serve(listener: socket.socket, folder: Path, grpc: str | None) -> None
         timeout_graceful_shutdown=STOP_S,
     )
     server = uvicorn.Server(config)
-    door = None if grpc is None else GrpcReceiver(intake)
+    door = None if grpc is None else GrpcReceiver(intake, hosts)
     try:
         if door is not None and grpc is not None:
             await door.start(grpc)
@@ -63,6 +64,7 @@ def main() -> int:
     parser.add_argument("--socket", type=int, required=True, help="file number of the listener")
     parser.add_argument("--log", type=Path, required=True, help="the log's folder")
     parser.add_argument("--grpc", help="host:port of OTLP/gRPC")
+    parser.add_argument("--allow-host", action="append", default=[], help="a name to answer to")
     parser.add_argument(
         "--standby", action="store_true", help="wait for a byte on standard input before beginning"
     )
@@ -71,7 +73,8 @@ def main() -> int:
         return 0
     stop_with_parent()
     try:
-        asyncio.run(serve(socket.socket(fileno=arguments.socket), arguments.log, arguments.grpc))
+        listener, hosts = socket.socket(fileno=arguments.socket), Hosts(arguments.allow_host)
+        asyncio.run(serve(listener, arguments.log, arguments.grpc, hosts))
     except OSError as error:
         sys.stderr.write(f"phasewise: spans cannot be received: {error}\n")
         return LATER if error.errno in _MAY_PASS else CANNOT_START

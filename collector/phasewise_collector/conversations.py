@@ -278,6 +278,14 @@ def _renamed(derived: Derived, sessions: Mapping[str, str]) -> Derived:
             )
             for one in derived.tool_calls
         ),
+        side_calls=tuple(
+            replace(
+                one,
+                session_id=session(one.session_id),
+                agent_id=agent(one.agent_id, one.session_id),
+            )
+            for one in derived.side_calls
+        ),
         spans=tuple(
             span
             if span.session_id is None or span.agent_id is None

@@ -52,6 +52,15 @@ def derived(*spans: Made) -> Derived:
             "rerank",
             0,
         ),
+        (
+            {
+                "gen_ai.operation.name": "embeddings",
+                "gen_ai.request.model": "text-embedding-3-small",
+                "phasewise.wire.usage": '{"usage": {"prompt_tokens": 8, "total_tokens": 8}}',
+            },
+            "embedding",
+            8,
+        ),
         ({"llm.request.type": "embedding", "llm.usage.total_tokens": 7}, "embedding", 7),
     ],
 )

@@ -38,7 +38,7 @@ def _print(case: Case, runs: Runs) -> int:
         f"{name_of(case):<36}{len(judged.answered):>3} answered {len(judged.calls):>3} calls  "
         f"{marks}  ({run.took_s:.0f} s, exit {run.exit_code})"
     )
-    if run.exit_code:
+    if run.exit_code != case[0].exit_code:
         print(_indented(run.said.splitlines()[-12:]))
     for found in wrong.values():
         print(_indented(found), end="")

@@ -39,7 +39,7 @@ class Runs:
     def is_only_late(self, case: Case) -> bool:
         """Say whether nothing but a time is wrong: other programs may have held the processor."""
         judged = self.judged(case)
-        if self.last[name_of(case)].exit_code or list(judged.faults_of_calls(case[0])):
+        if list(judged.faults_of_calls(case[0])):
             return False
         return bool(list(judged.faults_of_times(case[0])))
 

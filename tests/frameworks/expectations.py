@@ -32,6 +32,15 @@ class Program:
     """tool runs by name"""
     left: frozenset[int] = frozenset()
     """requests, from 1, whose answer the program did not wait for"""
+    may_stay: int | None = None
+    """a request that the program may cancel before it leaves"""
+    unsaid: frozenset[int] = frozenset()
+    """requests whose usage the library does not pass on, though the server sent it"""
+    wire_conversations: str | None = None
+    """where it differs with no instrumentor: a sub-agent that nothing names stands alone"""
+    wire_tools: Mapping[str, int] | None = None
+    """the same of the tools"""
+    exit_code: int = 0
     environment: Mapping[str, str] = field(default_factory=dict)
     through_run: bool = False
     """started by `phasewise run`: the program knows nothing of Phasewise"""
@@ -50,7 +59,11 @@ def times(turn: Mapping[str, int], count: int) -> dict[str, int]:
 
 ASKING = {"get_weather": 1, "get_price": 1, "ask_researcher": 1, "lookup": 1}
 """the tools of a turn whose planner asks a sub-agent"""
-HANDING_OVER = {"get_weather": 1, "get_price": 1, "transfer_to_researcher": 1, "lookup": 1}
+HANDING_OVER = {"get_weather": 1, "get_price": 1, "lookup": 1}
+PLANNER = {"planner": 6}
+PLANNER_ASKING = {"planner": 6, "planner>researcher": 4}
+ASKED_ALONE = "AABBAAACCA"
+"""a planner of two turns whose sub-agent is no part of its session"""
 
 PYTHON = (
     # the providers' own clients
@@ -64,93 +77,104 @@ PYTHON = (
     ),
     Program("hello.py", "clients", "A", through_run=True),
     Program("failmany.py", "clients", ""),
-    Program("abandon.py", "clients", "ABCDEF", left=frozenset({1, 2})),
+    Program("abandon.py", "clients", "ABCDEF", left=frozenset({1, 2}), may_stay=2),
     Program("anthropic_sdk.py", "clients", "AAAAAB", tools=TURN),
     Program("anth_err.py", "clients", ""),
     Program("google_genai.py", "clients", "AAABC", tools=TURN),
     Program("mcp_tools.py", "clients", "AAA", tools=TURN),
     Program("instructor_prog.py", "clients", "AB"),
     Program("litellm_prog.py", "clients", "AAABCDE", tools=TURN),
+    # DSPy writes what happened so far into a new question each time: no answer is sent back
     Program("dspy_react.py", "clients", "ABCDE"),
     # frameworks
-    Program(
-        *("langchain_agent.py", "agents", "AAAAAAAAAA"),
-        agents={"planner": 6, "planner>researcher": 4},
-        tools=times(ASKING, 2),
+    *(
+        Program(
+            *("langchain_agent.py", "agents", "AAAAAAAAAA", provider),
+            agents=PLANNER_ASKING,
+            tools=times(ASKING, 2),
+            wire_conversations=ASKED_ALONE,
+        )
+        for provider in (None, "anthropic")
+    ),
+    *(
+        Program(
+            *("openai_agents.py", "agents", "AAAAAAAA", api),
+            agents={"planner": 4, "researcher": 4},
+            tools=times(HANDING_OVER | {"handoff to researcher": 1}, 2),
+            wire_tools=times(HANDING_OVER | {"transfer_to_researcher": 1}, 2),
+        )
+        for api in (None, "responses")
+    ),
+    *(
+        Program(
+            *("pydantic_ai_agent.py", "agents", "AAAAAAAAAA", provider),
+            agents=PLANNER_ASKING,
+            wire_agents=PLANNER_ASKING,
+            tools=times(ASKING, 2),
+        )
+        for provider in (None, "anthropic")
     ),
     Program(
-        *("langchain_agent.py", "agents", "AAAAAAAAAA", "anthropic"),
-        agents={"planner": 6, "planner>researcher": 4},
-        tools=times(ASKING, 2),
-    ),
-    Program(
-        *("openai_agents.py", "agents", "AAAAAAAA"),
-        agents={"planner": 4, "researcher": 4},
-        tools=times(HANDING_OVER, 2),
-    ),
-    Program(
-        *("openai_agents.py", "agents", "AAAAAAAA", "responses"),
-        agents={"planner": 4, "researcher": 4},
-        tools=times(HANDING_OVER, 2),
-    ),
-    Program(
-        *("pydantic_ai_agent.py", "agents", "AAAAAAAAAA"),
-        agents={"planner": 6, "planner>researcher": 4},
-        wire_agents={"planner": 6, "planner>researcher": 4},
-        tools=times(ASKING, 2),
-    ),
-    Program(
-        *("pydantic_ai_agent.py", "agents", "AAAAAAAAAA", "anthropic"),
-        agents={"planner": 6, "planner>researcher": 4},
-        wire_agents={"planner": 6, "planner>researcher": 4},
-        tools=times(ASKING, 2),
-    ),
-    Program(
-        *("smolagents_agent.py", "agents", "AAAAABBBBBBBBBBBBB"),
-        agents={"planner": 16, "planner>researcher": 2},
-        tools={"get_weather": 7, "get_price": 4, "researcher": 1, "lookup": 1, "final_answer": 5},
+        *("smolagents_agent.py", "agents", "A" * 6 + "B" * 12),
+        agents={"planner": 18},
+        tools={"get_weather": 15, "get_price": 15},
     ),
     Program(
         *("strands_agent.py", "toolkits", "AAAAAAAAAA"),
-        agents={"planner": 6, "planner>researcher": 4},
-        wire_agents={"planner": 6, "planner>researcher": 4},
+        agents=PLANNER_ASKING,
+        wire_agents=PLANNER_ASKING,
         tools=times(ASKING, 2),
     ),
-    Program("agno_team.py", "toolkits", "AAAAAABBBB", tools=times(TURN, 2)),
+    Program("agno_team.py", "toolkits", "AAAAAAB", tools=times(TURN, 2)),
     Program("haystack_agent.py", "toolkits", "AAAAAA", tools=times(TURN, 2)),
     Program("claude_agent.py", "toolkits", "A"),
     Program(
-        *("autogen_team.py", "microsoft", "AAAAAABBBB"),
-        agents={"planner": 8, "researcher": 2},
+        *("autogen_team.py", "microsoft", "AAAAAABBBBBBBB"),
+        agents={"planner": 8, "researcher": 6},
+        wire_agents={"planner": 8, "researcher": 6},
+        tools=times(TURN, 2)
+        | {"get_weather": 5, "get_price": 3, "transfer_to_researcher": 1, "lookup": 1},
+    ),
+    Program(
+        *("agent_framework_agent.py", "microsoft", "AAAAAA"),
+        agents=PLANNER,
+        wire_agents=PLANNER,
         tools=times(TURN, 2),
     ),
-    Program("agent_framework_agent.py", "microsoft", "AAAAAA", tools=times(TURN, 2)),
-    Program("sk_agent.py", "microsoft", "AAAAAA", tools=times(TURN, 2)),
-    Program("ag2_chat.py", "microsoft", "AAA", tools=TURN),
     Program(
-        *("adk_agent.py", "google", "AAAAAAAA"),
-        agents={"planner": 4, "researcher": 4},
-        wire_agents={"planner": 4, "researcher": 4},
-        tools={"get_weather": 2, "get_price": 2, "transfer_to_agent": 2, "lookup": 2},
+        *("sk_agent.py", "microsoft", "AAAAAA"),
+        tools={"Trips-get_weather": 4, "Trips-get_price": 2},
+    ),
+    Program("ag2_chat.py", "ag2", "AAA", tools=TURN),
+    Program(
+        *("adk_agent.py", "google", "AAAAAA"),
+        agents=PLANNER,
+        wire_agents=PLANNER,
+        tools={"get_weather": 2, "get_price": 2, "transfer_to_agent": 2},
     ),
     Program(
         *("llama_index_agent.py", "llama-index", "AAABBBBBB"),
-        agents={"planner": 8, "researcher": 1},
-        tools=times(TURN, 3),
+        agents={"planner": 9},
+        tools={"get_weather": 5, "get_price": 2, "handoff": 1},
     ),
     Program(
         *("crewai_crew.py", "crewai", "AAAAA"),
         agents={"planner": 3, "researcher": 2},
         tools=TURN | {"lookup": 1},
+        wire_conversations="AAABB",
     ),
 )
 
 JAVASCRIPT = (
-    Program("openai_node.mjs", "js", "AAAAB", tools=TURN),
-    Program("anthropic_node.mjs", "js", ""),
+    # its instrumentor passes no usage of streams on
+    Program("openai_node.mjs", "js", "AAAAB", tools=TURN, unsaid=frozenset({4})),
+    Program("anthropic_node.mjs", "js", "AB"),
     Program("langgraph.mjs", "js", "AAABBB", tools=times(TURN, 2)),
     Program("langgraph2.mjs", "js", "AAA", tools=TURN),
-    Program("mastra.mjs", "js", ""),
-    Program("vercel.mjs", "js", "A" * 10, tools=times(ASKING, 2)),
-    Program("vercel.mjs", "js", "A" * 10, "responses", tools=times(ASKING, 2)),
+    # refuses the model of the AI SDK's provider before it asks
+    Program("mastra.mjs", "js", "", exit_code=1),
+    *(
+        Program(*("vercel.mjs", "js", "A" * 10, api), agents=PLANNER_ASKING, tools=times(ASKING, 2))
+        for api in (None, "responses")
+    ),
 )

@@ -38,7 +38,9 @@ group toolkits "openai claude-agent-sdk" \
 wait -n
 group microsoft "openai" \
   "autogen-agentchat>=0.7" "autogen-ext[openai]>=0.7" "agent-framework-core>=1.20" \
-  "agent-framework-openai>=1.14" "semantic-kernel>=1.45" "ag2[openai]>=1.2" "openai>=3" &
+  "agent-framework-openai>=1.14" "semantic-kernel>=1.45" "openai>=3" &
+wait -n
+group ag2 "openai" "ag2[openai]>=0.13,<1" &  # 1.0 has left AutoGen's names behind
 wait -n
 group google "google-adk" "google-adk>=2" &
 wait -n

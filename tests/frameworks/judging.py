@@ -66,8 +66,11 @@ class Judged:
                 yield f"{which} is of model {call['model']}, right is {row['model']}"
             if row["stream"] != bool(call["streamed"]):
                 yield f"{which} is streamed: {call['streamed']}"
-            if place not in program.left:
-                yield from (f"{which}: {fault}" for fault in _tokens(row, call))
+            if place not in self._left(program):
+                yield from (
+                    f"{which}: {fault}"
+                    for fault in _tokens(row, call, said=place not in program.unsaid)
+                )
         errors = sum(call["error"] is not None for call in self.other)
         if errors != len(self.refused):
             yield f"{errors} failed calls, right are {len(self.refused)}"
@@ -78,7 +81,7 @@ class Judged:
     def faults_of_times(self, program: Program) -> Iterator[str]:
         """Say which calls last longer or shorter, or begin to answer at another moment."""
         for place, (row, found) in enumerate(self.pairs, start=1):
-            if len(found) != 1 or place in program.left:
+            if len(found) != 1 or place in self._left(program):
                 continue
             call = found[0]
             lasted = _ns(row["end"] - row["start"])
@@ -92,12 +95,14 @@ class Judged:
     def faults_of_structure(self, program: Program, mode: Mode) -> Iterator[str]:
         """Say where sessions, agents and tools are not those of the program."""
         found = [calls[0] for _, calls in self.pairs if len(calls) == 1]
-        if len(found) == len(program.conversations):
-            letters = _letters([call["session_id"] for call in found])
-            if letters != program.conversations:
-                yield f"sessions are {letters}, right is {program.conversations}"
-        else:
-            yield f"{len(found)} calls, right are {len(program.conversations)}"
+        conversations = program.conversations
+        if mode == "wire" and program.wire_conversations is not None:
+            conversations = program.wire_conversations
+        if self._stayed(program):
+            conversations = conversations[:-1]
+        letters = _letters([call["session_id"] for call in found])
+        if letters != conversations:
+            yield f"sessions are {letters}, right is {conversations}"
         agents = Counter(
             f"{call['parent']}>{call['agent']}" if call["parent"] else call["agent"]
             for call in found
@@ -106,8 +111,20 @@ class Judged:
         right = {self._program_name(): len(found)} if wanted is None else dict(wanted)
         if agents != (right if found else {}):
             yield f"agents are {dict(agents)}, right is {right}"
-        if self.tools != program.tools:
-            yield f"tools are {self.tools}, right is {dict(program.tools)}"
+        tools = program.tools
+        if mode == "wire" and program.wire_tools is not None:
+            tools = program.wire_tools
+        if self.tools != tools:
+            yield f"tools are {self.tools}, right is {dict(tools)}"
+
+    def _stayed(self, program: Program) -> bool:
+        """Say whether the request that may be cancelled before it leaves never arrived."""
+        arrived = len(self.answered) == len(program.conversations)
+        return program.may_stay is not None and not arrived
+
+    def _left(self, program: Program) -> frozenset[int]:
+        stayed = self._stayed(program)
+        return program.left - {program.may_stay} if stayed else program.left
 
     def _program_name(self) -> str:
         return str(self.answered[0]["run"]) if self.answered else ""
@@ -133,8 +150,8 @@ def _overlaps(row: Row, call: Call) -> bool:
     return at_once and alike
 
 
-def _tokens(row: Row, call: Call) -> Iterator[str]:
-    if not row["asked_usage"]:
+def _tokens(row: Row, call: Call, *, said: bool) -> Iterator[str]:
+    if not (row["asked_usage"] and said):
         if call["usage_origin"] != "estimated":
             yield f"usage is {call['usage_origin']}, though the stream had none"
         return

@@ -39,7 +39,7 @@ def installed(case: Case) -> Case:
 def test_each_request_is_one_call(runs: Runs, installed: Case) -> None:
     """Each answered request is one call with its tokens, model and prompt; none is too many."""
     run = runs.last[name_of(installed)]
-    assert run.exit_code == 0, run.said
+    assert run.exit_code == run.program.exit_code, run.said
     assert list(runs.judged(installed).faults_of_calls(installed[0])) == []
 
 

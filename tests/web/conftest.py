@@ -14,7 +14,8 @@ from phasewise_replay.run import run
 from phasewise_store.facts import Agent, Batch, LlmCall, Session, Source, Usage
 from phasewise_store.segments import text_segment
 from phasewise_store.store import Store
-from phasewise_web.app import make_app
+
+from tests.web.client import client as pages_of
 
 HOSTILE = '<script>alert("x")</script>&"\''
 
@@ -36,7 +37,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 @pytest.fixture(scope="session")
 def client(seen: Store) -> TestClient:
     """Give a client that raises nothing: errors are pages."""
-    return TestClient(make_app(seen), raise_server_exceptions=False)
+    return pages_of(seen, raises=False)
 
 
 def _hostile() -> Batch:

@@ -20,11 +20,11 @@ from phasewise_store.facts import Segment, Usage
 from phasewise_store.scope import Scope
 from phasewise_store.segments import text_segment
 from phasewise_store.store import Store
-from phasewise_web.app import make_app
 from phasewise_web.pages.kept import MOST_ANSWERS, Kept
 from phasewise_web.pages.scope_of import sources
 
 from tests.analyzer.facts_for_tests import blocks, write_calls
+from tests.web.client import client as pages_of
 from tests.web.conftest import HOSTILE
 
 PATHS = ("/breaks", "/ledger", "/structure")
@@ -90,7 +90,7 @@ def links(page: str, word: str) -> list[str]:
 def clocks(store: Store) -> TestClient:
     """Give a client over a store in which a clock breaks every prompt."""
     write_clocks(store)
-    return TestClient(make_app(store))
+    return pages_of(store)
 
 
 def test_every_page_and_twin_is_there_for_every_data_set(client: TestClient, seen: Store) -> None:
@@ -179,7 +179,7 @@ def test_breaks_come_a_page_at_a_time(store: Store) -> None:
         store, [(system(f"Now: 10:{n:02}:00. {RULES}"), one) for n, one in enumerate(letters)]
     )
     analyse(store)
-    client = TestClient(make_app(store))
+    client = pages_of(store)
     seen, address = [], "/breaks.json?finding=1"
     while address:
         shown = client.get(address).json()["shown"]
@@ -220,7 +220,7 @@ def test_a_reason_leads_to_the_calls_it_counts(client: TestClient, seen: Store) 
 def test_the_worst_predicted_calls_come_first(store: Store) -> None:
     """Without a reason: all calls that the rule did not predict, the largest difference first."""
     write_conversation(store, 0.0, until=36)
-    client = TestClient(make_app(store))
+    client = pages_of(store)
     twin = client.get("/ledger.json").json()
     assert twin["judged_calls"] == 40
     assert twin["shown"]["there"] == twin["judged_calls"] - twin["exact_calls"] > 0
@@ -234,7 +234,7 @@ def test_the_worst_predicted_calls_come_first(store: Store) -> None:
 def test_a_drift_is_said_with_its_date_and_call(store: Store) -> None:
     """A provider that reads a third from some call on: before, after, and a link to that call."""
     write_conversation(store, 0.33, until=20)
-    client = TestClient(make_app(store))
+    client = pages_of(store)
     (found,) = client.get("/ledger.json").json()["drifts"]
     assert found["after"] < 0.4
     assert found["before"] > 0.9
@@ -304,7 +304,7 @@ def test_tools_that_are_alike_are_one_layer(store: Store) -> None:
     assert chart is not None
     assert chart.here[0].label == "30 tools"
     assert "tool_29" in chart.here[0].title
-    page = TestClient(make_app(store)).get("/structure").text
+    page = pages_of(store).get("/structure").text
     assert page.count("tool tool_") >= 30
 
 
@@ -323,7 +323,7 @@ def test_agents_are_chosen_by_the_address(store: Store) -> None:
     """Each agent of the data set is linked, and its page is about it."""
     write_clocks(store, "one")
     write_clocks(store, "two")
-    client = TestClient(make_app(store))
+    client = pages_of(store)
     for name in ("one", "two"):
         (link,) = set(links(client.get("/structure").text, f"/structure?source=made&agent={name}"))
         twin = client.get(link.replace("?", ".json?")).json()
@@ -334,7 +334,7 @@ def test_states_without_blocks_say_what_to_do(store: Store) -> None:
     """Hashes only: capture content; an agent that is not there: list them."""
     write_calls(store, [blocks(range(10 + n)) for n in range(4)], block_tokens=16)
     analyse(store)
-    client = TestClient(make_app(store))
+    client = pages_of(store)
     hidden = client.get("/structure").text
     assert "only hashes are known" in hidden
     assert "PHASEWISE_CAPTURE=content" in hidden
@@ -344,7 +344,7 @@ def test_states_without_blocks_say_what_to_do(store: Store) -> None:
 @pytest.mark.parametrize("path", PATHS)
 def test_an_empty_store_says_the_command(store: Store, path: str) -> None:
     """Without calls each page has the one command, and its twin no data set."""
-    client = TestClient(make_app(store))
+    client = pages_of(store)
     answer = client.get(path)
     assert answer.status_code == 200
     assert "<code>phasewise import PATH</code>" in answer.text
@@ -361,7 +361,7 @@ def test_a_scope_without_calls_is_a_page(client: TestClient) -> None:
 def test_hostile_text_stays_text(store: Store) -> None:
     """An agent and prompts that want to be markup, in findings, bars, stacks and lists."""
     write_clocks(store, HOSTILE, HOSTILE)
-    client = TestClient(make_app(store))
+    client = pages_of(store)
     for path in (
         "/breaks",
         "/breaks?finding=1",

@@ -14,9 +14,9 @@ from phasewise_store.facts import Agent, Batch, LlmCall, Segment, Session, Sourc
 from phasewise_store.scope import Scope
 from phasewise_store.segments import text_segment
 from phasewise_store.store import Store
-from phasewise_web.app import make_app
 from phasewise_web.pages.scope_of import sources
 
+from tests.web.client import client as pages_of
 from tests.web.conftest import HOSTILE
 
 PATH = "/prefixes/flame"
@@ -187,7 +187,7 @@ def test_prefixes_leads_here_and_an_empty_store_says_the_command(
 ) -> None:
     """The Prefixes page links to the picture of its data set; without calls, the one command."""
     assert f'href="{PATH}?source=tau2-bench"' in client.get("/prefixes?source=tau2-bench").text
-    empty = TestClient(make_app(store)).get(PATH)
+    empty = pages_of(store).get(PATH)
     assert empty.status_code == 200
     assert "<code>phasewise import PATH</code>" in empty.text
 

@@ -11,9 +11,9 @@ import pytest
 from fastapi.testclient import TestClient
 from phasewise_analyzer import rollups
 from phasewise_store.store import Store
-from phasewise_web.app import make_app
 from phasewise_web.pages.session import BusyClock
 
+from tests.web.client import client as pages_of
 from tests.web.conftest import HOSTILE
 
 PAGES = (
@@ -131,7 +131,7 @@ def test_what_is_not_there_is_a_page_that_says_so(client: TestClient) -> None:
 
 def test_an_empty_store_says_the_command_to_run(store: Store) -> None:
     """Each page of an empty database has one."""
-    client = TestClient(make_app(store))
+    client = pages_of(store)
     for path in ("/", "/sessions", "/prefixes", "/breaks", "/ledger", "/structure", "/runs"):
         answer = client.get(path)
         assert answer.status_code == 200

@@ -17,12 +17,14 @@ from phasewise_analyzer.caches import book
 from phasewise_analyzer.caches.book import Book
 from phasewise_analyzer.ledger.keep import keep as keep_ledger
 from phasewise_analyzer.structure.lay_out import lay_out
+from phasewise_collector.hosts import Guarded, Hosts
 from phasewise_collector.loader import Loader
 from phasewise_reports import run_report, templating
 from phasewise_reports.json_form import to_json
 from phasewise_store.errors import PhasewiseError, UsageError
 from phasewise_store.store import Store
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.middleware.gzip import GZipMiddleware
 
 from phasewise_web.pages import views
 from phasewise_web.pages.agents import agents_page
@@ -39,6 +41,7 @@ from phasewise_web.pages.scope_of import Place
 from phasewise_web.pages.session import session_page
 from phasewise_web.pages.sessions import sessions_page
 from phasewise_web.pages.structure import structure_page
+from phasewise_web.responses import Dressed
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +61,22 @@ class Where:
     twin_there: bool
 
 
-def make_app(store: Store, loader: Loader | None = None) -> FastAPI:
-    """Make the application over a store, and over the collector's log where there is one."""
+LEAST_GZIPPED_BYTES = 1024
+
+
+def make_app(store: Store, loader: Loader | None = None, hosts: Hosts | None = None) -> FastAPI:
+    """Make the application over a store, and over the collector's log where there is one.
+
+    `hosts` says which names it answers to; by default this machine's own.
+    """
     app = FastAPI(title="Phasewise", docs_url=None, redoc_url=None, openapi_url=None)
     _add_pages(app, store, loader)
     _add_files(app)
     app.add_exception_handler(StarletteHTTPException, _http_error)
     app.add_exception_handler(PhasewiseError, _known_error)
+    app.add_middleware(Dressed)
+    app.add_middleware(GZipMiddleware, minimum_size=LEAST_GZIPPED_BYTES)
+    app.add_middleware(Guarded, hosts=hosts or Hosts())
     return app
 
 

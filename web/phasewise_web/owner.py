@@ -16,6 +16,7 @@ from types import FrameType
 
 import uvicorn
 from phasewise_analyzer.analyse import Memory, analyse
+from phasewise_collector.hosts import Hosts
 from phasewise_collector.loader import Loader
 from phasewise_collector.parent import LATER, say_ready, stop_with_parent
 from phasewise_store.errors import PhasewiseError
@@ -24,13 +25,13 @@ from phasewise_store.store import Store
 from phasewise_web.app import make_app
 
 
-def own(database: Path, web: socket.socket, log: Path | None) -> int:
+def own(database: Path, web: socket.socket, log: Path | None, hosts: Hosts) -> int:
     """Serve until SIGTERM; what was acknowledged by then is loaded before it returns."""
     with Store.own(database) as store:
         store.work_for_others()
         loader = None if log is None else Loader(store, log)
         config = uvicorn.Config(
-            make_app(store, loader),
+            make_app(store, loader, hosts),
             access_log=False,
             log_level="warning",
             lifespan="off",
@@ -93,11 +94,13 @@ def main() -> int:
     parser.add_argument("--db", type=Path, required=True)
     parser.add_argument("--web", type=int, required=True, help="file number of the listener")
     parser.add_argument("--log", type=Path, help="the acceptor's log; none: pages only")
+    parser.add_argument("--allow-host", action="append", default=[], help="a name to answer to")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, _interrupt)
     stop_with_parent()
     try:
-        return own(arguments.db, socket.socket(fileno=arguments.web), arguments.log)
+        hosts = Hosts(arguments.allow_host)
+        return own(arguments.db, socket.socket(fileno=arguments.web), arguments.log, hosts)
     except PhasewiseError as error:
         sys.stderr.write(f"phasewise: {error}\n")
         return error.exit_code

@@ -8,7 +8,7 @@ replaced, so that senders and readers wait for a moment instead of being refused
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +33,8 @@ class Addresses:
     """of OTLP/HTTP; None serves the pages only"""
     grpc_port: int | None = GRPC_PORT
     """of OTLP/gRPC"""
+    names: tuple[str, ...] = ()
+    """that are answered beside this machine's own; `*` is every name"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +61,13 @@ def opened(addresses: Addresses) -> Iterator[Listeners]:
         yield Listeners(web, otlp, grpc)
 
 
-def serve(database: Path, listeners: Listeners) -> NoReturn:
+def serve(database: Path, listeners: Listeners, names: Sequence[str] = ()) -> NoReturn:
     """Become the supervisor, until Ctrl-C or SIGTERM; its exit code is this process's.
 
     What this process has in memory by now, all of Phasewise, is not needed to supervise.
     """
     words = ["--db", str(database), "--web", _kept(listeners.web)]
+    words += [word for name in names for word in ("--allow-host", name)]
     if listeners.otlp is not None:
         words += ["--otlp", _kept(listeners.otlp), "--log", str(log_folder(database))]
         words += ["--ring", str(settings.ring_folder(None))]

@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 from phasewise_web.local_ring import keep_fetching
@@ -30,16 +31,20 @@ def main() -> int:
     parser.add_argument("--grpc", type=int, help="file number of the socket that keeps its port")
     parser.add_argument("--log", help="the acceptor's folder")
     parser.add_argument("--ring", type=Path, help="where programs of this machine leave spans")
+    parser.add_argument("--allow-host", action="append", default=[], help="a name to answer to")
     arguments = parser.parse_args()
+    names = [word for name in arguments.allow_host for word in ("--allow-host", name)]
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     children: list[Child] = []
     try:
-        words = ["--db", arguments.db, "--web", str(arguments.web)]
+        words = ["--db", arguments.db, "--web", str(arguments.web), *names]
         if arguments.otlp is not None:
             words += ["--log", arguments.log]
-            children.append(_acceptor(arguments.otlp, arguments.grpc, arguments.log))
+            children.append(
+                _acceptor(arguments.otlp, arguments.grpc, ["--log", arguments.log, *names])
+            )
             _fetch(arguments.otlp, arguments.ring, stop)
         children.append(Child(OWNER, words, [arguments.web]))
         while not stop.wait(POLL_S) and not any(child.ended.is_set() for child in children):
@@ -59,8 +64,8 @@ def main() -> int:
     return code
 
 
-def _acceptor(otlp: int, grpc: int | None, log: str) -> Child:
-    words = ["--socket", str(otlp), "--log", log]
+def _acceptor(otlp: int, grpc: int | None, more: Sequence[str]) -> Child:
+    words = ["--socket", str(otlp), *more]
     if grpc is not None:
         host, port = _address(grpc)
         words += ["--grpc", f"{host}:{port}"]

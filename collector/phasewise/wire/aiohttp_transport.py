@@ -33,9 +33,14 @@ def _body(request: Any) -> object:  # noqa: ANN401  # aiohttp's ClientRequest
 def _sending(before: Callable[..., Awaitable[Any]], worker: Worker) -> Callable[..., Any]:
     @wraps(before)
     async def send(self: Any, *rest: Any, **named: Any) -> Any:  # noqa: ANN401
-        exchange = None if INSIDE.get() else worker.begin(self.method, self.url, _body(self))
+        outer = INSIDE.get()
+        if outer is not None:
+            outer.sent()
+            return await before(self, *rest, **named)
+        exchange = worker.begin(self.method, self.url, _body(self))
         if exchange is None:
             return await before(self, *rest, **named)
+        exchange.sent()
         try:
             response = await before(self, *rest, **named)
         except BaseException as error:

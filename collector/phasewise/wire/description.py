@@ -37,6 +37,7 @@ _NESTED = ("generationConfig", "inferenceConfig", "thinking", "reasoning", "stre
 _LONGEST_ERROR = 2000
 _TELLING = 16
 """so many first bytes tell how an answer is written"""
+_LEAVING = ("CancelledError", "Cancelled", "KeyboardInterrupt")
 _NEVER_SENT = ("ConnectError", "ConnectTimeout", "PoolTimeout", "NewConnectionError")
 
 
@@ -152,7 +153,7 @@ class _Answer:
             made[FIRST_TOKEN_NS] = max(0, self.first - exchange.began)
         if self.cut:
             made[TRUNCATED] = True
-        if exchange.left and not self.complete:
+        if _is_abandoned(exchange, self):
             made[ABANDONED] = True
         if self.body and OPERATIONS[self.api] != "embeddings":
             made["output.value"] = self.text
@@ -222,15 +223,16 @@ def _finish_reason(body: Mapping[str, Any]) -> str | None:
 
 
 def _error(exchange: Exchange, answer: _Answer) -> tuple[str | None, str | None]:
-    """Give why the call failed, and the same in a word that quotes no text."""
+    """Give why the call failed, and the same in a word that quotes no text.
+
+    A program that wants no more of an answer is no failure.
+    """
+    if _is_abandoned(exchange, answer):
+        return None, None
     if exchange.error is not None:
         kind = type(exchange.error).__name__
-        if kind == "CancelledError":
-            return "cancelled by the program", "cancelled by the program"
         return f"{kind}: {exchange.error}"[:_LONGEST_ERROR], kind
     status = exchange.status
-    if exchange.left and status is None:
-        return "cancelled by the program", "cancelled by the program"
     said = (answer.body or {}).get("error")
     if status is not None and status >= 400:
         text = said if said is not None else (answer.body or answer.text)
@@ -238,6 +240,12 @@ def _error(exchange: Exchange, answer: _Answer) -> tuple[str | None, str | None]
     if said:
         return _message(said)[:_LONGEST_ERROR], "the answer is an error"
     return None, None
+
+
+def _is_abandoned(exchange: Exchange, answer: _Answer) -> bool:
+    """Say whether the program left: it closed the stream early, or its task was cancelled."""
+    cancelled = type(exchange.error).__name__ in _LEAVING
+    return cancelled or (exchange.left and not answer.complete)
 
 
 def _message(said: object) -> str:
@@ -250,8 +258,10 @@ def _message(said: object) -> str:
 
 
 def _never_left(exchange: Exchange) -> bool:
-    """Say whether no connection came about: nothing was sent, so no call was made."""
+    """Say whether nothing was sent: no connection came about, or the program left before."""
     error = exchange.error
+    if type(error).__name__ in _LEAVING and exchange.status is None and not exchange.was_sent:
+        return True
     names = {kind.__name__ for kind in type(error).__mro__} if error is not None else set()
     return bool(names & {*_NEVER_SENT, "ClientConnectorError"})
 

@@ -31,6 +31,8 @@ class Exchange:
     start_ns: int = field(default_factory=time.time_ns)
     began: int = field(default_factory=time.perf_counter_ns)
     """on the clock of the chunks, which no one sets back"""
+    was_sent: bool = False
+    """whether the transport said that it sends; not every transport does"""
     status: int | None = None
     headers: Mapping[str, str] | None = None
     """of the answer"""
@@ -49,6 +51,7 @@ class Exchange:
     def sent(self) -> None:
         """Note that the connection stands, and that the request goes out now."""
         self.start_ns, self.began = time.time_ns(), time.perf_counter_ns()
+        self.was_sent = True
 
     def answered(self, status: int, headers: Mapping[str, str]) -> None:
         """Note the head of the answer."""

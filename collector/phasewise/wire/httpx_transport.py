@@ -12,8 +12,8 @@ from typing import Any
 from phasewise.wire.exchange import Exchange
 from phasewise.wire.worker import Worker
 
-INSIDE: ContextVar[bool] = ContextVar("phasewise_wire_inside", default=False)
-"""whether a client above is watched already: a transport of httpx may itself send with aiohttp"""
+INSIDE: ContextVar[Exchange | None] = ContextVar("phasewise_wire_inside", default=None)
+"""the exchange of a client above: a transport of httpx may itself send with aiohttp"""
 
 _SENDING = ".send_request_headers.started"
 """httpcore's own event, told to an extension that stays in this process: before it come the
@@ -45,7 +45,7 @@ def _watch_sync(client: Any, base: type, worker: Worker) -> None:  # noqa: ANN40
             if event.endswith(_SENDING):
                 exchange.sent()
 
-        token = INSIDE.set(True)
+        token = INSIDE.set(exchange)
         extensions = request.extensions
         request.extensions = {"trace": trace} | extensions
         try:
@@ -103,7 +103,7 @@ def _watch_async(client: Any, base: type, worker: Worker) -> None:  # noqa: ANN4
             if event.endswith(_SENDING):
                 exchange.sent()
 
-        token = INSIDE.set(True)
+        token = INSIDE.set(exchange)
         extensions = request.extensions
         request.extensions = {"trace": trace} | extensions
         try:

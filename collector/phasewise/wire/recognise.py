@@ -7,6 +7,7 @@ the end of the path must fit, too: other endpoints (counting tokens, moderation)
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
+from urllib.parse import unquote
 
 Body = Mapping[str, object]
 Api = Literal[
@@ -40,7 +41,8 @@ _ENDINGS = re.compile(
 _OTHERS = re.compile(
     r"(count_?tokens|tokenize|moderations|rerank|score|batches|input_tokens)$", re.I
 )
-_MODEL_IN_PATH = re.compile(r"/(?:models?|deployments|tunedModels)/([^/:]+(?::\d+)?)")
+_MODEL_IN_PATH = re.compile(r"/(?:models?|deployments|tunedModels)/([^/]+?)(?::[a-zA-Z]+)?(?=/|$)")
+"""Gemini puts a method behind the name and a colon, Bedrock a version"""
 
 
 def may_be_call(body: bytes) -> bool:
@@ -112,8 +114,8 @@ def has_known_path(path: str) -> bool:
 
 def model_in(path: str) -> str | None:
     """Give the model of an address that names it: Gemini's, Bedrock's, Azure's."""
-    found = _MODEL_IN_PATH.search(path.replace("%3A", ":"))
-    return found[1] if found else None
+    found = _MODEL_IN_PATH.search(path)
+    return unquote(found[1]) if found else None
 
 
 def is_streamed(path: str, request: Body) -> bool:

@@ -25,7 +25,7 @@ _SENT: ContextVar[Exchange | None] = ContextVar("phasewise_wire_sent", default=N
 def _sending(before: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(before)
     def request(self: Any, *rest: Any, **named: Any) -> Any:  # noqa: ANN401
-        exchange = _SENT.get()
+        exchange = _SENT.get() or INSIDE.get()
         if exchange is not None:
             exchange.sent()
         return before(self, *rest, **named)
@@ -37,7 +37,8 @@ def _requesting(before: Callable[..., Any], worker: Worker) -> Callable[..., Any
     @wraps(before)
     def request(self: Any, conn: Any, method: str, url: str, *rest: Any, **named: Any) -> Any:  # noqa: ANN401
         body = named["body"] if "body" in named else (rest[0] if rest else None)
-        exchange = None if INSIDE.get() else worker.begin(method, _Address(self, url), body)
+        outer = INSIDE.get()
+        exchange = None if outer else worker.begin(method, _Address(self, url), body)
         if exchange is None:
             return before(self, conn, method, url, *rest, **named)
         token = _SENT.set(exchange)

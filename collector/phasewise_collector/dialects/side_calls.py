@@ -9,8 +9,9 @@ from typing import cast
 
 from phasewise_store.facts import SideCall, SideKind, Span
 
-from phasewise_collector.dialects import aliases, usage_aliases
+from phasewise_collector.dialects import aliases, blobs, usage_aliases, wire
 from phasewise_collector.dialects.tree import Tree, key_of, text_of
+from phasewise_collector.usage.reader import usage_of, usage_of_body
 
 KINDS = frozenset({"embedding", "rerank"})
 _TOKENS = (
@@ -57,4 +58,10 @@ def _made(tree: Tree, key: str, tokens: int) -> SideCall:
 
 
 def _tokens(span: Span) -> int:
-    return aliases.whole(span.attributes, _TOKENS) or 0
+    plain = aliases.whole(span.attributes, _TOKENS)
+    if plain is not None:
+        return plain
+    found = [usage_of_body(blobs.object_in(span.attributes.get(wire.USAGE)))]
+    for name in usage_aliases.WHOLE_USAGE:
+        found.append(usage_of(blobs.object_in(span.attributes.get(name))))
+    return next((usage.input_tokens for usage in found if usage is not None), 0)

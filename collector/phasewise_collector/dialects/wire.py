@@ -14,6 +14,7 @@ from phasewise_collector.usage.reader import usage_of_body
 
 SCOPE = "phasewise.wire"
 USAGE = "phasewise.wire.usage"
+ABANDONED = "phasewise.wire.abandoned"
 _PROVIDER = "gen_ai.provider.name"
 _REFUSED = 400
 """HTTP statuses from here on are errors"""
@@ -40,6 +41,7 @@ def usage(span: Span) -> Usage:
     if reported is not None:
         return reported
     status = span.attributes.get("http.response.status_code")
-    if not isinstance(status, int) or status >= _REFUSED:
+    unanswered = status is None and ABANDONED not in span.attributes
+    if unanswered or (isinstance(status, int) and status >= _REFUSED):
         return Usage(origin="absent", cache_reported=False)
     return usage_of(span.attributes, span.scope_name, span.scope_version)

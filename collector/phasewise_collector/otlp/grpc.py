@@ -11,6 +11,7 @@ from typing import TypeAlias
 import grpc
 from grpc import aio
 
+from phasewise_collector.hosts import Hosts
 from phasewise_collector.otlp.answer import Code, response, rpc_status
 from phasewise_collector.otlp.body import TooLargeError, UnknownEncodingError
 from phasewise_collector.otlp.intake import Intake, LaterError
@@ -36,8 +37,9 @@ Context: TypeAlias = "aio.ServicerContext[bytes, bytes]"
 class GrpcReceiver:
     """Listens for OTLP/gRPC; used from the event loop of its intake."""
 
-    def __init__(self, intake: Intake) -> None:
+    def __init__(self, intake: Intake, hosts: Hosts | None = None) -> None:
         self._intake = intake
+        self._hosts = hosts or Hosts()
         limit_bytes = intake.limit_bytes + _SLACK_BYTES  # the exact limit is the intake's to hold
         self._server = aio.server(
             options=[
@@ -63,6 +65,12 @@ class GrpcReceiver:
         await self._server.stop(grace_s)
 
     async def _respond(self, signal: Signal, body: bytes, context: Context) -> bytes:
+        # a browser that speaks gRPC says which page asks; the name it asks by is not shown here
+        said = {name: str(value) for name, value in context.invocation_metadata() or ()}
+        refusal = self._hosts.refusal({"origin": said["origin"]} if "origin" in said else {})
+        if refusal is not None:
+            self._intake.counts.refused_requests += 1
+            return await _abort(context, Code.PERMISSION_DENIED, refusal)
         try:
             taken = await self._intake.take(signal, "protobuf", encoding_of(body), body)
         except MalformedError as error:

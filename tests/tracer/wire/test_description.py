@@ -1,5 +1,6 @@
 """What a span says of an exchange: which API it is, usage, times, errors, and nothing secret."""
 
+import asyncio
 import gzip
 import json
 import zlib
@@ -11,6 +12,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 from phasewise.wire.description import ABANDONED, FIRST_TOKEN_NS, REQUEST_ID, USAGE, describe
+from phasewise.wire.recognise import model_in
 
 from tests.tracer.wire.exchanges import ASKED, OPENAI, exchange, sse
 
@@ -295,6 +297,20 @@ def test_a_stream_that_the_program_left_is_marked() -> None:
     assert ABANDONED not in whole
 
 
+def test_a_cancelled_task_has_left() -> None:
+    """No answer came, as the program wanted none: a call that is marked, and no failed one.
+
+    One that was cancelled before it went out is no call.
+    """
+    cancelled = exchange(OPENAI, ASKED, [], status=None, error=asyncio.CancelledError())
+    assert describe(cancelled) is None
+    cancelled.was_sent = True
+    described = describe(cancelled)
+    assert described is not None
+    assert described.error is None
+    assert described.attributes[ABANDONED] is True
+
+
 def test_a_request_that_found_no_server_is_no_call() -> None:
     """Nothing was sent; one that was sent and not answered in time is a failed call."""
 
@@ -355,3 +371,22 @@ def test_where_a_stream_is_cut_changes_nothing(cuts: list[int]) -> None:
     pieces.append(whole[place:])
     found, plain = attributes(OPENAI, ASKED, pieces), attributes(OPENAI, ASKED, [whole])
     assert found | {FIRST_TOKEN_NS: 0} == plain | {FIRST_TOKEN_NS: 0}
+
+
+@pytest.mark.parametrize(
+    ("path", "model"),
+    [
+        ("/v1beta/models/gemini-2.5-flash:streamGenerateContent", "gemini-2.5-flash"),
+        ("/model/anthropic.claude-v3%3A0/converse", "anthropic.claude-v3:0"),
+        ("/model/anthropic.claude-v3:0/invoke", "anthropic.claude-v3:0"),
+        (
+            "/model/arn%3Aaws%3Abedrock%3Aus-east-1%3A1%3Ainference-profile%2Fus.claude/converse",
+            "arn:aws:bedrock:us-east-1:1:inference-profile/us.claude",
+        ),
+        ("/openai/deployments/my-gpt/chat/completions", "my-gpt"),
+        ("/v1/chat/completions", None),
+    ],
+)
+def test_a_model_that_stands_in_the_address(path: str, model: str | None) -> None:
+    """Gemini's method, Bedrock's version and profiles, Azure's deployments."""
+    assert model_in(path) == model

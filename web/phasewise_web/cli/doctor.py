@@ -175,13 +175,16 @@ def _database(path: Path) -> Check:
     return Check("core", "database", "ok", detail)
 
 
+_WITHOUT_EXTRA = "its calls are seen, its agents and tools are not"
+
+
 def _instrumentors() -> Iterator[Check]:
     found = instrumentors.frameworks()
     if not found:
-        yield Check("capture", "SDKs", "absent", "no SDK that could be traced is installed here")
+        yield Check("capture", "frameworks", "absent", "no framework here needs an extra")
     for one, ready in found:
         cure = f"pip install 'phasewise[{one.extra}]'"
-        fault = installation.fault(Part(one.library, one.module, cure)) if ready else "not traced"
+        fault = installation.fault(Part(one.library, one.module, cure)) if ready else _WITHOUT_EXTRA
         if fault is None:
             yield Check("capture", one.library, "ok", "traced by phasewise.init()")
         else:

@@ -24,11 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_ports(parser: argparse.ArgumentParser) -> None:
-    """Add --host, --port, --otlp-port and --grpc-port."""
-    parser.add_argument("--host", default=serving.HOST, help="address to listen on (%(default)s)")
-    parser.add_argument(
-        "--port", type=int, default=serving.WEB_PORT, help="of the pages (%(default)s)"
-    )
+    """Add --host, --port, --allow-host, --otlp-port and --grpc-port."""
+    add_page_address(parser)
     parser.add_argument(
         "--otlp-port", type=int, default=serving.OTLP_PORT, help="of OTLP/HTTP (%(default)s)"
     )
@@ -37,9 +34,31 @@ def add_ports(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_page_address(parser: argparse.ArgumentParser) -> None:
+    """Add --host, --port and --allow-host."""
+    parser.add_argument("--host", default=serving.HOST, help="address to listen on (%(default)s)")
+    parser.add_argument(
+        "--port", type=int, default=serving.WEB_PORT, help="of the pages (%(default)s)"
+    )
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="answer to this name, too; by default only to addresses, localhost and this "
+        "machine's name, so that no web page elsewhere gets in; `*` answers to every name",
+    )
+
+
 def addresses_of(arguments: argparse.Namespace) -> Addresses:
     """Read what `add_ports` added."""
-    return Addresses(arguments.host, arguments.port, arguments.otlp_port, arguments.grpc_port)
+    return Addresses(
+        arguments.host,
+        arguments.port,
+        arguments.otlp_port,
+        arguments.grpc_port,
+        tuple(arguments.allow_host),
+    )
 
 
 def run(arguments: argparse.Namespace) -> NoReturn:
@@ -59,4 +78,4 @@ def serve(database: Path, addresses: Addresses) -> NoReturn:
             if listeners.grpc is not None:
                 where += f", OTLP/gRPC on {host}:{listeners.grpc.getsockname()[1]}"
             say(f"{where}   (Ctrl-C ends all)")
-        serving.serve(database, listeners)
+        serving.serve(database, listeners, addresses.names)

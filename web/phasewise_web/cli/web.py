@@ -3,21 +3,18 @@
 import argparse
 from typing import NoReturn
 
-from phasewise_web import serving
-from phasewise_web.cli.up import serve
+from phasewise_web.cli.up import add_page_address, serve
 from phasewise_web.serving import Addresses
 
 NAME = "web"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add --host and --port."""
-    parser.add_argument("--host", default=serving.HOST, help="address to listen on (%(default)s)")
-    parser.add_argument(
-        "--port", type=int, default=serving.WEB_PORT, help="of the pages (%(default)s)"
-    )
+    """Add --host, --port and --allow-host."""
+    add_page_address(parser)
 
 
 def run(arguments: argparse.Namespace) -> NoReturn:
     """Serve."""
-    serve(arguments.db, Addresses(arguments.host, arguments.port, None))
+    names = tuple(arguments.allow_host)
+    serve(arguments.db, Addresses(arguments.host, arguments.port, None, names=names))
