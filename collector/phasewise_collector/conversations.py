@@ -10,14 +10,13 @@ from dataclasses import dataclass, replace
 
 import duckdb
 from phasewise_store import turns
-from phasewise_store.facts import LlmCall, Source, ToolCall
-from phasewise_store.turns import Asking, Move, SeenTool, StoredTurn
+from phasewise_store.facts import LlmCall, Source
+from phasewise_store.turns import Move, StoredTurn
 
+from phasewise_collector import derived_tools
 from phasewise_collector.dialects.derive import Derived
 from phasewise_collector.dialects.turns import answer_of, turn_of
-
-SLACK_NS = 50_000_000
-"""an answer may be handed to the program before the span of its call is closed"""
+from phasewise_collector.renaming import in_sessions
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +31,12 @@ class Placed:
     moves: list[Move]
     sessions: set[str]
     """all that are touched, as they were and as they are now"""
+    followed: list[StoredTurn]
+    """all turns that were looked at, with the calls that they go on from"""
+    before: list[StoredTurn]
+    """turns of the same calls as they were stored"""
+    askers: set[str]
+    """calls whose tools may be told otherwise now"""
 
 
 def place(
@@ -66,35 +71,25 @@ def place(
     around = turns.of_chains(connection, changed_chains) if changed_chains else []
     graph = {turn.call_id: turn for turn in around if turn.call_id not in dropped} | fresh
     followed = _followed(graph, changed_chains)
-    touched = {
+    touched = _touched(graph, followed, fresh) | {
         session for turn in known.values() for session in (turn.session_id, turn.own_session)
     }
-    for turn in followed.values():
-        before = graph[turn.call_id]
-        if turn.call_id in fresh or turn != before:
-            touched |= {before.session_id, turn.own_session}
-            if turn.after_call is not None:
-                touched.add(followed[turn.after_call].session_id)
     members = {turn.call_id: turn for turn in turns.of_sessions(connection, touched)}
-    stored = dict(members) | {turn.call_id: turn for turn in around}
-    members |= {name: turn for name, turn in followed.items() if name in members or name in fresh}
-    for name in dropped:
-        members.pop(name, None)
-    settled = _settled(members)
+    stored = members | {turn.call_id: turn for turn in around}
+    settled = _settled(_with_new(members, followed, fresh, dropped))
     moved = {turn.own_session: turn.session_id for turn in settled.values()}
     changed = [turn for turn in settled.values() if stored.get(turn.call_id) != turn]
-    moves = {
-        Move(turn.own_session, stored[turn.call_id].session_id, turn.session_id)
-        for turn in changed
-        if turn.call_id in stored and stored[turn.call_id].session_id != turn.session_id
-    }
-    sessions = touched | set(moved.values())
+    final = followed | settled
+    looked_at = [*known.values(), *(final[name] for name in fresh), *changed]
     return Placed(
-        [_renamed(one, moved) for one in derived],
+        [in_sessions(one, moved) for one in derived],
         changed,
         dropped,
-        sorted(moves, key=lambda one: (one.own_session, one.before)),
-        sessions,
+        _moves(changed, stored),
+        touched | set(moved.values()),
+        list(final.values()),
+        list(known.values()),
+        {name for turn in looked_at for name in (turn.call_id, turn.after_call) if name},
     )
 
 
@@ -103,11 +98,17 @@ def settle(connection: duckdb.DuckDBPyConnection, placed: Placed, source: Source
     turns.forget(connection, placed.gone)
     turns.save(connection, placed.turns)
     turns.move(connection, placed.moves)
-    members = turns.of_sessions(connection, placed.sessions)
-    asking = turns.asking(connection, [turn.call_id for turn in members])
-    seen = turns.seen_tools(connection, placed.sessions)
-    tools = _tools(members, asking, seen)
-    turns.put_derived_tools(connection, source, placed.sessions, tools)
+    asking = turns.asking(connection, placed.askers)
+    seen = turns.seen_tools(connection, {one.session_id for one in asking.values()})
+    known = [
+        derived_tools.tool_call_id(turn, place)
+        for turn in (*placed.followed, *placed.before)
+        if turn.call_id in placed.askers
+        for place in range(len(turn.asked))
+    ]
+    turns.put_derived_tools(
+        connection, source, known, derived_tools.between(placed.followed, asking, seen)
+    )
 
 
 def _turn(call: LlmCall, derived: Derived, before: StoredTurn | None) -> StoredTurn:
@@ -189,10 +190,52 @@ def _answered_by(
         for one in answers
         if one.call_id != turn.call_id
         and one.started_ns < turn.started_ns
-        and one.ended_ns <= turn.started_ns + SLACK_NS
+        and one.ended_ns <= turn.started_ns + derived_tools.SLACK_NS
         and not wanted.isdisjoint(one.marks)
     ]
     return max(fitting, key=lambda fit: fit[:-1])[-1] if fitting else None
+
+
+def _touched(
+    graph: Mapping[str, StoredTurn],
+    followed: Mapping[str, StoredTurn],
+    fresh: Mapping[str, StoredTurn],
+) -> set[str]:
+    """Give the sessions of new turns, of those that go on from another call now, and of these."""
+    touched: set[str] = set()
+    for turn in followed.values():
+        before = graph[turn.call_id]
+        if turn.call_id in fresh or turn != before:
+            touched |= {before.session_id, turn.own_session}
+            if turn.after_call is not None:
+                touched.add(followed[turn.after_call].session_id)
+    return touched
+
+
+def _with_new(
+    members: Mapping[str, StoredTurn],
+    followed: Mapping[str, StoredTurn],
+    fresh: Mapping[str, StoredTurn],
+    dropped: Iterable[str],
+) -> dict[str, StoredTurn]:
+    """Give the members of sessions as they are now, each with the call that it goes on from."""
+    now = dict(members)
+    now |= {name: turn for name, turn in followed.items() if name in members or name in fresh}
+    for turn in list(now.values()):
+        if turn.after_call is not None and turn.after_call in followed:
+            now.setdefault(turn.after_call, followed[turn.after_call])
+    for name in dropped:
+        now.pop(name, None)
+    return now
+
+
+def _moves(changed: Iterable[StoredTurn], stored: Mapping[str, StoredTurn]) -> list[Move]:
+    moves = {
+        Move(turn.own_session, stored[turn.call_id].session_id, turn.session_id)
+        for turn in changed
+        if turn.call_id in stored and stored[turn.call_id].session_id != turn.session_id
+    }
+    return sorted(moves, key=lambda one: (one.own_session, one.before))
 
 
 def _settled(members: Mapping[str, StoredTurn]) -> dict[str, StoredTurn]:
@@ -232,115 +275,3 @@ def _order(turn: StoredTurn) -> tuple[int, str]:
 def _rank(turn: StoredTurn) -> tuple[bool, int, str]:
     """Order sessions: those that an attribute names come first, then the earliest."""
     return not turn.named, turn.started_ns, turn.call_id
-
-
-def _renamed(derived: Derived, sessions: Mapping[str, str]) -> Derived:
-    """Give the facts with the sessions of their conversations."""
-    if all(name == sessions.get(name, name) for one in derived.spans if (name := one.session_id)):
-        return derived
-
-    def session(name: str) -> str:
-        return sessions.get(name, name)
-
-    def agent(agent_id: str, session_id: str) -> str:
-        return session(session_id) + agent_id.removeprefix(session_id)
-
-    calls = {
-        call.call_id: replace(
-            call,
-            session_id=session(call.session_id),
-            agent_id=agent(call.agent_id, call.session_id),
-        )
-        for call in derived.llm_calls
-    }
-    return replace(
-        derived,
-        sessions=tuple(
-            replace(one, session_id=session(one.session_id)) for one in derived.sessions
-        ),
-        agents=tuple(
-            replace(
-                one,
-                session_id=session(one.session_id),
-                agent_id=agent(one.agent_id, one.session_id),
-                parent_agent_id=None
-                if one.parent_agent_id is None
-                else agent(one.parent_agent_id, one.session_id),
-            )
-            for one in derived.agents
-        ),
-        llm_calls=tuple(calls.values()),
-        tool_calls=tuple(
-            replace(
-                one,
-                session_id=session(one.session_id),
-                agent_id=agent(one.agent_id, one.session_id),
-            )
-            for one in derived.tool_calls
-        ),
-        side_calls=tuple(
-            replace(
-                one,
-                session_id=session(one.session_id),
-                agent_id=agent(one.agent_id, one.session_id),
-            )
-            for one in derived.side_calls
-        ),
-        spans=tuple(
-            span
-            if span.session_id is None or span.agent_id is None
-            else replace(
-                span,
-                session_id=session(span.session_id),
-                agent_id=agent(span.agent_id, span.session_id),
-            )
-            for span in derived.spans
-        ),
-        made=tuple(replace(one, call=calls[one.call.call_id]) for one in derived.made),
-        outcomes=tuple(
-            replace(one, session_id=session(one.session_id)) for one in derived.outcomes
-        ),
-    )
-
-
-def _tools(
-    members: Iterable[StoredTurn], asking: Mapping[str, Asking], seen: Iterable[SeenTool]
-) -> list[ToolCall]:
-    """Give the tool runs that no span tells of: asked for by one call, answered in the next."""
-    ordered = sorted(members, key=_order)
-    by_id = {turn.call_id: turn for turn in ordered}
-    spans = list(seen)
-    made: dict[str, ToolCall] = {}
-    for turn in ordered:
-        earlier = None if turn.after_call is None else by_id.get(turn.after_call)
-        asker = None if earlier is None else asking.get(earlier.call_id)
-        if earlier is None or asker is None:
-            continue
-        told = {
-            _plain(one.name)
-            for one in spans
-            if one.session_id == asker.session_id
-            and earlier.started_ns <= one.started_ns <= turn.started_ns + SLACK_NS
-        }
-        for place, (name, tool_id) in enumerate(earlier.asked):
-            answered = tool_id in turn.results or name in turn.results or not turn.results
-            tool_call_id = f"{earlier.call_id}.{place}"
-            if not answered or _plain(name) in told or tool_call_id in made:
-                continue
-            made[tool_call_id] = ToolCall(
-                tool_call_id=tool_call_id,
-                session_id=asker.session_id,
-                agent_id=asker.agent_id,
-                name=name,
-                started_ns=earlier.ended_ns,
-                duration_ns=max(0, turn.started_ns - earlier.ended_ns),
-                trace_id=asker.trace_id,
-                derived=True,
-            )
-    return list(made.values())
-
-
-def _plain(name: str) -> str:
-    """Write a tool's name without the spelling of its framework; a hand-over has two words."""
-    plain = "".join(letter for letter in name.lower() if letter.isalnum())
-    return plain.removeprefix("handoffto").removeprefix("transferto")

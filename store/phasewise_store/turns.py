@@ -92,6 +92,18 @@ FROM sessions
 WHERE session_id = $before
 """
 
+_UNNAMED = """
+SELECT {column}
+FROM turns
+WHERE NOT named
+  AND (session_id IN (SELECT unnest($ids)) OR own_session IN (SELECT unnest($ids)))
+"""
+_DECIDING = f"""
+call_id IN ({_UNNAMED.format(column="call_id")})
+OR call_id IN ({_UNNAMED.format(column="after_call")})
+OR after_call IN ({_UNNAMED.format(column="call_id")})
+"""
+
 _ASKED = """
 SELECT call_id, session_id, agent_id, trace_id, started_ns
 FROM llm_calls
@@ -122,12 +134,12 @@ def of_chains(connection: duckdb.DuckDBPyConnection, chains: Collection[int]) ->
 def of_sessions(
     connection: duckdb.DuckDBPyConnection, session_ids: Collection[str]
 ) -> list[StoredTurn]:
-    """Give the turns of these sessions, by their own traces or among all."""
-    return _read(
-        connection,
-        "session_id IN (SELECT unnest($ids)) OR own_session IN (SELECT unnest($ids))",
-        {"ids": list(session_ids)},
-    )
+    """Give what decides who belongs to these sessions, by their own traces or among all.
+
+    These are the turns that no attribute names a session for, and those next to them: a named
+    session may have any number of calls, and they stay in it.
+    """
+    return _read(connection, _DECIDING, {"ids": list(session_ids)})
 
 
 def save(connection: duckdb.DuckDBPyConnection, turns: Iterable[StoredTurn]) -> None:
@@ -202,15 +214,14 @@ def seen_tools(
 def put_derived_tools(
     connection: duckdb.DuckDBPyConnection,
     source: Source,
-    session_ids: Collection[str],
+    known: Collection[str],
     tools: Sequence[ToolCall],
 ) -> None:
-    """Let these be the derived tool runs of these sessions, and no others."""
+    """Put derived tool runs; of the `known` ids, those that are not among them go."""
     run(
         connection,
-        "DELETE FROM tool_calls WHERE derived AND session_id IN (SELECT unnest($ids)) "
-        "AND tool_call_id NOT IN (SELECT unnest($kept))",
-        {"ids": list(session_ids), "kept": [one.tool_call_id for one in tools]},
+        "DELETE FROM tool_calls WHERE derived AND tool_call_id IN (SELECT unnest($ids))",
+        {"ids": sorted(set(known) - {one.tool_call_id for one in tools})},
     )
     insert_frame(connection, "tool_calls", rows.tool_calls(source, tools), "INSERT OR REPLACE")
 

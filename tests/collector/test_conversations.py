@@ -135,6 +135,28 @@ def test_branches_stay_in_the_session() -> None:
     assert len(tools) == 2
 
 
+def test_a_history_without_its_tools_goes_on() -> None:
+    """A framework may keep only what was said: the question, the last answer, the next question."""
+    one, two, _ = tool_loop(1, "a")
+    sessions, _ = loaded([[one, two, call(3, [SYSTEM, HELLO, DONE, MORE], DONE)]])
+    assert grouped(sessions) == [["1", "2", "3"]]
+
+
+def test_an_agent_that_is_asked_again_goes_on() -> None:
+    """A prompt may end in the answers that were given before, with nothing new behind them."""
+    again = {"role": "assistant", "content": "Planned once more."}
+    sessions, _ = loaded(
+        [
+            [
+                call(1, [SYSTEM, HELLO], DONE),
+                call(2, [SYSTEM, HELLO, DONE], again),
+                call(3, [SYSTEM, HELLO, DONE, again], DONE),
+            ]
+        ]
+    )
+    assert grouped(sessions) == [["1", "2", "3"]]
+
+
 def test_another_program_does_not_go_on_with_a_conversation() -> None:
     """What one program was answered is not what another one goes on from."""
     before, after, _ = tool_loop(1, "a")

@@ -129,7 +129,8 @@ PYTHON = (
     Program("haystack_agent.py", "toolkits", "AAAAAA", tools=times(TURN, 2)),
     Program("claude_agent.py", "toolkits", "A"),
     Program(
-        *("autogen_team.py", "microsoft", "AAAAAABBBBBBBB"),
+        # the swarm's agents keep histories of their own, which share no answer
+        *("autogen_team.py", "microsoft", "AAAAAABBCCCCCC"),
         agents={"planner": 8, "researcher": 6},
         wire_agents={"planner": 8, "researcher": 6},
         tools=times(TURN, 2)

@@ -72,8 +72,9 @@ class Judged:
                     for fault in _tokens(row, call, said=place not in program.unsaid)
                 )
         errors = sum(call["error"] is not None for call in self.other)
-        if errors != len(self.refused):
-            yield f"{errors} failed calls, right are {len(self.refused)}"
+        failed = len(self.refused) + self._stayed(program)
+        if errors != failed:
+            yield f"{errors} failed calls, right are {failed}"
         for call in self.other:
             if call["error"] is None:
                 yield f"a call too many: {call['model']}, {call['input_tokens']} tokens read"

@@ -14,7 +14,13 @@ _BEHIND = (" run", ".run", "._execute_core", ".agent", ".workflow")
 _PLUMBING = frozenset(
     {
         *("agent workflow", "agentworkflow", "workflow", "agent"),
-        *("langgraph", "runnablesequence", "agentexecutor", "runnablelambda"),
+        *(
+            "langgraph",
+            "runnablesequence",
+            "agentexecutor",
+            "runnablelambda",
+            "claude_code.interaction",
+        ),
     }
 )
 """what frameworks call a run that has no name"""

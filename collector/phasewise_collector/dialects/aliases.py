@@ -119,6 +119,8 @@ TOOL = (
     "tool_name",
     "traceloop.entity.name",
 )
+NO_TOOLS = frozenset({"(merged tools)"})
+"""what Google ADK calls the span that gathers parallel tools, which have spans of their own"""
 FINISH_REASON = (
     "gen_ai.response.finish_reasons",
     "llm.finish_reason",

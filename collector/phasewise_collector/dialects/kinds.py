@@ -31,6 +31,8 @@ def kind_of(name: str, attributes: Attributes, span_kind: str = "") -> Kind:
         return "llm" if _is_of_a_model(attributes) else "plumbing"
     if not word and aliases.whole(attributes, usage_aliases.OUTPUT_TOKENS) is not None:
         return "llm"  # old conventions had no word for it
+    if aliases.text(attributes, aliases.TOOL) in aliases.NO_TOOLS:
+        return "plumbing"
     return _OTHER.get(word, "plumbing")
 
 

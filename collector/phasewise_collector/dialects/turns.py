@@ -51,6 +51,8 @@ class Said:
     asked: tuple[Asked, ...] = ()
     results: tuple[str, ...] = ()
     """ids (else names) of the tools whose results are in it"""
+    spoken: bool = True
+    """whether it is more than a tool that is asked for, or its result: histories may leave those"""
     marks: tuple[int, ...] = ()
     """hashes that an answer and its copy share: of its text, of each tool's id and arguments"""
 
@@ -90,10 +92,9 @@ def turn_of(prompt: Sequence[Segment]) -> Turn:
             answered.extend(said.marks)
         else:
             results.extend(said.results)
-        chain = _joined(chain, said.digest)
+        if said.spoken:
+            chain = _joined(chain, said.digest)
         was_model = said.by_model
-    if was_model:  # the prompt ends in an answer that was begun: it is none yet
-        before, answered, results = None, [], []
     return Turn(chain or None, system, before, tuple(answered), tuple(results))
 
 
@@ -151,6 +152,7 @@ def _read(digest: bytes, role: str, content: _Content) -> Said:
         _hash(*facts),
         tuple(one for one, _ in parts.asked),
         tuple(name for name, _ in parts.results),
+        bool(text) or not (parts.asked or parts.results),
         tuple(marks),
     )
 
