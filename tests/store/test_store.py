@@ -107,7 +107,7 @@ def test_a_second_process_is_kept_out_and_told_what_to_do(tmp_path: Path) -> Non
         assert owner.stdout is not None
         assert owner.stdout.readline() == "open\n"
         with pytest.raises(StoreLockedError, match=rf"pid {owner.pid}.*--db"):
-            Store.open(path)
+            Store.own(path)
         owner.communicate("")
     with Store.open(path) as store:
         assert reads.llm_calls(store).is_empty()
