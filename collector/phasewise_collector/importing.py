@@ -1,19 +1,26 @@
 """Import trace files: find them, recognise each, write its facts, and account for every line.
 
-A file is written in one transaction, so an interrupted import keeps whole files. A source is known
-by the hash of its bytes: the same file twice adds nothing.
+A file is written in one transaction, so an interrupted import keeps whole files. Importing again
+synchronises: a file that has not changed is not read, one with the bytes of another adds nothing,
+and of one that has grown only the calls that the store does not know are new.
 """
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from phasewise_store import imported_files
 from phasewise_store.errors import UnknownFormatError, UsageError
-from phasewise_store.facts import Batch
+from phasewise_store.facts import Batch, Source, Written
+from phasewise_store.imported_files import Stamp
+from phasewise_store.statements import count
 from phasewise_store.store import Store
 
-from phasewise_collector.importers import detect, trace_file
-from phasewise_collector.importers.importer import Importer, Note, Skipped
+from phasewise_collector import ingest
+from phasewise_collector.importers import detect, sidecar, trace_file
+from phasewise_collector.importers.importer import Importer, Note, Skipped, SpanBatch, Trace
+from phasewise_collector.otlp.spans import ReceivedSpan
 
 Step = Callable[[int, int, str], None]
 """how many of how many files are done, and which is read now"""
@@ -46,7 +53,13 @@ class Imported:
     already_there: int = 0
     """files whose bytes were imported before"""
     sessions: int = 0
+    grown_sessions: int = 0
+    """there before, with calls that are new"""
     llm_calls: int = 0
+    known_calls: int = 0
+    """of the files that were read: there before"""
+    completed_calls: int = 0
+    """of the known ones: those of which a file knew more"""
     tool_calls: int = 0
     skipped: list[Left] = field(default_factory=list)
     notes: list[Remark] = field(default_factory=list)
@@ -54,7 +67,8 @@ class Imported:
     @property
     def read_nothing(self) -> bool:
         """Whether no call and no record came of it, neither now nor before."""
-        return not (self.already_there or self.sessions or self.llm_calls or self.tool_calls)
+        known = self.already_there or self.known_calls
+        return not (known or self.sessions or self.llm_calls or self.tool_calls)
 
 
 def import_paths(
@@ -69,7 +83,13 @@ def import_paths(
     forced = None if format_name is None else detect.named(format_name)
     chosen: list[tuple[Path, Importer]] = []
     done = Imported()
+    imported = imported_files.load(store)
     for path, was_named in _files(paths):
+        if sidecar.is_one(path):
+            continue  # read with the file that it describes
+        if imported.get(str(path.resolve())) == _stamp(path):
+            done.already_there += 1
+            continue
         importer = forced or detect.recognised(trace_file.head(path), path)
         if importer is not None:
             chosen.append((path, importer))
@@ -102,29 +122,60 @@ def _files(paths: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
             raise UsageError(f"there is no file or folder `{path}`; nothing was imported")
 
 
-def _import_file(store: Store, path: Path, importer: Importer, done: Imported) -> None:
+def _stamp(path: Path) -> Stamp:
+    files = [found.stat() for found in (path, sidecar.beside(path)) if found is not None]
+    return Stamp(sum(one.st_size for one in files), max(one.st_mtime_ns for one in files))
+
+
+def _loaded(path: Path) -> Trace:
+    """Read a file; what describes it beside it is a part of what its source is known by."""
     trace = trace_file.load(path)
-    if store.has_source(trace.source_id):
-        done.already_there += 1
-        return
+    about = sidecar.beside(path)
+    if about is None:
+        return trace
+    both = hashlib.sha256(bytes.fromhex(trace.source_id) + about.read_bytes())
+    return replace(trace, source_id=both.hexdigest())
+
+
+def _ingest(store: Store, received: Sequence[ReceivedSpan], source: Source) -> Written:
+    """Write spans; a span that the store has, with as much in it, adds nothing."""
+    sessions = "SELECT count(*) FROM sessions"
+    with store.transaction() as connection:
+        before = count(connection, sessions)
+        prepared = ingest.prepare(store, received)
+        written = ingest.write(store, connection, prepared, source)
+        return replace(written, sessions=max(0, count(connection, sessions) - before))
+
+
+def _import_file(store: Store, path: Path, importer: Importer, done: Imported) -> None:
+    stamp = _stamp(path)  # before it is read: what is written meanwhile is read the next time
+    trace = _loaded(path)
     skipped: list[Left] = []
     notes: list[Remark] = []
-    sessions = calls = tools = 0
-    with store.transaction():
-        for part in importer.read(trace):
+    written: list[Written] = []
+    is_there = store.has_source(trace.source_id)
+    with store.transaction() as connection:
+        for part in () if is_there else importer.read(trace):
             match part:
+                case SpanBatch(source=source, received=received):
+                    written.append(_ingest(store, received, source))
                 case Batch():
-                    written = store.write(part)
-                    sessions += written.sessions
-                    calls += written.llm_calls
-                    tools += written.tool_calls
+                    written.append(store.write(part))
                 case Skipped(line, reason):
                     skipped.append(Left(str(path), line, reason))
                 case Note(text):
                     notes.append(Remark(str(path), text))
+        imported_files.remember(connection, str(path.resolve()), stamp, source_id=trace.source_id)
+    if is_there:
+        done.already_there += 1
+        return
     done.files += 1
-    done.sessions += sessions
-    done.llm_calls += calls
-    done.tool_calls += tools
+    for one in written:
+        done.sessions += one.sessions
+        done.grown_sessions += one.grown_sessions
+        done.llm_calls += one.llm_calls
+        done.known_calls += one.known_calls
+        done.completed_calls += one.completed_calls
+        done.tool_calls += one.tool_calls
     done.skipped += skipped
     done.notes += notes

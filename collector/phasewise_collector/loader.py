@@ -7,25 +7,22 @@ nothing and skips nothing. A trace is derived again from all its spans whenever 
 import gc
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import duckdb
-from phasewise_store import gauges, log_progress, steps, stored_traces
-from phasewise_store.facts import LIVE, Batch, LlmCall, Source
+from phasewise_store import gauges, log_progress
+from phasewise_store.facts import LIVE, Source
 from phasewise_store.log_progress import LogProgress
 from phasewise_store.store import Store
 
-from phasewise_collector import conversations, linking
+from phasewise_collector import ingest
 from phasewise_collector.decoding import decoded
 from phasewise_collector.dialects import log_records
-from phasewise_collector.dialects.content import Taken, take, without_content
-from phasewise_collector.dialects.derive import Derived, derive
 from phasewise_collector.log import reader
 from phasewise_collector.log.reader import Chunk, Position
-from phasewise_collector.otlp.spans import ReceivedSpan
 
 SOURCE = Source(LIVE, LIVE, "otlp", "otlp")
 POLL_S = 0.1
@@ -84,12 +81,8 @@ class Loader:
 
     def _load_chunk(self, chunk: Chunk) -> int:
         found = decoded(chunk.frames)
-        fresh, traces, stored = self._read_back(found.spans)
-        touched = {trace_id for trace_id, _ in fresh}
-        groups = linking.together(traces)
-        derived = [
-            derive(group) for group in groups if touched & {one.span.trace_id for one in group}
-        ]
+        prepared = ingest.prepare(self.store, found.spans)
+        fresh = prepared.fresh
         before = self._progress.get(chunk.segment, LogProgress(chunk.segment))
         after = replace(
             before,
@@ -101,60 +94,11 @@ class Loader:
         logs = sum(span.kind == log_records.KIND for span in fresh.values())
         new_items = {"traces": len(fresh) - logs, "logs": logs, "metrics": found.points}
         with self.store.transaction() as connection:
-            if derived:
-                old = self._old_calls(derived) if stored else {}
-                now = {call.call_id for one in derived for call in one.llm_calls}
-                sessions = {session.session_id for one in derived for session in one.sessions}
-                sessions |= {call.session_id for call in old.values()}
-                heirs = _heirs(derived, old)
-                placed = conversations.place(connection, derived, heirs, old.keys() - now)
-                self.store.rewrite(_batch(placed.derived), heirs=heirs)
-                if old:
-                    stored_traces.retract_llm_calls(connection, old.keys() - now)
-                conversations.settle(connection, placed, SOURCE)
-                sessions |= placed.sessions
-                steps.number(connection, sessions)
-                if stored:
-                    beside = {side.side_call_id for one in derived for side in one.side_calls}
-                    whole = {span.trace_id for one in derived for span in one.spans}
-                    stored_traces.retract_side_calls(connection, whole, beside)
-                if stored or placed.moves:
-                    stored_traces.drop_unused(connection, sessions)
+            ingest.write(self.store, connection, prepared, SOURCE)
             gauges.save(self.store, found.gauges)
             log_progress.save(connection, after, found.accounts(new_items))
         self._progress[chunk.segment] = after
         return len(fresh)
-
-    def _read_back(
-        self, received: Sequence[ReceivedSpan]
-    ) -> tuple[dict[tuple[str, str], ReceivedSpan], dict[str, list[Taken]], bool]:
-        """Give the spans that are new, and all traces they touch or are related to, whole.
-
-        Also whether anything of those traces was stored before: mostly nothing was.
-        """
-        stored = stored_traces.spans(self.store, {span.trace_id for span in received})
-        known = {(span.trace_id, span.span_id) for span in stored}
-        fresh: dict[tuple[str, str], ReceivedSpan] = {}
-        for span in received:
-            key = (span.trace_id, span.span_id)
-            if key not in known:
-                fresh.setdefault(key, span)
-        traces: dict[str, list[Taken]] = {}
-        for old in stored:
-            traces.setdefault(old.trace_id, []).append(without_content(old))
-        taken = [take(new) for new in fresh.values()]
-        for one in taken:
-            traces.setdefault(one.span.trace_id, []).append(one)
-        elsewhere = linking.related(self.store, taken) - traces.keys()
-        for old in stored_traces.spans(self.store, elsewhere) if elsewhere else ():
-            traces.setdefault(old.trace_id, []).append(without_content(old))
-        return fresh, traces, bool(stored or elsewhere)
-
-    def _old_calls(self, derived: Iterable[Derived]) -> dict[str, LlmCall]:
-        """Give the stored calls that these spans described before; some prove to be none."""
-        traces = {span.trace_id for one in derived for span in one.spans}
-        calls = stored_traces.llm_calls(self.store, traces)
-        return {call.call_id: call for call in calls}
 
     def _drop_finished(self) -> None:
         """Delete segments that are loaded, once what they became is in the database file itself.
@@ -188,35 +132,3 @@ def _collector_paused() -> Iterator[None]:
 
 def _positions(progress: Mapping[str, LogProgress]) -> dict[str, Position]:
     return {name: Position(one.offset_bytes, one.finished) for name, one in progress.items()}
-
-
-def _heirs(derived: Iterable[Derived], old: Mapping[str, LlmCall]) -> dict[str, str]:
-    """Say which stored call's content a call goes on with, where that was another's."""
-    heirs: dict[str, str] = {}
-    for one in derived:
-        for made in one.made:
-            name = made.call.call_id
-            for earlier in (made.content_of, *made.members):
-                if earlier in old and old[earlier].fidelity not in (None, "none"):
-                    if earlier != name:
-                        heirs[name] = earlier
-                    break
-    return heirs
-
-
-def _batch(derived: Iterable[Derived]) -> Batch:
-    facts = list(derived)
-    # order of arrival is the order in which prompts are compared: by start, across traces
-    calls = sorted(
-        (call for one in facts for call in one.llm_calls), key=lambda call: call.started_ns or 0
-    )
-    return Batch(
-        SOURCE,
-        sessions=tuple({s.session_id: s for one in facts for s in one.sessions}.values()),
-        agents=tuple({a.agent_id: a for one in facts for a in one.agents}.values()),
-        llm_calls=tuple(calls),
-        tool_calls=tuple(tool for one in facts for tool in one.tool_calls),
-        spans=tuple(span for one in facts for span in one.spans),
-        outcomes=tuple(said for one in facts for said in one.outcomes),
-        side_calls=tuple(side for one in facts for side in one.side_calls),
-    )

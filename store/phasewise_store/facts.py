@@ -132,6 +132,8 @@ class Agent:
     name: str
     """the role, e.g. `explore`; the agents page has one row a name"""
     parent_agent_id: str | None = None
+    named: bool = True
+    """False: the source gives no name, and a better one may come"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,8 +226,11 @@ class LlmCall:
     truncated: bool = False
     """whether a sender has cut text short"""
     described_by: tuple[Description, ...] = ()
-    """spans and log records that describe this call; empty for an imported one"""
+    """spans and log records that describe this call, and then the file that does; empty for a call
+    that is known from files only"""
     labels: Labels = Labels()
+    identities: tuple[str, ...] = ()
+    """keys of the call itself, by `phasewise_store.identity`; the store keeps one call a key"""
 
 
 SideKind = Literal["embedding", "rerank"]
@@ -266,6 +271,8 @@ class ToolCall:
     error: str | None = None
     trace_id: str | None = None
     span_id: str | None = None
+    asked_by: str | None = None
+    """the id of the call that asked for it, with which its own id begins"""
     derived: bool = False
     """whether it is known from two successive prompts only: its time is all that is between them"""
 
@@ -332,7 +339,13 @@ class Written:
     """How much of a batch was new; what was there already is not counted."""
 
     sessions: int = 0
+    grown_sessions: int = 0
+    """there before, with calls that are new"""
     llm_calls: int = 0
+    known_calls: int = 0
+    """there before"""
+    completed_calls: int = 0
+    """of the known ones: those of which the batch knew more"""
     tool_calls: int = 0
     spans: int = 0
     segments: int = 0

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import duckdb
 
-from phasewise_store import compression
+from phasewise_store import compression, doubles
 from phasewise_store.statements import run
 
 _M001 = """
@@ -254,6 +254,25 @@ CREATE TABLE tokenizers (
 );
 """
 
+_M009 = """
+CREATE TABLE call_identities (
+    identity VARCHAR PRIMARY KEY,  -- the key; with start and call behind it where others have it
+    key      VARCHAR NOT NULL,     -- answer:ID, request:ID, place:SESSION:CONTENT:NUMBER
+    call_id  VARCHAR NOT NULL
+);
+CREATE TABLE joined_traces (
+    trace_id VARCHAR NOT NULL,
+    with_id  VARCHAR NOT NULL,     -- a trace with spans that describe the same calls
+    PRIMARY KEY (trace_id, with_id)
+);
+CREATE TABLE imported_files (
+    path      VARCHAR PRIMARY KEY,
+    bytes     BIGINT NOT NULL,
+    mtime_ns  BIGINT NOT NULL,
+    source_id VARCHAR NOT NULL     -- hash of its bytes, and of those of files beside it
+);
+"""
+
 _M010 = """
 ALTER TABLE llm_calls ADD COLUMN version VARCHAR;
 ALTER TABLE llm_calls ADD COLUMN customer VARCHAR;
@@ -353,6 +372,12 @@ def m008_add_tokenizers(connection: duckdb.DuckDBPyConnection) -> None:
     run(connection, _M008)
 
 
+def m009_add_call_identities(connection: duckdb.DuckDBPyConnection) -> None:
+    """Keep by what a call is known, whatever door it comes through; merge what stands twice."""
+    run(connection, _M009)
+    doubles.mend(connection)
+
+
 def m010_add_labels(connection: duckdb.DuckDBPyConnection) -> None:
     """Keep what people say of calls (version, customer, tags), and how sessions ended."""
     run(connection, _M010)
@@ -374,7 +399,7 @@ COMPRESSED: dict[str, compression.Methods] = {
     "llm_calls": {"described_by": "zstd"},
 }
 
-STATEMENTS = (_M001, _M002, _M003, _M004, _M005, _M006, _M008, _M010, _M011, _M012)
+STATEMENTS = (*(_M001, _M002, _M003, _M004, _M005, _M006, _M008, _M009, _M010, _M011, _M012),)
 """what the migrations run, for `schema_page`"""
 
 MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
@@ -386,6 +411,7 @@ MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     m006_add_descriptions,
     m007_choose_compression,
     m008_add_tokenizers,
+    m009_add_call_identities,
     m010_add_labels,
     m011_add_billing_and_side_calls,
     m012_add_turns,

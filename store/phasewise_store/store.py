@@ -12,7 +12,7 @@ from typing import Self
 import duckdb
 import polars as pl
 
-from phasewise_store import steps, writing
+from phasewise_store import arrival
 from phasewise_store.arrow import ArrowTable, to_frame
 from phasewise_store.database import Database, open_database, open_in_memory
 from phasewise_store.errors import StoreLockedError
@@ -168,30 +168,31 @@ class Store:
             run(self._database.connection, "CHECKPOINT")
 
     def write(self, batch: Batch) -> Written:
-        """Write a batch in one transaction; a row whose key is there already stays as it is."""
-        with self.transaction() as connection:
-            written = writing.write(connection, batch, writing.insert_new)
-            if not batch.numbered:
-                steps.number(connection, [one.session_id for one in batch.sessions])
-            return written
+        """Write a batch in one transaction; a row whose key is there already stays as it is.
 
-    def rewrite(self, batch: Batch, *, heirs: Mapping[str, str] | None = None) -> None:
+        A call that is known by one of its identities is no second one: what the batch knows better
+        completes it.
+        """
+        with self.transaction() as connection:
+            return arrival.add(connection, batch)
+
+    def rewrite(self, batch: Batch, *, heirs: Mapping[str, str] | None = None) -> Mapping[str, str]:
         """Write a batch in one transaction; a row whose key is there already is replaced.
 
         A replaced call keeps its ordinal, keeps its prompt and output where the new one comes
         without, and loses its costs so that it is analysed again. `heirs` names, for a call that is
-        new, the stored call whose place it takes.
+        new, the stored call whose place it takes. Gives the ids of calls that a file brought
+        before, with the id under which each stands: it is completed.
         """
-
-        def insert(connection: duckdb.DuckDBPyConnection, table: str, frame: pl.DataFrame) -> int:
-            return writing.insert_or_replace(connection, table, frame, heirs or {})
-
         with self.transaction() as connection:
-            writing.write(connection, batch, insert)
+            return arrival.put(connection, batch, heirs or {})
 
     def has_source(self, source_id: str) -> bool:
         """Say whether this file's bytes were imported before."""
-        query = "SELECT 1 FROM sources WHERE source_id = $source_id"
+        query = (
+            "SELECT 1 FROM sources WHERE source_id = $source_id "
+            "UNION ALL SELECT 1 FROM imported_files WHERE source_id = $source_id"
+        )
         return bool(self.frame(query, {"source_id": source_id}).height)
 
 

@@ -11,8 +11,8 @@ import duckdb
 import orjson
 import polars as pl
 
-from phasewise_store import billing
-from phasewise_store.facts import Description, Labels, LlmCall, Span, Usage
+from phasewise_store import call_rows
+from phasewise_store.facts import LlmCall, Span
 from phasewise_store.statements import run
 from phasewise_store.store import Store
 
@@ -53,39 +53,27 @@ WHERE c.started_ns BETWEEN $first_ns AND $last_ns
   AND c.started_ns + c.duration_ns >= a.start_ns - $slack_ns
   AND c.span_id IS NOT NULL
 """
+_AT_THE_SAME_TIME = """
+SELECT DISTINCT c.trace_id
+FROM moments AS a
+CROSS JOIN (VALUES (-1), (0), (1)) AS beside(step)
+JOIN llm_calls AS c
+  ON c.started_ns // $bucket_ns = a.start_ns // $bucket_ns + beside.step
+WHERE c.started_ns BETWEEN $first_ns AND $last_ns
+  AND c.started_ns <= a.end_ns + $slack_ns
+  AND c.started_ns + c.duration_ns >= a.start_ns - $slack_ns
+  AND NOT (a.reported AND c.usage_origin = 'reported')
+  AND c.span_id IS NOT NULL
+"""
+_SILENT = """
+SELECT 1
+FROM llm_calls
+WHERE started_ns BETWEEN $first_ns AND $last_ns
+  AND usage_origin <> 'reported'
+LIMIT 1
+"""
 _BUCKET_NS = 10 * 10**9
 """two descriptions of one call start together, give or take what a framework does before it asks"""
-
-_UNUSED_AGENTS = """
-DELETE FROM agents
-WHERE session_id IN (SELECT unnest($ids))
-  AND agent_id NOT IN (SELECT agent_id FROM llm_calls)
-  AND agent_id NOT IN (SELECT agent_id FROM tool_calls)
-  AND agent_id NOT IN (SELECT agent_id FROM side_calls)
-  AND agent_id NOT IN (SELECT parent_agent_id FROM agents WHERE parent_agent_id IS NOT NULL)
-"""
-
-_UNUSED_SESSIONS = """
-DELETE FROM sessions
-WHERE session_id IN (SELECT unnest($ids))
-  AND session_id NOT IN (SELECT session_id FROM llm_calls)
-  AND session_id NOT IN (SELECT session_id FROM tool_calls)
-  AND session_id NOT IN (SELECT session_id FROM side_calls)
-"""
-
-_USAGE = (
-    "uncached_tokens",
-    "cache_read_tokens",
-    "cache_write_5m_tokens",
-    "cache_write_1h_tokens",
-    "output_tokens",
-    "reasoning_tokens",
-    "ambiguous",
-    "cache_reported",
-    "input_tokens_high",
-)
-_OTHERWISE = {"usage", "prompt", "output", "request", "described_by", "labels"}
-_FACTS = tuple(name for name in LlmCall.__slots__ if name not in _OTHERWISE)
 
 
 def spans(store: Store, trace_ids: Collection[str]) -> list[Span]:
@@ -137,6 +125,35 @@ def related(
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When a call was made, and whether its description reports tokens."""
+
+    start_ns: int
+    end_ns: int
+    reported: bool
+
+
+def at_the_same_time(store: Store, moments: Collection[Moment], slack_ns: int) -> set[str]:
+    """Give the traces with calls at these moments, where one of both reports no tokens."""
+    if not moments:
+        return set()
+    bounds = {
+        "first_ns": min(one.start_ns for one in moments) - 2 * _BUCKET_NS,
+        "last_ns": max(one.start_ns for one in moments) + 2 * _BUCKET_NS,
+    }
+    if all(one.reported for one in moments) and not store.frame(_SILENT, bounds).height:
+        return set()
+    frame = pl.DataFrame(
+        [astuple(one) for one in moments],
+        schema=[field.name for field in fields(Moment)],
+        orient="row",
+    )
+    limits = bounds | {"slack_ns": slack_ns, "bucket_ns": _BUCKET_NS}
+    rows = store.frame(_AT_THE_SAME_TIME, limits, tables={"moments": frame})
+    return set(rows.get_column("trace_id").to_list())
+
+
 def llm_calls(
     store: Store, trace_ids: Collection[str], call_ids: Collection[str] = ()
 ) -> list[LlmCall]:
@@ -145,35 +162,7 @@ def llm_calls(
     `Store.rewrite` keeps the prompt and the output of a call that comes without.
     """
     found = store.frame(_CALLS, {"ids": list(trace_ids), "calls": list(call_ids)})
-    return [
-        LlmCall(
-            **{name: row[name] for name in _FACTS},
-            usage=Usage(
-                origin=row["usage_origin"],
-                billing=billing.from_json(row["billing"]),
-                **{name: row[name] for name in _USAGE},
-            ),
-            request=orjson.loads(row["request"]),
-            labels=Labels(
-                row["version"],
-                row["customer"],
-                tuple(row["tags"] or ()),
-                orjson.loads(row["metadata"] or "{}"),
-            ),
-            described_by=tuple(
-                Description(**one | {"gave": tuple(one["gave"])})
-                for one in orjson.loads(row["described_by"])
-            ),
-        )
-        for row in found.iter_rows(named=True)
-    ]
-
-
-def retract_llm_calls(connection: duckdb.DuckDBPyConnection, call_ids: Collection[str]) -> None:
-    """Take back calls that a later span showed to be part of another call."""
-    parameters = {"ids": list(call_ids)}
-    run(connection, "DELETE FROM call_costs WHERE call_id IN (SELECT unnest($ids))", parameters)
-    run(connection, "DELETE FROM llm_calls WHERE call_id IN (SELECT unnest($ids))", parameters)
+    return [call_rows.call_of(row) for row in found.iter_rows(named=True)]
 
 
 def retract_side_calls(
@@ -186,10 +175,3 @@ def retract_side_calls(
         "AND side_call_id NOT IN (SELECT unnest($kept))",
         {"ids": list(trace_ids), "kept": list(kept)},
     )
-
-
-def drop_unused(connection: duckdb.DuckDBPyConnection, session_ids: Collection[str]) -> None:
-    """Drop what no call refers to any more: agents of these sessions, and the sessions."""
-    parameters = {"ids": list(session_ids)}
-    run(connection, _UNUSED_AGENTS, parameters)
-    run(connection, _UNUSED_SESSIONS, parameters)

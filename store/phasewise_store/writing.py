@@ -3,7 +3,7 @@
 What is a key is decided in `schema.py`; how a clash ends is the caller's choice of `Insert`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import duckdb
 import polars as pl
@@ -11,7 +11,7 @@ import polars as pl
 from phasewise_store import rows
 from phasewise_store.arrow import to_frame
 from phasewise_store.errors import StoreError
-from phasewise_store.facts import Batch, Segment, Written
+from phasewise_store.facts import Batch, LlmCall, Segment, Source, Written
 from phasewise_store.statements import count, insert_frame, run
 from phasewise_store.trie import ROOT, Node, PathFinder, segment_id
 
@@ -28,13 +28,7 @@ def write(connection: duckdb.DuckDBPyConnection, batch: Batch, insert: Insert) -
         "ON CONFLICT DO NOTHING",
         [source.source_id, source.name, source.format, source.path],
     )
-    fresh: dict[int, Node] = {}
-    finder = PathFinder()
-    leaves = [finder.leaf(call.agent_id, call.prompt, fresh) for call in batch.llm_calls]
-    texts: dict[int, Segment] = {segment_id(n.segment): n.segment for n in fresh.values()}
-    for call in batch.llm_calls:
-        texts.update((segment_id(segment), segment) for segment in call.output)
-    calls = rows.llm_calls(source, batch.llm_calls, leaves, _next_ordinal(connection))
+    segments, nodes, calls = _content(connection, source, batch.llm_calls)
     insert(connection, "agents", rows.agents(batch.agents))
     insert(connection, "side_calls", rows.side_calls(source, batch.side_calls))
     _write_outcomes(connection, rows.outcomes(batch.outcomes))
@@ -43,9 +37,31 @@ def write(connection: duckdb.DuckDBPyConnection, batch: Batch, insert: Insert) -
         llm_calls=insert(connection, "llm_calls", calls),
         tool_calls=insert(connection, "tool_calls", rows.tool_calls(source, batch.tool_calls)),
         spans=insert(connection, "spans", rows.spans(batch.spans)),
-        segments=_insert_segments(connection, texts),
-        nodes=insert_new(connection, "nodes", rows.nodes(_unknown(connection, fresh))),
+        segments=segments,
+        nodes=nodes,
     )
+
+
+def _calls_frame(
+    connection: duckdb.DuckDBPyConnection, source: Source, calls: Sequence[LlmCall]
+) -> pl.DataFrame:
+    return _content(connection, source, calls)[2]
+
+
+def _content(
+    connection: duckdb.DuckDBPyConnection, source: Source, calls: Sequence[LlmCall]
+) -> tuple[int, int, pl.DataFrame]:
+    """Write the segments and nodes of these calls; give how many are new, and the calls' rows."""
+    fresh: dict[int, Node] = {}
+    finder = PathFinder()
+    leaves = [finder.leaf(call.agent_id, call.prompt, fresh) for call in calls]
+    texts: dict[int, Segment] = {segment_id(n.segment): n.segment for n in fresh.values()}
+    for call in calls:
+        texts.update((segment_id(segment), segment) for segment in call.output)
+    frame = rows.llm_calls(source, calls, leaves, _next_ordinal(connection))
+    segments = _insert_segments(connection, texts)
+    nodes = insert_new(connection, "nodes", rows.nodes(_unknown(connection, fresh)))
+    return segments, nodes, frame
 
 
 def insert_new(connection: duckdb.DuckDBPyConnection, table: str, frame: pl.DataFrame) -> int:
@@ -66,7 +82,36 @@ def insert_or_replace(
     """
     if table != "llm_calls" or not frame.height:
         return insert_frame(connection, table, frame, "INSERT OR REPLACE")
-    names = frame.get_column("call_id").to_list()
+    old = _old_rows(connection, frame.get_column("call_id").to_list(), heirs)
+    return _put_in_place(connection, frame, old)
+
+
+def complete(
+    connection: duckdb.DuckDBPyConnection,
+    source: Source,
+    calls: Sequence[LlmCall],
+    heirs: Mapping[str, str],
+) -> None:
+    """Put calls of which more is known now in the place of their rows.
+
+    A call stays with the data set that it came with; a file's comes before what was received.
+    """
+    if not calls:
+        return
+    frame = _calls_frame(connection, source, calls)
+    old = _old_rows(connection, frame.get_column("call_id").to_list(), heirs)
+    sources = dict(old.select("call_id", "old_source").iter_rows())
+    kept = [
+        source.source_id if sources.get(name, "live") == "live" else sources[name]
+        for name in frame.get_column("call_id")
+    ]
+    _put_in_place(connection, frame.with_columns(source_id=pl.Series(kept, dtype=pl.String)), old)
+
+
+def _old_rows(
+    connection: duckdb.DuckDBPyConnection, names: Sequence[str], heirs: Mapping[str, str]
+) -> pl.DataFrame:
+    """Give what a row keeps, by the id that the call has from now on."""
     places = pl.DataFrame(
         {"call_id": names, "old_id": [heirs.get(name, name) for name in names]},
         schema={"call_id": pl.String(), "old_id": pl.String()},
@@ -74,13 +119,19 @@ def insert_or_replace(
     old = to_frame(
         connection.sql(
             "SELECT call_id AS old_id, ordinal AS old_ordinal, leaf_node AS old_leaf, "
-            "output_segments AS old_output FROM llm_calls WHERE call_id IN (SELECT unnest($ids))",
+            "output_segments AS old_output, source_id AS old_source "
+            "FROM llm_calls WHERE call_id IN (SELECT unnest($ids))",
             params={"ids": places.get_column("old_id").to_list()},
         )
     )
+    return places.join(old, on="old_id", how="inner").drop("old_id")
+
+
+def _put_in_place(
+    connection: duckdb.DuckDBPyConnection, frame: pl.DataFrame, old: pl.DataFrame
+) -> int:
     if not old.height:
-        return insert_frame(connection, table, frame, "INSERT")
-    old = places.join(old, on="old_id", how="inner").drop("old_id")
+        return insert_frame(connection, "llm_calls", frame, "INSERT")
     kept = (
         frame.join(old, on="call_id", how="left", maintain_order="left")
         .with_columns(
@@ -97,7 +148,7 @@ def insert_or_replace(
         "DELETE FROM call_costs WHERE call_id IN (SELECT unnest($ids))",
         {"ids": old.get_column("call_id").to_list()},
     )
-    return insert_frame(connection, table, kept, "INSERT OR REPLACE")
+    return insert_frame(connection, "llm_calls", kept, "INSERT OR REPLACE")
 
 
 def _write_outcomes(connection: duckdb.DuckDBPyConnection, said: pl.DataFrame) -> None:

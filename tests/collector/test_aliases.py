@@ -12,7 +12,9 @@ from phasewise_store.facts import LlmCall
 
 from tests.collector.otlp_for_tests import START_NS, Made, request
 
-BASE = {"openinference.span.kind": "LLM", "llm.model_name": "some-model"}
+ANSWERED = {aliases.ESTIMATED_OUTPUT[0]: 1}
+"""shows that a request was answered"""
+BASE = {"openinference.span.kind": "LLM", "llm.model_name": "some-model", **ANSWERED}
 
 
 def call_of(attributes: Mapping[str, object], **made: object) -> LlmCall:
@@ -154,7 +156,7 @@ def test_every_spelling_is_read(
 @pytest.mark.parametrize("name", aliases.KIND)
 def test_every_word_for_a_call_is_known(name: str, word: str) -> None:
     """Wherever a convention writes the kind, each of these words means a call."""
-    call = call_of({name: word.lower(), "gen_ai.request.model": "m"})
+    call = call_of({name: word.lower(), "gen_ai.request.model": "m", **ANSWERED})
     assert call.model == "m"
 
 

@@ -218,6 +218,8 @@ def test_flattened_openinference_is_read_where_the_request_is_missing() -> None:
         "llm.input_messages.1.message.tool_calls.0.tool_call.function.name": "look",
         "llm.input_messages.1.message.tool_calls.0.tool_call.function.arguments": "{}",
         "llm.tools.0.tool.json_schema": '{"name": "look"}',
+        "llm.output_messages.0.message.role": "assistant",
+        "llm.output_messages.0.message.content": "Done",
     }
     (call,) = derived(Made(1, attributes=attributes)).llm_calls
     assert [part.kind for part in call.prompt] == ["tool", "message", "message"]

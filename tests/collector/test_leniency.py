@@ -166,7 +166,7 @@ def test_our_own_attributes_from_elsewhere_stop_nothing() -> None:
     ids = {"traceId": "1" * 32, "spanId": "2" * 16}
     names = ("phasewise.cache_diagnosis", "phasewise.cache_markers", "phasewise.usage")
     attributes = dict.fromkeys(names, "no JSON") | {"gen_ai.operation.name": "chat"}
-    attributes |= {"gen_ai.request.model": "m"}
+    attributes |= {"gen_ai.request.model": "m", "gen_ai.response.id": "r"}
     body = {"resourceSpans": [{"scopeSpans": [{"spans": [ids | {"attributes": attributes}]}]}]}
     mended = otlp_json.check("traces", json.dumps(body).encode()).mended
     (call,) = derive([take(one) for one in otlp_json.decode(mended or b"").spans]).llm_calls

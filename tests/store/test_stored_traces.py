@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from phasewise_store import log_progress, reads, steps, stored_traces
+from phasewise_store import log_progress, reads, steps, stored_traces, unused
 from phasewise_store.facts import Agent, Batch, Session, Span, ToolCall
 from phasewise_store.log_progress import Account, LogProgress
 from phasewise_store.store import Store
@@ -41,8 +41,8 @@ def test_a_retracted_call_leaves_no_empty_session(store: Store) -> None:
     store.write(growing_session(2, "s1"))
     store.write(growing_session(1, "s2"))
     with store.transaction() as connection:
-        stored_traces.retract_llm_calls(connection, ["s1-0", "s1-1"])
-        stored_traces.drop_unused(connection, ["s1", "s2"])
+        unused.retract_llm_calls(connection, ["s1-0", "s1-1"])
+        unused.drop_unused(connection, ["s1", "s2"])
     assert reads.sessions(store)["session_id"].to_list() == ["s2"]
     assert store.frame("SELECT agent_id FROM agents")["agent_id"].to_list() == ["s2/main"]
 
@@ -91,5 +91,5 @@ def test_an_agent_with_only_sub_agents_stays(store: Store) -> None:
     agents = (Agent("boss", "s1", "boss"), Agent("s1/main", "s1", "main", "boss"))
     store.write(dataclasses.replace(batch, sessions=(Session("s1"),), agents=agents))
     with store.transaction() as connection:
-        stored_traces.drop_unused(connection, ["s1"])
+        unused.drop_unused(connection, ["s1"])
     assert store.frame("SELECT agent_id FROM agents").height == 2

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from phasewise.ring import Ring, rings
 from phasewise.sending import LaterError, send_all
@@ -74,6 +74,7 @@ def test_a_damaged_file_is_counted_and_hides_nothing(tmp_path: Path) -> None:
     assert (ring.waiting(), ring.dropped_spans()) == ([], 1)
 
 
+@settings(deadline=None)  # each batch is synced to disk, which other programs may hold up
 @given(st.lists(st.integers(0, 3000), max_size=20), st.integers(1000, 20_000))
 def test_every_span_waits_or_is_counted(sizes: list[int], limit: int) -> None:
     """Whatever is put in: waiting + dropped = put."""

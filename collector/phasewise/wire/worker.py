@@ -22,8 +22,8 @@ from phasewise.wire.recognise import may_be_call
 SCOPE = "phasewise.wire"
 IDLE_S = 0.25
 """the longest that an ended exchange waits"""
-SENDING_S = 0.002
-"""the time a program needs to send the request that woke this thread"""
+SENDING_S = 0.05
+"""after so long a program has sent the request that woke this thread, and waits for its answer"""
 
 Attributes = Mapping[str, object]
 _log = logging.getLogger("phasewise")

@@ -86,6 +86,9 @@ SESSION = (
     "exgentic.session.id",
     "gcp.vertex.agent.session_id",
 )
+REQUEST_ID = ("request_id", "anthropic.request.id", "http.response.header.request-id")
+"""what a provider calls the request"""
+HTTP_STATUS = ("http.response.status_code", "http.status_code", "status_code", "error.type")
 USER = (
     "mlflow.trace.user",
     "phasewise.user",

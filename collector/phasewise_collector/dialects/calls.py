@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
+from phasewise_store import identity
 from phasewise_store.facts import Description, Fidelity, LlmCall, Segment, Span, Usage
 
 from phasewise_collector.dialects import aliases, usage_aliases, wire
 from phasewise_collector.dialects.chat_values import parsed
-from phasewise_collector.dialects.content import Taken
+from phasewise_collector.dialects.content import Taken, ids
 from phasewise_collector.dialects.labels import labels
 from phasewise_collector.dialects.log_records import KIND as LOG
 from phasewise_collector.dialects.tree import Tree, text_of
@@ -39,7 +40,7 @@ def make_call(tree: Tree, members: Sequence[str], pieces: Sequence[str] = ()) ->
         usage_by = base  # refused: no estimate of its text is anything that was read
     content_by = max(members, key=lambda key: _content_rank(tree.taken[key]))
     answer_by = max(members, key=lambda key: (bool(tree.taken[key].output), key == content_by))
-    agent_by = max(members, key=lambda key: (tree.has_agent(key), key == base))
+    agent_by = max(members, key=lambda key: (*_placement(tree, key), key == base))
     span = spans[base]
     duration_ns = max(0, span.end_ns - span.start_ns)
     at_wire = wire.is_wire(span)
@@ -83,6 +84,7 @@ def make_call(tree: Tree, members: Sequence[str], pieces: Sequence[str] = ()) ->
         fidelity=fidelity,
         dropped_attributes=spans[content_by].dropped_attributes,
         truncated=aliases.first(spans[content_by].attributes, aliases.TRUNCATED) is not None,
+        identities=identity.of_ids(*(one for key in ordered for one in ids(spans[key].attributes))),
         labels=labels(tree.span(key) for key in (agent_by, *tree.above(agent_by), *members)),
     )
     for key in engines:
@@ -126,6 +128,17 @@ def _as_base(tree: Tree, key: str) -> tuple[object, ...]:
         depth,
         span.end_ns - span.start_ns,
         key,
+    )
+
+
+def _placement(tree: Tree, key: str) -> tuple[object, ...]:
+    """Rank by who knows session and agent: a framework's span does, an SDK's root does not."""
+    above = any(True for _ in tree.above(key))
+    return (
+        tree.has_agent(key),
+        tree.names_session(key),
+        above,
+        tree.span(key).scope_name not in aliases.WIRE_SCOPES,
     )
 
 

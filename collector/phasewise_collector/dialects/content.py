@@ -105,6 +105,8 @@ class Taken:
 def _taken(span: Span, prompt: tuple[Segment, ...] = (), output: tuple[Segment, ...] = ()) -> Taken:
     kind = kind_of(span.name, span.attributes, span.kind)
     usage = NOTHING
+    if kind in SUMMING and aliases.first(span.attributes, usage_aliases.OUTPUT_TOKENS) is not None:
+        usage = usage_of(span.attributes, span.scope_name, span.scope_version)
     if kind in DESCRIBING:
         usage = (
             wire.usage(span)
@@ -120,14 +122,26 @@ def _taken(span: Span, prompt: tuple[Segment, ...] = (), output: tuple[Segment, 
 NOTHING = Usage(origin="absent", cache_reported=False)
 DESCRIBING: frozenset[Kind] = frozenset({"llm", "engine"})
 """kinds of spans that describe an LLM call"""
+SUMMING: frozenset[Kind] = frozenset({"agent", "plumbing"})
+"""kinds of spans that may repeat the usage of the calls below them"""
 _ENGINE_ID = re.compile(r"((?:chatcmpl|cmpl|resp|msg)[-_][0-9A-Za-z]{16,})")
 
 
 def response_id(attributes: Mapping[str, object]) -> str | None:
     """Give the id that a call's descriptions share; an engine adds to it."""
     named = aliases.text(attributes, aliases.RESPONSE_ID)
-    if named is None:
-        return None
+    return None if named is None else _common(named)
+
+
+def ids(attributes: Mapping[str, object]) -> tuple[str, ...]:
+    """Give all ids of the answer and of the request, each once."""
+    found = (
+        aliases.text(attributes, (name,)) for name in (*aliases.RESPONSE_ID, *aliases.REQUEST_ID)
+    )
+    return tuple(dict.fromkeys(_common(one) for one in found if one is not None))
+
+
+def _common(named: str) -> str:
     common = _ENGINE_ID.match(named)
     return common[1] if common else named
 

@@ -5,11 +5,11 @@ parent that arrives late changes nothing in the end.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from phasewise_store.facts import Agent, LlmCall, Outcome, Session, SideCall, Span, ToolCall
 
-from phasewise_collector.dialects import aliases
+from phasewise_collector.dialects import aliases, evidence
 from phasewise_collector.dialects.calls import Made, make_call, make_call_of_pieces
 from phasewise_collector.dialects.content import Taken
 from phasewise_collector.dialects.descriptions import groups
@@ -72,13 +72,29 @@ def _calls(tree: Tree) -> Iterator[Made]:
             parent = f"{span.trace_id}-{span.parent_span_id}" if span.parent_span_id else ""
             pieces.setdefault(parent, []).append(key)
     pieces.pop("", None)
+    called: list[str] = []
     for members in groups(tree):
         belonging = [key for member in members for key in pieces.pop(member, ())]
+        if not belonging and not evidence.is_request(tree, members):
+            continue
+        called += members
         yield make_call(tree, members, belonging)
+    for key in evidence.summing_spans(tree, called):
+        yield _of_sum(make_call(tree, [key]))
     for parent, keys in pieces.items():
         if parent not in tree.taken:
             trace_id, _, span_id = parent.partition("-")
             yield make_call_of_pieces(tree, trace_id, span_id, keys)
+
+
+def _of_sum(made: Made) -> Made:
+    """Flag a call that may be the sum of several: no span says how many there were."""
+    usage = made.call.usage
+    high = usage.input_tokens_high or usage.input_tokens
+    return replace(
+        made,
+        call=replace(made.call, usage=replace(usage, ambiguous=True, input_tokens_high=high)),
+    )
 
 
 def _tools(tree: Tree) -> Iterator[ToolCall]:

@@ -10,14 +10,17 @@ from itertools import islice
 
 from phasewise_store.facts import Span
 
+from phasewise_collector.dialects import aliases, usage_aliases, wire
 from phasewise_collector.dialects.content import Taken
 from phasewise_collector.dialects.log_records import KIND as LOG
-from phasewise_collector.dialects.tree import Tree
+from phasewise_collector.dialects.tree import Tree, text_of
 
 SLACK_NS = 2 * 10**9
 """clocks of two processes, and a log record's own moment, may differ by this much"""
 TWIN_SLACK_NS = 10**6
 """of two spans made by one process around one request: they overlap"""
+ALIKE = 0.5
+"""of the estimated lengths of one prompt that two instrumentors write in their own ways"""
 
 
 def groups(tree: Tree) -> list[tuple[str, ...]]:
@@ -28,6 +31,8 @@ def groups(tree: Tree) -> list[tuple[str, ...]]:
     for key in described:
         if key not in containers:
             found.add(key)
+    for one, other in _sent_twice(tree, found):
+        found.join(one, other)
     for key in described:
         if key in containers:
             continue
@@ -38,6 +43,9 @@ def groups(tree: Tree) -> list[tuple[str, ...]]:
         if found.are_apart(one, other, tree, _maker):
             found.join(one, other)
     for one, other in _twins(tree, found):
+        if found.are_apart(one, other, tree, _scope):
+            found.join(one, other)
+    for one, other in _nested_in_time(tree, found):
         if found.are_apart(one, other, tree, _scope):
             found.join(one, other)
     return found.sorted(lambda key: (tree.span(key).start_ns, key))
@@ -102,8 +110,9 @@ def _containers(tree: Tree) -> Iterator[str]:
     for key, kind in tree.kinds.items():
         if kind == "llm" and tree.span(key).kind != LOG:
             above = _nearest_llm(tree, key)
-            if above is not None:
+            while above is not None:
                 inside.setdefault(above, []).append(key)
+                above = _nearest_llm(tree, above)
     for key, inner in inside.items():
         if len({_maker(tree.span(one)) for one in inner}) < len(inner):
             yield key
@@ -112,9 +121,11 @@ def _containers(tree: Tree) -> Iterator[str]:
 def _maker(span: Span) -> str:
     """Name the instrumentor: two spans of one instrumentor are two calls, not one described twice.
 
-    Every log record is a maker of its own.
+    Every log record is a maker of its own; each request at the wire is a call, however it is named.
     """
-    return span.span_id if span.kind == LOG else f"{span.scope_name}/{span.name}"
+    if span.kind == LOG:
+        return span.span_id
+    return span.scope_name if wire.is_wire(span) else f"{span.scope_name}/{span.name}"
 
 
 def _scope(span: Span) -> str:
@@ -136,6 +147,23 @@ def _of_one_response(tree: Tree, keys: Iterable[str]) -> list[tuple[str, str]]:
     )
 
 
+def _sent_twice(tree: Tree, keys: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Give pairs of one instrumentor that are one span under two ids.
+
+    The id of an answer, the moment and the tokens are the same to the last digit.
+    """
+    first: dict[tuple[object, ...], str] = {}
+    for key in keys:
+        span, usage = tree.span(key), tree.taken[key].usage
+        if span.response_id is None or span.kind == LOG:
+            continue
+        moment = (span.start_ns, span.end_ns)
+        same = (_maker(span), span.response_id, moment, usage.input_tokens, usage.output_tokens)
+        before = first.setdefault(same, key)
+        if before != key:
+            yield before, key
+
+
 def _twins(tree: Tree, keys: Iterable[str]) -> list[tuple[str, str]]:
     """Give pairs without a common id: one process, one model's tokens, at the same time."""
     by_usage: dict[tuple[str, int, int], list[str]] = {}
@@ -144,6 +172,73 @@ def _twins(tree: Tree, keys: Iterable[str]) -> list[tuple[str, str]]:
         if same is not None:
             by_usage.setdefault(same, []).append(key)
     return _closest_first(tree, by_usage.values(), are_twins)
+
+
+def _nested_in_time(tree: Tree, keys: Iterable[str]) -> list[tuple[str, str]]:
+    """Give pairs of which one reports no tokens: a stream without usage, an error."""
+    by_service: dict[str, list[str]] = {}
+    for key in keys:
+        if tree.kinds[key] == "llm" and tree.span(key).service_name:
+            by_service.setdefault(tree.span(key).service_name, []).append(key)
+    silent = [
+        sorted(of_service, key=lambda key: tree.span(key).start_ns)
+        for of_service in by_service.values()
+        if any(tree.taken[key].usage.origin != "reported" for key in of_service)
+    ]
+    pairs = []
+    for ordered in silent:
+        for place, key in enumerate(ordered):
+            one = tree.taken[key]
+            for other_key in islice(ordered, place + 1, None):
+                other = tree.taken[other_key]
+                if other.span.start_ns > one.span.end_ns:
+                    break
+                if are_nested(one, other):
+                    distance_ns = abs(one.span.start_ns - other.span.start_ns)
+                    pairs.append((-_likeness_of_prompts(one, other), distance_ns, key, other_key))
+    return [(key, other) for _, _, key, other in sorted(pairs)]
+
+
+def are_nested(one: Taken, other: Taken) -> bool:
+    """Say whether two spans, of which one reports no tokens, are one call described twice.
+
+    One process, another instrumentor, the same model and about the same prompt, and one lasts while
+    the other does.
+    """
+    first, second = one.span, other.span
+    if one.kind != "llm" or other.kind != "llm" or LOG in (first.kind, second.kind):
+        return False
+    if one.usage.origin == "reported" and other.usage.origin == "reported":
+        return False
+    if not first.service_name or first.service_name != second.service_name:
+        return False
+    if first.scope_name == second.scope_name:
+        return False
+    if first.response_id and second.response_id and first.response_id != second.response_id:
+        return False
+    inside = _lasts_within(first, second) or _lasts_within(second, first)
+    return inside and _same_model(first, second) and _likeness_of_prompts(one, other) >= ALIKE
+
+
+def _lasts_within(inner: Span, outer: Span) -> bool:
+    begins = outer.start_ns - TWIN_SLACK_NS <= inner.start_ns
+    return begins and inner.end_ns <= outer.end_ns + TWIN_SLACK_NS
+
+
+def _same_model(one: Span, other: Span) -> bool:
+    """Say whether the models may be one: an answer adds the date, a router the maker."""
+    names = [(text_of(span, aliases.MODEL) or "").rpartition("/")[2] for span in (one, other)]
+    return names[0].startswith(names[1]) or names[1].startswith(names[0])
+
+
+def _likeness_of_prompts(one: Taken, other: Taken) -> float:
+    """Give how near the estimated lengths are, 1 where one of them is not known."""
+    lengths = [
+        aliases.number(taken.span.attributes, usage_aliases.ESTIMATED_INPUT)
+        for taken in (one, other)
+    ]
+    known = [length for length in lengths if length]
+    return min(known) / max(known) if len(known) == len(lengths) else 1.0
 
 
 def _closest_first(

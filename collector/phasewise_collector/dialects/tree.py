@@ -77,6 +77,10 @@ class Tree:
             for one in (key, *self.above(key))
         )
 
+    def names_session(self, key: str) -> bool:
+        """Say whether anything at or above the span names a session."""
+        return self._nearest(key, aliases.SESSION) is not None
+
     def agents(self, used: set[str]) -> list[Agent]:
         """Give the agents that made a call, and those above them."""
         wanted: dict[str, Agent] = {}

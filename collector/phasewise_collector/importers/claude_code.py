@@ -1,40 +1,33 @@
 """Claude Code's session files (`~/.claude/projects/…/SESSION.jsonl`): one entry a line.
 
-An answer is written in several entries, one a content block, that repeat one `message.id` and its
-usage: together they are one call. Entries form a tree by `parentUuid`; a call's prompt is the path
-to it, so an abandoned branch is not part of it. Sub-agents are the entries marked `isSidechain`.
-The system prompt and the tool schemas are not in the file. An entry's time is when it was written:
-the first of an answer is near its first token, the last near its end; the start is that of the
-entry before it, which is when the request could be sent.
+Entries form a tree by `parentUuid`; a call's prompt is the path to it, so an abandoned branch is
+not part of it, and after a compaction it starts with the summary. Sub-agents are the entries marked
+`isSidechain`, in the same file or in `SESSION/subagents/agent-ID.jsonl`. A resumed session may copy
+its history into a new file: the message ids tell. The system prompt and the tool schemas are not in
+the file. An entry's time is when it was written: the first of an answer is near its first token,
+the last near its end; the start is that of the entry before it, which is when the request could be
+sent.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from phasewise_store.facts import Agent, Batch, LlmCall, Segment, Source, ToolCall
+from phasewise_store import identity
+from phasewise_store.facts import Agent, Batch, LlmCall, Segment, Source
 
-from phasewise_collector.importers import chat, names
-from phasewise_collector.importers.fields import (
-    Record,
-    iso_ns,
-    optional_text,
-    record,
-    text,
-)
+from phasewise_collector.importers import chat, names, sidecar
+from phasewise_collector.importers.claude_code_answers import NO_MODEL, Answer, Entry, answers
+from phasewise_collector.importers.fields import Record, iso_ns, optional_text, record, text
 from phasewise_collector.importers.importer import Note, Skipped, Trace
 from phasewise_collector.importers.lines import any_line_has, read_lines
 from phasewise_collector.importers.transcript import Transcript, blank_call
-from phasewise_collector.usage.reader import usage_of
 
 FORMAT = "claude-code"
 SOURCE = "claude-code"
 MAIN = "claude-code"
 SIDE = "sub-agent"
 PROVIDER = "anthropic"
-NO_MODEL = "<synthetic>"
-"""what Claude Code writes for answers that it made up itself, such as error texts"""
-NO_REPLY = frozenset({"summary", "file-history-snapshot", "queue-operation", "progress"})
 
 
 def recognises(head: bytes, path: Path) -> bool:
@@ -45,10 +38,9 @@ def recognises(head: bytes, path: Path) -> bool:
 
 def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
     """Give the file's sessions: one, unless it was resumed under another id."""
-    file = _File()
+    file = _File(sidecar.text(trace.path, "agentType"))
     yield from read_lines(trace, file.take)
-    source = Source(trace.source_id, SOURCE, FORMAT, str(trace.path))
-    batch = file.batch(source, names.SessionNames(trace.source_id))
+    batch = file.batch(Source(trace.source_id, SOURCE, FORMAT, str(trace.path)))
     if batch.llm_calls:
         yield batch
     if file.made_up:
@@ -56,23 +48,10 @@ def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
 
 
 @dataclass(slots=True)
-class _Entry:
-    uuid: str
-    parent: str | None
-    session: str
-    role: str
-    message: Record
-    at_ns: int
-    side: str
-    """empty in the main conversation, else which sub-agent"""
-    call: str | None = None
-    """message id and request id of an answer"""
-
-
-@dataclass(slots=True)
 class _File:
-    entries: dict[str, _Entry] = field(default_factory=dict)
-    calls: dict[str, list[_Entry]] = field(default_factory=dict)
+    agent_name: str | None
+    """of the sub-agent whose file this is"""
+    entries: dict[str, Entry] = field(default_factory=dict)
     above: dict[str, str | None] = field(default_factory=dict)
     made_up: int = 0
 
@@ -87,88 +66,92 @@ class _File:
         if kind not in ("user", "assistant"):
             return
         message = record(fields.get("message"), "`message`")
+        if kind == "assistant" and message.get("model") == NO_MODEL:
+            self.made_up += uuid not in self.entries
         side = ""
         if fields.get("isSidechain") is True:
             side = optional_text(fields, "agentId") or SIDE
-        entry = _Entry(
+        self.entries[uuid] = Entry(
             uuid,
             parent,
-            text(fields, "sessionId"),
+            names.everywhere(text(fields, "sessionId")),
             kind,
             message,
             iso_ns(fields, "timestamp"),
             side,
+            optional_text(fields, "requestId"),
+            fields,
         )
-        self.entries[uuid] = entry
-        if kind == "assistant":
-            if message.get("model") == NO_MODEL:
-                self.made_up += 1
-                return
-            request_id = optional_text(fields, "requestId") or ""
-            entry.call = f"{optional_text(message, 'id') or uuid} {request_id}"
-            self.calls.setdefault(entry.call, []).append(entry)
 
-    def batch(self, source: Source, session_names: names.SessionNames) -> Batch:
+    def batch(self, source: Source) -> Batch:
         """Give the calls, each with the path that it read."""
-        sessions: dict[str, str] = {}
         transcripts: dict[tuple[str, str], Transcript] = {}
-        counted: dict[str, int] = {}
-        made: list[LlmCall] = []
-        tools: list[ToolCall] = []
         segments = chat.Segments()
-        ordered = sorted(self.calls.values(), key=lambda parts: parts[0].at_ns)
-        for parts in ordered:
-            first = parts[0]
-            session_id = sessions.setdefault(first.session, "")
-            if not session_id:
-                session_id = sessions[first.session] = session_names.new(first.session)
-            transcript = transcripts.get((session_id, first.side))
+        found = answers(self.entries, self.above)
+        answer_of = {entry.uuid: place for place, one in enumerate(found) for entry in one.entries}
+        for one in found:
+            key = one.first.session, one.first.side
+            transcript = transcripts.get(key)
             if transcript is None:
-                transcript = Transcript(_agent(session_id, first.side), segments)
-                transcripts[session_id, first.side] = transcript
-            step = counted.get(session_id, 0)
-            counted[session_id] = step + 1
-            transcript.first_step = step - len(transcript.calls)
-            transcript.history = self._path(parts, segments)
-            made.append(_call(transcript, parts, self._began_ns(first)))
-        for transcript in transcripts.values():
-            tools += transcript.tool_calls
+                transcript = transcripts[key] = Transcript(self._agent(*key), segments)
+            transcript.history = self._path(one, answer_of, segments)
+            _add_call(transcript, one, self._began_ns(one.first))
         agents = {one.agent.agent_id: one.agent for one in transcripts.values()}
-        for session_id in sessions.values():
-            main = _agent(session_id, "")
+        made: dict[str, list[LlmCall]] = {}
+        for (session_id, _), transcript in transcripts.items():
+            main = self._agent(session_id, "")
             agents.setdefault(main.agent_id, main)
+            made.setdefault(session_id, []).extend(transcript.calls)
         return Batch(
             source,
             sessions=tuple(
-                replace(
-                    Transcript(
-                        _agent(own, ""), segments, calls=[c for c in made if c.session_id == own]
-                    ).session(recorded)
-                )
-                for recorded, own in sessions.items()
+                Transcript(self._agent(session_id, ""), segments, calls=calls).session(session_id)
+                for session_id, calls in made.items()
             ),
             agents=tuple(agents.values()),
-            llm_calls=tuple(made),
-            tool_calls=tuple(tools),
+            llm_calls=tuple(
+                sorted(
+                    (call for calls in made.values() for call in calls),
+                    key=lambda call: call.started_ns or 0,
+                )
+            ),
+            tool_calls=tuple(tool for one in transcripts.values() for tool in one.tool_calls),
+            numbered=False,
         )
 
-    def _path(self, parts: list[_Entry], segments: chat.Segments) -> list[Segment]:
+    def _agent(self, session_id: str, side: str) -> Agent:
+        main = names.agent_id(session_id, MAIN)
+        if not side:
+            return Agent(main, session_id, MAIN)
+        name = self.agent_name or SIDE
+        return Agent(
+            names.agent_id(session_id, f"{SIDE}-{side}"),
+            session_id,
+            name,
+            main,
+            named=self.agent_name is not None,
+        )
+
+    def _path(
+        self, answer: Answer, answer_of: Mapping[str, int], segments: chat.Segments
+    ) -> list[Segment]:
         """Give the messages above an answer; the blocks of one answer are one message."""
-        own = {entry.uuid for entry in parts}
-        way: list[_Entry] = []
-        uuid = parts[0].parent
+        own = {entry.uuid for entry in answer.entries}
+        path: list[Entry] = []
+        uuid = answer.first.parent
         seen: set[str] = set()
         while uuid is not None and uuid not in seen:
             seen.add(uuid)
             entry = self.entries.get(uuid)
             if entry is not None and uuid not in own:
-                way.append(entry)
+                path.append(entry)
             uuid = self.above.get(uuid)
         messages: list[chat.Message] = []
-        last: str | None = None
-        for entry in reversed(way):
+        last: int | None = None
+        for entry in reversed(path):
             content = entry.message.get("content")
-            if entry.call is not None and entry.call == last and isinstance(content, list):
+            here = answer_of.get(entry.uuid)
+            if here is not None and here == last and isinstance(content, list):
                 before = messages[-1]["content"]
                 messages[-1] = {
                     "role": "assistant",
@@ -176,12 +159,14 @@ class _File:
                 }
             else:
                 messages.append({"role": entry.role, "content": content})
-            last = entry.call
+            last = here
         return [segments.of(message) for message in messages]
 
-    def _began_ns(self, first: _Entry) -> int | None:
+    def _began_ns(self, first: Entry) -> int | None:
         uuid = first.parent
-        while uuid is not None:
+        seen: set[str] = set()
+        while uuid is not None and uuid not in seen:
+            seen.add(uuid)
             entry = self.entries.get(uuid)
             if entry is not None:
                 return entry.at_ns
@@ -189,39 +174,33 @@ class _File:
         return None
 
 
-def _agent(session_id: str, side: str) -> Agent:
-    main = names.agent_id(session_id, MAIN)
-    if not side:
-        return Agent(main, session_id, MAIN)
-    return Agent(names.agent_id(session_id, f"{SIDE}-{side}"), session_id, SIDE, main)
-
-
-def _call(transcript: Transcript, parts: list[_Entry], began_ns: int | None) -> LlmCall:
-    first, last = parts[0], parts[-1]
-    content: list[object] = []
-    for part in parts:
-        found = part.message.get("content")
-        content += found if isinstance(found, list) else [found]
+def _add_call(transcript: Transcript, answer: Answer, began_ns: int | None) -> None:
+    content = answer.content()
     asked = [
         str(block.get("name"))
         for block in content
         if isinstance(block, Mapping) and block.get("type") == "tool_use"
     ]
-    # every entry repeats the usage; the last one has the final number of output tokens
-    usage = usage_of(record(last.message.get("usage", {}), "`usage`"))
+    first, last = answer.first, answer.last
     start_ns = first.at_ns if began_ns is None else min(began_ns, first.at_ns)
-    return transcript.call(
+    duration_ns = last.at_ns - start_ns if began_ns is not None else None
+    if answer.duration_ns is not None:
+        start_ns, duration_ns = last.at_ns - answer.duration_ns, answer.duration_ns
+    transcript.call(
         {"role": "assistant", "content": content},
         replace(
             blank_call(),
+            call_id=names.call_of(transcript.agent.session_id, answer.named),
             provider=PROVIDER,
-            model=optional_text(last.message, "model"),
+            model=optional_text(answer.fullest.message, "model"),
             started_ns=start_ns,
-            duration_ns=last.at_ns - start_ns if began_ns is not None else None,
-            finish_reason=optional_text(last.message, "stop_reason"),
-            response_id=optional_text(last.message, "id"),
+            duration_ns=duration_ns,
+            finish_reason=answer.finish_reason,
+            response_id=answer.message_id,
+            reported_cost_usd=answer.cost_usd,
+            identities=identity.of_ids(answer.named, *answer.request_ids),
         ),
-        usage=usage,
+        usage=answer.usage,
         asked=asked,
         tool_starts_ns=last.at_ns,
     )

@@ -10,6 +10,8 @@ from typing import Protocol
 
 from phasewise_store.facts import Batch
 
+from phasewise_collector.otlp.spans import ReceivedSpan
+
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
@@ -25,6 +27,13 @@ class Note:
     """Something about a file that a reader of its numbers should know; nothing was lost."""
 
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpanBatch(Batch):
+    """Spans of a file, which mean something only together with those that the store has."""
+
+    received: tuple[ReceivedSpan, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

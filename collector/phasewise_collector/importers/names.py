@@ -1,7 +1,7 @@
 """Make the names under which a file's sessions and calls are stored.
 
-A session keeps the name its file gives it, followed by the start of the file's hash: two files may
-both speak of `trace_0010`. A format whose own ids are the same everywhere needs none. Names stand
+A session keeps the name its file gives it. Two files may both speak of `trace_0010`, so the start
+of the file's hash follows; a format whose own ids are the same everywhere needs none. Names stand
 in addresses and on command lines, so they are plain ASCII.
 """
 

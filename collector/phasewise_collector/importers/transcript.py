@@ -76,6 +76,7 @@ class Transcript:
                     name,
                     after_step=step,
                     started_ns=tool_starts_ns,
+                    asked_by=made.call_id,
                 )
             )
         return made

@@ -175,6 +175,10 @@ EMPTY = ("beeai-2025-08-01", "claude-agent-2025-12-22")
 """have generations without a prompt: BeeAI's `finish` events, LangSmith's turns"""
 
 
+NO_REQUEST = frozenset({"b7b9a79830fe5c6b"})
+"""`backend.openai.chat.finish`, an event as a span: no tokens, no answer, nothing was sent"""
+
+
 @pytest.mark.parametrize("name", FRAMEWORKS)
 def test_every_generation_of_a_framework_is_found(
     shared_traces: Path, store: Store, name: str
@@ -188,7 +192,7 @@ def test_every_generation_of_a_framework_is_found(
     calls = stored_traces.llm_calls(store, [exported["trace"]["id"]])
     described = [one.span_id for call in calls for one in call.described_by]
     for one in generations:
-        assert described.count(one["id"]) == 1
+        assert described.count(one["id"]) == (one["id"] not in NO_REQUEST)
         span = spans[one["id"]]
         usage = usage_of(span.attributes, span.scope_name, span.scope_version)
         wanted = one["usageDetails"]

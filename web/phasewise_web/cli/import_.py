@@ -1,23 +1,28 @@
 """Read other tools' trace files; the format is told by a file's content.
 
 Prints what was read and what could not be. A bad line never stops an import: it is counted, and
---json lists it with file, line and reason. The same file twice adds nothing. Exits 1 where nothing
-was read.
+--json lists it with file, line and reason. Importing again adds what is new: a file that has not
+changed is not read, and of a session that has grown only the calls that came since are added.
+--watch keeps doing that until Ctrl-C. Exits 1 where nothing was read.
 """
 
 import argparse
+import time
 from collections import Counter
 from pathlib import Path
 
 from phasewise_analyzer.analyse import analyse
 from phasewise_collector.importers import detect
 from phasewise_collector.importing import Imported, import_paths
+from phasewise_store.errors import UsageError
+from phasewise_store.store import Store
 
 from phasewise_web.cli.opening import opened
 from phasewise_web.cli.output import print_json, progress, say, stdout
 
 NAME = "import"
 
+WATCH_S = 2.0
 SHOWN = 10
 """skipped lines that are printed; --json lists all"""
 
@@ -30,33 +35,67 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="F",
         help=f"do not detect; one of {', '.join(detect.IMPORTERS)}",
     )
+    parser.add_argument(
+        "--watch", action="store_true", help="look again every two seconds, until Ctrl-C"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Import, analyse what is new, and say what was read."""
     with opened(arguments.db) as store:
-        with progress("importing") as step:
-            done = import_paths(store, arguments.path, format_name=arguments.format, step=step)
-        with progress("analysing") as step:
-            analyse(store, step=step)
-    if arguments.json:
-        print_json(done)
-    else:
-        _print(done)
+        done = _import(store, arguments)
+        _report(done, arguments)
+        if arguments.watch:
+            _watch(store, arguments)
     if done.read_nothing:
         say(f"no call and no record was read from {', '.join(map(str, arguments.path))}")
         return 1
     return 0
 
 
+def _import(store: Store, arguments: argparse.Namespace) -> Imported:
+    with progress("importing") as step:
+        done = import_paths(store, arguments.path, format_name=arguments.format, step=step)
+    with progress("analysing") as step:
+        analyse(store, step=step)
+    return done
+
+
+def _watch(store: Store, arguments: argparse.Namespace) -> None:
+    """Import what changes until the user stops it; a file may vanish while it is looked for."""
+    say("watching for changes; Ctrl-C stops")
+    try:
+        while True:
+            time.sleep(WATCH_S)
+            try:
+                done = _import(store, arguments)
+            except UsageError as error:
+                say(str(error))
+                continue
+            if done.files:
+                _report(done, arguments)
+    except KeyboardInterrupt:
+        say("stopped watching")
+
+
+def _report(done: Imported, arguments: argparse.Namespace) -> None:
+    if arguments.json:
+        print_json(done)
+    else:
+        _print(done)
+
+
 def _print(done: Imported) -> None:
-    there = f", {done.already_there} already there" if done.already_there else ""
-    stdout.print(
-        f"{done.files:,} files{there}, {done.sessions:,} sessions, {done.llm_calls:,} LLM calls, "
-        f"{done.tool_calls:,} tool calls read",
-        highlight=False,
+    there = f" ({done.already_there:,} unchanged)" if done.already_there else ""
+    new = (
+        f"{done.files:,} files read{there}: {done.sessions:,} sessions, "
+        f"{done.llm_calls:,} LLM calls, {done.tool_calls:,} tool calls added"
     )
+    grew = f"{done.grown_sessions:,} sessions grew" if done.grown_sessions else ""
+    known = f"{done.known_calls:,} calls known" if done.known_calls else ""
+    more = f"{done.completed_calls:,} of them completed" if done.completed_calls else ""
+    stdout.print("; ".join(filter(None, (new, grew, known, more))), highlight=False)
     for remark in done.notes:
         say(f"note: {remark.file}: {remark.text}")
     files = [left for left in done.skipped if left.line is None]
