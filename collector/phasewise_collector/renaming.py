@@ -2,8 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TypeVar
+
+from phasewise_store.facts import LlmCall, SideCall, ToolCall
 
 from phasewise_collector.dialects.derive import Derived
+
+Call = TypeVar("Call", LlmCall, ToolCall, SideCall)
 
 
 def in_sessions(derived: Derived, sessions: Mapping[str, str]) -> Derived:
@@ -17,14 +22,14 @@ def in_sessions(derived: Derived, sessions: Mapping[str, str]) -> Derived:
     def agent(agent_id: str, session_id: str) -> str:
         return session(session_id) + agent_id.removeprefix(session_id)
 
-    calls = {
-        call.call_id: replace(
-            call,
-            session_id=session(call.session_id),
-            agent_id=agent(call.agent_id, call.session_id),
+    def moved(one: Call) -> Call:
+        return replace(
+            one,
+            session_id=session(one.session_id),
+            agent_id=agent(one.agent_id, one.session_id),
         )
-        for call in derived.llm_calls
-    }
+
+    calls = {call.call_id: moved(call) for call in derived.llm_calls}
     return replace(
         derived,
         sessions=tuple(
@@ -42,22 +47,8 @@ def in_sessions(derived: Derived, sessions: Mapping[str, str]) -> Derived:
             for one in derived.agents
         ),
         llm_calls=tuple(calls.values()),
-        tool_calls=tuple(
-            replace(
-                one,
-                session_id=session(one.session_id),
-                agent_id=agent(one.agent_id, one.session_id),
-            )
-            for one in derived.tool_calls
-        ),
-        side_calls=tuple(
-            replace(
-                one,
-                session_id=session(one.session_id),
-                agent_id=agent(one.agent_id, one.session_id),
-            )
-            for one in derived.side_calls
-        ),
+        tool_calls=tuple(map(moved, derived.tool_calls)),
+        side_calls=tuple(map(moved, derived.side_calls)),
         spans=tuple(
             span
             if span.session_id is None or span.agent_id is None

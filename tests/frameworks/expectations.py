@@ -146,7 +146,7 @@ PYTHON = (
         *("sk_agent.py", "microsoft", "AAAAAA"),
         tools={"Trips-get_weather": 4, "Trips-get_price": 2},
     ),
-    Program("ag2_chat.py", "ag2", "AAA", tools=TURN),
+    Program("ag2_chat.py", "ag2", "AAAA", tools=TURN),
     Program(
         *("adk_agent.py", "google", "AAAAAA"),
         agents=PLANNER,
