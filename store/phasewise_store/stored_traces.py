@@ -175,3 +175,15 @@ def retract_side_calls(
         "AND side_call_id NOT IN (SELECT unnest($kept))",
         {"ids": list(trace_ids), "kept": list(kept)},
     )
+
+
+def retract_tool_calls(
+    connection: duckdb.DuckDBPyConnection, trace_ids: Collection[str], kept: Collection[str]
+) -> None:
+    """Take back tool runs of these traces that a later span showed to be described twice."""
+    run(
+        connection,
+        "DELETE FROM tool_calls WHERE trace_id IN (SELECT unnest($ids)) AND NOT derived "
+        "AND tool_call_id NOT IN (SELECT unnest($kept))",
+        {"ids": list(trace_ids), "kept": list(kept)},
+    )
