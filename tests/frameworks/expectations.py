@@ -160,6 +160,8 @@ PYTHON = (
     ),
     Program(
         *("sk_agent.py", "microsoft", "AAAAAA"),
+        agents=PLANNER,
+        wire_agents=PLANNER,
         tools={"Trips-get_weather": 4, "Trips-get_price": 2},
     ),
     Program("ag2_chat.py", "ag2", "AAAA", tools=TURN),
