@@ -71,8 +71,10 @@ def _of_source(store: Store, source: str) -> tuple[pl.DataFrame, ShareModel]:
     All calls of the source are read: the older ones are what the new ones are compared with.
     """
     scope = Scope(source=source)
-    calls = reads.llm_calls(store, scope)
-    calls = calls.with_columns(reusable=_reusable(calls, prefix_tree.read(store, scope)))
+    with store.snapshot():
+        calls = reads.llm_calls(store, scope)
+        tree = prefix_tree.read(store, scope)
+    calls = calls.with_columns(reusable=_reusable(calls, tree))
     seen = calls.filter(pl.col("ttft_ns").is_not_null() & pl.col("duration_ns").is_not_null())
     return calls.filter(pl.col("latency_basis").is_null()), _share_model(seen)
 

@@ -14,6 +14,9 @@ from phasewise_store.arrow import ArrowTable
 Parameters = Mapping[str, object] | Sequence[object] | None
 Row = tuple[object, ...]
 
+BEGIN_SNAPSHOT, END_SNAPSHOT = "BEGIN TRANSACTION READ ONLY", "ABORT"
+"""around reads that belong together; ABORT is the same as ROLLBACK, which ends a write"""
+
 
 def run(
     connection: duckdb.DuckDBPyConnection, statement: str, parameters: Parameters = None

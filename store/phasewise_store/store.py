@@ -21,7 +21,7 @@ from phasewise_store.sharing import messages
 from phasewise_store.sharing.door import Door
 from phasewise_store.sharing.queries import Answer, read_only
 from phasewise_store.sharing.remote import RemoteDatabase
-from phasewise_store.statements import run
+from phasewise_store.statements import BEGIN_SNAPSHOT, END_SNAPSHOT, run
 
 POLL_S = 0.1
 
@@ -36,6 +36,7 @@ class Store:
         self._door: Door | None = None
         self._writing = threading.RLock()
         self._writer: int | None = None
+        self._thread = threading.local()
 
     @classmethod
     def open(cls, path: Path, *, waiting: Callable[[str], None] = lambda _: None) -> Self:
@@ -126,8 +127,31 @@ class Store:
         if self._writer == threading.get_ident():
             yield connection
             return
+        snapshot: duckdb.DuckDBPyConnection | None = getattr(self._thread, "snapshot", None)
+        if snapshot is not None:
+            yield snapshot
+            return
         with connection.cursor() as cursor:
             yield cursor
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Let all reads of this thread inside the block see the store of one moment.
+
+        Answers that are put together from several queries need it: others write meanwhile. A
+        transaction inside the block sees its own writes, as ever.
+        """
+        if getattr(self._thread, "snapshot", None) is not None:
+            yield
+            return
+        with self._database.connection.cursor() as cursor:
+            run(cursor, BEGIN_SNAPSHOT)
+            self._thread.snapshot = cursor
+            try:
+                yield
+            finally:
+                self._thread.snapshot = None
+                run(cursor, END_SNAPSHOT)
 
     def query(self, text: str, *, limit_s: float) -> Answer:
         """Run a person's own query: one statement that only reads, for so many seconds.

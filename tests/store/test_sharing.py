@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import duckdb
@@ -271,3 +271,38 @@ def test_a_wrong_statement_is_the_client_s_error(path: Path) -> None:
         with pytest.raises(duckdb.CatalogException):
             store.frame("SELECT * FROM nowhere")
         assert store.frame("SELECT 1 AS one").equals(pl.DataFrame({"one": [1]}, {"one": pl.Int32}))
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_snapshot_is_one_moment(path: Path, shared: bool) -> None:
+    """Reads inside it do not see what another writes meanwhile; reads after it do."""
+    with ExitStack() as stack:
+        if shared:
+            stack.enter_context(owned(path))
+            reader, writer = (stack.enter_context(Store.open(path)) for _ in range(2))
+        else:
+            reader = writer = stack.enter_context(Store.own(path))
+        writer.write(growing_session(2, "a"))
+        with reader.snapshot():
+            assert reads.llm_calls(reader).height == 2
+            thread = threading.Thread(target=writer.write, args=(growing_session(3, "b"),))
+            thread.start()
+            thread.join()
+            assert reads.llm_calls(reader).height == 2
+            trie = reads.trie(reader)
+            assert len(trie.leaf) == 2
+            texts = reads.segments(reader, trie.segment.tolist())  # sends a frame along
+            assert len(texts) == len(set(trie.segment.tolist()))
+        assert reads.llm_calls(reader).height == 5
+
+
+def test_an_owner_that_dies_ends_a_snapshot_with_a_clear_word(path: Path) -> None:
+    """What would be read behind it is of another moment."""
+    with owned(path) as owner, Store.open(path) as store:
+        store.write(growing_session(2))
+        with pytest.raises(StoreError, match="ended in the middle of this command"):  # noqa: SIM117
+            with store.snapshot():
+                reads.llm_calls(store)
+                owner.kill()
+                owner.wait()
+                reads.llm_calls(store)

@@ -86,15 +86,19 @@ def _add_pages(app: FastAPI, store: Store, loader: Loader | None) -> None:
     ) -> None:
         twin = "/agents" if path == "/" else path
 
+        def made(request: Request, place: Place) -> object:
+            with store.snapshot():  # others write between the queries of a page
+                return make(request, place)
+
         def html(request: Request) -> Response:
             place = _place(request)
             return HTMLResponse(
-                _render(template, section, Where(place, True), make(request, place))
+                _render(template, section, Where(place, True), made(request, place))
             )
 
         def json(request: Request) -> Response:
-            made = make(request, _place(request))
-            return Response(to_json(made), media_type="application/json")
+            content = to_json(made(request, _place(request)))
+            return Response(content, media_type="application/json")
 
         app.add_api_route(f"{twin}.json", json, methods=["GET"])
         app.add_api_route(path, html, methods=["GET"])

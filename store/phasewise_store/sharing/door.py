@@ -23,6 +23,7 @@ from phasewise_store.errors import PhasewiseError
 from phasewise_store.sharing import messages
 from phasewise_store.sharing.messages import Failure, Hello, ReadOnly, Statement
 from phasewise_store.sharing.queries import Answer, read_only
+from phasewise_store.statements import BEGIN_SNAPSHOT, END_SNAPSHOT
 
 BEGIN, COMMIT, ROLLBACK = "BEGIN", "COMMIT", "ROLLBACK"
 _log = logging.getLogger(__name__)
@@ -37,6 +38,10 @@ class Shared(Protocol):
 
     def transaction(self) -> contextlib.AbstractContextManager[duckdb.DuckDBPyConnection]:
         """Hold the only write transaction."""
+        ...
+
+    def snapshot(self) -> contextlib.AbstractContextManager[None]:
+        """Let this thread's reads see one moment."""
         ...
 
 
@@ -100,7 +105,14 @@ class _Visit:
         self._store = store
         self._client = client
         self._held: ExitStack | None = None
-        self._turn = {BEGIN: self._begin, COMMIT: self._commit, ROLLBACK: self._roll_back}
+        self._snapshot = ExitStack()
+        self._turn = {
+            BEGIN: self._begin,
+            COMMIT: self._commit,
+            ROLLBACK: self._roll_back,
+            BEGIN_SNAPSHOT: self._begin_snapshot,
+            END_SNAPSHOT: self._snapshot.close,
+        }
 
     def last(self) -> None:
         """Answer until the client goes away; then roll back what it has not committed."""
@@ -109,11 +121,12 @@ class _Visit:
                 self._client.send(self._answer(self._client.recv()))
         finally:
             self._roll_back()
+            self._snapshot.close()
 
     def _answer(self, request: object) -> object:
         try:
             match request:
-                case Statement(text=text) if text in (BEGIN, COMMIT, ROLLBACK):
+                case Statement(text=text) if text in self._turn:
                     self._turn[text]()
                     return []
                 case Statement():
@@ -127,6 +140,9 @@ class _Visit:
     def _begin(self) -> None:
         self._held = ExitStack()
         self._held.enter_context(self._store.transaction())
+
+    def _begin_snapshot(self) -> None:
+        self._snapshot.enter_context(self._store.snapshot())
 
     def _commit(self) -> None:
         held, self._held = self._held, None

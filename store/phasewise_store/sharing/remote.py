@@ -22,6 +22,7 @@ from phasewise_store.sharing import messages
 from phasewise_store.sharing.door import BEGIN, COMMIT, ROLLBACK
 from phasewise_store.sharing.messages import Failure, Hello, Parameters, ReadOnly, Statement
 from phasewise_store.sharing.queries import Answer
+from phasewise_store.statements import BEGIN_SNAPSHOT, END_SNAPSHOT
 
 RETURN_S = 20.0
 """an owner that ended is back by then where a supervisor keeps it running"""
@@ -63,7 +64,7 @@ class Link:
         try:
             answer = self._exchange(request)
         except (EOFError, OSError):
-            if self._writer == threading.get_ident():
+            if self._writer == threading.get_ident() or self._has_snapshot():
                 raise StoreError(
                     f"the process that owns `{self._path}` ended in the middle of this command; "
                     "what was committed before is kept: run the command again"
@@ -82,11 +83,16 @@ class Link:
             one.close()
         self._sockets.clear()
 
+    def _has_snapshot(self) -> bool:
+        return bool(getattr(self._own, "snapshot", False))
+
     def _remember(self, statement: str) -> None:
         if statement == BEGIN:
             self._writer = threading.get_ident()
         elif statement in (COMMIT, ROLLBACK):
             self._writer = None
+        elif statement in (BEGIN_SNAPSHOT, END_SNAPSHOT):
+            self._own.snapshot = statement == BEGIN_SNAPSHOT
 
     def _exchange(self, request: object) -> object:
         one = self._socket()

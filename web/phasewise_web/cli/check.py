@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
             store = stack.enter_context(opened(arguments.db))
         with progress("analysing") as step:
             analyse(store, step=step)
-        with progress("finding breaks") as step:
+        with store.snapshot(), progress("finding breaks") as step:
             found = breaks.find(store, book, scoping.scope(arguments), step=step)
     if not found.calls:
         raise UsageError("no calls with a known prompt to check; name trace files, or import some")

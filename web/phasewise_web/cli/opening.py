@@ -21,8 +21,9 @@ def opened(path: Path) -> Store:
 
 @contextmanager
 def analysed(path: Path) -> Iterator[Store]:
-    """Give the store with the costs of every call in it."""
+    """Give the store with the costs of every call in it, as it is now: for commands that read."""
     with opened(path) as store:
         with progress("analysing") as step:
             analyse(store, step=step)
-        yield store
+        with store.snapshot():
+            yield store

@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the reuse."""
     shape = None if arguments.kv_model is None else hardware.model(arguments.kv_model)
     scope = scoping.scope(arguments)
-    with opened(arguments.db) as store, progress("finding prefixes"):
+    with opened(arguments.db) as store, store.snapshot(), progress("finding prefixes"):
         found = reuse.find(
             store,
             scope,
