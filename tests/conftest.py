@@ -5,9 +5,14 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from phasewise_store.store import Store
 
 from tests.side_by_side import arrange, share
+
+# an absolute time of a shared machine proves nothing
+settings.register_profile("phasewise", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("phasewise")
 
 REQUIRED = pytest.StashKey[frozenset[str]]()
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "traces"

@@ -166,6 +166,10 @@ class Step:
     """what is missing for that, in words"""
     changes: tuple[str, ...] = ()
     """what a replay changes so that an engine takes the prompt, in words"""
+    arguments: str | None = None
+    """of a tool: what it was called with; None where that is not known"""
+    result: str | None = None
+    """of a tool: what it gave back; None where that is not known"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,6 +139,8 @@ def _tool(tool: Mapping[str, object], zero: int | None, depths: Mapping[str, int
         start_ns=_since(tool["started_ns"], zero),
         duration_ns=tool["duration_ns"],  # type: ignore[arg-type]  # a column of the store
         error=tool["error"],  # type: ignore[arg-type]  # a column of the store
+        arguments=tool["arguments"],  # type: ignore[arg-type]  # a column of the store
+        result=tool["result"],  # type: ignore[arg-type]  # a column of the store
     )
 
 

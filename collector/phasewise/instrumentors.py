@@ -7,6 +7,7 @@ described twice. Nothing is imported before the program imports it: a hook waits
 """
 
 import importlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
@@ -44,6 +45,8 @@ _TEXT = (
     *("llm.input_messages", "llm.output_messages", "llm.tools", "llm.prompts"),
 )
 """attributes, or their beginnings, of OpenInference that repeat what the wire has"""
+_AGENT_OF_STEP = re.compile(r"current_agent_name=\\?['\"][^'\"\\]+['\"]")
+"""how the event of a step of LlamaIndex's workflow names its agent, which nothing else does"""
 
 
 def switch_on(
@@ -93,10 +96,17 @@ def _config(worker: Worker) -> object:
     class WithoutText(config):  # type: ignore[misc]  # known at run time only
         def mask(self, key: str, value: Any, **options: Any) -> Any:  # noqa: ANN401  # as above it
             if key.startswith(_TEXT) and worker.calls:
-                return None
+                return _without_text(value)
             return super().mask(key, value, **options)
 
     return WithoutText()
+
+
+def _without_text(value: object) -> str | None:
+    """Give what of a text no other span says: the agent of a step."""
+    said = value() if callable(value) else value
+    found = _AGENT_OF_STEP.search(said) if isinstance(said, str) else None
+    return found[0] if found else None
 
 
 def _pydantic_ai(module: ModuleType, provider: TracerProvider) -> None:

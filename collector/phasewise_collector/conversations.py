@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import duckdb
 from phasewise_store import turns
 from phasewise_store.facts import LlmCall, Source
+from phasewise_store.store import Store
 from phasewise_store.turns import Move, StoredTurn
 
 from phasewise_collector import derived_tools
@@ -93,7 +94,9 @@ def place(
     )
 
 
-def settle(connection: duckdb.DuckDBPyConnection, placed: Placed, source: Source) -> None:
+def settle(
+    store: Store, connection: duckdb.DuckDBPyConnection, placed: Placed, source: Source
+) -> None:
     """Store what was found, once the facts themselves are stored."""
     turns.forget(connection, placed.gone)
     turns.save(connection, placed.turns)
@@ -106,9 +109,11 @@ def settle(connection: duckdb.DuckDBPyConnection, placed: Placed, source: Source
         if turn.call_id in placed.askers
         for place in range(len(turn.asked))
     ]
-    turns.put_derived_tools(
-        connection, source, known, derived_tools.between(placed.followed, asking, seen)
+    calls = {call.call_id: call for one in placed.derived for call in one.llm_calls}
+    tools = derived_tools.with_text(
+        store, derived_tools.between(placed.followed, asking, seen), calls
     )
+    turns.put_derived_tools(connection, source, known, tools)
 
 
 def _turn(call: LlmCall, derived: Derived, before: StoredTurn | None) -> StoredTurn:

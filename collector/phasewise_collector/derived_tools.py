@@ -1,22 +1,41 @@
 """Tool runs that no span tells of: asked for by one call, answered in the next one's prompt."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
-from phasewise_store.facts import ToolCall
+from phasewise_store import reads
+from phasewise_store.facts import LlmCall, ToolCall
+from phasewise_store.store import Store
 from phasewise_store.turns import Asking, SeenTool, StoredTurn
+
+from phasewise_collector.dialects.tool_text import FAILED
+from phasewise_collector.dialects.turns import Result, arguments_in, results_in
 
 SLACK_NS = 50_000_000
 """an answer may be handed to the program before the span of its call is closed"""
 
 
+@dataclass(frozen=True, slots=True)
+class ToolBetween:
+    """A tool run, and the calls that it stands between."""
+
+    tool: ToolCall
+    asker: str
+    place: int
+    """among the tools that the answer asks for"""
+    tool_id: str
+    """empty where the API has none"""
+    answered_in: str
+
+
 def between(
     members: Iterable[StoredTurn], asking: Mapping[str, Asking], seen: Iterable[SeenTool]
-) -> list[ToolCall]:
+) -> list[ToolBetween]:
     """Give the tool runs that no span tells of: asked for by one call, answered in the next."""
     ordered = sorted(members, key=lambda turn: (turn.started_ns, turn.call_id))
     by_id = {turn.call_id: turn for turn in ordered}
     spans = list(seen)
-    made: dict[str, ToolCall] = {}
+    made: dict[str, ToolBetween] = {}
     for turn in ordered:
         earlier = None if turn.after_call is None else by_id.get(turn.after_call)
         asker = None if earlier is None else asking.get(earlier.call_id)
@@ -33,7 +52,7 @@ def between(
             named = tool_call_id(earlier, place)
             if not answered or _plain(name) in told or named in made:
                 continue
-            made[named] = ToolCall(
+            tool = ToolCall(
                 tool_call_id=named,
                 session_id=asker.session_id,
                 agent_id=asker.agent_id,
@@ -43,7 +62,51 @@ def between(
                 trace_id=asker.trace_id,
                 derived=True,
             )
+            made[named] = ToolBetween(tool, earlier.call_id, place, tool_id, turn.call_id)
     return list(made.values())
+
+
+def with_text(
+    store: Store, found: Iterable[ToolBetween], calls: Mapping[str, LlmCall]
+) -> list[ToolCall]:
+    """Give the tool runs with what the answer asked for, and what the next prompt brings.
+
+    `calls` are those that have just come; the others' text is read from the store.
+    """
+    asked: dict[str, list[str | None]] = {}
+    brought: dict[str, list[Result]] = {}
+    made = []
+    for one in found:
+        if one.asker not in asked:
+            call = calls.get(one.asker)
+            output = call.output if call and call.output else reads.output(store, one.asker)
+            asked[one.asker] = arguments_in(output)
+        if one.answered_in not in brought:
+            call = calls.get(one.answered_in)
+            prompt = call.prompt if call and call.prompt else reads.prompt(store, one.answered_in)
+            brought[one.answered_in] = results_in(prompt)
+        arguments = asked[one.asker]
+        known = one.place < len(arguments)
+        result = _result_of(one, brought[one.answered_in])
+        made.append(
+            replace(
+                one.tool,
+                arguments=arguments[one.place] if known else None,
+                result=None if result is None else result.text,
+                error=FAILED if result is not None and result.failed else None,
+            )
+        )
+    return made
+
+
+def _result_of(one: ToolBetween, brought: list[Result]) -> Result | None:
+    """Take the result by the tool's id; by its name where the API has no ids, in their order."""
+    for wanted in (one.tool_id, one.tool.name):
+        for result in brought:
+            if wanted and result.tool_id == wanted:
+                brought.remove(result)
+                return result
+    return None
 
 
 def tool_call_id(asker: StoredTurn, place: int) -> str:

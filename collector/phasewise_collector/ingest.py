@@ -107,13 +107,15 @@ def write(
     if gone:
         unused.retract_llm_calls(connection, gone)
     joined_traces.save(connection, _joined(derived))
-    conversations.settle(connection, placed, source)
+    conversations.settle(store, connection, placed, source)
     sessions |= placed.sessions
     steps.number(connection, sessions)
     if prepared.is_related:
         beside = {side.side_call_id for one in derived for side in one.side_calls}
         whole = {span.trace_id for one in derived for span in one.spans}
         stored_traces.retract_side_calls(connection, whole, beside)
+        tools = {tool.tool_call_id for one in derived for tool in one.tool_calls}
+        stored_traces.retract_tool_calls(connection, whole, tools)
     if prepared.is_related or placed.moves:
         unused.drop_unused(connection, sessions)
     new = len(stands - old.keys() - set(stands_as.values()))

@@ -19,6 +19,7 @@ from phasewise_collector.dialects.descriptions import (
     TWIN_SLACK_NS,
     are_nested,
     are_twins,
+    is_silent,
     likeness,
 )
 from phasewise_collector.dialects.log_records import KIND as LOG
@@ -40,7 +41,7 @@ def related(store: Store, taken: Iterable[Taken]) -> set[str]:
                 Likeness(usage.input_tokens, usage.output_tokens, span.start_ns, span.end_ns)
             )
         if one.kind == "llm" and span.service_name and span.kind != LOG:
-            silent.append(Moment(span.start_ns, span.end_ns, usage.origin == "reported"))
+            silent.append(Moment(span.start_ns, span.end_ns, not is_silent(one)))
     found = stored_traces.related(store, ids, alike, TWIN_SLACK_NS)
     return found | stored_traces.at_the_same_time(store, silent, TWIN_SLACK_NS)
 
@@ -97,7 +98,7 @@ def _nested(taken: Iterable[Taken]) -> Iterator[tuple[Span, Span]]:
         if one.kind == "llm" and one.span.service_name and one.span.kind != LOG:
             by_service.setdefault(one.span.service_name, []).append(one)
     for of_service in by_service.values():
-        if all(one.usage.origin == "reported" for one in of_service):
+        if not any(is_silent(one) for one in of_service):
             continue
         told = {(one.span.trace_id, one.span.span_id): one for one in of_service}
         for first, second in _across([one.span for one in of_service]):

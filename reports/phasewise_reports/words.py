@@ -91,6 +91,13 @@ def cell(value: str) -> str:
     return " ".join(value.split()).replace("|", "\\|")
 
 
+def excerpt(value: str | None, characters: int) -> str:
+    """Write the beginning of a text in one line."""
+    whole = " ".join((value or "")[: 2 * characters].split())
+    cut = len(whole) > characters or len(value or "") > 2 * characters
+    return f"{whole[:characters]}…" if cut else whole
+
+
 FILTERS: Mapping[str, Callable[..., str]] = {
     one.__name__: one
     for one in (count, tokens, usd, seconds, percent, short, signed, moment, lifetime, cell)

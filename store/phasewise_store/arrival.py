@@ -6,7 +6,7 @@ from dataclasses import replace
 import duckdb
 import polars as pl
 
-from phasewise_store import identity, known_calls, rows, steps, unused, writing
+from phasewise_store import identity, known_calls, rows, steps, tool_text, unused, writing
 from phasewise_store.arrow import ArrowTable
 from phasewise_store.facts import Batch, LlmCall, ToolCall, Written
 from phasewise_store.known_calls import Resolved
@@ -21,18 +21,24 @@ FROM incoming AS i
 WHERE sessions.session_id = i.session_id
 """
 
-_TOLD_TWICE = """
-DELETE FROM tool_calls AS t
-WHERE t.trace_id IS NULL
+_SAME_RUN = """
+t.trace_id IS NULL
   AND t.session_id IN (SELECT unnest($ids))
-  AND EXISTS (
-    SELECT 1
-    FROM tool_calls AS s
-    WHERE s.session_id = t.session_id
-      AND s.name = t.name
-      AND s.trace_id IS NOT NULL
-      AND abs(s.started_ns - t.started_ns) <= $slack_ns
-  )
+  AND s.session_id = t.session_id
+  AND s.name = t.name
+  AND s.trace_id IS NOT NULL
+  AND abs(s.started_ns - t.started_ns) <= $slack_ns
+"""
+_TEXT_OF_TWICE_TOLD = f"""
+UPDATE tool_calls AS s
+SET arguments = coalesce(s.arguments, t.arguments),
+    result = coalesce(s.result, t.result)
+FROM tool_calls AS t
+WHERE {_SAME_RUN}
+"""
+_TOLD_TWICE = f"""
+DELETE FROM tool_calls AS t
+WHERE EXISTS (SELECT 1 FROM tool_calls AS s WHERE {_SAME_RUN})
 """
 
 
@@ -48,12 +54,13 @@ def add(connection: duckdb.DuckDBPyConnection, batch: Batch) -> Written:
     found = known_calls.resolve(connection, identified, among="all", file=batch.source.format)
     new = _free(connection, found.new)
     plain = tuple(call for call in batch.llm_calls if not call.identities)
-    tools = _asked_by(batch, found, new)
+    tools, known_tools = _asked_by(batch, found, new)
     written = writing.write(
         connection,
-        replace(batch, llm_calls=(*plain, *new.values()), agents=(), tool_calls=tools),
+        replace(batch, llm_calls=(*plain, *new.values()), agents=(), tool_calls=tuple(tools)),
         writing.insert_new,
     )
+    tool_text.fill(connection, (*tools, *known_tools))
     _add_agents(connection, batch)
     _grow_sessions(connection, batch)
     complete(connection, batch, found)
@@ -101,6 +108,7 @@ def complete(connection: duckdb.DuckDBPyConnection, batch: Batch, found: Resolve
 
 def _settle(connection: duckdb.DuckDBPyConnection, session_ids: Collection[str]) -> None:
     slack = {"ids": list(session_ids), "slack_ns": identity.SLACK_NS}
+    run(connection, _TEXT_OF_TWICE_TOLD, slack)
     run(connection, _TOLD_TWICE, slack)
     steps.number(connection, session_ids)
     unused.drop_unused(connection, session_ids)
@@ -124,10 +132,16 @@ def _free(connection: duckdb.DuckDBPyConnection, calls: Collection[LlmCall]) -> 
     return named
 
 
-def _asked_by(batch: Batch, found: Resolved, new: Mapping[str, LlmCall]) -> tuple[ToolCall, ...]:
-    """Give the tool calls under the ids of the calls that asked for them."""
+def _asked_by(
+    batch: Batch, found: Resolved, new: Mapping[str, LlmCall]
+) -> tuple[list[ToolCall], list[ToolCall]]:
+    """Give the tool calls under the ids of the calls that asked for them, and those known already.
+
+    Of the latter only the text may be new: a file that grew has a result now.
+    """
     placed = {call.call_id: call for call in (*found.completed, *new.values())}
-    tools = []
+    tools: list[ToolCall] = []
+    known: list[ToolCall] = []
     for tool in batch.tool_calls:
         asked = tool.asked_by
         name = None if asked is None else found.stored_as.get(asked)
@@ -137,17 +151,12 @@ def _asked_by(batch: Batch, found: Resolved, new: Mapping[str, LlmCall]) -> tupl
             tools.append(tool)
             continue
         by = placed.get(name)
+        renamed = replace(tool, tool_call_id=name + tool.tool_call_id.removeprefix(asked))
         if by is None:
-            continue  # a known call that stays as it is has its tools
-        tools.append(
-            replace(
-                tool,
-                tool_call_id=name + tool.tool_call_id.removeprefix(asked),
-                session_id=by.session_id,
-                agent_id=by.agent_id,
-            )
-        )
-    return tuple(tools)
+            known.append(renamed)  # a known call that stays as it is has its tools
+        else:
+            tools.append(replace(renamed, session_id=by.session_id, agent_id=by.agent_id))
+    return tools, known
 
 
 def _add_agents(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:

@@ -14,6 +14,9 @@ LIVE = "live"
 UsageOrigin = Literal["reported", "recovered", "estimated", "absent"]
 """reported by the provider; recovered from its bill; estimated from text; not known at all."""
 
+MOST_TOOL_TEXT = 64_000
+"""characters of a tool's arguments, and of its result, that are stored"""
+
 SegmentKind = Literal["tool", "system", "message", "text", "block"]
 """tool definition, system block, message part, cut of a raw prompt, block known by hash only."""
 
@@ -275,6 +278,10 @@ class ToolCall:
     """the id of the call that asked for it, with which its own id begins"""
     derived: bool = False
     """whether it is known from two successive prompts only: its time is all that is between them"""
+    arguments: str | None = None
+    """what it was called with, mostly JSON; the store cuts what is longer than `MOST_TOOL_TEXT`"""
+    result: str | None = None
+    """what it gave back, cut like the arguments"""
 
 
 @dataclass(frozen=True, slots=True)

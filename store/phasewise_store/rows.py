@@ -1,12 +1,13 @@
 """Facts as columns: one polars frame a table, in the order of the table's columns."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import orjson
 import polars as pl
 import zstandard
 
-from phasewise_store import billing
+from phasewise_store import billing, tool_text
 from phasewise_store.facts import (
     Agent,
     LlmCall,
@@ -60,6 +61,8 @@ TOOL_CALLS = {
     "trace_id": _TEXT,
     "span_id": _TEXT,
     "derived": pl.Boolean(),
+    "arguments": _TEXT,
+    "result": _TEXT,
 }
 SIDE_CALLS = {
     "side_call_id": _TEXT,
@@ -190,8 +193,12 @@ def outcomes(facts: Iterable[Outcome]) -> pl.DataFrame:
 
 
 def tool_calls(source: Source, facts: Iterable[ToolCall]) -> pl.DataFrame:
-    """Give the rows of `tool_calls`."""
-    return _frame(TOOL_CALLS, facts, {"source_id": source.source_id})
+    """Give the rows of `tool_calls`, their text cut to what is stored."""
+    cut = (
+        replace(one, arguments=tool_text.stored(one.arguments), result=tool_text.stored(one.result))
+        for one in facts
+    )
+    return _frame(TOOL_CALLS, cut, {"source_id": source.source_id})
 
 
 def side_calls(source: Source, facts: Iterable[SideCall]) -> pl.DataFrame:

@@ -331,6 +331,11 @@ CREATE TABLE turns (
 ALTER TABLE tool_calls ADD COLUMN derived BOOLEAN DEFAULT FALSE;
 """
 
+_M013 = """
+ALTER TABLE tool_calls ADD COLUMN arguments VARCHAR;  -- what it was called with; NULL: unknown
+ALTER TABLE tool_calls ADD COLUMN result VARCHAR;     -- what it gave back; NULL: unknown
+"""
+
 
 def m001_first_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Create the first tables."""
@@ -393,13 +398,20 @@ def m012_add_turns(connection: duckdb.DuckDBPyConnection) -> None:
     run(connection, _M012)
 
 
+def m013_add_tool_text(connection: duckdb.DuckDBPyConnection) -> None:
+    """Keep what tools were given and what they gave back."""
+    run(connection, _M013)
+
+
 COMPRESSED: dict[str, compression.Methods] = {
     "segments": {"digest": "uncompressed", "content": "uncompressed"},
     "spans": {"attributes": "zstd"},
     "llm_calls": {"described_by": "zstd"},
 }
 
-STATEMENTS = (*(_M001, _M002, _M003, _M004, _M005, _M006, _M008, _M009, _M010, _M011, _M012),)
+STATEMENTS = (
+    *(_M001, _M002, _M003, _M004, _M005, _M006, _M008, _M009, _M010, _M011, _M012, _M013),
+)
 """what the migrations run, for `schema_page`"""
 
 MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
@@ -415,5 +427,6 @@ MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     m010_add_labels,
     m011_add_billing_and_side_calls,
     m012_add_turns,
+    m013_add_tool_text,
 )
 """in order; the schema's version is how many of them have run"""

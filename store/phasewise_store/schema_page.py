@@ -14,15 +14,16 @@ exact. Query it with `phasewise sql`, or open the file with any DuckDB 1.5 or ne
 """
 
 _TABLE = re.compile(r"CREATE TABLE (\w+) \(\n(.*?)\n\);", re.DOTALL)
-_ADDED = re.compile(r"ALTER TABLE (\w+) ADD COLUMN (\w+) (.+?);")
+_ADDED = re.compile(r"ALTER TABLE (\w+) ADD COLUMN (\w+) (.+?);(?: *(--.*))?")
 _COLUMN = re.compile(r"^\s+(?P<name>[a-z]\w*)\s+(?P<type>[A-Z][^-]*?),?\s*(?:--\s*(?P<note>.*))?$")
 
 
 def markdown() -> str:
     """Give the whole page: every table, its columns, their types and what they mean."""
     tables = {name: body for text in STATEMENTS for name, body in _TABLE.findall(text)}
-    for name, column, kind in (found for text in STATEMENTS for found in _ADDED.findall(text)):
-        tables[name] += f"\n    {column} {kind}"
+    added = (found for text in STATEMENTS for found in _ADDED.findall(text))
+    for name, column, kind, note in added:
+        tables[name] += f"\n    {column} {kind} {note}"
     return "\n".join([HEAD, *(_section(name, body) for name, body in tables.items())])
 
 

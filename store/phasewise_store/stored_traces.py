@@ -62,14 +62,14 @@ JOIN llm_calls AS c
 WHERE c.started_ns BETWEEN $first_ns AND $last_ns
   AND c.started_ns <= a.end_ns + $slack_ns
   AND c.started_ns + c.duration_ns >= a.start_ns - $slack_ns
-  AND NOT (a.reported AND c.usage_origin = 'reported')
+  AND NOT (a.reported AND c.usage_origin = 'reported' AND c.input_tokens > 0)
   AND c.span_id IS NOT NULL
 """
 _SILENT = """
 SELECT 1
 FROM llm_calls
 WHERE started_ns BETWEEN $first_ns AND $last_ns
-  AND usage_origin <> 'reported'
+  AND (usage_origin <> 'reported' OR input_tokens = 0)
 LIMIT 1
 """
 _BUCKET_NS = 10 * 10**9
@@ -173,5 +173,17 @@ def retract_side_calls(
         connection,
         "DELETE FROM side_calls WHERE trace_id IN (SELECT unnest($ids)) "
         "AND side_call_id NOT IN (SELECT unnest($kept))",
+        {"ids": list(trace_ids), "kept": list(kept)},
+    )
+
+
+def retract_tool_calls(
+    connection: duckdb.DuckDBPyConnection, trace_ids: Collection[str], kept: Collection[str]
+) -> None:
+    """Take back tool runs of these traces that a later span showed to be described twice."""
+    run(
+        connection,
+        "DELETE FROM tool_calls WHERE trace_id IN (SELECT unnest($ids)) AND NOT derived "
+        "AND tool_call_id NOT IN (SELECT unnest($kept))",
         {"ids": list(trace_ids), "kept": list(kept)},
     )

@@ -10,7 +10,7 @@ import duckdb
 import orjson
 import polars as pl
 
-from phasewise_store import rows
+from phasewise_store import rows, tool_text
 from phasewise_store.facts import Source, ToolCall
 from phasewise_store.statements import insert_frame, run
 
@@ -223,7 +223,7 @@ def put_derived_tools(
         "DELETE FROM tool_calls WHERE derived AND tool_call_id IN (SELECT unnest($ids))",
         {"ids": sorted(set(known) - {one.tool_call_id for one in tools})},
     )
-    insert_frame(connection, "tool_calls", rows.tool_calls(source, tools), "INSERT OR REPLACE")
+    tool_text.replace_rows(connection, rows.tool_calls(source, tools))
 
 
 def _read(

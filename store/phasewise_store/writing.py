@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import duckdb
 import polars as pl
 
-from phasewise_store import rows
+from phasewise_store import rows, tool_text
 from phasewise_store.arrow import to_frame
 from phasewise_store.errors import StoreError
 from phasewise_store.facts import Batch, LlmCall, Segment, Source, Written
@@ -78,8 +78,10 @@ def insert_or_replace(
     """Insert all rows in the place of those with the same key.
 
     A call keeps its ordinal, and its prompt and output where it comes without; an heir takes those
-    of the call whose place it takes.
+    of the call whose place it takes. A tool keeps its text where it comes without.
     """
+    if table == "tool_calls":
+        return tool_text.replace_rows(connection, frame)
     if table != "llm_calls" or not frame.height:
         return insert_frame(connection, table, frame, "INSERT OR REPLACE")
     old = _old_rows(connection, frame.get_column("call_id").to_list(), heirs)

@@ -12,7 +12,7 @@ from phasewise_store.facts import LlmCall
 
 from tests.collector.otlp_for_tests import START_NS, Made, request
 
-ANSWERED = {aliases.ESTIMATED_OUTPUT[0]: 1}
+ANSWERED = {usage_aliases.ESTIMATED_OUTPUT[0]: 1}
 """shows that a request was answered"""
 BASE = {"openinference.span.kind": "LLM", "llm.model_name": "some-model", **ANSWERED}
 

@@ -84,6 +84,36 @@ def test_a_retry_is_a_call_of_its_own() -> None:
     assert (last.error, last.usage.input_tokens) == (None, 100)
 
 
+def framework(span: int = 1, *, ms: int = 450, read: int | None = 0, start_ms: int = 0) -> Made:
+    """Make a framework's span that does not stand above the request; it may count no input."""
+    usage = {} if read is None else {"llm.token_count.prompt": read}
+    said = {"openinference.span.kind": "LLM", "llm.model_name": "gpt-4o"} | usage
+    if read is not None:
+        said["llm.token_count.completion"] = 20
+    return Made(span, name="Chat", ms=ms, start_ms=start_ms, scope=FRAMEWORK.scope, attributes=said)
+
+
+def test_a_description_that_counts_no_input_is_of_the_request_in_it() -> None:
+    """LangChain says 0 of what an Anthropic stream read."""
+    (call,) = derived(framework(), wire(parent=None, usage=REPORTED, start_ms=5)).llm_calls
+    assert (call.usage.input_tokens, call.usage.output_tokens) == (100, 20)
+
+
+def test_a_description_may_end_before_its_stream() -> None:
+    """LlamaIndex ends a span when it hands the stream on."""
+    told = framework(ms=100, read=None)
+    (call,) = derived(told, wire(parent=None, usage=REPORTED, start_ms=5)).llm_calls
+    assert call.usage.input_tokens == 100
+
+
+def test_a_description_of_a_request_and_its_retry_is_the_answered_one_s() -> None:
+    """The refused request starts nearer to it."""
+    refused = wire(2, None, status=500, error="HTTP 500", start_ms=1)
+    retried = wire(3, None, usage=REPORTED, start_ms=410)
+    calls = derived(framework(ms=900), refused, retried).llm_calls
+    assert {(call.error, len(call.described_by)) for call in calls} == {("HTTP 500", 1), (None, 2)}
+
+
 def test_a_framework_s_error_is_not_the_call_s() -> None:
     """The answer came; that the framework could not use it is another matter."""
     failed = Made(

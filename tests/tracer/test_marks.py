@@ -139,7 +139,7 @@ def test_every_kind_of_function_can_be_an_agent(tmp_path: Path, store: Store) ->
     assert set(calls["session_id"]) == {"all"}
 
 
-@pytest.mark.parametrize(("capture", "kept"), [("content", True), ("none", False)])
+@pytest.mark.parametrize(("capture", "kept"), [("content", True), ("hash", False), ("none", False)])
 def test_a_tool_keeps_what_it_was_called_with(
     tmp_path: Path, store: Store, capture: str, *, kept: bool
 ) -> None:
@@ -150,3 +150,13 @@ def test_a_tool_keeps_what_it_was_called_with(
     assert tools["agent"].to_list() == ["buyer"] * 3
     assert [error is not None for error in tools["error"]] == [False, False, True]
     assert ("no tea" in str(tools["error"][2])) is kept
+    if kept:
+        assert [json.loads(given) for given in tools["arguments"]] == [
+            {"item": "tea", "currency": "USD"},
+            {},
+            {"item": "tea"},
+        ]
+        assert tools["result"].to_list() == ['{"item": "tea", "price": 3}', "a\nb", None]
+    else:
+        assert tools["arguments"].to_list() == [None] * 3
+        assert tools["result"].to_list() == [None] * 3

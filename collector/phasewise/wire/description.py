@@ -243,7 +243,12 @@ def _error(exchange: Exchange, answer: _Answer) -> tuple[str | None, str | None]
 
 
 def _is_abandoned(exchange: Exchange, answer: _Answer) -> bool:
-    """Say whether the program left: it closed the stream early, or its task was cancelled."""
+    """Say whether the program left: it closed the stream early, or its task was cancelled.
+
+    A client that sends a refused request again leaves the refusal's text unread: that is no answer.
+    """
+    if exchange.status is not None and exchange.status >= 400:
+        return False
     cancelled = type(exchange.error).__name__ in _LEAVING
     return cancelled or (exchange.left and not answer.complete)
 

@@ -117,6 +117,7 @@ TOOL = (
     "tool_call.function.name",
     "ai.toolCall.name",
     "tool_name",
+    "function_name",
     "traceloop.entity.name",
 )
 NO_TOOLS = frozenset({"(merged tools)"})

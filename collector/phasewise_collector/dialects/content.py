@@ -19,6 +19,7 @@ from phasewise_collector.dialects import (
     blobs,
     cut_json,
     hashed,
+    tool_text,
     usage_aliases,
     wire,
 )
@@ -26,7 +27,9 @@ from phasewise_collector.dialects.agent_names import agent_of_step
 from phasewise_collector.dialects.cache_diagnostics import diagnosis
 from phasewise_collector.dialects.cache_markers import Mark
 from phasewise_collector.dialects.kinds import Kind, kind_of, may_be_llm
+from phasewise_collector.dialects.log_records import KIND as LOG
 from phasewise_collector.dialects.messages import exchange
+from phasewise_collector.dialects.tool_text import ToolText
 from phasewise_collector.dialects.usage import usage_of
 from phasewise_collector.otlp.spans import Event, ReceivedSpan, Value
 
@@ -100,6 +103,8 @@ class Taken:
     """the tokens it reports, whatever its kind"""
     prompt: tuple[Segment, ...] = ()
     output: tuple[Segment, ...] = ()
+    tool_text: ToolText = tool_text.UNKNOWN
+    """of a tool"""
 
 
 def _taken(span: Span, prompt: tuple[Segment, ...] = (), output: tuple[Segment, ...] = ()) -> Taken:
@@ -182,7 +187,7 @@ def take(received: ReceivedSpan) -> Taken:
     version = resource.get("service.version")
     if version:
         attributes.setdefault("service.version", version)
-    return _taken(
+    taken = _taken(
         Span(
             trace_id=received.trace_id,
             span_id=received.span_id,
@@ -202,6 +207,10 @@ def take(received: ReceivedSpan) -> Taken:
         prompt,
         output,
     )
+    if taken.kind != "tool":
+        return taken
+    text = tool_text.of_span(received.attributes, received.events, received.kind)
+    return replace(taken, tool_text=text)
 
 
 class Content(NamedTuple):
@@ -249,7 +258,11 @@ def _cut_short(segment: Segment) -> bool:
 
 def without_content(span: Span) -> Taken:
     """Give a span that was stored before: its text is in the store already."""
-    return _taken(replace(span, session_id=None, agent_id=None))
+    taken = _taken(replace(span, session_id=None, agent_id=None))
+    if taken.kind != "tool" or span.kind != LOG:
+        return taken
+    # a record's text stands in its attributes: the tool's span may come after it
+    return replace(taken, tool_text=tool_text.of_span(span.attributes, (), LOG))
 
 
 def _estimates(

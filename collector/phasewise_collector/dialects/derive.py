@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from phasewise_store.facts import Agent, LlmCall, Outcome, Session, SideCall, Span, ToolCall
 
-from phasewise_collector.dialects import aliases, evidence
+from phasewise_collector.dialects import aliases, evidence, tool_text
 from phasewise_collector.dialects.calls import Made, make_call, make_call_of_pieces
 from phasewise_collector.dialects.content import Taken
 from phasewise_collector.dialects.descriptions import groups
@@ -98,12 +98,15 @@ def _of_sum(made: Made) -> Made:
 
 
 def _tools(tree: Tree) -> Iterator[ToolCall]:
+    records = _records_of_tools(tree)
+    described = {record for found in records.values() for record in found}
     for key, kind in tree.kinds.items():
         span = tree.span(key)
-        if kind != "tool":
+        if kind != "tool" or key in described:
             continue
-        if span.kind == LOG and any(tree.kinds[one] == "tool" for one in tree.above(key)):
-            continue  # the record of a span that is there
+        text = tree.taken[key].tool_text
+        for record in records.get(key, ()):
+            text = text.or_else(tree.taken[record].tool_text)
         yield ToolCall(
             tool_call_id=key_of(span),
             session_id=tree.session(key),
@@ -114,11 +117,24 @@ def _tools(tree: Tree) -> Iterator[ToolCall]:
             error=_error(span),
             trace_id=span.trace_id,
             span_id=span.span_id,
+            arguments=text.arguments,
+            result=text.result,
         )
+
+
+def _records_of_tools(tree: Tree) -> dict[str, list[str]]:
+    """Give the log records of each tool whose span is there: they are no runs of their own."""
+    found: dict[str, list[str]] = {}
+    for key, kind in tree.kinds.items():
+        if kind == "tool" and tree.span(key).kind == LOG:
+            tool = next((one for one in tree.above(key) if tree.kinds[one] == "tool"), None)
+            if tool is not None:
+                found.setdefault(tool, []).append(key)
+    return found
 
 
 def _error(span: Span) -> str | None:
     if span.status == "error":
         return span.status_message or "the span says error and not why"
     failed = span.attributes.get("success") in (False, "false")
-    return "the tool reports failure" if failed else None
+    return tool_text.FAILED if failed else None

@@ -183,9 +183,9 @@ def _nested_in_time(tree: Tree, keys: Iterable[str]) -> list[tuple[str, str]]:
     silent = [
         sorted(of_service, key=lambda key: tree.span(key).start_ns)
         for of_service in by_service.values()
-        if any(tree.taken[key].usage.origin != "reported" for key in of_service)
+        if any(is_silent(tree.taken[key]) for key in of_service)
     ]
-    pairs = []
+    pairs: list[tuple[bool, float, int, str, str]] = []
     for ordered in silent:
         for place, key in enumerate(ordered):
             one = tree.taken[key]
@@ -194,9 +194,20 @@ def _nested_in_time(tree: Tree, keys: Iterable[str]) -> list[tuple[str, str]]:
                 if other.span.start_ns > one.span.end_ns:
                     break
                 if are_nested(one, other):
+                    # a framework's span around a refused request and its retry is the retry's
+                    apart = (one.span.status == "error") != (other.span.status == "error")
                     distance_ns = abs(one.span.start_ns - other.span.start_ns)
-                    pairs.append((-_likeness_of_prompts(one, other), distance_ns, key, other_key))
-    return [(key, other) for _, _, key, other in sorted(pairs)]
+                    unlike = -_likeness_of_prompts(one, other)
+                    pairs.append((apart, unlike, distance_ns, key, other_key))
+    return [(key, other) for *_, key, other in sorted(pairs)]
+
+
+def is_silent(taken: Taken) -> bool:
+    """Say whether a description reports no tokens: a prompt is never empty, so 0 read is none.
+
+    LangChain writes that of Anthropic's streams, whose input stands in their first event.
+    """
+    return taken.usage.origin != "reported" or taken.usage.input_tokens == 0
 
 
 def are_nested(one: Taken, other: Taken) -> bool:
@@ -208,7 +219,7 @@ def are_nested(one: Taken, other: Taken) -> bool:
     first, second = one.span, other.span
     if one.kind != "llm" or other.kind != "llm" or LOG in (first.kind, second.kind):
         return False
-    if one.usage.origin == "reported" and other.usage.origin == "reported":
+    if not (is_silent(one) or is_silent(other)):
         return False
     if not first.service_name or first.service_name != second.service_name:
         return False
@@ -221,8 +232,13 @@ def are_nested(one: Taken, other: Taken) -> bool:
 
 
 def _lasts_within(inner: Span, outer: Span) -> bool:
+    """Say whether a span lies in another: a request, whether it goes out while the other lasts.
+
+    A framework may end its span of a stream when it hands the stream on.
+    """
+    last_ns = inner.start_ns if wire.is_wire(inner) else inner.end_ns
     begins = outer.start_ns - TWIN_SLACK_NS <= inner.start_ns
-    return begins and inner.end_ns <= outer.end_ns + TWIN_SLACK_NS
+    return begins and last_ns <= outer.end_ns + TWIN_SLACK_NS
 
 
 def _same_model(one: Span, other: Span) -> bool:

@@ -1,8 +1,6 @@
 """Read a conversation out of a prompt: who said what, which tools were asked for and answered.
 
-All shapes of messages come down to the same few facts here (OpenAI chat, Responses items,
-Anthropic blocks, Gemini parts, Bedrock, Vercel), so that an answer is known again when it is sent
-back with other fields than it was received with.
+An answer is known again when it is sent back with other fields than it was received with.
 """
 
 import re
@@ -14,31 +12,14 @@ import orjson
 import xxhash
 from phasewise_store.facts import Segment
 
-from phasewise_collector.dialects.chat_values import parsed
+from phasewise_collector.dialects import tool_text
+from phasewise_collector.dialects.message_parts import Asked, Parts
 
 KNOWN_SEGMENTS = 50_000
 """segments of which the reading is remembered: a history is sent again with every call"""
-_CALLS = frozenset(
-    {"tool_use", "server_tool_use", "tool_call", "tool-call", "function_call", "custom_tool_call"}
-)
-_RESULTS = frozenset(
-    {"tool_result", "tool-result", "tool_call_response", "function_call_output"}
-    | {"custom_tool_call_output"}
-)
-_UNSAID = frozenset({"thinking", "redacted_thinking", "reasoning", "reasoningContent"})
-"""parts that an answer may have and its copy may lack"""
 _MODEL = frozenset({"assistant", "model"})
 _WRITTEN_ID = re.compile(r"""['"]id['"]: ?['"]([^'"]{4,100})['"]""")
 """of a tool call that was written into a text, as smolagents does with its history"""
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A tool that the model asked for."""
-
-    name: str
-    tool_id: str
-    """empty where the API has none"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +86,46 @@ def answer_of(output: Sequence[Segment]) -> tuple[tuple[int, ...], tuple[Asked, 
     return marks, tuple(one for said in found for one in said.asked)
 
 
+def arguments_in(output: Sequence[Segment]) -> list[str | None]:
+    """Give the arguments of the tools that an answer asks for, in the order of `answer_of`."""
+    return [
+        tool_text.written(one)
+        for segment in output
+        for one in Parts.of(_parsed(segment.content)).given
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a tool gave back, as a prompt brings it."""
+
+    tool_id: str
+    """its name where the API has no ids"""
+    text: str | None
+    failed: bool
+
+
+def results_in(prompt: Sequence[Segment]) -> list[Result]:
+    """Give what tools gave back after the last answer."""
+    found: list[Result] = []
+    for segment in reversed(prompt):
+        if segment.kind != "message":
+            continue
+        if (segment.role or "user") in _MODEL:
+            break
+        found[:0] = results_of(_parsed(segment.content))
+    return found
+
+
+def results_of(message: object) -> list[Result]:
+    """Give the results of tools that one message brings."""
+    parts = Parts.of(message)
+    return [
+        Result(tool_id, tool_text.written(value), failed)
+        for (tool_id, _), value, failed in zip(parts.results, parts.gave, parts.failed, strict=True)
+    ]
+
+
 def said_in(segment: Segment) -> Said:
     """Read one message."""
     return _read(segment.digest, segment.role or "user", _Content(segment.content))
@@ -126,11 +147,10 @@ class _Content:
 @lru_cache(maxsize=KNOWN_SEGMENTS)
 def _read(digest: bytes, role: str, content: _Content) -> Said:
     by_model = role in _MODEL
-    message = None if content.raw is None else _parsed(content.raw)
+    message = _parsed(content.raw)
     if not isinstance(message, Mapping):
         return Said(by_model, int.from_bytes(digest[:8], "little"))
-    parts = _Parts()
-    parts.take_message(message)
+    parts = Parts.of(message)
     text = " ".join(" ".join(parts.texts).split())
     facts = [
         "model" if by_model else "other",
@@ -157,108 +177,13 @@ def _read(digest: bytes, role: str, content: _Content) -> Said:
     )
 
 
-class _Parts:
-    """The parts of a message, whatever the API calls them."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-        self.asked: list[tuple[Asked, str]] = []
-        self.results: list[tuple[str, str]] = []
-
-    def take_message(self, message: Mapping[str, object]) -> None:
-        """Take a message: its content, and what stands beside it."""
-        named = message.get("tool_call_id") or message.get("name")
-        if message.get("role") in ("tool", "function") and named:
-            inner = _Parts()
-            inner.take(message.get("content"))
-            if inner.results:
-                self.results.extend(inner.results)
-            else:
-                self.results.append((str(named), " ".join(inner.texts)))
-            return
-        self.take(message.get("content"))
-        calls = message.get("tool_calls")
-        for call in calls if isinstance(calls, list) else ():
-            if isinstance(call, Mapping):
-                function = call.get("function")
-                inner_call = function if isinstance(function, Mapping) else call
-                self._ask(
-                    call.get("id"),
-                    inner_call.get("name"),
-                    inner_call.get("arguments", inner_call.get("args")),
-                )
-        legacy = message.get("function_call")
-        if isinstance(legacy, Mapping):
-            self._ask(None, legacy.get("name"), legacy.get("arguments"))
-
-    def take(self, content: object) -> None:
-        """Take content: a text, a part, or a list of them."""
-        if isinstance(content, str):
-            self.texts.append(content)
-        elif isinstance(content, list):
-            for part in content:
-                self.take(part)
-        elif isinstance(content, Mapping):
-            self._take_part(content)
-
-    def _take_part(self, part: Mapping[str, object]) -> None:
-        kind = str(part.get("type", ""))
-        inner = _one_field(part, "functionCall", "function_call", "toolUse")
-        if inner is not None:
-            self._ask(
-                inner.get("id") or inner.get("toolUseId"),
-                inner.get("name"),
-                inner.get("args", inner.get("input", inner.get("arguments"))),
-            )
-            return
-        inner = _one_field(part, "functionResponse", "function_response", "toolResult")
-        if inner is not None:
-            named = inner.get("id") or inner.get("toolUseId") or inner.get("name")
-            said = inner.get("response", inner.get("content"))
-            self.results.append((str(named or ""), _written(said)))
-        elif kind in _CALLS:
-            self._ask(
-                part.get("call_id") or part.get("toolCallId") or part.get("id"),
-                part.get("name") or part.get("toolName"),
-                part.get("arguments", part.get("input", part.get("args"))),
-            )
-        elif kind in _RESULTS:
-            named = part.get("tool_use_id") or part.get("call_id") or part.get("toolCallId")
-            said = part.get("output", part.get("content", part.get("result")))
-            self.results.append((str(named or part.get("id") or ""), _written(said)))
-        elif kind in _UNSAID or part.get("thought") is True or "reasoningContent" in part:
-            return
-        elif isinstance(part.get("text"), str):
-            self.texts.append(str(part["text"]))
-        elif kind == "refusal":
-            self.texts.append(str(part.get("refusal", "")))
-        elif "content" in part:
-            self.take(part["content"])
-        else:
-            self.texts.append(_written(part))
-
-    def _ask(self, tool_id: object, name: object, arguments: object) -> None:
-        asked = Asked(str(name or ""), "" if tool_id is None else str(tool_id))
-        self.asked.append((asked, _written(parsed(arguments))))
-
-
-def _one_field(part: Mapping[str, object], *names: str) -> Mapping[str, object] | None:
-    found = (part.get(name) for name in names)
-    return next((one for one in found if isinstance(one, Mapping)), None)
-
-
-def _parsed(raw: bytes) -> object:
+def _parsed(raw: bytes | None) -> object:
+    if raw is None:
+        return None
     try:
         return orjson.loads(raw)
     except orjson.JSONDecodeError:
         return None
-
-
-def _written(value: object) -> str:
-    """Write a value so that equal ones are written alike; nothing is an empty object."""
-    if isinstance(value, str):
-        return value
-    return orjson.dumps(value or {}, default=str, option=orjson.OPT_SORT_KEYS).decode()
 
 
 def _hash(*facts: str) -> int:

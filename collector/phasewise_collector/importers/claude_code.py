@@ -96,6 +96,10 @@ class _File:
                 transcript = transcripts[key] = Transcript(self._agent(*key), segments)
             transcript.history = self._path(one, answer_of, segments)
             _add_call(transcript, one, self._began_ns(one.first))
+        for entry in self.entries.values():
+            asker = transcripts.get((entry.session, entry.side))
+            if asker is not None:
+                asker.results_in({"role": entry.role, "content": entry.message.get("content")})
         agents = {one.agent.agent_id: one.agent for one in transcripts.values()}
         made: dict[str, list[LlmCall]] = {}
         for (session_id, _), transcript in transcripts.items():

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from phasewise_store.facts import Agent, Batch, Source, ToolCall
 
+from phasewise_collector.dialects import tool_text
 from phasewise_collector.importers import names
 from phasewise_collector.importers.agent_chat import AgentChat
 from phasewise_collector.importers.fields import Record, count_or_zero, optional_text, record, text
@@ -37,6 +38,9 @@ _TOOLS = {
     "todo_list": "update_plan",
 }
 """what an item's kind is called as a tool; MCP and sub-agent tools say their names"""
+_ARGUMENTS = ("command", "changes", "query", "items", "arguments", "prompt")
+_RESULTS = ("aggregated_output", "result", "error")
+"""fields of the items, of which each kind has one or none"""
 _FAILED = frozenset({"failed", "declined"})
 
 
@@ -64,6 +68,16 @@ def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Used:
+    """A tool that a turn used."""
+
+    name: str
+    error: str | None
+    arguments: str | None
+    result: str | None
+
+
 @dataclass(slots=True)
 class _Thread:
     name: str
@@ -71,8 +85,8 @@ class _Thread:
     counted: tuple[int, ...] = (0,) * len(_COUNTS)
     """usage since the thread began, as of the turn before"""
     said: list[str] = field(default_factory=list)
-    used: dict[str, tuple[str, str | None]] = field(default_factory=dict)
-    """name and error of each tool that the turn used, by the item's id"""
+    used: dict[str, "_Used"] = field(default_factory=dict)
+    """the tools that the turn used, by the item's id"""
 
 
 @dataclass(slots=True)
@@ -117,7 +131,17 @@ def _item(thread: _Thread, item: Record) -> None:
         name = text(item, "tool")
     if name is not None:
         status = optional_text(item, "status")
-        thread.used[item_id] = (name, status if status in _FAILED else None)
+        thread.used[item_id] = _Used(
+            name,
+            status if status in _FAILED else None,
+            _first_text(item, _ARGUMENTS),
+            _first_text(item, _RESULTS),
+        )
+
+
+def _first_text(item: Record, keys: tuple[str, ...]) -> str | None:
+    """Write the first of these fields that an item has."""
+    return next((tool_text.written(item[key]) for key in keys if item.get(key) is not None), None)
 
 
 def _turn(thread: _Thread, usage: Record, error: str | None) -> None:
@@ -151,10 +175,13 @@ def _turn(thread: _Thread, usage: Record, error: str | None) -> None:
             names.tool_call_id(call.call_id, place),
             call.session_id,
             call.agent_id,
-            name,
+            one.name,
             after_step=call.step,
-            error=failure,
+            error=one.error,
+            asked_by=call.call_id,
+            arguments=one.arguments,
+            result=one.result,
         )
-        for place, (name, failure) in enumerate(thread.used.values())
+        for place, one in enumerate(thread.used.values())
     )
     thread.said, thread.used = [], {}

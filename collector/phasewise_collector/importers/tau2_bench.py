@@ -28,6 +28,7 @@ from phasewise_store.facts import (
     Usage,
 )
 
+from phasewise_collector.dialects import tool_text
 from phasewise_collector.importers import billed_cache, chat, names
 from phasewise_collector.importers.documents import Document, has_keys, read_document
 from phasewise_collector.importers.fields import (
@@ -231,6 +232,8 @@ class _Simulation:
         self.session_id = session_id
         self.steps = 0
         self._now_ns = started_ns
+        self._waiting: dict[str, int] = {}
+        """places of the file's tool calls that have no result yet, by the id of the request"""
         self._histories: dict[str, list[Segment]] = {
             "assistant": self._opening(policy),
             "user": self._opening(file.guidelines),
@@ -271,6 +274,15 @@ class _Simulation:
         message: chat.Message = {"role": "tool", "content": chat.content(fields)}
         if (asked_by := optional_text(fields, "id")) is not None:
             message["tool_call_id"] = asked_by
+            place = self._waiting.pop(asked_by, None)
+            if place is not None:
+                tool = self.file.tool_calls[place]
+                message["name"] = tool.name
+                self.file.tool_calls[place] = replace(
+                    tool,
+                    result=chat.content(fields),
+                    error=tool_text.FAILED if fields.get("error") is True else None,
+                )
         self._histories[asker].append(self.file.segments.of(message))
 
     def _call(
@@ -309,17 +321,20 @@ class _Simulation:
 
     def _ask(self, asked: list[Record], model: _Model, started_ns: int | None) -> None:
         step = self.steps - 1
-        self.file.tool_calls.extend(
-            ToolCall(
-                names.tool_call_id(names.call_id(self.session_id, step), place),
-                self.session_id,
-                names.agent_id(self.session_id, model.role),
-                text(call, "name"),
-                after_step=step,
-                started_ns=started_ns,
+        for place, call in enumerate(asked):
+            if (tool_id := optional_text(call, "id")) is not None:
+                self._waiting[tool_id] = len(self.file.tool_calls)
+            self.file.tool_calls.append(
+                ToolCall(
+                    names.tool_call_id(names.call_id(self.session_id, step), place),
+                    self.session_id,
+                    names.agent_id(self.session_id, model.role),
+                    text(call, "name"),
+                    after_step=step,
+                    started_ns=started_ns,
+                    arguments=tool_text.written(call.get("arguments")),
+                )
             )
-            for place, call in enumerate(asked)
-        )
 
 
 def _spoken(fields: Record, asked: list[Record]) -> chat.Message:

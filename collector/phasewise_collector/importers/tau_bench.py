@@ -10,7 +10,7 @@ Source: https://github.com/sierra-research/tau-bench, historical_trajectories.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from phasewise_store.facts import (
@@ -24,6 +24,8 @@ from phasewise_store.facts import (
     Usage,
 )
 
+from phasewise_collector.dialects import tool_text
+from phasewise_collector.dialects.turns import results_of
 from phasewise_collector.importers import chat, names
 from phasewise_collector.importers.documents import Document, has_keys, read_document
 from phasewise_collector.importers.fields import BadRecordError, Record, items, record, text
@@ -116,6 +118,8 @@ class _Chat:
     agent: Agent
     history: list[Segment] = field(default_factory=list)
     steps: int = 0
+    waiting: dict[str, int] = field(default_factory=dict)
+    """places of the file's tool calls that have no result yet, by the id of the request"""
 
     def take(self, fields: Record) -> None:
         """Add a message; one of the assistant is a call that read all before it."""
@@ -123,6 +127,11 @@ class _Chat:
         segment = self.file.segments.of(message)
         if message["role"] == "assistant":
             self._call(segment, chat.tool_calls(fields))
+        for result in results_of(message):
+            place = self.waiting.pop(result.tool_id, None)
+            if place is not None:
+                tool = self.file.tool_calls[place]
+                self.file.tool_calls[place] = replace(tool, result=result.text)
         self.history.append(segment)
 
     def _call(self, output: Segment, asked: list[Record]) -> None:
@@ -135,9 +144,14 @@ class _Chat:
                 self.agent.agent_id,
                 text(record(call.get("function"), "`function`"), "name"),
                 after_step=self.steps,
+                arguments=tool_text.written(
+                    record(call["function"], "`function`").get("arguments")
+                ),
             )
             for place, call in enumerate(asked)
         ]
+        for place, call in enumerate(asked, len(self.file.tool_calls)):
+            self.waiting[str(call.get("id"))] = place
         self.file.tool_calls.extend(tool_calls)
         self.file.calls.append(
             LlmCall(

@@ -5,6 +5,9 @@ from dataclasses import dataclass, field, replace
 
 from phasewise_store.facts import Agent, LlmCall, Segment, Session, ToolCall, Usage
 
+from phasewise_collector.dialects import tool_text
+from phasewise_collector.dialects.message_parts import Parts
+from phasewise_collector.dialects.turns import results_of
 from phasewise_collector.importers import chat, names
 
 
@@ -18,10 +21,27 @@ class Transcript:
     history: list[Segment] = field(default_factory=list)
     calls: list[LlmCall] = field(default_factory=list)
     tool_calls: list[ToolCall] = field(default_factory=list)
+    _waiting: dict[str, int] = field(default_factory=dict)
+    """places of the tool calls that have no result yet, by the id of the request"""
 
     def add(self, message: chat.Message) -> None:
-        """Add a message that some later call reads."""
+        """Add a message that some later call reads; a tool's result completes the tool call."""
         self.history.append(self.segments.of(message))
+        self.results_in(message)
+
+    def results_in(self, message: chat.Message) -> None:
+        """Complete the tool calls whose results stand in a message."""
+        if not self._waiting or message.get("role") == "assistant":
+            return
+        for result in results_of(message):
+            place = self._waiting.pop(result.tool_id, None)
+            if place is not None:
+                tool = self.tool_calls[place]
+                self.tool_calls[place] = replace(
+                    tool,
+                    result=result.text,
+                    error=tool.error or (tool_text.FAILED if result.failed else None),
+                )
 
     def extend(self, segments: Iterable[Segment]) -> None:
         """Add parts that are no messages: tool definitions."""
@@ -67,7 +87,10 @@ class Transcript:
         )
         self.calls.append(made)
         self.history.extend(answer)
-        for place, name in enumerate(asked):
+        requests = _requests(output, asked)
+        for place, (name, (tool_id, arguments)) in enumerate(zip(asked, requests, strict=True)):
+            if tool_id:
+                self._waiting[tool_id] = len(self.tool_calls)
             self.tool_calls.append(
                 ToolCall(
                     names.tool_call_id(made.call_id, place),
@@ -77,6 +100,7 @@ class Transcript:
                     after_step=step,
                     started_ns=tool_starts_ns,
                     asked_by=made.call_id,
+                    arguments=arguments,
                 )
             )
         return made
@@ -96,6 +120,26 @@ class Transcript:
             max(ends, default=None),
             outcome,
         )
+
+
+def _requests(output: chat.Message | None, asked: Sequence[str]) -> list[tuple[str, str | None]]:
+    """Give id and arguments of the tools that an answer asks for, where it says them."""
+    if not asked:
+        return []
+    parts = Parts.of(output or {})
+    there = [
+        (one.name, one.tool_id, given)
+        for (one, _), given in zip(parts.asked, parts.given, strict=True)
+    ]
+    found: list[tuple[str, str | None]] = []
+    for name in asked:
+        place = next((place for place, one in enumerate(there) if one[0] == name), None)
+        if place is None:
+            found.append(("", None))
+        else:
+            _, tool_id, given = there.pop(place)
+            found.append((tool_id, tool_text.written(given)))
+    return found
 
 
 def blank_call() -> LlmCall:

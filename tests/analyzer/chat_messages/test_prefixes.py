@@ -66,5 +66,6 @@ def goes_on(before: dict[str, Any], after: dict[str, Any]) -> bool:
 
 
 def words(message: dict[str, Any]) -> str:
-    """Give a message's text."""
-    return message.get("content") or ""
+    """Give a message's text, be it one or in parts."""
+    content = message.get("content") or ""
+    return content if isinstance(content, str) else "".join(part["text"] for part in content)

@@ -208,9 +208,13 @@ def test_a_codex_turns_usage_is_what_it_adds() -> None:
     assert [usage.cache_read_tokens for usage in usages] == [4000, 56000]
     assert [usage.output_tokens for usage in usages] == [20, 20]
     assert [usage.reasoning_tokens for usage in usages] == [5, 4]
-    assert [(tool.name, tool.error) for tool in batch.tool_calls] == [
-        ("shell", "failed"),
-        ("docs.search", None),
+    first = batch.llm_calls[0].call_id
+    assert [
+        (tool.name, tool.error, tool.arguments, tool.result, tool.asked_by)
+        for tool in batch.tool_calls
+    ] == [
+        ("shell", "failed", "bash -lc ls", "a.py", first),
+        ("docs.search", None, None, None, first),
     ]
     assert len(batch.sessions) == 1
     assert any("all requests of a turn" in note for note in notes)

@@ -92,7 +92,23 @@ def test_claude_code_s_blocks_of_one_answer_are_one_call(tmp_path: Path, store: 
     ]
     assert b"tool_use" in (prompts[1][1].content or b"")
     assert done.tool_calls == 1
+    assert store.frame("SELECT arguments, result FROM tool_calls").rows() == [("{}", "file")]
     assert "no model" in done.notes[0].text
+
+
+def test_a_session_that_grew_has_the_results_of_its_tools(tmp_path: Path, store: Store) -> None:
+    """The tool was at work when the file was first imported; nothing but its result is new."""
+    failed = [RESULT[0] | {"is_error": True}]
+    entries = [
+        entry("u1", None, 1, **user("Go")),
+        entry("a1", "u1", 5, **answer("m1", CALL, 10, 100, 42)),
+        entry("u2", "a1", 6, **user(failed)),
+    ]
+    texts = "SELECT arguments, result, error FROM tool_calls"
+    import_paths(store, [lines(tmp_path / "s.jsonl", entries[:2])])
+    assert store.frame(texts).rows() == [("{}", None, None)]
+    import_paths(store, [lines(tmp_path / "s.jsonl", entries)])
+    assert store.frame(texts).rows() == [("{}", "file", "the tool reports failure")]
 
 
 def test_claude_code_s_side_chains_are_sub_agents(tmp_path: Path, store: Store) -> None:
@@ -162,6 +178,7 @@ def test_codex_s_calls_end_with_their_token_count(tmp_path: Path, store: Store) 
     assert (second["input_tokens"], second["cache_read_tokens"]) == (160, 96)
     assert (second["reasoning_tokens"], second["model"]) == (8, "gpt-5.4-codex")
     assert (first["duration_ns"], second["duration_ns"]) == (3 * 10**9, 3 * 10**9)
+    assert store.frame("SELECT arguments, result FROM tool_calls").rows() == [("{}", "ok")]
     assert [part.role for part in reads.prompt(store, second["call_id"])] == [
         "user",
         "assistant",

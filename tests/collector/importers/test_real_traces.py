@@ -159,3 +159,9 @@ def test_tau2_without_usage_is_estimated_and_keeps_no_arguments(tau2: Store) -> 
         ("user-simulator", "reported", 257),
     ]
     assert tau2.frame("SELECT DISTINCT request FROM llm_calls").rows() == [("{}",)]
+
+
+def test_tau2_tools_have_their_arguments_and_results(tau2: Store) -> None:
+    """Every one, of the agents' side and of the users'."""
+    rows = tau2.frame("SELECT count(*), count(arguments), count(result) FROM tool_calls").rows()
+    assert rows == [(1_556, 1_556, 1_556)]

@@ -1,10 +1,11 @@
-"""LlamaIndex AgentWorkflow: planner hands off to researcher; a Context over two turns (streams)."""
+"""LlamaIndex AgentWorkflow: planner hands off to researcher; a memory over two turns (streams)."""
 
 import phasewise
 
 phasewise.init()
 import sys, asyncio
 from llama_index.core.agent.workflow import AgentWorkflow, FunctionAgent
+from llama_index.core.memory import ChatMemoryBuffer
 from llama_index.core.workflow import Context
 from llama_index.llms.openai_like import OpenAILike
 
@@ -62,9 +63,10 @@ async def main():
         llm=llm,
         streaming=False,
     )
-    ctx2 = Context(wf2)
-    await wf2.run(user_msg="plan a trip", ctx=ctx2)
-    await wf2.run(user_msg="and once more", ctx=ctx2)
+    # a context alone forgets: its memory is left out when a run ends
+    memory = ChatMemoryBuffer.from_defaults(token_limit=100_000)
+    await wf2.run(user_msg="plan a trip", memory=memory)
+    await wf2.run(user_msg="and once more", memory=memory)
 
 
 asyncio.run(main())

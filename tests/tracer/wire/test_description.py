@@ -274,6 +274,14 @@ def test_a_refused_call_says_why() -> None:
     assert described.failed_with == "HTTP 400"
 
 
+def test_a_refused_call_whose_text_nobody_read_has_failed() -> None:
+    """An SDK that sends it again closes the refusal unread: the program did not leave the call."""
+    described = describe(exchange(OPENAI, ASKED, [], status=500, left=True))
+    assert described is not None
+    assert described.error == "HTTP 500"
+    assert ABANDONED not in described.attributes
+
+
 def test_an_error_inside_a_stream_is_an_error() -> None:
     """Status 200, and then Anthropic's `error` event."""
     events = [

@@ -7,7 +7,7 @@ import argparse
 
 from phasewise_analyzer import timeline
 from phasewise_analyzer.findings import SideStep, Step, Timeline
-from phasewise_reports.words import count, seconds, usd
+from phasewise_reports.words import count, excerpt, seconds, usd
 from phasewise_store import reads
 from phasewise_store.errors import UsageError
 from phasewise_store.facts import Segment
@@ -19,6 +19,8 @@ from phasewise_web.cli.output import print_json, stdout, table
 NAME = "show"
 
 EXCERPT_CHARACTERS = 100
+TOOL_CHARACTERS = 40
+"""of a tool's arguments, result and error each; --json has the whole"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -112,7 +114,7 @@ def _cells(step: Step) -> list[str]:
     start = [str(step.step), "  " * step.depth + step.agent]
     times = [seconds(step.start_ns), seconds(step.duration_ns)]
     if step.kind == "tool":
-        return [*start, f"  -> {step.name}", *times, *[""] * 7]
+        return [*start, f"  -> {_tool(step)}", *times, *[""] * 7]
     whole = None if step.prefill_ns is None else step.prefill_ns + (step.cached_ns or 0)
     cached = share(step.cache_read_tokens, step.input_tokens) if step.cache_reported else "-"
     return [
@@ -127,6 +129,18 @@ def _cells(step: Step) -> list[str]:
         step.basis,
         usd(step.total_usd),
     ]
+
+
+def _tool(step: Step) -> str:
+    """Write a tool run: its name, the beginning of its arguments, of its result, of its error."""
+    said = [step.name]
+    if step.arguments:
+        said.append(excerpt(step.arguments, TOOL_CHARACTERS))
+    if step.result:
+        said.append(f"=> {excerpt(step.result, TOOL_CHARACTERS)}")
+    if step.error:
+        said.append(f"error: {excerpt(step.error, TOOL_CHARACTERS)}")
+    return " ".join(said)
 
 
 def _print_call(step: Step, prompt: tuple[Segment, ...], output: tuple[Segment, ...]) -> None:
@@ -161,7 +175,7 @@ def _print_replayable(step: Step) -> None:
 def _excerpt(segment: Segment) -> str:
     if segment.content is None:
         return f"hash {segment.digest.hex()[:12]}"
-    return " ".join(_text(segment).split())[:EXCERPT_CHARACTERS]
+    return excerpt(_text(segment), EXCERPT_CHARACTERS)
 
 
 def _text(segment: Segment) -> str:

@@ -6,6 +6,7 @@ import orjson
 from phasewise_analyzer.findings import Step
 from phasewise_analyzer.timeline import timeline
 from phasewise_reports.charts import Part
+from phasewise_reports.words import excerpt
 from phasewise_store import reads
 from phasewise_store.errors import UsageError
 from phasewise_store.facts import Description, Labels, Segment
@@ -110,7 +111,7 @@ def _pieces(segments: tuple[Segment, ...], shared: float) -> tuple[Piece, ...]:
                 segment.tokens,
                 end,
                 end <= shared,
-                " ".join((text or "")[:EXCERPT_CHARACTERS].split()),
+                excerpt(text, EXCERPT_CHARACTERS),
                 text,
                 segment.digest.hex(),
             )

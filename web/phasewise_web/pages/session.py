@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from phasewise_analyzer.findings import Step, Timeline
 from phasewise_analyzer.timeline import timeline
 from phasewise_reports.charts import Part
+from phasewise_reports.words import excerpt
 from phasewise_store.store import Store
 
 from phasewise_web.caveats import caveats
@@ -16,6 +17,19 @@ from phasewise_web.pages.views import View
 
 GAP_SHARE_PERCENT = 1
 """a gap takes at most so much of the busy time"""
+EXCERPT_CHARACTERS = 120
+TOOL_CHARACTERS = 4_000
+"""of a tool's arguments, and of its result, that the page holds; its JSON twin has the whole"""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolText:
+    """What a tool was called with and gave back, as the page shows it."""
+
+    excerpt: str
+    arguments: str | None
+    result: str | None
+    is_cut: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +40,8 @@ class Bar:
     left: float
     width: float
     parts: tuple[Part, ...]
+    tool: ToolText | None
+    """None where the step is no tool, or nothing is known of what it was called with"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +121,7 @@ def _in_time(found: Timeline, clock: BusyClock) -> tuple[Bar, ...]:
             left=clock.at(step.start_ns or 0) / clock.length_ns,
             width=(step.duration_ns or 0) / clock.length_ns,
             parts=views.parts("time", step),
+            tool=_tool_text(step),
         )
         for step in found.steps
     )
@@ -115,8 +132,20 @@ def _side_by_side(found: Timeline, view: View) -> tuple[Bar, ...]:
     sizes = [_size(step, view) for step in found.steps]
     largest = max(sizes, default=0.0) or 1.0
     return tuple(
-        Bar(step, 0.0, size / largest, views.parts(view, step))
+        Bar(step, 0.0, size / largest, views.parts(view, step), _tool_text(step))
         for step, size in zip(found.steps, sizes, strict=True)
+    )
+
+
+def _tool_text(step: Step) -> ToolText | None:
+    there = [text for text in (step.arguments, step.result) if text is not None]
+    if step.kind != "tool" or not there:
+        return None
+    return ToolText(
+        excerpt(" → ".join(text[:EXCERPT_CHARACTERS] for text in there), EXCERPT_CHARACTERS),
+        None if step.arguments is None else step.arguments[:TOOL_CHARACTERS],
+        None if step.result is None else step.result[:TOOL_CHARACTERS],
+        any(len(text) > TOOL_CHARACTERS for text in there),
     )
 
 
