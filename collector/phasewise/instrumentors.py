@@ -7,6 +7,7 @@ described twice. Nothing is imported before the program imports it: a hook waits
 """
 
 import importlib
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -45,6 +46,8 @@ _TEXT = (
     *("llm.input_messages", "llm.output_messages", "llm.tools", "llm.prompts"),
 )
 """attributes, or their beginnings, of OpenInference that repeat what the wire has"""
+_SEMANTIC_KERNEL = "SEMANTICKERNEL_EXPERIMENTAL_GENAI_ENABLE_OTEL_DIAGNOSTICS"
+"""switches on Semantic Kernel's own spans of agents, without text; it is read at its import"""
 _AGENT_OF_STEP = re.compile(r"current_agent_name=\\?['\"][^'\"\\]+['\"]")
 """how the event of a step of LlamaIndex's workflow names its agent, which nothing else does"""
 
@@ -62,6 +65,8 @@ def switch_on(
             when_imported(one.library, _switching_on(one, provider, worker))
     if installed("pydantic_ai"):
         when_imported("pydantic_ai", lambda module: _pydantic_ai(module, provider))
+    if installed("semantic_kernel"):
+        os.environ.setdefault(_SEMANTIC_KERNEL, "true")
     if installed("claude_agent_sdk"):
         when_imported(
             claude_agent_sdk.MODULE, lambda module: claude_agent_sdk.adapt(module, worker, endpoint)

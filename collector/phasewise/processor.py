@@ -35,7 +35,10 @@ LLM_MARKS = (
     *("mcp.", "langsmith.", "pydantic_ai.", "agent.", "tool.", "crewai.", "gcp.vertex.agent"),
 )
 _MODEL = frozenset({"gen_ai.request.model", "gen_ai.response.model", "llm.model_name"})
-LLM_SCOPES = ("openinference.", "phasewise", "pydantic-ai", "com.anthropic.", "mcp", "ai", "gen_ai")
+LLM_SCOPES = (
+    *("openinference.", "phasewise", "pydantic-ai", "com.anthropic.", "mcp", "ai", "gen_ai"),
+    "semantic_kernel.",
+)
 
 Attributes = Mapping[str, object]
 _log = logging.getLogger("phasewise")

@@ -23,7 +23,7 @@ class Made:
     parent: int | None = None
     name: str = "ChatCompletion"
     attributes: Mapping[str, object] = field(default_factory=dict)
-    events: Sequence[tuple[str, int]] = ()
+    events: Sequence[tuple[str, int] | tuple[str, int, Mapping[str, object]]] = ()
     """name, milliseconds after the start"""
     start_ms: int = 0
     ms: int = 100
@@ -51,8 +51,10 @@ def request(*spans: Made) -> ExportTraceServiceRequest:
         span.start_time_unix_nano = START_NS + one.start_ms * 10**6
         span.end_time_unix_nano = span.start_time_unix_nano + one.ms * 10**6
         span.attributes.extend(pair(name, value) for name, value in one.attributes.items())
-        for name, after_ms in one.events:
+        for name, after_ms, *said in one.events:
             event = span.events.add()
+            for attributes in said:
+                event.attributes.extend(pair(key, value) for key, value in attributes.items())
             event.name = name
             event.time_unix_nano = span.start_time_unix_nano + after_ms * 10**6
         if one.error is not None:

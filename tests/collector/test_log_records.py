@@ -115,6 +115,18 @@ def test_claude_code_s_span_and_its_record_are_one_call(tmp_path: Path, store: S
     assert len(json.loads(call["described_by"])) == 2
 
 
+def test_claude_code_says_how_long_a_cache_lives(tmp_path: Path, store: Store) -> None:
+    """What was written for an hour costs more than for five minutes."""
+    counts = {"cache_creation_5m_tokens": "200", "cache_creation_1h_tokens": "100"}
+    record = logs(CLAUDE | counts, event="api_request", scope="com.anthropic.claude_code.events")
+    with acceptor(tmp_path) as running:
+        send(running.address, "logs", record.SerializeToString())
+    Loader(store, tmp_path).load()
+    (call,) = reads.llm_calls(store).iter_rows(named=True)
+    assert (call["cache_write_5m_tokens"], call["cache_write_1h_tokens"]) == (200, 100)
+    assert call["input_tokens"] == 9310
+
+
 def test_codex_s_completed_event_is_a_call(tmp_path: Path, store: Store) -> None:
     """Counts include the cached tokens, and other events of the stream are no calls."""
     counts = {

@@ -160,3 +160,23 @@ def test_a_completion_s_prompt_is_its_text() -> None:
     made = wire(parent=None, input__value=sent, gen_ai__operation__name="text_completion")
     (call,) = derived(made).llm_calls
     assert b"".join(part.content or b"" for part in call.prompt) == b"Once upon a time"
+
+
+@pytest.mark.parametrize(
+    ("message", "calls"), [("FAILALWAYS as asked", 1), ("Cannot connect to API: refused", 0)]
+)
+def test_an_error_that_tells_of_an_answer_is_a_call(message: str, calls: int) -> None:
+    """The AI SDK writes no code, and one class of error for an answer and for none."""
+    failed = Made(
+        1,
+        name="ai.generateText.doGenerate",
+        scope="ai",
+        error=message,
+        events=[("exception", 5, {"exception.type": "AI_APICallError"})],
+        attributes={
+            "ai.operationId": "ai.generateText.doGenerate",
+            "gen_ai.request.model": "gpt-4o",
+            "gen_ai.system": "openai.chat",
+        },
+    )
+    assert len(derived(failed).llm_calls) == calls

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tests.frameworks.cases import CASES, Case, Runs, name_of, running
-from tests.frameworks.running import is_installed
+from tests.frameworks.running import BUSY, is_installed
 
 
 def main(parts: list[str]) -> int:
@@ -28,21 +28,25 @@ def main(parts: list[str]) -> int:
 
 def _print(case: Case, runs: Runs) -> int:
     run, judged = runs.last[name_of(case)], runs.judged(case)
-    wrong = {
-        "calls": list(judged.faults_of_calls(case[0])),
-        "times": list(judged.faults_of_times(case[0])),
-        "structure": list(judged.faults_of_structure(*case)),
-    }
-    marks = "  ".join(f"{name} {'wrong' if found else 'right'}" for name, found in wrong.items())
+    faults, known = runs.faults(case), case[0].wrong
+    marks = "  ".join(
+        f"{name} {('known' if name in known else 'wrong') if found else 'right'}"
+        for name, found in faults.items()
+    )
     print(
         f"{name_of(case):<36}{len(judged.answered):>3} answered {len(judged.calls):>3} calls  "
         f"{marks}  ({run.took_s:.0f} s, exit {run.exit_code})"
     )
     if run.exit_code != case[0].exit_code:
         print(_indented(run.said.splitlines()[-12:]))
-    for found in wrong.values():
-        print(_indented(found), end="")
-    return sum(map(len, wrong.values()))
+    if run.others > BUSY:
+        print(
+            _indented([f"others took {run.others:.1f} processors: its times tell nothing"]), end=""
+        )
+    for name, found in faults.items():
+        print(_indented([f"known: {known[name]}"] if found and name in known else found), end="")
+    judged = (name for name in faults if not (name == "times" and run.others > BUSY))
+    return sum(len(faults[name]) for name in judged if name not in known)
 
 
 def _indented(lines: Iterable[str]) -> str:

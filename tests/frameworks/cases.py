@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.frameworks.expectations import JAVASCRIPT, PYTHON, Mode, Program
+from tests.frameworks.expectations import JAVASCRIPT, PYTHON, Mode, Part, Program
 from tests.frameworks.judging import Judged
 from tests.frameworks.running import Run, Suite, suite
 
@@ -36,22 +36,28 @@ class Runs:
         run = self.last[name_of(case)]
         return Judged(self.suite.store, run.name, self.suite.models.requests(run.name))
 
-    def is_only_late(self, case: Case) -> bool:
-        """Say whether nothing but a time is wrong: other programs may have held the processor."""
+    def is_late(self, case: Case) -> bool:
+        """Say whether a time is wrong that can be right: others may have held the processor."""
+        return "times" not in case[0].wrong and bool(self.faults(case)["times"])
+
+    def faults(self, case: Case) -> dict[Part, list[str]]:
+        """Say what is wrong with each part."""
         judged = self.judged(case)
-        if list(judged.faults_of_calls(case[0])):
-            return False
-        return bool(list(judged.faults_of_times(case[0])))
+        return {
+            "calls": list(judged.faults_of_calls(case[0])),
+            "times": list(judged.faults_of_times(case[0])),
+            "structure": list(judged.faults_of_structure(*case)),
+        }
 
 
 @contextmanager
 def running(cases: Sequence[Case], folder: Path) -> Iterator[Runs]:
-    """Run all side by side; once more, alone, each where nothing but a time was not right."""
+    """Run all side by side; once more, alone, each that was late."""
     with suite(folder) as live:
         runs = Runs(live)
         runs.last.update(zip(map(name_of, cases), live.run(cases), strict=True))
         live.settle()
-        late = [case for case in cases if runs.is_only_late(case)]
+        late = [case for case in cases if runs.is_late(case)]
         runs.last.update(zip(map(name_of, late), live.run(late, ".again"), strict=True))
         live.settle()
         yield runs

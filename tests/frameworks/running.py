@@ -29,6 +29,8 @@ SIDE_BY_SIDE = 3
 """programs at a time: they start on the processor and then mostly sleep"""
 LONGEST_S = 120
 SETTLING_S = 60
+BUSY = 0.5
+"""processors that others may hold while a program runs alone; above, its times are not judged"""
 QUIET = {
     "CREWAI_DISABLE_TELEMETRY": "true",
     "CREWAI_TRACING_ENABLED": "false",
@@ -56,6 +58,8 @@ class Run:
     said: str
     """what it printed"""
     took_s: float
+    others: float
+    """processors that anything but this program kept busy meanwhile"""
 
 
 class FakeModels:
@@ -118,7 +122,7 @@ class Suite:
         name = f"{program.name}.{mode}{again}"
         home = self._folder / name
         home.mkdir()
-        begun = time.monotonic()
+        begun, busy_s = time.monotonic(), _busy_s()
         ended = subprocess.run(
             self._command(program, mode, name, home),
             env=self._environment(program, name, home),
@@ -130,7 +134,8 @@ class Suite:
             check=False,
         )
         took_s = time.monotonic() - begun
-        return Run(program, mode, name, ended.returncode, ended.stdout, took_s)
+        others = (_busy_s() - busy_s) / took_s
+        return Run(program, mode, name, ended.returncode, ended.stdout, took_s, others)
 
     def _command(self, program: Program, mode: Mode, name: str, home: Path) -> list[str]:
         arguments = [f"{self.models.address}/r/{name}", *filter(None, [program.argument])]
@@ -163,6 +168,15 @@ class Suite:
             "PHASEWISE_RING": str(home / "ring"),
         } | ({"PYTHONPATH": path} if path else {})
         return common | ours | dict(program.environment)
+
+
+def _busy_s() -> float:
+    """Give how long the machine's processors worked on all but this process and its children."""
+    words = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
+    user, nice, system, _, _, interrupts, soft, stolen = map(int, words[:8])
+    whole = (user + nice + system + interrupts + soft + stolen) / os.sysconf("SC_CLK_TCK")
+    ours = os.times()
+    return whole - ours.user - ours.system - ours.children_user - ours.children_system
 
 
 def python_of(program: Program, mode: Mode) -> Path:

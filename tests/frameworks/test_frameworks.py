@@ -3,12 +3,13 @@
 All programs run side by side into one collector, which loads what comes while they run.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from tests.frameworks.cases import CASES, Case, Runs, name_of, running
-from tests.frameworks.running import is_installed
+from tests.frameworks.expectations import Part
+from tests.frameworks.running import BUSY, is_installed
 
 pytestmark = [pytest.mark.frameworks, pytest.mark.timed]
 
@@ -35,21 +36,46 @@ def installed(case: Case) -> Case:
     return case
 
 
+@pytest.fixture
+def faults(
+    request: pytest.FixtureRequest, runs: Runs, installed: Case
+) -> Callable[[Part], list[str]]:
+    """Give what is wrong with a part; what is known to be wrong must still be so."""
+
+    def of(part: Part) -> list[str]:
+        if part in installed[0].wrong:
+            reason = installed[0].wrong[part]
+            request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
+        return runs.faults(installed)[part]
+
+    return of
+
+
 @EVERY_CASE
-def test_each_request_is_one_call(runs: Runs, installed: Case) -> None:
+def test_each_request_is_one_call(
+    runs: Runs, installed: Case, faults: Callable[[Part], list[str]]
+) -> None:
     """Each answered request is one call with its tokens, model and prompt; none is too many."""
     run = runs.last[name_of(installed)]
     assert run.exit_code == run.program.exit_code, run.said
-    assert list(runs.judged(installed).faults_of_calls(installed[0])) == []
+    assert faults("calls") == []
 
 
 @EVERY_CASE
-def test_times_are_the_servers(runs: Runs, installed: Case) -> None:
+def test_times_are_the_servers(
+    runs: Runs, installed: Case, faults: Callable[[Part], list[str]]
+) -> None:
     """First token and end are where the server's own clock puts them."""
-    assert list(runs.judged(installed).faults_of_times(installed[0])) == []
+    found = faults("times")
+    others = runs.last[name_of(installed)].others
+    if found and others > BUSY and "times" not in installed[0].wrong:
+        pytest.xfail(f"others held {others:.1f} processors, alone or not: {found}")
+    assert found == []
 
 
 @EVERY_CASE
-def test_sessions_agents_and_tools_are_the_programs(runs: Runs, installed: Case) -> None:
+def test_sessions_agents_and_tools_are_the_programs(
+    faults: Callable[[Part], list[str]],
+) -> None:
     """A conversation is one session, and agents and tools carry the names that the program has."""
-    assert list(runs.judged(installed).faults_of_structure(*installed)) == []
+    assert faults("structure") == []

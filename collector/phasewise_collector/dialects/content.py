@@ -177,6 +177,8 @@ def take(received: ReceivedSpan) -> Taken:
         attributes[aliases.CONTENT[0]] = fidelity
         if any(map(_cut_short, prompt)) or any(map(cut_json.is_cut, _texts(received))):
             attributes[aliases.TRUNCATED[0]] = True
+    if received.status == "error":
+        attributes |= _error_type(received)
     if received.scope_name == wire.SCOPE:
         attributes |= wire.provider(attributes)
     step_of = agent_of_step(received)
@@ -211,6 +213,15 @@ def take(received: ReceivedSpan) -> Taken:
         return taken
     text = tool_text.of_span(received.attributes, received.events, received.kind)
     return replace(taken, tool_text=text)
+
+
+def _error_type(received: ReceivedSpan) -> dict[str, Value]:
+    """Give the class of the error that an event tells of, where no attribute names it."""
+    if aliases.first(received.attributes, aliases.HTTP_STATUS) is not None:
+        return {}
+    named = (event.attributes.get("exception.type") for event in received.events)
+    name = next((one for one in named if isinstance(one, str)), None)
+    return {} if name is None else {"error.type": name}
 
 
 class Content(NamedTuple):

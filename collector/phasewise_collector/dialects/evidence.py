@@ -20,6 +20,10 @@ _ANSWERED = (
 )
 _STATUS = re.compile(r"(?:status|code|http)\D{0,12}\b[45]\d\d\b", re.IGNORECASE)
 """how SDKs write what a server refused: `Error code: 429`, `status_code: 400`, `HTTP/1.1 503`"""
+_ANSWERED_ERRORS = frozenset({"AI_APICallError"})
+"""errors of the AI SDK that tell of an answer, without its code"""
+_NO_ANSWER = "Cannot connect to API"
+"""how that error begins where there was none"""
 
 
 def is_request(tree: Tree, members: Sequence[str]) -> bool:
@@ -43,6 +47,8 @@ def _shows_request(tree: Tree, key: str) -> bool:
 def _was_refused(span: Span) -> bool:
     """Say whether an error came from a server: some never left the process."""
     code = text_of(span, aliases.HTTP_STATUS) or ""
+    if code in _ANSWERED_ERRORS:
+        return not span.status_message.startswith(_NO_ANSWER)
     return (code.isdecimal() and int(code) >= 100) or bool(_STATUS.search(span.status_message))
 
 

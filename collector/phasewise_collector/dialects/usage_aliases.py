@@ -76,12 +76,14 @@ CACHE_WRITE_5M_TOKENS = (
     "gen_ai.usage.cache_creation.input_tokens.ephemeral_5m",
     "output.value#usage.cache_creation.ephemeral_5m_input_tokens",
     _LANGFUSE + "input_cache_creation_5m",
+    "cache_creation_5m_tokens",
 )
 CACHE_WRITE_1H_TOKENS = (
     "anthropic.usage.cache_creation.ephemeral_1h_input_tokens",
     "gen_ai.usage.cache_creation.input_tokens.ephemeral_1h",
     "output.value#usage.cache_creation.ephemeral_1h_input_tokens",
     _LANGFUSE + "input_cache_creation_1h",
+    "cache_creation_1h_tokens",
 )
 """the part of the writes that lives an hour"""
 OUTPUT_TOKENS = (

@@ -5,6 +5,9 @@ import phasewise
 phasewise.init()
 import sys, asyncio, litellm
 
+# it else loads its tokenizer while its first stream waits to be read: for longer than that lasts
+litellm.token_counter(model="gpt-4o-mini", text="a trip")
+
 U = sys.argv[1]
 T = [
     {
