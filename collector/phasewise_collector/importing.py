@@ -25,7 +25,7 @@ from phasewise_collector.otlp.spans import ReceivedSpan
 Step = Callable[[int, int, str], None]
 """how many of how many files are done, and which is read now"""
 
-UNKNOWN = "no known format; it was not read"
+UNKNOWN = "no known format"
 
 
 @dataclass(frozen=True, slots=True)

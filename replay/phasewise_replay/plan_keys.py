@@ -41,7 +41,7 @@ class Keys:
         self._where = where
         self._path = path
         if not isinstance(value, dict):
-            raise self.wrong("", f"a mapping is wanted, not `{value}`")
+            raise self.wrong("", f"must be a mapping (`key: value` lines), not `{str(value)[:40]}`")
         self._values: dict[object, object] = dict(value)
         self._asked: list[str] = []
 
@@ -90,8 +90,8 @@ class Keys:
 
     def wrong(self, name: str, text: str) -> UsageError:
         """Make the error about a key."""
-        path = self._join(name) or "the top"
-        return UsageError(f"{self._where}: `{path}` {text}")
+        path = self._join(name)
+        return UsageError(f"{self._where}: {f'`{path}`' if path else 'the file'} {text}")
 
     def _made(self, name: str, kind: Callable[[object], T]) -> T:
         try:

@@ -109,7 +109,13 @@ def migrate(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
 
 
 def _lock(path: Path) -> IO[str]:
-    handle = path.with_name(path.name + ".lock").open("a+")
+    try:
+        handle = path.with_name(path.name + ".lock").open("a+")
+    except OSError as error:
+        raise StoreError(
+            f"`{path}`: its folder cannot be written ({error.strerror}); change its permissions, "
+            "or name another file with --db"
+        ) from None
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -159,6 +165,14 @@ def _connect(path: Path) -> duckdb.DuckDBPyConnection:
                 f"`{path}` is open in another program; close it there, "
                 "or name another file with --db"
             ) from None
-        raise SchemaError(f"`{path}` cannot be opened as a DuckDB file: {error}") from error
+        raise _unreadable(path, error) from error
     except duckdb.Error as error:
-        raise SchemaError(f"`{path}` cannot be opened as a DuckDB file: {error}") from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: duckdb.Error) -> SchemaError:
+    # of another database's file, DuckDB says only that it may not load the extension for it
+    reason = "" if "extension" in str(error) else f": {error}"
+    return SchemaError(
+        f"`{path}` cannot be opened as a DuckDB file{reason}; name another file with --db"
+    )

@@ -12,6 +12,7 @@ import pytest
 import uvicorn
 from fastapi import FastAPI, Request, Response
 from phasewise_analyzer import rollups
+from phasewise_collector.hosts import App, Message, Receive, Scope, Send
 from phasewise_store import runs
 from phasewise_store.store import Store
 from phasewise_web.app import make_app
@@ -21,6 +22,7 @@ pytestmark = pytest.mark.browser
 WIDTHS = (1440, 800, 500)
 """headless Chromium makes no window narrower than 500; the frame below is 390"""
 NARROW = 390
+FRAMELESS = (b"content-security-policy", b"x-frame-options")
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +34,29 @@ def chromium() -> str:
     return found
 
 
+class Framed:
+    """Takes away what keeps pages out of frames, since a frame is what measures them here."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; pages whose address says `policy` keep their headers."""
+
+        async def sent(message: Message) -> None:
+            if message["type"] == "http.response.start" and b"policy" not in scope["query_string"]:
+                kept = [one for one in message["headers"] if one[0] not in FRAMELESS]
+                message = {**message, "headers": kept}
+            await send(message)
+
+        await self._app(scope, receive, sent)
+
+
 @pytest.fixture(scope="module")
 def address(seen: Store) -> Iterator[str]:
     """Serve the real application, with a test page that measures another one in a frame."""
     app: FastAPI = make_app(seen)
+    app.add_middleware(Framed)
 
     @app.get("/measure")
     def measure(request: Request) -> Response:
@@ -76,6 +97,11 @@ def pages(store: Store) -> list[str]:
 
 def browse(chromium: str, profile: Path, *words: str) -> str:
     """Run the browser once and give what it printed."""
+    return run_browser(chromium, profile, *words).stdout
+
+
+def run_browser(chromium: str, profile: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    """Run the browser once."""
     common = [
         *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
         *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
@@ -83,7 +109,23 @@ def browse(chromium: str, profile: Path, *words: str) -> str:
     ]
     return subprocess.run(
         [chromium, *common, *words], capture_output=True, text=True, timeout=60, check=True
-    ).stdout
+    )
+
+
+def test_no_page_breaks_its_own_policy(
+    chromium: str, address: str, seen: Store, tmp_path: Path
+) -> None:
+    """With its content security policy a page loads all that it needs, and logs no refusal."""
+    for page in pages(seen):
+        ended = run_browser(
+            chromium,
+            tmp_path / "profile",
+            *("--enable-logging=stderr", "--v=0", "--dump-dom"),
+            f"{address}{page.replace('%26', '&')}{'&' if '?' in page else '?'}policy=on",
+        )
+        assert "<h1" in ended.stdout, page
+        refusals = [line for line in ended.stderr.splitlines() if "CONSOLE" in line]
+        assert [line for line in refusals if "favicon" not in line] == [], page
 
 
 def test_no_page_is_wider_than_its_window(

@@ -3,6 +3,7 @@
 import json
 import re
 from collections import Counter
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 from urllib.parse import urljoin
@@ -10,9 +11,12 @@ from urllib.parse import urljoin
 import pytest
 from fastapi.testclient import TestClient
 from phasewise_analyzer import rollups
+from phasewise_analyzer.analyse import analyse
+from phasewise_store.facts import ToolCall
 from phasewise_store.store import Store
 from phasewise_web.pages.session import BusyClock
 
+from tests.store.facts_for_tests import growing_session
 from tests.web.client import client as pages_of
 from tests.web.conftest import HOSTILE
 
@@ -168,3 +172,26 @@ def test_every_macro_is_on_the_patterns_page() -> None:
     names = re.findall(r"{% macro (\w+)", macros.read_text())
     shown = patterns.read_text()
     assert [name for name in names if f"ui.{name}(" not in shown] == []
+
+
+def test_a_step_without_a_time_has_no_place_in_time(store: Store) -> None:
+    """A tool of which nobody recorded when it ran is listed, and not drawn at the start."""
+    session = growing_session(2)
+    (first, second), agent = session.llm_calls, session.agents[0]
+    store.write(
+        replace(
+            session,
+            llm_calls=(
+                replace(first, started_ns=10**9, duration_ns=10**9),
+                replace(second, started_ns=3 * 10**9, duration_ns=10**9),
+            ),
+            tool_calls=(
+                ToolCall("untimed", "s1", agent.agent_id, "grep", after_step=0),
+                ToolCall("timed", "s1", agent.agent_id, "ls", after_step=1, started_ns=4 * 10**9),
+            ),
+        )
+    )
+    analyse(store)
+    page = pages_of(store).get("/sessions/s1")
+    assert "→ grep" in page.text
+    assert page.text.count('<i class="tool">') == 1

@@ -13,8 +13,8 @@ def caveats(rows: Iterable[Totals]) -> tuple[str, ...]:
     found = []
     if unknown := sum(row.cache_unknown_calls for row in totals):
         found.append(
-            f"{unknown:,} of {calls:,} calls do not say what a cache served (cached: -): their "
-            "prefill is priced as if nothing was, and what is avoidable is the most that could be."
+            f"{unknown:,} of {calls:,} calls do not report cached tokens (shown as -). They are "
+            'priced as uncached, so "avoidable" is an upper bound.'
         )
     if unpriced := calls - sum(row.priced_calls for row in totals):
         found.append(f"{unpriced:,} calls name no model with a known price; sums leave them out.")

@@ -111,6 +111,9 @@ def _reserved(host: str, port: int, option: str) -> socket.socket:
 def _bind(listener: socket.socket, host: str, port: int, option: str) -> None:
     try:
         listener.bind((host, port))
+    except OverflowError:
+        listener.close()
+        raise UsageError(f"{option} {port}: a port is a number from 0 to 65535") from None
     except OSError as error:
         listener.close()
         raise UsageError(

@@ -1,7 +1,7 @@
 """The parts of one message: its texts, the tools that it asks for, the results that it brings.
 
 All shapes of messages come down to the same few facts here (OpenAI chat, Responses items,
-Anthropic blocks, Gemini parts, Bedrock, Vercel).
+Anthropic blocks, Gemini parts, Bedrock, Vercel, Pi).
 """
 
 from collections.abc import Mapping
@@ -14,6 +14,7 @@ from phasewise_collector.dialects.chat_values import parsed
 
 _CALLS = frozenset(
     {"tool_use", "server_tool_use", "tool_call", "tool-call", "function_call", "custom_tool_call"}
+    | {"toolCall"}
 )
 _RESULTS = frozenset(
     {"tool_result", "tool-result", "tool_call_response", "function_call_output"}

@@ -13,6 +13,9 @@ Key = str | int
 
 _BLANK = re.compile(r"[ \t\n\r]*")
 _BLANK_BYTES = re.compile(rb"[ \t\n\r]*")
+_BETWEEN_VALUES = re.compile(r"[ \t\n\r,]*")
+_PADDING = b" \t\r\0"
+"""zero bytes are what a crash leaves at the end of a file"""
 _NEXT_VALUE = re.compile(r"(?<=\n)\{")
 _DECODER = json.JSONDecoder()
 _MOST_BITS = 63
@@ -59,6 +62,26 @@ def documents(data: bytes) -> Iterator[tuple[int, object]] | None:
     return _documents(text)
 
 
+def by_line(data: bytes, *, begins: bytes = b"") -> Iterator[tuple[int, object]]:
+    """Give the number and the value, or the BadJsonError, of each line that begins like this."""
+    for number, line in enumerate(data.split(b"\n"), start=1):
+        text = line.strip(_PADDING)
+        if not text or not text.startswith(begins):
+            continue
+        try:
+            yield number, parse(text)
+        except BadJsonError as error:
+            yield number, error
+
+
+def one_behind_the_other(text: str) -> Iterator[tuple[int, object]]:
+    """Give the line and the value, or the BadJsonError, of each value of a text."""
+    line, counted = 1, 0
+    for start, _, value in _spread(text):
+        line, counted = line + text.count("\n", counted, start), start
+        yield line, _clean(value)
+
+
 def _is_whole(line: bytes) -> bool:
     try:
         parse(line)
@@ -69,7 +92,7 @@ def _is_whole(line: bytes) -> bool:
 
 def _documents(text: str) -> Iterator[tuple[int, object]]:
     line, counted = 1, 0
-    for start, _, value in _one_behind_the_other(text):
+    for start, _, value in _spread(text):
         line, counted = line + text.count("\n", counted, start), start
         if isinstance(value, list):
             for key, place in _children(text, start).items():
@@ -86,13 +109,13 @@ def parts(data: bytes) -> list[tuple[int, bytes]]:
     text = data.decode("utf-8", "replace")
     return [
         (text.count("\n", 0, start) + 1, text[start:end].encode())
-        for start, end, value in _one_behind_the_other(text)
+        for start, end, value in _spread(text)
         if not isinstance(value, BadJsonError)
     ]
 
 
-def _one_behind_the_other(text: str) -> Iterator[tuple[int, int, object]]:
-    """Give the start, the end and the value, or the error, of each value."""
+def _spread(text: str) -> Iterator[tuple[int, int, object]]:
+    """Give the start, the end and the value, or the error, of each value; commas may part them."""
     place = _skip(text, 0)
     while place < len(text):
         try:
@@ -102,7 +125,7 @@ def _one_behind_the_other(text: str) -> Iterator[tuple[int, int, object]]:
             end = len(text) if found is None else found.start()
             value = BadJsonError(f"not JSON: {error}", text.count("\n", 0, place) + 1)
         yield place, end, value
-        place = _skip(text, end)
+        place = _skip(text, end, _BETWEEN_VALUES)
 
 
 def _decoded(data: bytes) -> str:
@@ -197,7 +220,7 @@ def _values(text: str, start: int) -> Iterator[tuple[Key, int]]:
             place = _skip(text, place + 1)
 
 
-def _skip(text: str, place: int) -> int:
-    found = _BLANK.match(text, place)
+def _skip(text: str, place: int, blank: re.Pattern[str] = _BLANK) -> int:
+    found = blank.match(text, place)
     assert found is not None
     return found.end()

@@ -17,7 +17,7 @@ from pathlib import Path
 import orjson
 from phasewise_store.facts import Batch, Source
 
-from phasewise_collector.importers import records
+from phasewise_collector.importers import records, tables
 from phasewise_collector.importers.documents import has_keys, shows_keys
 from phasewise_collector.importers.fields import BadRecordError, Record, record
 from phasewise_collector.importers.importer import Note, Skipped, Trace
@@ -78,7 +78,7 @@ def recognises(head: bytes, path: Path) -> bool:
     del path
     if any(has_keys(head, b"{", keys) for keys in _TRACES):
         return True
-    names = records.columns(head)
+    names = tables.columns(head)
     if names:
         return any(names.issuperset(keys) for keys in _OBSERVATIONS)
     return records.is_json(head) and any(shows_keys(head, keys) for keys in _OBSERVATIONS)
@@ -87,7 +87,7 @@ def recognises(head: bytes, path: Path) -> bool:
 def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
     """Give the facts of all observations in the file."""
     spans: list[ReceivedSpan] = []
-    found = records.rows(trace) if records.columns(trace.data) else records.values(trace)
+    found = records.rows(trace) if tables.columns(trace.data) else records.values(trace)
     for one in found:
         if isinstance(one, Skipped):
             yield one

@@ -8,10 +8,7 @@ from functools import lru_cache
 
 from phasewise_collector.importers.fields import BadRecordError, Record, record
 from phasewise_collector.importers.importer import Skipped, Trace
-from phasewise_collector.importers.json_text import BadJsonError, documents, parse
-
-_PADDING = b" \t\r\0"
-"""zero bytes are what a crash leaves at the end of a file"""
+from phasewise_collector.importers.json_text import BadJsonError, by_line, documents
 
 
 def any_line_has(head: bytes, keys: Set[str]) -> bool:
@@ -64,14 +61,4 @@ def records(trace: Trace) -> Iterator[tuple[int, Record] | Skipped]:
 def _values(data: bytes, *, begins: bytes = b"") -> Iterator[tuple[int, object]]:
     """Give the number and the value, or the error, of each line that begins like this."""
     spread = documents(data)
-    if spread is not None:
-        yield from spread
-        return
-    for number, line in enumerate(data.split(b"\n"), start=1):
-        text = line.strip(_PADDING)
-        if not text or not text.startswith(begins):
-            continue
-        try:
-            yield number, parse(text)
-        except BadJsonError as error:
-            yield number, error
+    yield from by_line(data, begins=begins) if spread is None else spread

@@ -5,23 +5,21 @@ them, also JavaScript's; a table with a line of names (CSV). Called by the impor
 exports.
 """
 
-import csv
-import io
-from collections.abc import Iterator, Sequence
-from json import JSONDecoder
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import orjson
 
-from phasewise_collector.importers import javascript
+from phasewise_collector.importers import javascript, tables
 from phasewise_collector.importers.importer import Skipped, Trace
-from phasewise_collector.importers.json_text import BadJsonError, parse
+from phasewise_collector.importers.json_text import (
+    BadJsonError,
+    by_line,
+    one_behind_the_other,
+    parse,
+)
 
-_BOM = b"\xef\xbb\xbf"
-_DECODER = JSONDecoder()
 _OPENING = ("{", "[")
-_MOST_CHARACTERS = 1 << 30
-"""of a cell: prompts are long"""
 
 
 class Found(NamedTuple):
@@ -33,50 +31,43 @@ class Found(NamedTuple):
 
 def values(trace: Trace) -> Iterator[Found | Skipped]:
     """Give the file's values in their order, and what is no JSON."""
-    data = trace.data.removeprefix(_BOM)
-    if not data.strip():
+    if not trace.data.strip():
         yield Skipped(None, trace.damage or "the file is empty")
         return
-    try:
-        yield Found(1, orjson.loads(data))
-    except orjson.JSONDecodeError:
-        if _is_line(data):
-            yield from _lines(data)
-        elif javascript.is_printed(data):
-            yield from _stream(javascript.as_json(data.decode("utf-8", "replace")))
-        else:
-            yield from _stream(data.decode("utf-8", "replace"))
+    for line, value in _values(trace.data):
+        yield (Skipped(line, str(value)) if isinstance(value, BadJsonError) else Found(line, value))
     if trace.damage is not None:
         yield Skipped(None, f"{trace.damage}; what follows is lost")
 
 
 def is_json(head: bytes) -> bool:
     """Say whether a file starts as an object or a list does."""
-    return head.removeprefix(_BOM).lstrip().startswith((b"{", b"["))
+    return head.lstrip().startswith((b"{", b"["))
 
 
 def rows(trace: Trace) -> Iterator[Found | Skipped]:
     """Give the rows of a table as objects; JSON in a cell is parsed, an empty cell is left out."""
-    text = trace.data.decode("utf-8-sig", "replace")
-    csv.field_size_limit(_MOST_CHARACTERS)
-    reader = csv.DictReader(io.StringIO(text, newline=""))
+    for part in tables.rows(trace):
+        if isinstance(part, Skipped):
+            yield part
+            continue
+        line, row = part
+        yield Found(line, {name: _cell(value) for name, value in row.items() if name and value})
+
+
+def _values(data: bytes) -> Iterator[tuple[int, object]]:
+    """Give each value, or the error, with its line."""
     try:
-        for row in reader:
-            cells = {name: _cell(value) for name, value in row.items() if name and value}
-            yield Found(reader.line_num, cells)
-    except csv.Error as error:
-        yield Skipped(reader.line_num, f"no row of a table: {error}")
+        return iter([(1, orjson.loads(data))])
+    except orjson.JSONDecodeError:
+        if _is_line(data):
+            return by_line(data)
+    text = data.decode("utf-8", "replace")
+    return one_behind_the_other(javascript.as_json(text) if javascript.is_printed(data) else text)
 
 
-def columns(head: bytes) -> frozenset[str]:
-    """Give the names of a table's columns; none where the head starts no table."""
-    first = head.removeprefix(_BOM).partition(b"\n")[0].decode("utf-8", "replace")
-    csv.field_size_limit(_MOST_CHARACTERS)
-    return frozenset() if is_json(head) else frozenset(next(csv.reader([first]), ()))
-
-
-def _cell(value: str | Sequence[str]) -> object:
-    if not isinstance(value, str) or value[:1] not in _OPENING:
+def _cell(value: str) -> object:
+    if value[:1] not in _OPENING:
         return value
     try:
         return orjson.loads(value)
@@ -92,34 +83,3 @@ def _is_line(data: bytes) -> bool:
     except BadJsonError:
         return first.rstrip().endswith(b"}") and first.startswith(b"{")
     return True
-
-
-def _lines(data: bytes) -> Iterator[Found | Skipped]:
-    for number, line in enumerate(data.split(b"\n"), start=1):
-        if line.strip():
-            try:
-                yield Found(number, parse(line))
-            except BadJsonError as error:
-                yield Skipped(number, str(error))
-
-
-def _stream(text: str) -> Iterator[Found | Skipped]:
-    """Read values one behind the other; behind what is no JSON, go on at the next line."""
-    place = line = 0
-    seen = 0
-    while True:
-        while text[place : place + 1] in (" ", "\n", "\r", "\t", ",") and place < len(text):
-            place += 1
-        line += text.count("\n", seen, place)
-        seen = place
-        if place >= len(text):
-            return
-        try:
-            _, end = _DECODER.raw_decode(text, place)
-            yield Found(line + 1, parse(text[place:end].encode("utf-8", "surrogatepass")))
-        except (ValueError, RecursionError) as error:
-            yield Skipped(line + 1, f"not JSON: {error}")
-            end = text.find("\n{", place)
-            if end < 0:
-                return
-        place = end

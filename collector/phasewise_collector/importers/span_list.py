@@ -12,7 +12,15 @@ from pathlib import Path
 
 from phasewise_store.facts import Batch, Source
 
-from phasewise_collector.importers import jaeger, javascript, langsmith, litellm, mlflow, records
+from phasewise_collector.importers import (
+    jaeger,
+    javascript,
+    langsmith,
+    litellm,
+    mlflow,
+    records,
+    tables,
+)
 from phasewise_collector.importers.documents import shows_keys
 from phasewise_collector.importers.fields import BadRecordError, Record
 from phasewise_collector.importers.importer import Note, Skipped, Trace
@@ -40,7 +48,7 @@ _HOLDERS = ("data", "spans", "runs", "traces", "results", "items")
 def recognises(head: bytes, path: Path) -> bool:
     """Say whether the file's first records show the keys of a span."""
     del path
-    names = records.columns(head)
+    names = tables.columns(head)
     if names:
         return any(names.issuperset(keys) for keys in _KEYS)
     if javascript.is_printed(head):
@@ -53,7 +61,7 @@ def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
     spans: list[ReceivedSpan] = []
     shapes: list[str] = []
     others = 0
-    found = records.rows(trace) if records.columns(trace.data) else records.values(trace)
+    found = records.rows(trace) if tables.columns(trace.data) else records.values(trace)
     for one in found:
         if isinstance(one, Skipped):
             yield one

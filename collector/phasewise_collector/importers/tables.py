@@ -11,7 +11,7 @@ from phasewise_collector.importers.importer import Skipped, Trace
 Row = dict[str, str]
 
 _SEPARATORS = (",", ";", "\t")
-csv.field_size_limit(1 << 24)
+csv.field_size_limit(1 << 30)  # characters of a cell: prompts are long
 
 
 @lru_cache(maxsize=1)
@@ -20,23 +20,37 @@ def columns(head: bytes) -> frozenset[str]:
     line = head.split(b"\n", 1)[0].decode("utf-8", "replace").strip()
     if line.startswith(("{", "[")):
         return frozenset()
-    names = next(csv.reader([line], delimiter=_separator(line)), [])
+    try:
+        names = next(csv.reader([line], delimiter=_separator(line)), [])
+    except csv.Error:  # bytes that are no text
+        return frozenset()
     return frozenset(name.strip() for name in names)
 
 
 def read_table(trace: Trace) -> Iterator[tuple[int, Row] | Skipped]:
+    """Give every row as `rows` does, without the blanks around its cells."""
+    for part in rows(trace):
+        if isinstance(part, Skipped):
+            yield part
+            continue
+        line, row = part
+        yield line, {name: cell.strip() for name, cell in row.items()}
+
+
+def rows(trace: Trace) -> Iterator[tuple[int, Row] | Skipped]:
     """Give every row by its columns' names, with its line; and the rows of another length."""
     text = trace.data.decode("utf-8", "replace").replace("\0", "")
     separator = _separator(text.partition("\n")[0])
-    rows = csv.reader(io.StringIO(text), delimiter=separator)
-    names = [name.strip() for name in next(rows, [])]
-    for row in rows:
-        if not row:
-            continue
-        if len(row) != len(names):
-            yield Skipped(rows.line_num, f"{len(row)} columns, not {len(names)}")
-            continue
-        yield rows.line_num, dict(zip(names, (cell.strip() for cell in row), strict=True))
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    names = [name.strip() for name in next(reader, [])]
+    try:
+        for row in reader:
+            if row and len(row) != len(names):
+                yield Skipped(reader.line_num, f"{len(row)} columns, not {len(names)}")
+            elif row:
+                yield reader.line_num, dict(zip(names, row, strict=True))
+    except csv.Error as error:
+        yield Skipped(reader.line_num, f"no row of a table: {error}")
     if trace.damage is not None:
         yield Skipped(None, f"{trace.damage}; what follows is lost")
 

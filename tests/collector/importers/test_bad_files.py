@@ -55,6 +55,20 @@ def test_a_truncated_archive_gives_what_stands_before_the_damage(
     assert any("lost" in left.reason for left in done.skipped)
 
 
+@pytest.mark.parametrize(
+    "content", [b"SQLite format 3\0\x10\0\r\x01,\x02", b"\x89PNG\r\n\x1a\n\0\r,", b"a\rb,c\rd", b""]
+)
+def test_a_file_that_is_no_text_is_of_no_known_format(
+    tmp_path: Path, store: Store, content: bytes
+) -> None:
+    """A database, an image, or nothing at all is named as such, alone and in a folder."""
+    path = tmp_path / "x.db"
+    path.write_bytes(content)
+    with pytest.raises(UnknownFormatError, match=r"x\.db"):
+        import_paths(store, [path])
+    assert [left.line for left in import_paths(store, [tmp_path]).skipped] == [None]
+
+
 def test_a_named_file_of_no_known_format_writes_nothing(tmp_path: Path, store: Store) -> None:
     """It is an error that lists the formats, and the good file beside it is not read either."""
     good = mooncake(tmp_path / "good.jsonl", [LINE])

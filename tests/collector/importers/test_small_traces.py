@@ -37,6 +37,8 @@ def test_pi_mono_gives_the_bill_to_the_cent(shared_traces: Path, store: Store) -
     assert (hit, stored) == (expected["cacheRead"], expected["cacheWrite"])
     assert usd == pytest.approx(expected["cost_usd"], abs=1e-6)
     assert (done.tool_calls, bad_lines(done)) == (expected["tool_calls"], [])
+    texts = store.frame("SELECT count(arguments), count(result) FROM tool_calls").row(0)
+    assert texts == (expected["tool_calls"], 373)  # 18 runs have no result in the file
     misses = store.frame("SELECT count(*) FROM llm_calls WHERE cache_read_tokens = 0").item()
     assert misses == sum(expected["full_misses_by_preceding"].values())
 

@@ -1,4 +1,4 @@
-"""What each agent costs, by phase: one row a role, the dearest first."""
+"""Cost per agent, split by phase, most expensive first."""
 
 import argparse
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from dataclasses import asdict
 from phasewise_analyzer import rollups
 from phasewise_analyzer.findings import AgentRow
 from phasewise_reports.words import count
+from phasewise_store.scope import EVERYTHING, Scope
 
 from phasewise_web.caveats import caveats
 from phasewise_web.cli import scoping
@@ -29,14 +30,14 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json([{"agent": row.agent} | asdict(row.totals) for row in rows])
     else:
-        print_agents(rows)
+        print_agents(rows, scoping.scope(arguments))
     return 0
 
 
-def print_agents(rows: Sequence[AgentRow]) -> None:
+def print_agents(rows: Sequence[AgentRow], scope: Scope = EVERYTHING) -> None:
     """Print the table; where there is nothing, the command that brings something."""
     if not rows:
-        say("no calls here yet; read some with  phasewise import PATH  or  phasewise up")
+        scoping.say_nothing_found(scope)
         return
     columns = (("agent", False), ("sessions", True), *COST_COLUMNS)
     cells = [[row.agent, count(row.totals.sessions), *cost_cells(row.totals)] for row in rows]

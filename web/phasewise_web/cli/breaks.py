@@ -1,4 +1,4 @@
-"""Where prompts stop matching what was sent before: the cause, the price, and the repair.
+"""Prefix breaks: where a prompt stops matching an earlier one, with cause, price and repair.
 
 A break is a prompt that does not go on where an earlier one ended, or one that does and was not
 read from the cache although the provider's rule lets it be. Breaks of one agent, place and cause

@@ -31,7 +31,9 @@ COLUMNS = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the scope, --limit and --json."""
     scoping.add_arguments(parser)
-    parser.add_argument("--limit", type=int, default=100, help="at most so many (default: 100)")
+    parser.add_argument(
+        "--limit", type=scoping.positive, default=100, help="at most so many (default: 100)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -40,6 +42,9 @@ def run(arguments: argparse.Namespace) -> int:
         found = rollups.calls(store, scoping.scope(arguments), limit=arguments.limit)
     if arguments.json:
         print_json(found.drop("leaf_node", "output_segments").to_dicts())
+        return 0
+    if not found.height:
+        scoping.say_nothing_found(scoping.scope(arguments))
         return 0
     cells = [
         [

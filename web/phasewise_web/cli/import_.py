@@ -109,5 +109,7 @@ def _print(done: Imported) -> None:
     for reason, number in Counter(left.reason for left in files).most_common():
         example = next(left.file for left in files if left.reason == reason)
         stdout.print(
-            f"{number} files left out ({reason}), such as {example}", highlight=False, markup=False
+            f"Skipped {number} files: {reason}; for example {example}",
+            highlight=False,
+            markup=False,
         )

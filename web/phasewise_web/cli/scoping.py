@@ -2,7 +2,9 @@
 
 import argparse
 
-from phasewise_store.scope import Scope
+from phasewise_store.scope import EVERYTHING, Scope
+
+from phasewise_web.cli.messages import say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,6 +18,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--version", metavar="NAME", help="version of the agent program")
     parser.add_argument("--tag", metavar="NAME", help="one tag of the calls")
     parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def positive(text: str) -> int:
+    """Read --limit: a whole number above zero."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"`{text}` is no whole number above zero")
+    return int(text)
+
+
+def say_nothing_found(scope: Scope) -> None:
+    """Say why a list is empty, and what to do about it."""
+    if scope == EVERYTHING:
+        say("no calls here yet; read some with  phasewise import PATH  or  phasewise up")
+    else:
+        say("no calls match these filters; `phasewise agents` without any shows what there is")
 
 
 def scope(arguments: argparse.Namespace) -> Scope:

@@ -1,4 +1,4 @@
-"""What each session costs, by phase, the newest first."""
+"""Cost per session, split by phase, newest first."""
 
 import argparse
 from dataclasses import asdict
@@ -17,7 +17,9 @@ NAME = "sessions"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the scope, --limit and --json."""
     scoping.add_arguments(parser)
-    parser.add_argument("--limit", type=int, default=50, help="at most so many (default: 50)")
+    parser.add_argument(
+        "--limit", type=scoping.positive, default=50, help="at most so many (default: 50)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -32,6 +34,9 @@ def run(arguments: argparse.Namespace) -> int:
                 for row in rows
             ]
         )
+        return 0
+    if not rows:
+        scoping.say_nothing_found(scoping.scope(arguments))
         return 0
     columns = (("session", False), ("agents", False), *COST_COLUMNS, ("outcome", False))
     cells = [

@@ -1,4 +1,4 @@
-"""Where prompts stop matching what was sent before: findings, and the breaks that each counts."""
+"""Prefix breaks: where prompts stop matching earlier ones; findings, and the breaks of each."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -152,8 +152,8 @@ def _notes(store: Store, scope: Scope) -> Iterator[str]:
     totals = rollups.totals(store, scope)
     if totals.cache_unknown_calls:
         yield (
-            f"{totals.cache_unknown_calls:,} of {totals.calls:,} calls do not say what a cache "
-            "served: of them a break is found only where the text of the prompt shows it."
+            f"{totals.cache_unknown_calls:,} of {totals.calls:,} calls do not report cached "
+            "tokens: a break in one is found only where the text of the prompt shows it."
         )
     if unpriced := totals.calls - totals.priced_calls:
         yield (

@@ -91,8 +91,8 @@ def _notes(found: Flame) -> list[str]:
     notes = []
     if found.cache_unknown_calls:
         notes.append(
-            f"{found.cache_unknown_calls:,} of {found.calls:,} calls do not say what a cache "
-            "served: all that was sent before counts as re-paid, which is the most it can be."
+            f"{found.cache_unknown_calls:,} of {found.calls:,} calls do not report cached "
+            "tokens: all that was sent before counts as re-paid, which is an upper bound."
         )
     if found.unpriced_calls:
         notes.append(

@@ -201,8 +201,8 @@ def _notes(store: Store, scope: Scope) -> Iterator[str]:
     totals = rollups.totals(store, scope)
     if totals.cache_unknown_calls:
         yield (
-            f"{totals.cache_unknown_calls:,} of {totals.calls:,} calls do not say what a cache "
-            "served: all that they had sent before counts as not read, which is the most it can be."
+            f"{totals.cache_unknown_calls:,} of {totals.calls:,} calls do not report cached "
+            "tokens: all they had sent before counts as not read, which is an upper bound."
         )
     if unpriced := totals.calls - totals.priced_calls:
         yield (
