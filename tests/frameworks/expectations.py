@@ -135,6 +135,7 @@ PYTHON = (
         wire_agents=PLANNER_ASKING,
         tools=times(ASKING, 2),
     ),
+    # neither traces itself, nor has it an instrumentor in an extra: no span names its agents
     Program("agno_team.py", "toolkits", "AAAAAAB", tools=times(TURN, 2)),
     Program("haystack_agent.py", "toolkits", "AAAAAA", tools=times(TURN, 2)),
     Program(
