@@ -30,7 +30,7 @@ SIDE_BY_SIDE = 3
 """programs at a time: they start on the processor and then mostly sleep"""
 LONGEST_S = 120
 SETTLING_S = 60
-BUSY = 0.5
+BUSY = 0.25
 """processors that others may hold while a program runs alone; above, its times are not judged"""
 QUIET = {
     "CREWAI_DISABLE_TELEMETRY": "true",
