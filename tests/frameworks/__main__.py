@@ -45,8 +45,8 @@ def _print(case: Case, runs: Runs) -> int:
         )
     for name, found in faults.items():
         print(_indented([f"known: {known[name]}"] if found and name in known else found), end="")
-    judged = (name for name in faults if not (name == "times" and run.others > BUSY))
-    return sum(len(faults[name]) for name in judged if name not in known)
+    counted = (name for name in faults if not (name == "times" and run.others > BUSY))
+    return sum(len(faults[name]) for name in counted if name not in known)
 
 
 def _indented(lines: Iterable[str]) -> str:

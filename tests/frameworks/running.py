@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -123,19 +124,24 @@ class Suite:
         home = self._folder / name
         home.mkdir()
         begun, busy_s = time.monotonic(), _busy_s()
-        ended = subprocess.run(
+        process = subprocess.Popen(
             self._command(program, mode, name, home),
             env=self._environment(program, name, home),
             cwd=home,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=LONGEST_S,
-            check=False,
+            start_new_session=True,
         )
+        try:
+            said, _ = process.communicate(timeout=LONGEST_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)  # with whatever it has started
+            said, _ = process.communicate()
+            said += f"\nended after {LONGEST_S} s"
         took_s = time.monotonic() - begun
         others = (_busy_s() - busy_s) / took_s
-        return Run(program, mode, name, ended.returncode, ended.stdout, took_s, others)
+        return Run(program, mode, name, process.returncode, said, took_s, others)
 
     def _command(self, program: Program, mode: Mode, name: str, home: Path) -> list[str]:
         arguments = [f"{self.models.address}/r/{name}", *filter(None, [program.argument])]
@@ -168,6 +174,13 @@ class Suite:
             "PHASEWISE_RING": str(home / "ring"),
         } | ({"PYTHONPATH": path} if path else {})
         return common | ours | dict(program.environment)
+
+
+def is_busy(seconds: float = 2) -> bool:
+    """Say whether others hold more of the processors than times can be judged beside."""
+    before = _busy_s()
+    time.sleep(seconds)
+    return (_busy_s() - before) / seconds > BUSY
 
 
 def _busy_s() -> float:

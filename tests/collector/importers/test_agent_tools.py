@@ -95,7 +95,7 @@ GEMINI_TOOL = {
 
 _WITHOUT = gemini_answer("m2", 5, "looking")
 GEMINI_ROWS: list[dict[str, object]] = [
-    HEAD,
+    dict(HEAD),
     gemini_user("m1", 0, "hi"),
     {**_WITHOUT, "tokens": None},
     _WITHOUT,
