@@ -87,11 +87,12 @@ def _candidates(
     by_key: dict[object, list[int]] = {}
     for other, one in enumerate(stored):
         by_key.setdefault(_likeness(one.call), []).append(other)
-        for name in one.keys:
+        for name in (*one.keys, *_spans(one.call)):
             by_key.setdefault(name, []).append(other)
     for place, one in enumerate(calls):
         seen: set[int] = set()
-        keys: list[tuple[int, object]] = [(0, key) for key in sorted(one.keys)]
+        known_by = (*_spans(one.call), *sorted(one.keys))
+        keys: list[tuple[int, object]] = [(0, key) for key in known_by]
         for rank, key in (*keys, (1, _likeness(one.call))):
             for other in by_key.get(key, ()):
                 if other in seen or not _is_same(one, stored[other], by_likeness=rank == 1):
@@ -100,6 +101,11 @@ def _candidates(
                     continue
                 seen.add(other)
                 yield (rank, _distance_ns(one.call, stored[other].call)), place, other
+
+
+def _spans(call: LlmCall) -> list[tuple[str, str]]:
+    """Give the spans that tell of the call: derived again, it is the same call."""
+    return [(one.trace_id, one.span_id) for one in call.described_by if one.trace_id]
 
 
 def _is_same(one: Bearer, other: Bearer, *, by_likeness: bool) -> bool:

@@ -24,8 +24,12 @@ SELECT c.call_id
 FROM llm_calls AS c
 WHERE c.session_id IN (SELECT unnest($sessions))
 """
-_OTHERS = {"all": "AND c.described_by <> '[]'", "files": "AND c.source_id <> 'live'"}
-"""the other kind of account of a session, which may come without ids"""
+_OTHERS = {
+    "all": "AND c.described_by <> '[]'",
+    "files": """AND (c.source_id <> 'live' OR contains(c.described_by, '"trace_id":""'))""",
+}
+"""the other kind of account of a session, which may come without ids; a call that spans brought
+first may be a file's, too"""
 
 _ROWS = """
 SELECT c.*, s.format, coalesce(n.tokens_end, 0) AS prompt_tokens,

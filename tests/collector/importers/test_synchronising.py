@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -258,7 +259,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(STEPS)
 def test_any_way_there_gives_the_same_calls(
     steps: Sequence[tuple[str, int] | list[ReceivedSpan]],
@@ -275,6 +276,20 @@ def test_any_way_there_gives_the_same_calls(
         assert calls(store) == right()
         again = import_paths(store, [place])
         assert (again.files, again.llm_calls) == (0, 0)
+
+
+@pytest.mark.parametrize("order", [SENT, SENT[::-1]], ids=["in order", "backwards"])
+@pytest.mark.parametrize("before", range(len(SENT) + 1))
+def test_files_come_between_spans_that_come_one_by_one(
+    store: Store, tmp_path: Path, before: int, order: Sequence[ReceivedSpan]
+) -> None:
+    """A call that a span and a file told of stays one when the trace is derived again."""
+    for span in order[:before]:
+        receive(store, [span])
+    imported(store, tmp_path)
+    for span in order[before:]:
+        receive(store, [span])
+    assert calls(store) == right()
 
 
 def _format(name: str) -> str:
