@@ -7,6 +7,9 @@ import sys
 from pathlib import Path
 from typing import IO
 
+from phasewise_store import reads
+from phasewise_store.store import Store
+
 from tests.collector.importers.test_synchronising import PROJECT, write
 
 
@@ -28,6 +31,8 @@ def test_a_file_that_grows_is_read_again_until_ctrl_c(tmp_path: Path) -> None:
         assert watching.stderr is not None
         assert "watching" in watching.stderr.readline()
         first = _document(watching.stdout)
+        with Store.open(tmp_path / "x.duckdb") as beside:
+            assert reads.llm_calls(beside).height == 1
         write(tmp_path, f"{PROJECT}.jsonl", 5)
         second = _document(watching.stdout)
         watching.send_signal(signal.SIGINT)

@@ -15,7 +15,6 @@ from phasewise_analyzer.analyse import analyse
 from phasewise_collector.importers import detect
 from phasewise_collector.importing import Imported, import_paths
 from phasewise_store.errors import UsageError
-from phasewise_store.store import Store
 
 from phasewise_web.cli.opening import opened
 from phasewise_web.cli.output import print_json, progress, say, stdout
@@ -43,33 +42,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Import, analyse what is new, and say what was read."""
-    with opened(arguments.db) as store:
-        done = _import(store, arguments)
-        _report(done, arguments)
-        if arguments.watch:
-            _watch(store, arguments)
+    done = _import(arguments)
+    _report(done, arguments)
+    if arguments.watch:
+        _watch(arguments)
     if done.read_nothing:
         say(f"no call and no record was read from {', '.join(map(str, arguments.path))}")
         return 1
     return 0
 
 
-def _import(store: Store, arguments: argparse.Namespace) -> Imported:
-    with progress("importing") as step:
-        done = import_paths(store, arguments.path, format_name=arguments.format, step=step)
-    with progress("analysing") as step:
-        analyse(store, step=step)
+def _import(arguments: argparse.Namespace) -> Imported:
+    with opened(arguments.db) as store:
+        with progress("importing") as step:
+            done = import_paths(store, arguments.path, format_name=arguments.format, step=step)
+        with progress("analysing") as step:
+            analyse(store, step=step)
     return done
 
 
-def _watch(store: Store, arguments: argparse.Namespace) -> None:
-    """Import what changes until the user stops it; a file may vanish while it is looked for."""
+def _watch(arguments: argparse.Namespace) -> None:
+    """Import what changes until the user stops it; a file may vanish while it is looked for.
+
+    The database is opened anew for each look, so that other commands get at it in between.
+    """
     say("watching for changes; Ctrl-C stops")
     try:
         while True:
             time.sleep(WATCH_S)
             try:
-                done = _import(store, arguments)
+                done = _import(arguments)
             except UsageError as error:
                 say(str(error))
                 continue
