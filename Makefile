@@ -31,7 +31,7 @@ test: $(STAMP) ## pass the tests that need no engine, no browser and no patience
 
 check: $(STAMP) ## all that .ci/run runs: every test once, on all cores, after static checks and installs side by side
 	@$(MAKE) --no-print-directory --jobs 4 --output-sync=target static parts
-	$(BIN)/python -m pytest -q -n auto --dist loadgroup --no-loadscope-reorder --durations=25
+	$(BIN)/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder --durations=25
 
 static: format lint types imports ## check what can be checked without running the code
 

@@ -38,7 +38,6 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[REQUIRED] = frozenset(os.environ.get("PHASEWISE_REQUIRE", "").split())
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Prepare the tests for several workers; one process alone keeps the usual order."""
     if "PYTEST_XDIST_WORKER" in os.environ:

@@ -1,8 +1,8 @@
 """How tests share the machine when pytest-xdist runs several at once (`make check`).
 
-Long ones begin first, so that no worker is left with them at the end. Real engines are one group:
-one server at a time. Tests marked `timed` run while no other test does, since what they measure is
-time.
+Each module stays with one worker (`--dist loadfile`), so that what a module's tests share is made
+once. Long modules begin first, so that no worker is left with them at the end. Tests marked `timed`
+run while no other test does, since what they measure is time.
 """
 
 import fcntl
@@ -18,10 +18,7 @@ LONGEST_FIRST = ("engine", "frameworks", "wheel", "slow", "browser")
 
 
 def arrange(items: list[pytest.Item]) -> None:
-    """Order the tests in place, and name the group of each for `--dist loadgroup`."""
-    for item in items:
-        engine = item.get_closest_marker("engine") is not None
-        item.add_marker(pytest.mark.xdist_group("engine" if engine else _module(item)))
+    """Order the tests in place; each module's stay together."""
     ranks: dict[str, int] = {}
     for item in items:
         ranks[_module(item)] = min(_rank(item), ranks.get(_module(item), len(LONGEST_FIRST)))

@@ -45,7 +45,7 @@ def test_two_that_do_not_measure_run_at_once(tmp_path: Path) -> None:
         pass
 
 
-def test_every_test_has_a_group_and_modules_stay_together(request: pytest.FixtureRequest) -> None:
+def test_modules_stay_together_and_none_is_dropped(request: pytest.FixtureRequest) -> None:
     """Arranging keeps each module's tests together and drops none."""
     items = list(request.session.items)
     arranged = list(items)
@@ -54,4 +54,3 @@ def test_every_test_has_a_group_and_modules_stay_together(request: pytest.Fixtur
     modules = [item.nodeid.partition("::")[0] for item in arranged]
     runs = [name for name, before in zip(modules, [None, *modules], strict=False) if name != before]
     assert len(runs) == len(set(runs))
-    assert all(item.get_closest_marker("xdist_group") for item in arranged)
