@@ -117,4 +117,5 @@ arms:
     assert rows.height >= 4 * 3
     assert rows["cached_tokens"].to_list() == rows["predicted_cached_tokens"].to_list()
     assert rows["output_tokens"].to_list() == rows["planned_output_tokens"].to_list()
-    assert int(rows["cached_tokens"].sum()) > 0
+    # no prompt of the small Codex files fills a block of the cache
+    assert bool(rows["cached_tokens"].sum()) is (recording is not codex)

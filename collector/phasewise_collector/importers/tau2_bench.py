@@ -277,7 +277,6 @@ class _Simulation:
             place = self._waiting.pop(asked_by, None)
             if place is not None:
                 tool = self.file.tool_calls[place]
-                message["name"] = tool.name
                 self.file.tool_calls[place] = replace(
                     tool,
                     result=chat.content(fields),
