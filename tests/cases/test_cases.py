@@ -8,17 +8,9 @@ from tests.cases import judging
 
 HERE = Path(__file__).parent
 CASES = sorted(path.parent for path in HERE.glob("*/*/expected.json"))
-PENDING = frozenset((HERE / "pending.txt").read_text().split())
-"""cases that are not right yet"""
 
 
-@pytest.mark.parametrize(
-    "case",
-    [
-        pytest.param(case, id=case.name, marks=[pytest.mark.xfail] * (case.name in PENDING))
-        for case in CASES
-    ],
-)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_case_gives_its_right_values(tmp_path: Path, case: Path) -> None:
     """What is imported is what the case's author says is right; importing again adds nothing."""
     database = tmp_path / "case.duckdb"
