@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 from unittest.mock import patch
 
+import pytest
 from phasewise_store import database, schema
 from phasewise_store.facts import Span
 from phasewise_store.statements import insert_frame
@@ -43,11 +44,13 @@ def an_older_file(path: Path, migrations: int) -> Columns:
     return columns
 
 
-def test_an_older_file_keeps_its_rows(tmp_path: Path) -> None:
-    """A file of the schema before columns were compressed is rebuilt when it is opened."""
+@pytest.mark.parametrize("migrations", [6, 8])
+def test_an_older_file_keeps_its_rows(tmp_path: Path, migrations: int) -> None:
+    """Files from before columns were compressed, and calls identified, are migrated when opened."""
     path = tmp_path / "old.duckdb"
-    columns = an_older_file(path, 6)
-    with patch.object(database, "MIGRATIONS", schema.MIGRATIONS[:6]), Store.open(path) as store:
+    columns = an_older_file(path, migrations)
+    older = schema.MIGRATIONS[:migrations]
+    with patch.object(database, "MIGRATIONS", older), Store.open(path) as store:
         before = everything(store, columns)
     with Store.open(path) as store:
         assert everything(store, columns) == before
