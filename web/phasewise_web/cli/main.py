@@ -66,6 +66,10 @@ class Command(Protocol):
         ...
 
 
+INTERRUPTED = "Query interrupted"
+"""what DuckDB says where Ctrl-C came in the middle of a statement"""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code."""
     words = sys.argv[1:] if argv is None else list(argv)
@@ -80,12 +84,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         say(f"phasewise {_spelled(name)}: {error}")
         return error.exit_code
     except KeyboardInterrupt:
-        say(f"phasewise {_spelled(name)}: interrupted")
-        return 130
+        return _interrupted(name)
+    except RuntimeError as error:
+        if str(error) != INTERRUPTED:
+            raise
+        return _interrupted(name)
     except BrokenPipeError:
         # the reader of a pipe (head, less) went away; Python's own flush at exit must not complain
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _interrupted(name: str) -> int:
+    say(f"phasewise {_spelled(name)}: interrupted")
+    return 130
 
 
 def _run(name: str, words: Sequence[str]) -> int:
