@@ -83,21 +83,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     except PhasewiseError as error:
         say(f"phasewise {_spelled(name)}: {error}")
         return error.exit_code
-    except KeyboardInterrupt:
-        return _interrupted(name)
-    except RuntimeError as error:
-        if str(error) != INTERRUPTED:
-            raise
-        return _interrupted(name)
     except BrokenPipeError:
         # the reader of a pipe (head, less) went away; Python's own flush at exit must not complain
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except BaseException as error:
+        if not _began_with_an_interruption(error):
+            raise
+        say(f"phasewise {_spelled(name)}: interrupted")
+        return 130
 
 
-def _interrupted(name: str) -> int:
-    say(f"phasewise {_spelled(name)}: interrupted")
-    return 130
+def _began_with_an_interruption(error: BaseException | None) -> bool:
+    """Whether Ctrl-C caused this; tidying up after it (closing a transaction) may fail in turn."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt) or str(error) == INTERRUPTED:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _run(name: str, words: Sequence[str]) -> int:
