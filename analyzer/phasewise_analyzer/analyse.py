@@ -17,8 +17,8 @@ from phasewise_store.store import Store
 
 from phasewise_analyzer import bill, charges, latency, latency_fit, side_charges
 from phasewise_analyzer.latency_fit import ShareModel
-from phasewise_analyzer.prefixes import earlier, hit_rates, prefix_tree
-from phasewise_analyzer.prefixes.sent_before import SentBefore, new_calls
+from phasewise_analyzer.prefixes import hit_rates, prefix_tree, shared_prefixes
+from phasewise_analyzer.prefixes.live_prefix_index import LivePrefixIndex, new_calls
 from phasewise_analyzer.prices import PriceBook
 
 Step = Callable[[int, int, str], None]
@@ -32,12 +32,12 @@ class Memory:
     """What a process that analyses again and again keeps, so that it reads only what is new."""
 
     def __init__(self) -> None:
-        self._sources: dict[str, SentBefore] = {}
+        self._sources: dict[str, LivePrefixIndex] = {}
 
-    def of(self, store: Store, source: str) -> SentBefore:
+    def of(self, store: Store, source: str) -> LivePrefixIndex:
         """Give the memory of a data set; made of what is analysed when it is first asked for."""
         if source not in self._sources:
-            self._sources[source] = SentBefore(store, source)
+            self._sources[source] = LivePrefixIndex(store, source)
         return self._sources[source]
 
 
@@ -80,7 +80,7 @@ def _of_source(store: Store, source: str) -> tuple[pl.DataFrame, ShareModel]:
 
 
 def _of_memory(
-    store: Store, source: str, sent: SentBefore
+    store: Store, source: str, sent: LivePrefixIndex
 ) -> tuple[pl.DataFrame, ShareModel] | None:
     """Give the same from memory, of which the new calls become a part; None where it cannot say."""
     new = reads.waiting_calls(store, source)
@@ -122,7 +122,7 @@ def _reusable(calls: pl.DataFrame, tree: prefix_tree.PrefixTree) -> npt.NDArray[
     block_tokens = calls["block_tokens"].fill_null(0).to_numpy().astype(np.int64)
     whole = hit_rates.prompts(tree, calls["input_tokens"].to_numpy(), block_tokens)
     models = calls.select(pl.struct("provider", "model").rank("dense") - 1).to_series()
-    before = earlier.any_earlier(tree, models.to_numpy().astype(np.int64))
+    before = shared_prefixes.any_earlier(tree, models.to_numpy().astype(np.int64))
     return hit_rates.shared(tree, whole, block_tokens, before).tokens
 
 

@@ -120,7 +120,7 @@ def _kill(running: Up, victim: str, outcome: Outcome) -> None:
         outcome.back_s.append(_until_accepting(running.otlp))
 
 
-_MODULES = {"acceptor": "collector.acceptor", "owner": "web.owner"}
+_MODULES = {"acceptor": "collector.acceptor", "owner": "web.database_process"}
 
 
 def processes(pid: int, module: str) -> list[int]:

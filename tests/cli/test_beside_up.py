@@ -164,5 +164,5 @@ def _kill_owner(running: Up) -> None:
     children = f"/proc/{running.process.pid}/task/{running.process.pid}/children"
     for pid in Path(children).read_text().split():
         command = Path(f"/proc/{pid}/cmdline").read_text()
-        if "phasewise_web.owner" in command:
+        if "phasewise_web.database_process" in command:
             subprocess.run(["kill", "-9", pid], check=True)

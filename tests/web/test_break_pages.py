@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 from fastapi.testclient import TestClient
 from phasewise_analyzer.analyse import analyse
-from phasewise_analyzer.caches.asking import Reason
+from phasewise_analyzer.caches.prompt_cache import Reason
 from phasewise_analyzer.diagnosis.causes import CATALOGUE
 from phasewise_analyzer.ledger import facts
 from phasewise_analyzer.structure.facts import ORDER
@@ -20,8 +20,8 @@ from phasewise_store.facts import Segment, Usage
 from phasewise_store.scope import Scope
 from phasewise_store.segments import text_segment
 from phasewise_store.store import Store
-from phasewise_web.pages.kept import MOST_ANSWERS, Kept
-from phasewise_web.pages.scope_of import sources
+from phasewise_web.pages.address import sources
+from phasewise_web.pages.answer_cache import MOST_ANSWERS, Kept
 
 from tests.analyzer.facts_for_tests import blocks, write_calls
 from tests.web.client import client as pages_of

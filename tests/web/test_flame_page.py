@@ -14,7 +14,7 @@ from phasewise_store.facts import Agent, Batch, LlmCall, Segment, Session, Sourc
 from phasewise_store.scope import Scope
 from phasewise_store.segments import text_segment
 from phasewise_store.store import Store
-from phasewise_web.pages.scope_of import sources
+from phasewise_web.pages.address import sources
 
 from tests.web.client import client as pages_of
 from tests.web.conftest import HOSTILE

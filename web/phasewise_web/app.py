@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader
 from phasewise_analyzer.breaks.find import find as find_breaks
 from phasewise_analyzer.caches import book
 from phasewise_analyzer.caches.book import Book
-from phasewise_analyzer.ledger.keep import keep as keep_ledger
+from phasewise_analyzer.ledger.accounting import keep as keep_ledger
 from phasewise_analyzer.structure.lay_out import lay_out
 from phasewise_collector.hosts import Guarded, Hosts
 from phasewise_collector.loader import Loader
@@ -27,17 +27,17 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.middleware.gzip import GZipMiddleware
 
 from phasewise_web.pages import views
+from phasewise_web.pages.address import Place
 from phasewise_web.pages.agents import agents_page
+from phasewise_web.pages.answer_cache import Kept
 from phasewise_web.pages.breaks import breaks_page
 from phasewise_web.pages.call import call_page
 from phasewise_web.pages.collector import collector_page
 from phasewise_web.pages.flame import flame_page
-from phasewise_web.pages.kept import Kept
 from phasewise_web.pages.ledger import ledger_page
 from phasewise_web.pages.patterns import patterns_page
 from phasewise_web.pages.prefixes import prefixes_page
 from phasewise_web.pages.runs import run_page, runs_page
-from phasewise_web.pages.scope_of import Place
 from phasewise_web.pages.session import session_page
 from phasewise_web.pages.sessions import sessions_page
 from phasewise_web.pages.structure import structure_page

@@ -28,7 +28,7 @@ PROGRAM = (
     Part("analysis", "phasewise_analyzer.analyse", SERVER),
     Part("replay", "phasewise_replay.run", SERVER),
     Part("reports", "phasewise_reports.run_report", SERVER),
-    Part("web UI", "phasewise_web.owner", SERVER),
+    Part("web UI", "phasewise_web.database_process", SERVER),
 )
 """what the `server` extra brings"""
 TOKENIZERS = Part("own tokenizers", "tokenizers", "pip install 'phasewise[tokenizers]'")

@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from phasewise_web.local_ring import keep_fetching
-from phasewise_web.supervising import Child
+from phasewise_web.supervised_process import Child
 
 POLL_S = 0.2
 STOPPED = "stopped; everything received is in the database\n"
 ACCEPTOR = "phasewise_collector.acceptor"
-OWNER = "phasewise_web.owner"
+OWNER = "phasewise_web.database_process"
 ROLES = {ACCEPTOR: "receives OTLP", OWNER: "owns the database and serves the pages"}
 
 

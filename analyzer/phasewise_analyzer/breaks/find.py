@@ -17,9 +17,9 @@ from phasewise_analyzer.breaks import agreement, content_breaks, misses
 from phasewise_analyzer.breaks.compared import Compared
 from phasewise_analyzer.breaks.facts import Breaks
 from phasewise_analyzer.breaks.grouping import findings
-from phasewise_analyzer.caches import judging
+from phasewise_analyzer.caches import predictions
 from phasewise_analyzer.caches.book import Book
-from phasewise_analyzer.caches.judging import Step
+from phasewise_analyzer.caches.predictions import Step
 from phasewise_analyzer.caches.requests import Requests
 
 
@@ -31,7 +31,7 @@ def find(
     compared = Compared(requests)
     found = content_breaks.find(store, compared)
     broken = {row for row, _ in found}
-    found += misses.find(compared, judging.judge(requests, book, step=step), broken)
+    found += misses.find(compared, predictions.predict(requests, book, step=step), broken)
     found.sort(key=lambda one: one[0])
     breaks = tuple(one for _, one in found)
     diagnosed, agreed = agreement.score(compared, found)

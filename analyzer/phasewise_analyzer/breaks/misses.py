@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from phasewise_analyzer.breaks.compared import Compared
 from phasewise_analyzer.breaks.content_breaks import Found
-from phasewise_analyzer.caches.asking import Reason
-from phasewise_analyzer.caches.judging import Judged, missed
+from phasewise_analyzer.caches.predictions import Prediction, missed
+from phasewise_analyzer.caches.prompt_cache import Reason
 from phasewise_analyzer.diagnosis import causes
 from phasewise_analyzer.diagnosis.causes import Cause
 from phasewise_analyzer.diagnosis.settings import settings_changed
@@ -32,7 +32,7 @@ _WITH_ARTICLE = {
 }
 
 
-def find(compared: Compared, judged: Iterable[Judged], broken: set[int]) -> Iterator[Found]:
+def find(compared: Compared, judged: Iterable[Prediction], broken: set[int]) -> Iterator[Found]:
     """Give the misses of calls that are not among the broken ones and say what was cached."""
     for one in judged:
         call = compared.rows[one.row]
@@ -57,7 +57,7 @@ def find(compared: Compared, judged: Iterable[Judged], broken: set[int]) -> Iter
             yield one.row, made
 
 
-def _cause(compared: Compared, judged: Judged, nearest: int, by_rule: bool) -> Cause | None:
+def _cause(compared: Compared, judged: Prediction, nearest: int, by_rule: bool) -> Cause | None:
     if judged.served is not None and by_rule:
         cause = CAUSES.get(judged.served.reason)
     else:

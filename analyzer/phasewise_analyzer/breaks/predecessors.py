@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from phasewise_analyzer.prefixes import earlier, lru
+from phasewise_analyzer.prefixes import lru, shared_prefixes
 from phasewise_analyzer.prefixes.prefix_tree import PrefixTree
 
 Ints = npt.NDArray[np.int64]
@@ -63,8 +63,8 @@ def find(calls: pl.DataFrame, tree: PrefixTree) -> Predecessors:
         template,
         parent,
         _nearest(tree, group),
-        earlier.any_earlier(tree, group),
-        earlier.previous_call(tree, calls["agent_id"].to_list()),
+        shared_prefixes.any_earlier(tree, group),
+        shared_prefixes.previous_call(tree, calls["agent_id"].to_list()),
     )
 
 

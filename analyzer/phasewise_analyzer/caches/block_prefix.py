@@ -7,11 +7,11 @@ Engines keep what a model answers too: a prompt that sends it again reads it.
 
 from collections.abc import Mapping
 
-from phasewise_analyzer.caches.asking import Asked, Reason, Served
 from phasewise_analyzer.caches.bounded_prefixes import BoundedPrefixes
-from phasewise_analyzer.caches.found import Found, Prefixes, keep_answers
+from phasewise_analyzer.caches.lookup import Found, Prefixes, keep_answers
 from phasewise_analyzer.caches.policy import Policy
-from phasewise_analyzer.caches.sent import Sent, scopes
+from phasewise_analyzer.caches.prompt_cache import Asked, Reason, Served
+from phasewise_analyzer.caches.sent_prefixes import Sent, scopes
 from phasewise_analyzer.caches.timed_prefixes import TimedPrefixes
 
 

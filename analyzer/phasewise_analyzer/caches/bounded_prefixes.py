@@ -9,10 +9,10 @@ there once for each branch.
 from collections import OrderedDict, deque
 from collections.abc import Hashable
 
-from phasewise_analyzer.caches.asking import Asked, Reason
-from phasewise_analyzer.caches.found import Found
+from phasewise_analyzer.caches.lookup import Found
 from phasewise_analyzer.caches.policy import Policy
-from phasewise_analyzer.caches.sent import Scopes, stretches
+from phasewise_analyzer.caches.prompt_cache import Asked, Reason
+from phasewise_analyzer.caches.sent_prefixes import Scopes, stretches
 
 Key = int
 """a prefix in a scope: the scope's own number above 64 bits of the prefix's"""

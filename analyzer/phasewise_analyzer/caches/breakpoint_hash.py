@@ -15,10 +15,10 @@ from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
-from phasewise_analyzer.caches.asking import Asked, Reason, Served
 from phasewise_analyzer.caches.breakpoints import Breakpoint, breakpoints, whole_from
 from phasewise_analyzer.caches.policy import Policy
-from phasewise_analyzer.caches.sent import Scopes, Sent, scopes
+from phasewise_analyzer.caches.prompt_cache import Asked, Reason, Served
+from phasewise_analyzer.caches.sent_prefixes import Scopes, Sent, scopes
 
 
 @dataclass(slots=True)

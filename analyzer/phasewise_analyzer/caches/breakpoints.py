@@ -8,8 +8,8 @@ assumption, and what follows from it is one, too.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from phasewise_analyzer.caches.asking import MESSAGES, Asked
 from phasewise_analyzer.caches.policy import Policy
+from phasewise_analyzer.caches.prompt_cache import MESSAGES, Asked
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ the price of a read is left out. Later calls read it while it lives; reading doe
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from phasewise_analyzer.caches.asking import MESSAGES, Asked, Reason, Served
 from phasewise_analyzer.caches.policy import Policy
-from phasewise_analyzer.caches.sent import Sent, scopes
+from phasewise_analyzer.caches.prompt_cache import MESSAGES, Asked, Reason, Served
+from phasewise_analyzer.caches.sent_prefixes import Sent, scopes
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 from phasewise_store.errors import UsageError
 
-from phasewise_analyzer.caches.asking import PromptCache
 from phasewise_analyzer.caches.block_prefix import BlockPrefix
 from phasewise_analyzer.caches.breakpoint_hash import BreakpointHash
 from phasewise_analyzer.caches.explicit_objects import ExplicitObjects
 from phasewise_analyzer.caches.policy import Family, Policy
 from phasewise_analyzer.caches.prefix_units import PrefixUnits
+from phasewise_analyzer.caches.prompt_cache import PromptCache
 from phasewise_analyzer.caches.token_radix import TokenRadix
 
 FAMILIES: Mapping[Family, Callable[[Policy], PromptCache]] = {

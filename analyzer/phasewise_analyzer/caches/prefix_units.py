@@ -7,10 +7,10 @@ which A+D then reads; (3) every so many tokens, where the policy knows how many.
 
 from collections.abc import Hashable
 
-from phasewise_analyzer.caches.asking import Asked, Reason, Served
-from phasewise_analyzer.caches.found import keep_answers
+from phasewise_analyzer.caches.lookup import keep_answers
 from phasewise_analyzer.caches.policy import Policy
-from phasewise_analyzer.caches.sent import Scopes, Sent, scopes
+from phasewise_analyzer.caches.prompt_cache import Asked, Reason, Served
+from phasewise_analyzer.caches.sent_prefixes import Scopes, Sent, scopes
 from phasewise_analyzer.caches.timed_prefixes import TimedPrefixes
 
 

@@ -8,8 +8,7 @@ from typing import cast, get_args
 
 from phasewise_store.errors import UsageError
 
-from phasewise_analyzer.caches import nodes
-from phasewise_analyzer.caches.nodes import Fields, Value
+from phasewise_analyzer.caches import yaml_nodes
 from phasewise_analyzer.caches.policy import (
     FAMILIES,
     SETTINGS,
@@ -22,6 +21,7 @@ from phasewise_analyzer.caches.policy import (
     Policy,
     Source,
 )
+from phasewise_analyzer.caches.yaml_nodes import Fields, Value
 
 _ALWAYS: tuple[date | None, date | None] = (None, None)
 _NO_NUMBERS: Mapping[str, Decimal] = {}
@@ -42,7 +42,7 @@ class Record:
 
 def parse(text: str, where: str) -> list[Record]:
     """Read `records:`; keys under `shared:` are only there to be pointed at with `*` and `<<`."""
-    top = nodes.document(text, where).fields()
+    top = yaml_nodes.document(text, where).fields()
     top.maybe("shared")
     found = [_record(value) for value in top.take("records").items()]
     top.finish()

@@ -10,9 +10,9 @@ from phasewise_store import reads
 from phasewise_store.scope import EVERYTHING, Scope
 from phasewise_store.store import Store
 
-from phasewise_analyzer.caches.asking import MESSAGES, TIERS, Asked, Marker
-from phasewise_analyzer.caches.places import Places, PromptPlaces
 from phasewise_analyzer.caches.policy import Keys, Policy
+from phasewise_analyzer.caches.prompt_cache import MESSAGES, TIERS, Asked, Marker
+from phasewise_analyzer.caches.prompt_positions import Places, PromptPlaces
 from phasewise_analyzer.prefixes import own_tokenizer, placed_tree, prefix_tree
 from phasewise_analyzer.prefixes.own_tokenizer import Tokenizer
 from phasewise_analyzer.prefixes.prompt_tokens import PromptTokens

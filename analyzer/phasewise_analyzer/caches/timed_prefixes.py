@@ -6,10 +6,10 @@ of first availability only go forward: what can be read is found by halving.
 
 from collections.abc import Hashable
 
-from phasewise_analyzer.caches.asking import Asked, Reason
-from phasewise_analyzer.caches.found import Found
+from phasewise_analyzer.caches.lookup import Found
 from phasewise_analyzer.caches.policy import Policy
-from phasewise_analyzer.caches.sent import Scopes, stretches
+from phasewise_analyzer.caches.prompt_cache import Asked, Reason
+from phasewise_analyzer.caches.sent_prefixes import Scopes, stretches
 
 
 class TimedPrefixes:

@@ -5,11 +5,11 @@ With a capacity the least recently used tokens are dropped, leaves first, and no
 needed; an engine that drops whole leaves may drop somewhat more.
 """
 
-from phasewise_analyzer.caches.asking import Asked, Reason, Served
 from phasewise_analyzer.caches.block_prefix import store
-from phasewise_analyzer.caches.found import keep_answers
+from phasewise_analyzer.caches.lookup import keep_answers
 from phasewise_analyzer.caches.policy import Policy
-from phasewise_analyzer.caches.sent import Sent, scopes
+from phasewise_analyzer.caches.prompt_cache import Asked, Reason, Served
+from phasewise_analyzer.caches.sent_prefixes import Sent, scopes
 
 
 class TokenRadix:

@@ -2,7 +2,7 @@
 
 That is so for served models: their tokenizer is a file beside their weights, and
 `phasewise tokenizer` keeps it with their calls. What the chat template adds to each message is not
-in any text; `anchors` fits it to the reported totals.
+in any text; `token_estimates` fits it to the reported totals.
 """
 
 import logging
@@ -20,8 +20,8 @@ from phasewise_store.facts import Segment
 from phasewise_store.store import Store
 from phasewise_store.tokens import front
 
-from phasewise_analyzer.prefixes.anchors import TextTokens
 from phasewise_analyzer.prefixes.placed_tree import PlacedTree
+from phasewise_analyzer.prefixes.token_estimates import TextTokens
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as Encoder

@@ -1,6 +1,6 @@
 """Tokens of any part of a prompt, in the units of the model that read it; breaks and caches use it.
 
-Made of `anchors`, for each model by itself: a tokenizer is a model's own.
+Made of `token_estimates`, for each model by itself: a tokenizer is a model's own.
 """
 
 from collections.abc import Mapping
@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from phasewise_analyzer.prefixes import anchors
-from phasewise_analyzer.prefixes.anchors import MOST_TAIL_TOKENS, TextTokens
+from phasewise_analyzer.prefixes import token_estimates
 from phasewise_analyzer.prefixes.prefix_tree import PrefixTree
+from phasewise_analyzer.prefixes.token_estimates import MOST_TAIL_TOKENS, TextTokens
 
 Ints = npt.NDArray[np.int64]
 Nodes = npt.NDArray[np.int32]
@@ -40,7 +40,7 @@ class PromptTokens:
         for number in range(int(self._group.max(initial=-1)) + 1):
             rows = np.flatnonzero(self._group == number)
             self._measured.append(
-                anchors.measure(
+                token_estimates.measure(
                     tree,
                     tree.leaf[rows],
                     reported[rows].astype(np.int64),

@@ -24,7 +24,7 @@ from phasewise_store.trie import Trie
 
 from phasewise_analyzer import groups
 from phasewise_analyzer.groups import By
-from phasewise_analyzer.prefixes import chunks, earlier, hit_rates, prefix_tree
+from phasewise_analyzer.prefixes import chunks, hit_rates, prefix_tree, shared_prefixes
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -108,7 +108,7 @@ class _Prompts:
 
     def repeated(self, group: Ints, keys: Sequence[str | None]) -> Iterator[Repeated]:
         """Give what each group repeats; `group` is a number a call, an index into `keys`."""
-        prefix = earlier.any_earlier(self.tree, group)
+        prefix = shared_prefixes.any_earlier(self.tree, group)
         prefix_tokens = hit_rates.shared(self.tree, self.whole, self.block_tokens, prefix).tokens
         fresh, unique_bytes = self._fresh(group, len(keys))
         text = np.maximum(np.append(self.trie.tokens_end, 0)[self.trie.leaf], 1)
@@ -167,7 +167,7 @@ def _first_sent(trie: Trie, group: Ints) -> tuple[Ints, Ints]:
 def _first(key: Ints, call: Ints) -> tuple[Ints, Ints, Ints]:
     """Give the distinct keys, the first call of each, and which of them each entry is."""
     distinct, which = np.unique(key, return_inverse=True)
-    first = np.full(len(distinct), earlier.NEVER, dtype=np.int64)
+    first = np.full(len(distinct), shared_prefixes.NEVER, dtype=np.int64)
     np.minimum.at(first, which, call)
     return distinct, first, which
 

@@ -15,7 +15,7 @@ from phasewise_store.store import Store
 from phasewise_analyzer import groups
 from phasewise_analyzer.findings import Group, Prefixes, Reuse
 from phasewise_analyzer.groups import By
-from phasewise_analyzer.prefixes import earlier, hit_rates, lru, prefix_tree, ttl
+from phasewise_analyzer.prefixes import hit_rates, lru, prefix_tree, shared_prefixes, ttl
 from phasewise_analyzer.prefixes.hit_rates import Tokens
 
 
@@ -60,18 +60,20 @@ class _Calls:
         input_tokens = calls["input_tokens"].to_numpy().astype(np.int64)
         self.size = np.append(tree.blocks_end, 0)[tree.leaf]
         self.whole = hit_rates.prompts(tree, input_tokens, self.block_tokens)
-        self.previous = self._shared(earlier.previous_call(tree, calls["agent_id"].to_list()))
+        self.previous = self._shared(
+            shared_prefixes.previous_call(tree, calls["agent_id"].to_list())
+        )
 
     def reuse(self) -> Reuse:
         """Give the reuse over all calls."""
-        any_earlier = self._shared(earlier.any_earlier(self.tree))
+        any_earlier = self._shared(shared_prefixes.any_earlier(self.tree))
         return Reuse(
             hit_rates.rates(self.whole, any_earlier), hit_rates.rates(self.whole, self.previous)
         )
 
     def groups(self, group: npt.NDArray[np.int64], keys: Sequence[str]) -> tuple[Group, ...]:
         """Give the reuse inside each group, in the order of their first calls."""
-        any_earlier = self._shared(earlier.any_earlier(self.tree, group))
+        any_earlier = self._shared(shared_prefixes.any_earlier(self.tree, group))
         input_tokens = self.calls["input_tokens"].to_numpy()
         order = np.argsort(group, kind="stable")
         ends = np.searchsorted(group[order], np.arange(len(keys) + 1))

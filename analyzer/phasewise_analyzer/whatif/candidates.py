@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from phasewise_analyzer.caches.asking import TIERS, Asked, Marker
+from phasewise_analyzer.caches.prompt_cache import TIERS, Asked, Marker
 
 TOOLS_END = "end of tools"
 SYSTEM_END = "end of system"

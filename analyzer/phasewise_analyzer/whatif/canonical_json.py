@@ -9,7 +9,7 @@ import orjson
 from phasewise_store.facts import Segment
 
 from phasewise_analyzer.diagnosis.parts import parsed
-from phasewise_analyzer.whatif import wording
+from phasewise_analyzer.whatif import json_strings
 from phasewise_analyzer.whatif.layout import Laid
 from phasewise_analyzer.whatif.moved_spans import Places
 
@@ -29,7 +29,7 @@ def _canonical(segment: Segment, known: dict[bytes, Segment]) -> Segment:
     if segment.digest not in known:
         value = parsed(segment.content or b"")
         written = segment.content if value is None else _written(value)
-        known[segment.digest] = segment if written is None else wording.made(segment, written)
+        known[segment.digest] = segment if written is None else json_strings.made(segment, written)
     return known[segment.digest]
 
 

@@ -10,9 +10,9 @@ from phasewise_analyzer.breaks.facts import Finding
 from phasewise_analyzer.caches.requests import Requests
 from phasewise_analyzer.diagnosis.causes import Cause
 from phasewise_analyzer.whatif import first_token, layout, planner, repricing
-from phasewise_analyzer.whatif.billed import billed
 from phasewise_analyzer.whatif.facts import Repairs, WhatIf
 from phasewise_analyzer.whatif.first_token import FirstTokenModel
+from phasewise_analyzer.whatif.recorded_bill import billed
 from phasewise_analyzer.whatif.repairing import Rules, repairs
 from phasewise_analyzer.whatif.repricing import Books, Calls, Step, Trial
 from phasewise_analyzer.whatif.scenario import Scenario, lifetimes, own_policies

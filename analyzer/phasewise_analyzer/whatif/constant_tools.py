@@ -6,7 +6,7 @@ from phasewise_store.facts import Segment
 
 from phasewise_analyzer.whatif.layout import Laid, Prompt
 from phasewise_analyzer.whatif.moved_spans import Places
-from phasewise_analyzer.whatif.places import tool_at
+from phasewise_analyzer.whatif.prompt_locations import tool_at
 
 
 def sorted_by_name(calls: Sequence[Laid], places: Places) -> tuple[Laid, ...]:

@@ -7,8 +7,8 @@ from collections import Counter
 from decimal import Context, Decimal
 from typing import Literal
 
-from phasewise_analyzer.caches.asking import Served
 from phasewise_analyzer.caches.policy import Policy
+from phasewise_analyzer.caches.prompt_cache import Served
 from phasewise_analyzer.prices import Rates
 from phasewise_analyzer.whatif.facts import Money, Spent
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from phasewise_store.facts import Segment
 
-from phasewise_analyzer.whatif import template, wording
+from phasewise_analyzer.whatif import json_strings, template
+from phasewise_analyzer.whatif.json_strings import Path
 from phasewise_analyzer.whatif.layout import Laid, Prompt
-from phasewise_analyzer.whatif.places import index
-from phasewise_analyzer.whatif.wording import Path
+from phasewise_analyzer.whatif.prompt_locations import index
 
 LEAST_SHARED = 0.5
 """share of a text that its template must hold: less, and the texts are different ones"""
@@ -69,7 +69,7 @@ def _attach(
         if at == users[-1]:
             attached.setdefault(key, text)
         if attached.get(key):
-            prompt[at] = wording.with_more(prompt[at], attached[key])
+            prompt[at] = json_strings.with_more(prompt[at], attached[key])
     return tuple(prompt)
 
 
@@ -93,7 +93,7 @@ def _part_segments(segments: Mapping[bytes, Segment]) -> dict[bytes, _Parted]:
     """Part segments that stand in one place; those with other fields are apart."""
     forms: dict[tuple[Path, ...], dict[bytes, dict[Path, str]]] = {}
     for digest, segment in segments.items():
-        found = wording.strings(segment)
+        found = json_strings.strings(segment)
         forms.setdefault(tuple(found), {})[digest] = found
     parted: dict[bytes, _Parted] = {}
     for paths, texts in forms.items():
@@ -105,7 +105,7 @@ def _part_segments(segments: Mapping[bytes, Segment]) -> dict[bytes, _Parted]:
                 changed[digest][path] = stays
                 own[digest] += moves
         for digest in texts:
-            segment = wording.with_strings(segments[digest], changed[digest])
+            segment = json_strings.with_strings(segments[digest], changed[digest])
             parted[digest] = _Parted(segment, "; ".join(own[digest]))
     return parted
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from phasewise_analyzer.caches import families
-from phasewise_analyzer.caches.asking import Asked, Marker
 from phasewise_analyzer.caches.policy import Policy
+from phasewise_analyzer.caches.prompt_cache import Asked, Marker
 from phasewise_analyzer.caches.requests import Recorded
 from phasewise_analyzer.prices import Rates
 from phasewise_analyzer.whatif import candidates

@@ -18,8 +18,8 @@ from phasewise_analyzer.whatif import layout
 from phasewise_analyzer.whatif.facts import Outcome, Repaired, Repairs
 from phasewise_analyzer.whatif.first_token import FirstTokenModel
 from phasewise_analyzer.whatif.layout import Laid
-from phasewise_analyzer.whatif.places import by_agent
-from phasewise_analyzer.whatif.remedies import REMEDIES
+from phasewise_analyzer.whatif.prompt_locations import by_agent
+from phasewise_analyzer.whatif.repairs import REMEDIES
 from phasewise_analyzer.whatif.repricing import Books, outcomes
 from phasewise_analyzer.whatif.scenario import Scenario
 

@@ -7,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from phasewise_analyzer.caches import families
-from phasewise_analyzer.caches.asking import MESSAGES, Asked, Marker, PromptCache, Served
 from phasewise_analyzer.caches.book import Book
 from phasewise_analyzer.caches.breakpoints import breakpoints
 from phasewise_analyzer.caches.policy import Policy
+from phasewise_analyzer.caches.prompt_cache import MESSAGES, Asked, Marker, PromptCache, Served
 from phasewise_analyzer.caches.requests import Recorded, Requests
 from phasewise_analyzer.prices import PriceBook, Rates
 from phasewise_analyzer.whatif.facts import Outcome

@@ -12,9 +12,9 @@ import grpc
 from grpc import aio
 
 from phasewise_collector.hosts import Hosts
-from phasewise_collector.otlp.answer import Code, response, rpc_status
 from phasewise_collector.otlp.body import TooLargeError, UnknownEncodingError
 from phasewise_collector.otlp.intake import Intake, LaterError
+from phasewise_collector.otlp.response import Code, response, rpc_status
 from phasewise_collector.otlp.signals import Signal
 from phasewise_collector.otlp.spans import MalformedError
 

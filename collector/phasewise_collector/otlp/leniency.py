@@ -22,9 +22,9 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from phasewise_collector.importers.json_text import BadJsonError, parse
-from phasewise_collector.otlp.mending import DEEPEST, BrokenError
 from phasewise_collector.otlp.signals import ITEMS, Signal
 from phasewise_collector.otlp.spans import MalformedError
+from phasewise_collector.otlp.text_repair import DEEPEST, BrokenError
 
 Json = dict[str, object]
 CanRead = Callable[[Signal, Json], None]

@@ -15,7 +15,6 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span
 
-from phasewise_collector.otlp.mending import BrokenError, mend
 from phasewise_collector.otlp.signals import ITEMS, Checked, Signal
 from phasewise_collector.otlp.spans import (
     KINDS,
@@ -29,6 +28,7 @@ from phasewise_collector.otlp.spans import (
     Value,
     moment,
 )
+from phasewise_collector.otlp.text_repair import BrokenError, mend
 
 NO_TRACE = bytes(16)
 NO_SPAN = bytes(8)

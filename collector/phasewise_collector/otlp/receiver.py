@@ -6,15 +6,6 @@ from typing import Any
 
 import orjson
 
-from phasewise_collector.otlp.answer import (
-    JSON,
-    PROTOBUF,
-    Answer,
-    Code,
-    ContentType,
-    failure,
-    success,
-)
 from phasewise_collector.otlp.body import TooLargeError, UnknownEncodingError
 from phasewise_collector.otlp.intake import BUSY_RETRY_S, ROOM_BYTES, Form, Intake, LaterError
 from phasewise_collector.otlp.reading import (
@@ -24,6 +15,15 @@ from phasewise_collector.otlp.reading import (
     Receive,
     Room,
     read_body,
+)
+from phasewise_collector.otlp.response import (
+    JSON,
+    PROTOBUF,
+    Answer,
+    Code,
+    ContentType,
+    failure,
+    success,
 )
 from phasewise_collector.otlp.signals import SIGNALS, Signal
 from phasewise_collector.otlp.spans import MalformedError

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from hypothesis import strategies as st
-from phasewise_analyzer.caches.asking import Asked, Marker
+from phasewise_analyzer.caches.prompt_cache import Asked, Marker
 
 from tests.analyzer.caches.prompts_for_tests import Part, Prompts
 

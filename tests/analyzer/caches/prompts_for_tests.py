@@ -4,7 +4,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
-from phasewise_analyzer.caches.asking import Asked, Marker
+from phasewise_analyzer.caches.prompt_cache import Asked, Marker
 
 
 @dataclass(frozen=True)

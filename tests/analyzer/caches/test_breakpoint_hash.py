@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 from phasewise_analyzer.caches import book, families
-from phasewise_analyzer.caches.asking import Marker
 from phasewise_analyzer.caches.policy import Policy
+from phasewise_analyzer.caches.prompt_cache import Marker
 
 from tests.analyzer.caches.prompts_for_tests import Part, Prompts, parts
 

@@ -1,7 +1,7 @@
 """Objects that a caller stores: made once, read while they live, paid for by the hour."""
 
 from phasewise_analyzer.caches import book, families
-from phasewise_analyzer.caches.asking import Marker
+from phasewise_analyzer.caches.prompt_cache import Marker
 
 from tests.analyzer.caches.prompts_for_tests import Part, Prompts
 

@@ -3,8 +3,8 @@
 import json
 
 from phasewise_analyzer.caches import book
-from phasewise_analyzer.caches.asking import Marker, Served
-from phasewise_analyzer.caches.judging import judge
+from phasewise_analyzer.caches.predictions import predict
+from phasewise_analyzer.caches.prompt_cache import Marker, Served
 from phasewise_analyzer.caches.requests import Requests
 from phasewise_store.facts import Segment
 from phasewise_store.segments import text_segment
@@ -25,7 +25,7 @@ def said(role: str, text: str) -> Segment:
 
 def served(store: Store) -> list[Served | None]:
     """Judge all calls by the book."""
-    return [one.served for one in judge(Requests(store), book.read())]
+    return [one.served for one in predict(Requests(store), book.read())]
 
 
 def test_breakpoints_are_those_of_the_request(store: Store) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from phasewise_analyzer.prefixes import earlier, lru, prefix_tree
+from phasewise_analyzer.prefixes import lru, prefix_tree, shared_prefixes
 from phasewise_analyzer.prefixes.hit_rates import Tokens
 from phasewise_analyzer.prefixes.prefix_index import PrefixIndex
 from phasewise_store.store import Store
@@ -55,7 +55,7 @@ def test_the_index_and_the_stored_trie_give_the_same_curve(
         write_calls(store, [blocks(ids) for _, ids in prompts], block_tokens=16)
         tree = prefix_tree.read(store)
     ends = np.append(tree.blocks_end, 0)
-    assert ends[earlier.any_earlier(tree)].tolist() == known
+    assert ends[shared_prefixes.any_earlier(tree)].tolist() == known
     one = lru.curve(index.stretches(), size, whole, block_tokens)
     other = lru.curve(lru.stretches(tree), size, whole, block_tokens)
     assert index.unique_blocks == one.unique_blocks == other.unique_blocks

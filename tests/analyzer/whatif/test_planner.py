@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from phasewise_analyzer.caches import book, families
-from phasewise_analyzer.caches.asking import Asked, Marker
 from phasewise_analyzer.caches.policy import Policy
+from phasewise_analyzer.caches.prompt_cache import Asked, Marker
 from phasewise_analyzer.caches.requests import Requests
 from phasewise_analyzer.prices import PriceBook, Rates
 from phasewise_analyzer.whatif.candidates import CLASSES, EVERY, STRIDE, placements, spots

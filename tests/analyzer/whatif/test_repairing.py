@@ -10,9 +10,9 @@ from phasewise_analyzer.diagnosis import causes
 from phasewise_analyzer.prices import PriceBook
 from phasewise_analyzer.whatif import layout
 from phasewise_analyzer.whatif.facts import Outcome
-from phasewise_analyzer.whatif.frozen import frozen
-from phasewise_analyzer.whatif.remedies import REMEDIES, chosen
+from phasewise_analyzer.whatif.frozen_values import frozen
 from phasewise_analyzer.whatif.repairing import Rules, repaired, repairs, simulated
+from phasewise_analyzer.whatif.repairs import REMEDIES, chosen
 from phasewise_analyzer.whatif.repricing import Books, outcomes
 from phasewise_analyzer.whatif.scenario import OWN, Scenario
 from phasewise_collector.importing import import_paths

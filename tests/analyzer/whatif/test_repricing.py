@@ -14,9 +14,9 @@ from phasewise_analyzer.caches.requests import Requests
 from phasewise_analyzer.prefixes import reuse
 from phasewise_analyzer.prices import PriceBook, Rates
 from phasewise_analyzer.whatif import scenario
-from phasewise_analyzer.whatif.billed import billed
 from phasewise_analyzer.whatif.facts import Outcome
 from phasewise_analyzer.whatif.metering import by_multipliers, filled, write_rate
+from phasewise_analyzer.whatif.recorded_bill import billed
 from phasewise_analyzer.whatif.repricing import Books, outcomes
 from phasewise_analyzer.whatif.scenario import ENGINE, MIXED, OWN, Scenario
 from phasewise_collector.importing import import_paths

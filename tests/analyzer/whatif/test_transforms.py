@@ -5,13 +5,13 @@ from dataclasses import replace
 import orjson
 from hypothesis import given
 from hypothesis import strategies as st
-from phasewise_analyzer.whatif import layout, pinned, template
+from phasewise_analyzer.whatif import layout, pinned_settings, template
 from phasewise_analyzer.whatif.canonical_json import canonical
 from phasewise_analyzer.whatif.constant_tools import constant, sorted_by_name
+from phasewise_analyzer.whatif.json_strings import strings, with_more, with_strings
 from phasewise_analyzer.whatif.layout import Laid
 from phasewise_analyzer.whatif.moved_spans import moved
-from phasewise_analyzer.whatif.places import index, tool_at
-from phasewise_analyzer.whatif.wording import strings, with_more, with_strings
+from phasewise_analyzer.whatif.prompt_locations import index, tool_at
 from phasewise_store.facts import LlmCall, Segment, Usage
 from phasewise_store.segments import text_segment
 from phasewise_store.store import Store
@@ -142,11 +142,14 @@ def test_model_key_and_settings_are_those_of_the_first_call() -> None:
         *laid(user, model="m2", provider="q", request={"tool_choice": "any", "top_p": 2}),
     ]
     where = {"a": ["model"]}
-    assert {one.call.model for one in pinned.model(calls, where)} == {"m1"}
-    assert {one.call.provider for one in pinned.model(calls, where)} == {"p"}
-    keys = {one.call.request[pinned.SHARD_KEY] for one in pinned.shard_key(calls, where)}
+    assert {one.call.model for one in pinned_settings.model(calls, where)} == {"m1"}
+    assert {one.call.provider for one in pinned_settings.model(calls, where)} == {"p"}
+    keys = {
+        one.call.request[pinned_settings.SHARD_KEY]
+        for one in pinned_settings.shard_key(calls, where)
+    }
     assert keys == {"a"}
-    one, two = pinned.settings(calls, where)
+    one, two = pinned_settings.settings(calls, where)
     assert one is calls[0]
     assert two.call.request == {"tool_choice": "auto", "top_p": 2}
 

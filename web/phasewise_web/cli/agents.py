@@ -10,9 +10,9 @@ from phasewise_reports.words import count
 from phasewise_store.scope import EVERYTHING, Scope
 
 from phasewise_web.caveats import caveats
-from phasewise_web.cli import scoping
+from phasewise_web.cli import scope_arguments
 from phasewise_web.cli.numbers import COST_COLUMNS, cost_cells
-from phasewise_web.cli.opening import analysed
+from phasewise_web.cli.open_database import analysed
 from phasewise_web.cli.output import print_json, say, table
 
 NAME = "agents"
@@ -20,24 +20,24 @@ NAME = "agents"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the scope and --json."""
-    scoping.add_arguments(parser)
+    scope_arguments.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the roll-up."""
     with analysed(arguments.db) as store:
-        rows = rollups.agents(store, scoping.scope(arguments))
+        rows = rollups.agents(store, scope_arguments.scope(arguments))
     if arguments.json:
         print_json([{"agent": row.agent} | asdict(row.totals) for row in rows])
     else:
-        print_agents(rows, scoping.scope(arguments))
+        print_agents(rows, scope_arguments.scope(arguments))
     return 0
 
 
 def print_agents(rows: Sequence[AgentRow], scope: Scope = EVERYTHING) -> None:
     """Print the table; where there is nothing, the command that brings something."""
     if not rows:
-        scoping.say_nothing_found(scope)
+        scope_arguments.say_nothing_found(scope)
         return
     columns = (("agent", False), ("sessions", True), *COST_COLUMNS)
     cells = [[row.agent, count(row.totals.sessions), *cost_cells(row.totals)] for row in rows]

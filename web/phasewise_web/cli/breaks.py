@@ -13,8 +13,8 @@ from phasewise_analyzer.breaks.facts import Breaks, Finding
 from phasewise_reports.words import count, percent, tokens, usd
 from phasewise_store.errors import UsageError
 
-from phasewise_web.cli import booking, scoping
-from phasewise_web.cli.opening import analysed
+from phasewise_web.cli import policy_arguments, scope_arguments
+from phasewise_web.cli.open_database import analysed
 from phasewise_web.cli.output import print_json, progress, say, stdout, table
 
 NAME = "breaks"
@@ -25,16 +25,16 @@ SHOWN_CHARACTERS = 28
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the scope, --policies, --calls and --json."""
-    scoping.add_arguments(parser)
-    booking.add_arguments(parser)
+    scope_arguments.add_arguments(parser)
+    policy_arguments.add_arguments(parser)
     parser.add_argument("--calls", action="store_true", help="list the breaks call by call")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the findings."""
-    book = booking.read(arguments)
+    book = policy_arguments.read(arguments)
     with analysed(arguments.db) as store, progress("finding breaks") as step:
-        found = breaks.find(store, book, scoping.scope(arguments), step=step)
+        found = breaks.find(store, book, scope_arguments.scope(arguments), step=step)
     if arguments.json:
         print_json(found)
         return 0

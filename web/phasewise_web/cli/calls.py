@@ -5,9 +5,9 @@ import argparse
 from phasewise_analyzer import rollups
 from phasewise_reports.words import count, seconds, usd
 
-from phasewise_web.cli import scoping
+from phasewise_web.cli import scope_arguments
 from phasewise_web.cli.numbers import share
-from phasewise_web.cli.opening import analysed
+from phasewise_web.cli.open_database import analysed
 from phasewise_web.cli.output import print_json, say, table
 
 NAME = "calls"
@@ -30,21 +30,21 @@ COLUMNS = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the scope, --limit and --json."""
-    scoping.add_arguments(parser)
+    scope_arguments.add_arguments(parser)
     parser.add_argument(
-        "--limit", type=scoping.positive, default=100, help="at most so many (default: 100)"
+        "--limit", type=scope_arguments.positive, default=100, help="at most so many (default: 100)"
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the calls."""
     with analysed(arguments.db) as store:
-        found = rollups.calls(store, scoping.scope(arguments), limit=arguments.limit)
+        found = rollups.calls(store, scope_arguments.scope(arguments), limit=arguments.limit)
     if arguments.json:
         print_json(found.drop("leaf_node", "output_segments").to_dicts())
         return 0
     if not found.height:
-        scoping.say_nothing_found(scoping.scope(arguments))
+        scope_arguments.say_nothing_found(scope_arguments.scope(arguments))
         return 0
     cells = [
         [

@@ -19,9 +19,9 @@ from phasewise_reports.words import percent
 from phasewise_store.errors import UsageError
 from phasewise_store.store import Store
 
-from phasewise_web.cli import booking, scoping
+from phasewise_web.cli import policy_arguments, scope_arguments
 from phasewise_web.cli.breaks import print_findings
-from phasewise_web.cli.opening import opened
+from phasewise_web.cli.open_database import opened
 from phasewise_web.cli.output import print_json, progress, say, stdout
 
 NAME = "check"
@@ -53,13 +53,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SHARE",
         help="of the input tokens, e.g. 5%% or 0.05 (default: 5%%)",
     )
-    scoping.add_arguments(parser)
-    booking.add_arguments(parser)
+    scope_arguments.add_arguments(parser)
+    policy_arguments.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Judge, and exit with 1 where too much is wasted."""
-    book = booking.read(arguments)
+    book = policy_arguments.read(arguments)
     with ExitStack() as stack:
         if arguments.path:
             store = stack.enter_context(Store.in_memory())
@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
         with progress("analysing") as step:
             analyse(store, step=step)
         with store.snapshot(), progress("finding breaks") as step:
-            found = breaks.find(store, book, scoping.scope(arguments), step=step)
+            found = breaks.find(store, book, scope_arguments.scope(arguments), step=step)
     if not found.calls:
         raise UsageError("no calls with a known prompt to check; name trace files, or import some")
     own = tuple(one for one in found.findings if one.cause.wasteful and one.cause is not OUTSIDE)

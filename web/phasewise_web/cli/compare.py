@@ -9,7 +9,7 @@ import argparse
 from phasewise_replay.compare import compare
 from phasewise_replay.verdict import ArmSummary, Failures, Metric, Verdict
 
-from phasewise_web.cli.opening import opened
+from phasewise_web.cli.open_database import opened
 from phasewise_web.cli.output import print_json, stdout, table
 
 NAME = "compare"

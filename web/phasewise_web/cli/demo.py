@@ -25,7 +25,7 @@ from phasewise_store.store import Store
 
 from phasewise_web.cli.agents import print_agents
 from phasewise_web.cli.compare import exit_code, print_verdict
-from phasewise_web.cli.opening import opened
+from phasewise_web.cli.open_database import opened
 from phasewise_web.cli.output import progress, say, stdout
 from phasewise_web.cli.up import add_ports, addresses_of, serve
 

@@ -159,7 +159,7 @@ def _optional(part: Part) -> Check:
 def _database(path: Path) -> Check:
     if not path.exists():
         return Check("core", "database", "absent", f"{path}", "made by the first import or `up`")
-    from phasewise_web.cli.opening import opened  # noqa: PLC0415  # not in the base install
+    from phasewise_web.cli.open_database import opened  # noqa: PLC0415  # not in the base install
 
     try:
         with opened(path) as store:

@@ -16,7 +16,7 @@ from phasewise_collector.importers import detect
 from phasewise_collector.importing import Imported, import_paths
 from phasewise_store.errors import UsageError
 
-from phasewise_web.cli.opening import opened
+from phasewise_web.cli.open_database import opened
 from phasewise_web.cli.output import print_json, progress, say, stdout
 
 NAME = "import"

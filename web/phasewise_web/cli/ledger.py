@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from typing import get_args
 
 from phasewise_analyzer.groups import By
+from phasewise_analyzer.ledger.accounting import keep
 from phasewise_analyzer.ledger.facts import Ledger, Line
-from phasewise_analyzer.ledger.keep import keep
 from phasewise_reports.words import count, moment, percent, usd
 from phasewise_store.errors import UsageError
 
-from phasewise_web.cli import booking, scoping
-from phasewise_web.cli.opening import analysed
+from phasewise_web.cli import policy_arguments, scope_arguments
+from phasewise_web.cli.open_database import analysed
 from phasewise_web.cli.output import print_json, progress, stdout, table
 
 NAME = "ledger"
@@ -24,17 +24,17 @@ NAME = "ledger"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the scope, --policies, --by, --calls and --json."""
-    scoping.add_arguments(parser)
-    booking.add_arguments(parser)
+    scope_arguments.add_arguments(parser)
+    policy_arguments.add_arguments(parser)
     parser.add_argument("--by", choices=get_args(By), help="also the ledger of each")
     parser.add_argument("--calls", action="store_true", help="explain call by call")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the ledger."""
-    book = booking.read(arguments)
+    book = policy_arguments.read(arguments)
     with analysed(arguments.db) as store, progress("judging calls") as step:
-        found = keep(store, book, scoping.scope(arguments), by=arguments.by, step=step)
+        found = keep(store, book, scope_arguments.scope(arguments), by=arguments.by, step=step)
     if arguments.json:
         print_json(found)
         return 0

@@ -16,7 +16,7 @@ from phasewise_reports import run_report
 from phasewise_store.errors import UsageError
 
 from phasewise_web.cli.compare import print_verdict
-from phasewise_web.cli.opening import opened
+from phasewise_web.cli.open_database import opened
 from phasewise_web.cli.output import print_json, progress, say, stdout
 
 NAME = "nightly"

@@ -17,8 +17,8 @@ from phasewise_analyzer.prefixes.repeats import Repeats
 from phasewise_reports.words import count, lifetime, percent
 from phasewise_store.errors import UsageError
 
-from phasewise_web.cli import scoping
-from phasewise_web.cli.opening import opened
+from phasewise_web.cli import scope_arguments
+from phasewise_web.cli.open_database import opened
 from phasewise_web.cli.output import print_json, progress, stdout, table
 
 NAME = "prefixes"
@@ -26,7 +26,7 @@ NAME = "prefixes"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the scope, --by, --capacity-blocks and --json."""
-    scoping.add_arguments(parser)
+    scope_arguments.add_arguments(parser)
     parser.add_argument("--by", choices=get_args(By), help="also the reuse inside each")
     parser.add_argument(
         "--capacity-blocks",
@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the reuse."""
     shape = None if arguments.kv_model is None else hardware.model(arguments.kv_model)
-    scope = scoping.scope(arguments)
+    scope = scope_arguments.scope(arguments)
     with opened(arguments.db) as store, store.snapshot(), progress("finding prefixes"):
         found = reuse.find(
             store,

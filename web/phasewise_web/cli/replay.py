@@ -12,7 +12,7 @@ from phasewise_replay.compare import compare
 from phasewise_replay.run import run as replay
 
 from phasewise_web.cli.compare import exit_code, print_verdict
-from phasewise_web.cli.opening import opened
+from phasewise_web.cli.open_database import opened
 from phasewise_web.cli.output import print_json, progress
 
 NAME = "replay"

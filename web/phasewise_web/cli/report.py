@@ -11,7 +11,7 @@ from phasewise_replay.compare import compare
 from phasewise_reports import run_report
 from phasewise_store.errors import UsageError
 
-from phasewise_web.cli.opening import opened
+from phasewise_web.cli.open_database import opened
 from phasewise_web.cli.output import say
 
 NAME = "report"

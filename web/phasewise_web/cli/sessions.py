@@ -6,9 +6,9 @@ from dataclasses import asdict
 from phasewise_analyzer import rollups
 
 from phasewise_web.caveats import caveats
-from phasewise_web.cli import scoping
+from phasewise_web.cli import scope_arguments
 from phasewise_web.cli.numbers import COST_COLUMNS, cost_cells
-from phasewise_web.cli.opening import analysed
+from phasewise_web.cli.open_database import analysed
 from phasewise_web.cli.output import print_json, say, table
 
 NAME = "sessions"
@@ -16,16 +16,16 @@ NAME = "sessions"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the scope, --limit and --json."""
-    scoping.add_arguments(parser)
+    scope_arguments.add_arguments(parser)
     parser.add_argument(
-        "--limit", type=scoping.positive, default=50, help="at most so many (default: 50)"
+        "--limit", type=scope_arguments.positive, default=50, help="at most so many (default: 50)"
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the roll-up."""
     with analysed(arguments.db) as store:
-        rows = rollups.sessions(store, scoping.scope(arguments), limit=arguments.limit)
+        rows = rollups.sessions(store, scope_arguments.scope(arguments), limit=arguments.limit)
     if arguments.json:
         print_json(
             [
@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
         return 0
     if not rows:
-        scoping.say_nothing_found(scoping.scope(arguments))
+        scope_arguments.say_nothing_found(scope_arguments.scope(arguments))
         return 0
     columns = (("session", False), ("agents", False), *COST_COLUMNS, ("outcome", False))
     cells = [

@@ -13,7 +13,7 @@ from phasewise_store.errors import UsageError
 from phasewise_store.facts import Segment
 
 from phasewise_web.cli.numbers import share
-from phasewise_web.cli.opening import analysed
+from phasewise_web.cli.open_database import analysed
 from phasewise_web.cli.output import print_json, stdout, table
 
 NAME = "show"

@@ -4,7 +4,7 @@ import argparse
 
 from phasewise_store.errors import UsageError
 
-from phasewise_web.cli.opening import opened
+from phasewise_web.cli.open_database import opened
 from phasewise_web.cli.output import print_json, table
 
 NAME = "sql"

@@ -19,7 +19,7 @@ from phasewise_store.scope import Scope
 from phasewise_store.store import Store
 from phasewise_store.tokenizers import Definition
 
-from phasewise_web.cli.opening import opened
+from phasewise_web.cli.open_database import opened
 from phasewise_web.cli.output import print_json, progress, say, stdout, table
 
 NAME = "tokenizer"

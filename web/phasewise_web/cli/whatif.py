@@ -18,13 +18,13 @@ from phasewise_analyzer.caches.requests import Requests
 from phasewise_analyzer.prices import PriceBook
 from phasewise_analyzer.whatif import scenario
 from phasewise_analyzer.whatif.compare import Wanted, compare
-from phasewise_analyzer.whatif.remedies import chosen
+from phasewise_analyzer.whatif.repairs import chosen
 from phasewise_analyzer.whatif.repricing import Books
 from phasewise_analyzer.whatif.scenario import GIGABYTE, OWN, Scenario
 from phasewise_store.errors import UsageError
 
-from phasewise_web.cli import scoping, whatif_export, whatif_tables
-from phasewise_web.cli.opening import analysed
+from phasewise_web.cli import scope_arguments, whatif_export, whatif_tables
+from phasewise_web.cli.open_database import analysed
 from phasewise_web.cli.output import print_json, progress, say
 
 NAME = "whatif"
@@ -35,7 +35,7 @@ USUAL_GB: tuple[float, ...] = (40.0, 320.0)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the scope, the rules, the repairs and the export."""
-    scoping.add_arguments(parser)
+    scope_arguments.add_arguments(parser)
     parser.add_argument(
         "--policy",
         metavar="ID",
@@ -90,9 +90,9 @@ def run(arguments: argparse.Namespace) -> int:
     shape = hardware.model(arguments.kv_model)
     causes = chosen(arguments.repair)
     if arguments.export is not None:
-        whatif_export.check(scoping.scope(arguments))
+        whatif_export.check(scope_arguments.scope(arguments))
     with analysed(arguments.db) as store:
-        scope = scoping.scope(arguments)
+        scope = scope_arguments.scope(arguments)
         with progress("reading prompts"):
             requests = Requests(store, scope)
         if not (requests.tree.leaf >= 0).any():

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from phasewise_analyzer.hardware import Model
-from phasewise_analyzer.whatif import layout, proof
+from phasewise_analyzer.whatif import layout, replay_prediction
 from phasewise_analyzer.whatif.compare import Wanted
-from phasewise_analyzer.whatif.proof import Proof
 from phasewise_analyzer.whatif.repairing import repaired
+from phasewise_analyzer.whatif.replay_prediction import Proof
 from phasewise_analyzer.whatif.repricing import Books
 from phasewise_analyzer.whatif.scenario import Scenario
 from phasewise_replay import plan as plans
@@ -85,10 +85,12 @@ def export(store: Store, scope: Scope, target: Target, wanted: Wanted, books: Bo
         calls=len(fixed),
         changed_calls=changed,
         before=PlanFile(
-            _write_plan(target, "before", before), proof.predict(laid, target.engine, books)
+            _write_plan(target, "before", before),
+            replay_prediction.predict(laid, target.engine, books),
         ),
         after=PlanFile(
-            _write_plan(target, "after", after), proof.predict(fixed, target.engine, books)
+            _write_plan(target, "after", after),
+            replay_prediction.predict(fixed, target.engine, books),
         ),
     )
 

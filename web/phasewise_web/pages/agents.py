@@ -8,7 +8,7 @@ from phasewise_store.store import Store
 
 from phasewise_web.caveats import caveats
 from phasewise_web.pages import views
-from phasewise_web.pages.scope_of import Place, sources
+from phasewise_web.pages.address import Place, sources
 from phasewise_web.pages.views import View
 
 

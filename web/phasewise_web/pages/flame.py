@@ -9,7 +9,7 @@ from phasewise_reports import flame_chart
 from phasewise_reports.flame_chart import FlameChart
 from phasewise_store.store import Store
 
-from phasewise_web.pages.scope_of import Place, sources
+from phasewise_web.pages.address import Place, sources
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from phasewise_reports.ledger_words import words
 from phasewise_store.scope import Scope
 from phasewise_store.store import Store
 
-from phasewise_web.pages.kept import Kept
-from phasewise_web.pages.scope_of import Place, source_of, sources
+from phasewise_web.pages.address import Place, source_of, sources
+from phasewise_web.pages.answer_cache import Kept
 
 PAGE_ROWS = 50
 

@@ -11,7 +11,7 @@ from phasewise_analyzer.prefixes.ttl import FOREVER_S
 from phasewise_reports.charts import Curve, curve
 from phasewise_store.store import Store
 
-from phasewise_web.pages.scope_of import Place, sources
+from phasewise_web.pages.address import Place, sources
 
 CURVE_POINTS = (1, 2, 5)
 """of each power of ten"""

@@ -12,7 +12,7 @@ from phasewise_store.store import Store
 
 from phasewise_web.caveats import caveats
 from phasewise_web.pages import views
-from phasewise_web.pages.scope_of import Place
+from phasewise_web.pages.address import Place
 from phasewise_web.pages.views import View
 
 GAP_SHARE_PERCENT = 1

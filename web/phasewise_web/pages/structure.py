@@ -11,8 +11,8 @@ from phasewise_reports.structure_words import STABILITIES, Move, moves
 from phasewise_store.errors import UsageError
 from phasewise_store.store import Store
 
-from phasewise_web.pages.kept import Kept
-from phasewise_web.pages.scope_of import Place, source_of, sources
+from phasewise_web.pages.address import Place, source_of, sources
+from phasewise_web.pages.answer_cache import Kept
 
 MOST_AGENTS = 24
 """to choose from, dearest first; any other is reached by its address"""

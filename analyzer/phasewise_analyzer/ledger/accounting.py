@@ -16,9 +16,9 @@ from phasewise_analyzer.bill import LAST_DIGIT
 from phasewise_analyzer.breaks import content_breaks
 from phasewise_analyzer.breaks.compared import Compared
 from phasewise_analyzer.breaks.facts import Break
-from phasewise_analyzer.caches import judging
+from phasewise_analyzer.caches import predictions
 from phasewise_analyzer.caches.book import Book
-from phasewise_analyzer.caches.judging import Judged, Step
+from phasewise_analyzer.caches.predictions import Prediction, Step
 from phasewise_analyzer.caches.requests import Requests
 from phasewise_analyzer.groups import By
 from phasewise_analyzer.ledger import drift, facts
@@ -38,7 +38,7 @@ def keep(
 ) -> Ledger:
     """Account for all calls in scope; their costs must have been analysed."""
     requests = Requests(store, scope)
-    judged = judging.judge(requests, book, step=step)
+    judged = predictions.predict(requests, book, step=step)
     broken = content_breaks.find(store, Compared(requests))
     explained = tuple(_explained(requests, judged, [one for _, one in broken]))
     calls = requests.calls
@@ -58,12 +58,12 @@ def keep(
 
 
 def _explained(
-    requests: Requests, judged: Sequence[Judged], broken: Sequence[Break]
+    requests: Requests, judged: Sequence[Prediction], broken: Sequence[Break]
 ) -> Iterator[Explained]:
     lost = {one.call_id: (one.cause.name, one.lost_tokens) for one in broken}
     first = _first_of_streams(requests)
     without_prompt = set(range(requests.calls.height)) - {one.row for one in judged}
-    for one in (*judged, *(Judged(row, 0, None, None) for row in sorted(without_prompt))):
+    for one in (*judged, *(Prediction(row, 0, None, None) for row in sorted(without_prompt))):
         call = requests.calls.row(one.row, named=True)
         split = _split(call, one, lost.get(call["call_id"], ("", 0)), one.row in first)
         yield Explained(
@@ -86,12 +86,12 @@ def _first_of_streams(requests: Requests) -> set[int]:
 
 
 def _split(
-    call: Call, judged: Judged, lost: tuple[str, int], is_first: bool
+    call: Call, judged: Prediction, lost: tuple[str, int], is_first: bool
 ) -> list[tuple[str, int]]:
     """Split one call's input tokens by reason, in the order of the prompt."""
     total = _whole(call, "input_tokens")
     read = _whole(call, "cache_read_tokens")
-    by_rule, beyond = judging.missed(call, judged)
+    by_rule, beyond = predictions.missed(call, judged)
     split = [(facts.READ, read)]
     if not call["cache_reported"]:
         split.append((facts.UNREPORTED, by_rule + beyond))

@@ -13,9 +13,9 @@ from phasewise_analyzer.analyse import analyse
 from phasewise_analyzer.caches import book
 from phasewise_analyzer.caches.requests import Requests
 from phasewise_analyzer.ledger import facts
+from phasewise_analyzer.ledger.accounting import keep
 from phasewise_analyzer.ledger.facts import Ledger
-from phasewise_analyzer.ledger.keep import keep
-from phasewise_analyzer.prefixes import earlier
+from phasewise_analyzer.prefixes import shared_prefixes
 from phasewise_collector.importing import import_paths
 from phasewise_store import reads
 from phasewise_store.facts import Usage
@@ -182,7 +182,7 @@ def _sent(store: Store, rows: list[int]) -> list[int]:
     """Give the tokens of these calls' prompts that an earlier call had sent."""
     requests = Requests(store)
     group = requests.calls.select(pl.struct("provider", "model").rank("dense") - 1).to_series()
-    node = earlier.any_earlier(requests.tree, group.to_numpy().astype(np.int64))
+    node = shared_prefixes.any_earlier(requests.tree, group.to_numpy().astype(np.int64))
     found: list[int] = requests.tokens.at(np.array(rows), node[rows]).tolist()
     return found
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from phasewise_analyzer.caches.asking import Asked, Reason
 from phasewise_analyzer.caches.policy import Policy
-from phasewise_analyzer.caches.sent import Scopes
+from phasewise_analyzer.caches.prompt_cache import Asked, Reason
+from phasewise_analyzer.caches.sent_prefixes import Scopes
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,13 @@ from phasewise_store.errors import UsageError
 
 from phasewise_analyzer.diagnosis import causes
 from phasewise_analyzer.diagnosis.causes import Cause
-from phasewise_analyzer.whatif import canonical_json, constant_tools, frozen, moved_spans, pinned
+from phasewise_analyzer.whatif import (
+    canonical_json,
+    constant_tools,
+    frozen_values,
+    moved_spans,
+    pinned_settings,
+)
 from phasewise_analyzer.whatif.layout import Laid
 from phasewise_analyzer.whatif.moved_spans import Places
 
@@ -33,7 +39,7 @@ MOVE = Remedy(
 FREEZE = Remedy(
     "keep the session's first version",
     "what changed later does not reach the model: append it as a message",
-    frozen.frozen,
+    frozen_values.frozen,
 )
 SORT = Remedy(
     "sort tools by name", "models may prefer tools that stand first", constant_tools.sorted_by_name
@@ -51,17 +57,17 @@ CANONICAL = Remedy(
 PIN_MODEL = Remedy(
     "ask the stream's first model in all calls",
     "another model answers, at another price",
-    pinned.model,
+    pinned_settings.model,
 )
 SHARD = Remedy(
     "one routing key for each agent",
     "above about 15 calls a minute one key overflows its machine",
-    pinned.shard_key,
+    pinned_settings.shard_key,
 )
 SETTINGS = Remedy(
     "keep the settings of the stream's first call",
     "calls that asked for other settings get these",
-    pinned.settings,
+    pinned_settings.settings,
 )
 
 REMEDIES: Mapping[Cause, Remedy] = {

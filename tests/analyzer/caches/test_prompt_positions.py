@@ -5,8 +5,8 @@ from unittest.mock import patch
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from phasewise_analyzer.caches import places
-from phasewise_analyzer.caches.asking import Asked
+from phasewise_analyzer.caches import prompt_positions
+from phasewise_analyzer.caches.prompt_cache import Asked
 from phasewise_analyzer.caches.requests import Requests
 from phasewise_store.facts import SegmentKind
 from phasewise_store.segments import text_segment
@@ -38,7 +38,7 @@ def test_a_stream_goes_on(
     calls: list[tuple[str, str, list[tuple[SegmentKind, str]]]], remembered: int
 ) -> None:
     """Appended, cut short, begun anew, of two models; and where all but one stream is forgotten."""
-    with Store.in_memory() as store, patch.object(places, "MOST_STREAMS", remembered):
+    with Store.in_memory() as store, patch.object(prompt_positions, "MOST_STREAMS", remembered):
         prompts = [tuple(text_segment(*part, "user") for part in parts) for *_, parts in calls]
         write_calls(
             store,

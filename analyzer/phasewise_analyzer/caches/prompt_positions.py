@@ -1,4 +1,4 @@
-"""The places of recorded prompts, front first; see `asking.Asked`.
+"""The places of recorded prompts, front first; see `prompt_cache.Asked`.
 
 The prompts of a stream grow: of the next one only what is behind the last one is looked up.
 """
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from phasewise_analyzer.caches.asking import MESSAGES
+from phasewise_analyzer.caches.prompt_cache import MESSAGES
 from phasewise_analyzer.prefixes.prompt_tokens import PromptTokens
 
 MOST_STREAMS = 256

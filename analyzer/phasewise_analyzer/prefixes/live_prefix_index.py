@@ -2,7 +2,7 @@
 
 The process that loads live traces analyses after every batch: with this it walks only the nodes
 that are new, instead of reading the whole trie again. `analyse` uses it; the answers are those of
-`earlier.any_earlier` on the whole tree, by model.
+`shared_prefixes.any_earlier` on the whole tree, by model.
 
 A node's mark is never there without its parent's, so the walk from a prompt's end to the front ends
 at the first node that is marked. Where it ends inside a message, the siblings' texts say how much
@@ -21,7 +21,7 @@ from phasewise_store.scope import Scope
 from phasewise_store.store import Store
 from phasewise_store.trie import ROOT, Trie
 
-from phasewise_analyzer.prefixes.siblings import Siblings, Texts
+from phasewise_analyzer.prefixes.sibling_texts import Siblings, Texts
 
 MOST_SIBLINGS = 1_000
 """of what a process finds in the database when it is first asked of a place: the latest"""
@@ -79,7 +79,7 @@ class _Nodes:
         return self._place.get(number)
 
 
-class SentBefore:
+class LivePrefixIndex:
     """The prompts of one data set's analysed calls."""
 
     def __init__(self, store: Store, source: str) -> None:

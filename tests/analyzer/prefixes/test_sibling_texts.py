@@ -5,9 +5,9 @@ from unittest.mock import patch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from phasewise_analyzer.analyse import Memory, analyse
-from phasewise_analyzer.prefixes import sent_before, siblings
+from phasewise_analyzer.prefixes import live_prefix_index, sibling_texts
 from phasewise_analyzer.prefixes.shared_text import common_tokens
-from phasewise_analyzer.prefixes.siblings import Siblings, Texts
+from phasewise_analyzer.prefixes.sibling_texts import Siblings, Texts
 from phasewise_store.facts import Batch, LlmCall, Segment, Usage
 from phasewise_store.segments import text_segment
 from phasewise_store.store import Store
@@ -36,7 +36,7 @@ def shared(one: Segment, other: Segment) -> int:
     return common_tokens(*texts) if one.role == other.role else 0
 
 
-@given(SEGMENTS, st.integers(0, 4), st.sampled_from([3, siblings._HEAD_CHARACTERS]))
+@given(SEGMENTS, st.integers(0, 4), st.sampled_from([3, sibling_texts._HEAD_CHARACTERS]))
 @settings(max_examples=50, deadline=None)
 def test_a_neighbour_shares_as_much_as_any(
     texts: list[tuple[str, str]], first: int, head_characters: int
@@ -45,7 +45,10 @@ def test_a_neighbour_shares_as_much_as_any(
 
     Also where many have the same head.
     """
-    with Store.in_memory() as store, patch.object(siblings, "_HEAD_CHARACTERS", head_characters):
+    with (
+        Store.in_memory() as store,
+        patch.object(sibling_texts, "_HEAD_CHARACTERS", head_characters),
+    ):
         made = (text_segment("message", text, role) for role, text in texts if text)
         segments = list(dict.fromkeys(made))
         stored(store, segments)
@@ -61,8 +64,8 @@ def test_where_too_many_are_remembered_the_latest_are(store: Store) -> None:
     memory = Memory()
     texts = [f"{number * 7919 % 101:03d} {'the same words ' * 20}{number}" for number in range(30)]
     with (
-        patch.object(sent_before, "MOST_REMEMBERED", 5),
-        patch.object(sent_before, "MOST_SIBLINGS", 2),
+        patch.object(live_prefix_index, "MOST_REMEMBERED", 5),
+        patch.object(live_prefix_index, "MOST_SIBLINGS", 2),
     ):
         for number, text in enumerate([*texts, f"{texts[-1]} and more"]):
             stored(store, [text_segment("system", text)], number)

@@ -6,7 +6,7 @@ from phasewise_store.facts import Segment
 
 from phasewise_analyzer.whatif.layout import Laid
 from phasewise_analyzer.whatif.moved_spans import Places
-from phasewise_analyzer.whatif.places import index
+from phasewise_analyzer.whatif.prompt_locations import index
 
 
 def frozen(calls: Sequence[Laid], places: Places) -> tuple[Laid, ...]:

@@ -6,8 +6,8 @@ Prefixes count as the same only in the same scope; a place's scope is named by i
 from bisect import bisect_left
 from collections.abc import Hashable, Iterator
 
-from phasewise_analyzer.caches.asking import Asked
 from phasewise_analyzer.caches.policy import Policy
+from phasewise_analyzer.caches.prompt_cache import Asked
 
 Scopes = tuple[Hashable, Hashable, Hashable]
 """what makes a prefix that ends in a tier the same, beside its text"""

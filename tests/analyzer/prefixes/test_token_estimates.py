@@ -10,9 +10,15 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from phasewise_analyzer.prefixes import anchors, earlier, own_tokenizer, placed_tree, prefix_tree
-from phasewise_analyzer.prefixes.anchors import TextTokens
+from phasewise_analyzer.prefixes import (
+    own_tokenizer,
+    placed_tree,
+    prefix_tree,
+    shared_prefixes,
+    token_estimates,
+)
 from phasewise_analyzer.prefixes.prefix_tree import PrefixTree
+from phasewise_analyzer.prefixes.token_estimates import TextTokens
 from phasewise_collector.importing import import_paths
 from phasewise_store import reads
 from phasewise_store.facts import Segment
@@ -142,8 +148,10 @@ def judge(
     """Report the true total of each prompt, and compare what each shares with earlier ones."""
     leaf = tree.leaf[list(rows)]
     totals = np.array([count(text) for text in texts], dtype=np.int64)
-    found = anchors.measure(tree, leaf, totals, text=own)
-    shared = earlier.any_earlier(PrefixTree(tree.parent, tree.tokens_end, tree.blocks_end, leaf))
+    found = token_estimates.measure(tree, leaf, totals, text=own)
+    shared = shared_prefixes.any_earlier(
+        PrefixTree(tree.parent, tree.tokens_end, tree.blocks_end, leaf)
+    )
     parent = tree.parent.tolist()
     sender: dict[int, str] = {}
     nodes, true = [], []
@@ -257,7 +265,7 @@ def test_totals_that_were_held_back_are_found(
     totals = calls["input_tokens"].to_numpy().astype(np.int64)[rows]
     leaf = tree.leaf[rows]
     hidden = np.arange(len(rows)) % 3 == 2
-    found = anchors.measure(tree, leaf, np.where(hidden, 0, totals))
+    found = token_estimates.measure(tree, leaf, np.where(hidden, 0, totals))
     asked = hidden & ~np.isin(leaf, leaf[~hidden]) & (totals > 0)
     nodes = leaf[asked]
     judged = Judged(totals[asked], found.tokens[nodes], found.low[nodes], found.high[nodes])
@@ -276,8 +284,8 @@ def test_hidden_overhead_is_found(
     tree = prefix_tree.read(store)
     rows = np.flatnonzero(tree.leaf >= 0)[:150].tolist()
     totals = np.array([count(text) for text in rendered(store, rows, raw)], dtype=np.int64)
-    bare = anchors.measure(tree, tree.leaf[rows], totals)
-    found = anchors.measure(tree, tree.leaf[rows], totals + 3000)
+    bare = token_estimates.measure(tree, tree.leaf[rows], totals)
+    found = token_estimates.measure(tree, tree.leaf[rows], totals + 3000)
     assert bare.overhead_tokens == 0
     assert found.overhead_tokens == pytest.approx(3000, rel=0.1)
     assert found.rate == pytest.approx(bare.rate, rel=0.01)
@@ -307,8 +315,8 @@ def test_anchors_are_exact_and_nothing_falls(
     ends = np.array(estimate[1:])
     tree = PrefixTree(np.array(parent, dtype=np.int32), ends, ends // 16, leaf)
     totals = np.array(true[1:])[leaf]
-    found = anchors.measure(tree, leaf, totals)
-    plausible = totals >= anchors.LEAST_PLAUSIBLE * found.rate * ends[leaf]
+    found = token_estimates.measure(tree, leaf, totals)
+    plausible = totals >= token_estimates.LEAST_PLAUSIBLE * found.rate * ends[leaf]
     if plausible.all() and found.anchors == len(leaf):
         for row in (found.low, found.tokens, found.high):
             assert (row[leaf] == totals).all()
@@ -323,7 +331,7 @@ def test_calls_that_differ_give_an_interval(store: Store) -> None:
     """Two calls with the same prompt and other totals: the interval is from one to the other."""
     write_calls(store, [messages(["the same words " * 20])] * 2)
     tree = prefix_tree.read(store)
-    found = anchors.measure(tree, tree.leaf, np.array([70, 74]))
+    found = token_estimates.measure(tree, tree.leaf, np.array([70, 74]))
     assert [int(row[tree.leaf[0]]) for row in (found.low, found.tokens, found.high)] == [70, 72, 74]
 
 
@@ -333,9 +341,9 @@ def test_with_a_tokenizer_s_counts_the_template_alone_is_fitted() -> None:
     nodes = np.arange(40, dtype=np.int32)
     tree = PrefixTree(nodes - np.int32(1), ends, ends // 16, nodes)
     hidden = nodes % 4 == 1
-    found = anchors.measure(tree, nodes, np.where(hidden, 0, ends + 1500))
+    found = token_estimates.measure(tree, nodes, np.where(hidden, 0, ends + 1500))
     assert found.tokens.tolist() == (ends + 1500).tolist()
-    assert int((found.high - found.low).max()) <= 2 * (anchors.EDGE_TOKENS + 1)
+    assert int((found.high - found.low).max()) <= 2 * (token_estimates.EDGE_TOKENS + 1)
     assert found.overhead_tokens == pytest.approx(1500)
 
 
@@ -343,7 +351,7 @@ def test_reports_that_contradict_each_other_give_an_interval(store: Store) -> No
     """A longer prompt with a smaller total: both may be right, and still nothing falls."""
     write_calls(store, [messages(["one " * 20]), messages(["one " * 20, "two " * 20])])
     tree = prefix_tree.read(store)
-    found = anchors.measure(tree, tree.leaf, np.array([60, 50]))
+    found = token_estimates.measure(tree, tree.leaf, np.array([60, 50]))
     assert found.low[tree.leaf].tolist() == [50, 50]
     assert found.high[tree.leaf].tolist() == [60, 60]
 
@@ -357,7 +365,7 @@ def test_a_total_without_the_cached_tokens_is_left_out(store: Store) -> None:
     totals = tree.tokens_end[tree.leaf].copy()
     expected = totals.copy()
     totals[8] = 3
-    found = anchors.measure(tree, tree.leaf, totals)
+    found = token_estimates.measure(tree, tree.leaf, totals)
     assert found.tokens[tree.leaf].tolist() == pytest.approx(expected.tolist(), rel=0.001)
     assert found.anchors == 11
 
@@ -366,7 +374,7 @@ def test_blocks_are_exact(store: Store) -> None:
     """Hashed blocks count themselves; a partial one at the end has what is left of the total."""
     write_calls(store, [blocks([1, 2, 3]), blocks([1, 2, 4, 5])], block_tokens=16)
     tree = prefix_tree.read(store)
-    found = anchors.measure(tree, tree.leaf, np.array([40, 64]), block_tokens=16)
+    found = token_estimates.measure(tree, tree.leaf, np.array([40, 64]), block_tokens=16)
     assert found.tokens[tree.leaf].tolist() == [40, 64]
     assert sorted(found.tokens.tolist()) == [16, 32, 40, 48, 64]
     assert (found.low == found.high).all()
@@ -376,8 +384,8 @@ def test_nodes_that_no_call_passes_are_marked(store: Store) -> None:
     """Of two models' calls, only the nodes of the one that was asked for are measured."""
     write_calls(store, [messages(["mine", "own"]), messages(["other", "words"])])
     tree = prefix_tree.read(store)
-    found = anchors.measure(tree, tree.leaf[:1], np.array([5]))
+    found = token_estimates.measure(tree, tree.leaf[:1], np.array([5]))
     assert int(found.tokens[tree.leaf[0]]) == 5
     assert int(found.tokens[tree.leaf[1]]) == -1
-    nothing = anchors.measure(tree, np.full(1, -1, dtype=np.int32), np.array([5]))
+    nothing = token_estimates.measure(tree, np.full(1, -1, dtype=np.int32), np.array([5]))
     assert (nothing.tokens == -1).all()

@@ -1,7 +1,7 @@
 """The process that owns the database: loads what the acceptor has logged, and serves the pages.
 
 The supervisor starts it with the pages' socket, which stays open across its restarts:
-`python -m phasewise_web.owner --db PATH --web FD [--log FOLDER]`.
+`python -m phasewise_web.database_process --db PATH --web FD [--log FOLDER]`.
 """
 
 import argparse

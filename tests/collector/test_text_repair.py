@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from phasewise_collector.otlp import protobuf
-from phasewise_collector.otlp.mending import BrokenError, mend
 from phasewise_collector.otlp.spans import MalformedError
+from phasewise_collector.otlp.text_repair import BrokenError, mend
 
 from tests.collector.otlp_for_tests import Made, request
 from tests.otlp_conformance.wire_bytes import nested_value, span_with_raw_attributes

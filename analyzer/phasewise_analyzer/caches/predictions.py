@@ -6,18 +6,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from phasewise_analyzer.caches import families
-from phasewise_analyzer.caches.asking import PromptCache, Served
 from phasewise_analyzer.caches.book import Book
 from phasewise_analyzer.caches.policy import Policy
+from phasewise_analyzer.caches.prompt_cache import PromptCache, Served
 from phasewise_analyzer.caches.requests import Requests
-from phasewise_analyzer.prefixes import earlier
+from phasewise_analyzer.prefixes import shared_prefixes
 
 Step = Callable[[int, int], None]
 """how many of how many calls are done"""
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class Prediction:
     """One call with a known prompt, and the rule it met."""
 
     row: int
@@ -31,14 +31,14 @@ class Judged:
     """what the rule says was read and written; None without a record"""
 
 
-def judge(requests: Requests, book: Book, *, step: Step | None = None) -> tuple[Judged, ...]:
+def predict(requests: Requests, book: Book, *, step: Step | None = None) -> tuple[Prediction, ...]:
     """Judge all calls in scope with a known prompt, in order of start."""
     calls = requests.calls
     names = calls.select("source", "provider", "model").rows()
     numbers = {one: number for number, one in enumerate(dict.fromkeys(names))}
     group = np.array([numbers[one] for one in names], dtype=np.int64)
     every = np.arange(len(names))
-    before = requests.tokens.at(every, earlier.any_earlier(requests.tree, group))
+    before = requests.tokens.at(every, shared_prefixes.any_earlier(requests.tree, group))
     sent = np.minimum(before, requests.tokens.whole).tolist()
     starts = calls["started_ns"].to_list()
     caches: dict[str, PromptCache] = {}
@@ -53,7 +53,7 @@ def judge(requests: Requests, book: Book, *, step: Step | None = None) -> tuple[
                 caches[policy.id] = families.make(policy)
             served = caches[policy.id].serve(recorded.under(policy))
         known = sent[row] if served is None else max(sent[row], served.read)
-        found.append(Judged(row, known, policy, served))
+        found.append(Prediction(row, known, policy, served))
         if step is not None and place % 100 == 0:
             step(place, len(names))
     return tuple(found)
@@ -63,7 +63,7 @@ Call = Mapping[str, object]
 """a row of `reads.llm_calls`"""
 
 
-def missed(call: Call, judged: Judged) -> tuple[int, int]:
+def missed(call: Call, judged: Prediction) -> tuple[int, int]:
     """Split what had been sent before and was not read: tokens by the rule, and beyond it.
 
     Without a record all is beyond.
