@@ -8,7 +8,14 @@ from collections.abc import Callable
 import duckdb
 
 from phasewise_store import compression, doubles
-from phasewise_store.migrations import calls, collector_log, costs, first_tables, identities
+from phasewise_store.migrations import (
+    calls,
+    collector_log,
+    costs,
+    findings,
+    first_tables,
+    identities,
+)
 from phasewise_store.statements import run
 
 
@@ -78,6 +85,11 @@ def m013_add_tool_text(connection: duckdb.DuckDBPyConnection) -> None:
     run(connection, calls.TOOL_TEXT)
 
 
+def m014_add_findings(connection: duckdb.DuckDBPyConnection) -> None:
+    """Keep what is found of each call: where its input went, where its prompt broke."""
+    run(connection, findings.FINDINGS)
+
+
 COMPRESSED: dict[str, compression.Methods] = {
     "segments": {"digest": "uncompressed", "content": "uncompressed"},
     "spans": {"attributes": "zstd"},
@@ -97,6 +109,7 @@ STATEMENTS = (
     costs.BILLING_AND_SIDE_CALLS,
     identities.TURNS,
     calls.TOOL_TEXT,
+    findings.FINDINGS,
 )
 """what the migrations run, for `schema_page`"""
 
@@ -114,5 +127,6 @@ MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     m011_add_billing_and_side_calls,
     m012_add_turns,
     m013_add_tool_text,
+    m014_add_findings,
 )
 """in order; the schema's version is how many of them have run"""
