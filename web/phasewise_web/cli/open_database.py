@@ -15,13 +15,13 @@ from phasewise_web.cli.output import progress, say
 
 
 def opened(path: Path) -> Store:
-    """Give the store; where another command has the file to itself, say so and wait."""
+    """Return the store; when another command holds the file, say so and wait."""
     return Store.open(path, waiting=say)
 
 
 @contextmanager
 def analysed(path: Path) -> Iterator[Store]:
-    """Give the store with the costs of every call in it, as it is now: for commands that read."""
+    """Return a snapshot of the store with every call analysed, for commands that read."""
     with opened(path) as store:
         with progress("analysing") as step:
             analyse(store, step=step)
