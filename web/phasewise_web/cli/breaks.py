@@ -53,7 +53,8 @@ def print_summary(found: Breaks) -> None:
     of_bill = "" if found.prefill_usd is None else f" of {usd(found.prefill_usd)} $ for input"
     stdout.print(
         f"{found.calls:,} calls, {found.input_tokens:,} input tokens; "
-        f"{len(found.breaks):,} breaks; wasted: {found.wasted_tokens:,} tokens ({percent(found.waste)} %){money}{of_bill}",
+        f"{len(found.breaks):,} breaks; wasted: {found.wasted_tokens:,} tokens "
+        f"({percent(found.waste)} %){money}{of_bill}",
         highlight=False,
     )
     if found.diagnosed_calls:
