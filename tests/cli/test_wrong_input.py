@@ -107,7 +107,7 @@ def test_a_limit_is_a_number_above_zero(capsys: pytest.CaptureFixture[str], limi
     with pytest.raises(SystemExit) as ended:
         main(["calls", f"--limit={limit}"])
     assert ended.value.code == 2
-    assert f"`{limit}` is no whole number above zero" in capsys.readouterr().err
+    assert f"`{limit}` is not a whole number above 0" in capsys.readouterr().err
 
 
 def test_a_plan_that_is_no_mapping_is_named(
