@@ -1,4 +1,4 @@
-"""How sure a mean paired difference is: bootstrap intervals, and what a run could have shown.
+"""Confidence intervals of mean paired differences, and the minimum detectable effect of a run.
 
 Sessions are the units: they are independent, calls inside one are not. The interval is the
 bootstrap-t one (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, ch. 12.5), which
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 FEWEST = 5
-"""with fewer pairs no interval is given: their resamples are too few to say anything at 95 %"""
+"""with fewer pairs there is no interval: too few distinct resamples for a 95 % level"""
 
 RESAMPLES = 20_000
 LEAST_SPREAD = 0.1
@@ -46,7 +46,7 @@ class Interval:
 
 
 def mean_interval(values: Sequence[float]) -> Interval | None:
-    """Give the mean of independent values with its interval; None with fewer than FEWEST."""
+    """Return the mean of independent values with its interval; None with fewer than FEWEST."""
     data = np.asarray(values, dtype=np.float64)
     count = len(data)
     if count < FEWEST:
@@ -150,8 +150,8 @@ def share_interval(
     return Interval(-rest.mean, max(-rest.high, least), -rest.low)
 
 
-def least_detectable(values: Sequence[float]) -> float | None:
-    """Give the smallest mean difference that so many pairs show in 80 % of runs, at 95 %.
+def minimum_detectable_effect(values: Sequence[float]) -> float | None:
+    """Return the smallest true mean difference that 80 % of such runs detect at the 95 % level.
 
     (t(0.975) + t(0.8)) * s / sqrt(n), for n - 1 degrees of freedom.
     """
@@ -163,7 +163,7 @@ def least_detectable(values: Sequence[float]) -> float | None:
 
 
 def _student(probability: float, freedom: int) -> float:
-    """Give a quantile of Student's t by the Cornish-Fisher expansion; 0.3 % off at 4 degrees.
+    """Return a quantile of Student's t by the Cornish-Fisher expansion; 0.3 % off at 4 degrees.
 
     Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.5.
     """
