@@ -337,6 +337,68 @@ ALTER TABLE tool_calls ADD COLUMN result VARCHAR;     -- what it gave back; NULL
 """
 
 
+_M015 = """
+CREATE TABLE cells (
+    cell_id             UBIGINT NOT NULL,  -- hash of the columns from hour to tags
+    hour                BIGINT,            -- of the start, counted from 1970; NULL: no time known
+    source              VARCHAR NOT NULL,  -- the data set
+    session_id          VARCHAR NOT NULL,
+    agent               VARCHAR,           -- the role
+    provider            VARCHAR,
+    model               VARCHAR,
+    user_id             VARCHAR,
+    customer            VARCHAR,
+    version             VARCHAR,
+    tags                VARCHAR[],
+    calls               BIGINT NOT NULL,   -- LLM calls; from here on sums over them
+    analysed_calls      BIGINT NOT NULL,
+    input_tokens        BIGINT,            -- NULL: side calls only
+    uncached_tokens     BIGINT,
+    cache_read_tokens   BIGINT,
+    cache_write_tokens  BIGINT,
+    output_tokens       BIGINT,
+    reasoning_tokens    BIGINT,
+    reusable_tokens     BIGINT,
+    avoidable_tokens    BIGINT,
+    priced_calls        BIGINT NOT NULL,
+    prefill_usd         DECIMAL(38, 12),
+    cached_usd          DECIMAL(38, 12),
+    decode_usd          DECIMAL(38, 12),
+    call_other_usd      DECIMAL(38, 12),
+    avoidable_usd       DECIMAL(38, 12),
+    timed_calls         BIGINT NOT NULL,   -- whose wait is split; sums of time are over these
+    prefill_ns          BIGINT,
+    cached_ns           BIGINT,
+    prefill_low_ns      BIGINT,
+    prefill_high_ns     BIGINT,
+    decode_ns           BIGINT,
+    other_ns            BIGINT,
+    estimated_calls     BIGINT NOT NULL,
+    cache_unknown_calls BIGINT NOT NULL,
+    ambiguous_calls     BIGINT NOT NULL,
+    side_calls          BIGINT NOT NULL,   -- embeddings and rerankings, not among the calls
+    unpriced_side_calls BIGINT NOT NULL,
+    side_usd            DECIMAL(38, 12),
+    first_ordinal       BIGINT,
+    first_ns            BIGINT,
+    last_ns             BIGINT,            -- the last end
+    first_step          INTEGER,
+    is_sub_agent        BOOLEAN
+);
+CREATE TABLE session_times (
+    session_id    VARCHAR NOT NULL,
+    started_ns    BIGINT,
+    ended_ns      BIGINT,
+    first_ordinal BIGINT
+);
+CREATE TABLE stale_sessions (
+    session_id VARCHAR NOT NULL  -- cells and times are to be made again
+);
+INSERT INTO stale_sessions SELECT DISTINCT session_id FROM llm_calls;
+INSERT INTO stale_sessions SELECT DISTINCT session_id FROM side_calls;
+"""
+
+
 def m001_first_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Create the first tables."""
     run(connection, _M001)
@@ -403,6 +465,11 @@ def m013_add_tool_text(connection: duckdb.DuckDBPyConnection) -> None:
     run(connection, _M013)
 
 
+def m015_add_cells(connection: duckdb.DuckDBPyConnection) -> None:
+    """Keep sums of the calls, and which sessions have them to be made again: now all."""
+    run(connection, _M015)
+
+
 COMPRESSED: dict[str, compression.Methods] = {
     "segments": {"digest": "uncompressed", "content": "uncompressed"},
     "spans": {"attributes": "zstd"},
@@ -410,7 +477,7 @@ COMPRESSED: dict[str, compression.Methods] = {
 }
 
 STATEMENTS = (
-    *(_M001, _M002, _M003, _M004, _M005, _M006, _M008, _M009, _M010, _M011, _M012, _M013),
+    *(_M001, _M002, _M003, _M004, _M005, _M006, _M008, _M009, _M010, _M011, _M012, _M013, _M015),
 )
 """what the migrations run, for `schema_page`"""
 
@@ -428,5 +495,6 @@ MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     m011_add_billing_and_side_calls,
     m012_add_turns,
     m013_add_tool_text,
+    m015_add_cells,
 )
 """in order; the schema's version is how many of them have run"""
