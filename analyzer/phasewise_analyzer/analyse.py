@@ -1,7 +1,7 @@
-"""Analyse the calls that are new: price by phase, wait by phase, what was sent before.
+"""Analyse the calls that are new: price by phase, wait by phase, what was sent before, breaks.
 
-Import commands and the live loader call it after every batch; its results are the table
-`call_costs`, which roll-ups and pages read.
+Import commands and the live loader call it after every batch; its results are the tables
+`call_costs`, `call_findings` and `breaks`, which roll-ups and pages read.
 """
 
 from collections.abc import Callable
@@ -10,12 +10,15 @@ from decimal import Decimal
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from phasewise_store import billing, cells, costs, reads
+from phasewise_store import billing, cells, costs, finding_rows, reads
 from phasewise_store.facts import LIVE, Usage
 from phasewise_store.scope import Scope
 from phasewise_store.store import Store
 
 from phasewise_analyzer import bill, charges, latency, latency_fit, side_charges
+from phasewise_analyzer.caches import book as cache_policies
+from phasewise_analyzer.call_findings.data_set import judge_all
+from phasewise_analyzer.call_findings.version import version
 from phasewise_analyzer.latency_fit import ShareModel
 from phasewise_analyzer.prefixes import hit_rates, prefix_tree, shared_prefixes
 from phasewise_analyzer.prefixes.live_prefix_index import LivePrefixIndex, new_calls
@@ -42,7 +45,7 @@ class Memory:
 
 
 def analyse(store: Store, *, memory: Memory | None = None, step: Step | None = None) -> int:
-    """Fill in the costs of every call that has none; give their number.
+    """Fill in costs and findings of every call that has none; give their number.
 
     Calls that a collector receives are left to the process that owns the store: it has in memory
     what they are compared with.
@@ -52,16 +55,18 @@ def analyse(store: Store, *, memory: Memory | None = None, step: Step | None = N
         waiting = waiting.filter(pl.col("source") != LIVE)
     total = int(waiting["calls"].sum())
     done = 0
-    book = PriceBook()
+    book, policies = PriceBook(), cache_policies.read()
     side_charges.price(store, book)
     for source, calls in waiting.iter_rows():
         if step is not None:
             step(done, total, f"analysing {source}")
         found = None if memory is None else _of_memory(store, source, memory.of(store, source))
         new, shares = found or _of_source(store, source)
-        made = _costs(new, shares, book)
+        costs.save(store, _costs(new, shares, book))
+        judged = judge_all(store, source, policies)
         with store.transaction() as connection:
-            costs.save(store, made)
+            finding_rows.save(connection, judged.findings, judged.breaks)
+            finding_rows.say_analysed(connection, source, version(policies))
             cells.mark(connection, new.get_column("session_id").unique().to_list())
             cells.refresh(connection)
         done += calls
