@@ -73,8 +73,12 @@ duckdb-1.5: .engines/duckdb-1.5/duckdb/__init__.py ## install the older DuckDB t
 	$(UV) --no-deps --target .engines/duckdb-1.5 "duckdb==1.5.5"
 	@touch $@
 
-browser: ## install Chromium where apt can
+browser: .engines/browser/.installed ## install Chromium where apt can, and what looks at pages in it
 	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; }
+
+.engines/browser/.installed: tests/web/browse.mjs
+	npm install --silent --no-audit --no-fund --prefix .engines/browser axe-core@4 playwright-core@1
+	@touch $@
 
 chaos: $(STAMP) ## kill, stop, starve and damage the collector under load; fuzz it
 	tests/chaos/install.sh .engines/chaos
