@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable
 
-LINE = "phasewise: 0 model calls seen"
+LINE = "phasewise: 0 model calls captured"
 
 
 def say_if_nothing_was_seen(seen: Callable[[], bool]) -> None:

@@ -93,7 +93,9 @@ def outcome(
     holds.
     """
     if session is None and not labels.current() and not trace.get_current_span().is_recording():
-        _log.warning("phasewise.outcome() stands outside of a session: name it with session=…")
+        _log.warning(
+            "phasewise.outcome() was called outside a session; name the session with session=…"
+        )
         return
     said: dict[str, str | float] = {"phasewise.outcome": str(outcome)}
     if revenue is not None:

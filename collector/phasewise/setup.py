@@ -106,7 +106,7 @@ def _ring(root: Path, endpoint: str | None, limit_bytes: int | None) -> Ring:
         return Ring(root, address, limit)
     except OSError as error:
         elsewhere = Path(tempfile.mkdtemp(prefix="phasewise-ring-"))
-        _log.warning("%s cannot be written (%s); spans wait in %s", root, error, elsewhere)
+        _log.warning("cannot write to %s (%s); spans are kept in %s", root, error, elsewhere)
         return Ring(elsewhere, address, limit)
 
 

@@ -79,8 +79,8 @@ def mend(connection: duckdb.DuckDBPyConnection) -> Mended:
     done = Mended(len(doubles), len(recorded) - len(set(recorded.values())))
     if done.calls or done.sessions:
         _log.warning(
-            "%d calls and %d sessions stood twice, as copies of a file that had grown or of a "
-            "session that was resumed; they are removed",
+            "removed %d calls and %d sessions that were stored twice: copies of a file that had "
+            "grown, or of a resumed session",
             done.calls,
             done.sessions,
         )

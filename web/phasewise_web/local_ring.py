@@ -36,4 +36,4 @@ def keep_fetching(port: int, folder: Path, stop: threading.Event) -> None:
         try:
             fetch(port, folder)
         except OSError:
-            _log.warning("the ring of this machine's programs cannot be read", exc_info=True)
+            _log.warning("cannot read the span ring of this machine's programs", exc_info=True)

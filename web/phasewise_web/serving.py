@@ -113,7 +113,7 @@ def _bind(listener: socket.socket, host: str, port: int, option: str) -> None:
         listener.bind((host, port))
     except OverflowError:
         listener.close()
-        raise UsageError(f"{option} {port}: a port is a number from 0 to 65535") from None
+        raise UsageError(f"{option} {port}: a port must be between 0 and 65535") from None
     except OSError as error:
         listener.close()
         raise UsageError(

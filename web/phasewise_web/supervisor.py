@@ -56,8 +56,8 @@ def main() -> int:
             child.stop()
     if failed is not None:
         sys.stderr.write(
-            f"phasewise up: the process that {ROLES[failed.module]} could not start; the reason "
-            "is above.  `phasewise doctor` checks what is installed\n"
+            f"phasewise up: the process that {ROLES[failed.module]} could not start; see the "
+            "error above.  `phasewise doctor` checks what is installed\n"
         )
     else:
         sys.stderr.write(STOPPED)

@@ -105,7 +105,7 @@ class Worker:
                 if described is not None:
                     self._emit(exchange, described)
             except Exception:  # a tracer must never stop the program it watches
-                _log.exception("a model call could not be recorded")
+                _log.exception("could not record a model call")
 
     def _sort_out(self) -> None:
         """Let go of requests that can be no model call, while their answers are still to come."""

@@ -288,7 +288,7 @@ def _streamed(
 def _error(span: Span) -> str | None:
     if span.status != "error":
         return None
-    return span.status_message or "the span says error and not why"
+    return span.status_message or "the span has an error status without a message"
 
 
 _BESIDE = {

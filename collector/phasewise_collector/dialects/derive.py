@@ -135,6 +135,6 @@ def _records_of_tools(tree: Tree) -> dict[str, list[str]]:
 
 def _error(span: Span) -> str | None:
     if span.status == "error":
-        return span.status_message or "the span says error and not why"
+        return span.status_message or "the span has an error status without a message"
     failed = span.attributes.get("success") in (False, "false")
     return tool_text.FAILED if failed else None
