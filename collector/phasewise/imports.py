@@ -1,4 +1,4 @@
-"""Hooks that wait for a library: nothing is imported before the program imports it."""
+"""Import hooks: instrument a library when the program imports it, and not before."""
 
 import importlib.util
 import logging

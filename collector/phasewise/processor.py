@@ -1,6 +1,6 @@
-"""The span processor: takes ended spans from the program, hands them to the ring, never waits.
+"""The span processor: passes ended spans from the program to the ring without blocking.
 
-The program's thread only appends to a queue. A thread of our own encodes, writes to disk and sends.
+The program's thread only appends to a queue. A background thread encodes, writes to disk and sends.
 """
 
 import atexit

@@ -1,4 +1,4 @@
-"""What the tracer can be told: argument, else environment, else default."""
+"""The settings of the tracer: argument, else environment variable, else default."""
 
 import os
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
-"""`init`: set up provider, ring and instrumentors; whatever fails is logged once, never raised.
+"""`init`: set up provider, ring and instrumentors; failures are logged once and never raised.
 
-An existing TracerProvider is added to, never replaced.
+An existing TracerProvider is extended, never replaced.
 """
 
 import functools

@@ -1,4 +1,4 @@
-"""Frames of the log as spans and data points, with an account of every item in them."""
+"""Decode log frames to spans and data points, and account for every item in them."""
 
 import logging
 from collections.abc import Iterable, Mapping

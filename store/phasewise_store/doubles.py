@@ -1,8 +1,8 @@
-"""Mend databases of before calls had identities: one run of a migration.
+"""Remove duplicates from databases written before calls had identities; used by one migration.
 
-A session's file that had grown was imported again under another name, `RECORDED-HASH` for the hash
-of its bytes; a resumed session brought its history again. What the ids of answers, or equal content
-at one place of a session, show to be one call becomes one.
+A session file that had grown was imported again under another name, `RECORDED-HASH` with the hash
+of its bytes, and a resumed session repeated its history. Calls with the same response id, or with
+equal content at the same place of a session, are merged.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""Replay runs: what was planned, the arms, and every call that was measured."""
+"""Replay runs: the plan, the arms, and every measured call."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields

@@ -1,4 +1,4 @@
-"""`Store`: the one object that owns a database; everything above asks it and nothing else."""
+"""`Store`: the one object that owns a database; all other code goes through it."""
 
 import contextlib
 import threading

@@ -1,7 +1,7 @@
-"""Collect what traced programs on this machine left in their ring while no collector was there.
+"""Collect the spans that traced programs on this machine left in their ring without a collector.
 
-A program that ended meanwhile sends nothing any more; its spans are on disk, and the collector that
-they were meant for fetches them.
+A program that has ended cannot send any more. Its spans are on disk, and the collector of their
+address fetches them.
 """
 
 import logging

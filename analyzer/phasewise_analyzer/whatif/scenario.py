@@ -1,4 +1,4 @@
-"""A set of rules to try calls under: whose policy, which lifetime, whose prices."""
+"""A scenario: whose cache policy, which lifetime, whose prices."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace

@@ -1,7 +1,7 @@
-"""The thread that makes spans of exchanges; the program's threads only leave bytes in the inbox.
+"""The thread that turns exchanges into spans; the program's threads only put bytes into its inbox.
 
-It works while the program waits for an answer: a new request wakes it, and it then looks at what
-had ended before. Flushing, and the end of the program, do its work at once.
+It works while the program waits for a response: each new request wakes it, and it then processes
+the exchanges that ended before. Flushing and the end of the program trigger its work at once.
 """
 
 import atexit

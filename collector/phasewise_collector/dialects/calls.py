@@ -1,4 +1,4 @@
-"""Make one LLM call of all the spans that describe it, each fact from where it is known best."""
+"""Build one LLM call from all spans that describe it, each fact from the best description."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace

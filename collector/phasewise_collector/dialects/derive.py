@@ -1,7 +1,7 @@
 """Turn spans into facts: sessions, agents, LLM calls, tool calls.
 
-Pure. A whole trace goes in, and the traces that tell of the same calls, in any order, so that a
-parent that arrives late changes nothing in the end.
+Pure. The input is a whole trace, plus the traces that describe the same calls, in any order, so a
+parent that arrives late does not change the result.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,8 +1,8 @@
-"""Mend a protobuf request that no parser takes as a whole, so that one bad span costs no other.
+"""Repair a protobuf request that no parser accepts, so that one bad span does not cost the others.
 
-A parser refuses the request when a single text in it is no UTF-8, or one value is nested too
-deeply. This walk over the wire format knows the message's fields, replaces what is no UTF-8, and
-leaves out the innermost item (span, log record, metric) that is broken.
+A parser rejects the whole request when a single text is not UTF-8, or one value is nested too
+deeply. This walk over the wire format knows the fields of the message, replaces bytes that are not
+UTF-8, and drops the innermost broken item (span, log record, metric).
 """
 
 from collections.abc import Iterator

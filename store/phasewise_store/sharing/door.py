@@ -1,8 +1,8 @@
-"""The owner's side: runs the statements of other processes, each client in a thread of its own.
+"""The owner's side: runs the statements of other processes, one thread per client.
 
-Reads go through a cursor each and never wait for a writer. A client's transaction holds the store's
-one write lock; it is rolled back when the client goes away. A query whose client goes away is
-interrupted.
+Each read has its own cursor and never waits for a writer. A client's transaction holds the store's
+one write lock, and is rolled back when the client disconnects. A query is interrupted when its
+client disconnects.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""A person's own query: one statement, reading only, with a time limit."""
+"""A user's own query: one read-only statement with a time limit."""
 
 import threading
 from dataclasses import dataclass

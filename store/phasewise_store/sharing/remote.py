@@ -1,6 +1,6 @@
-"""The client's side: a connection whose statements another process runs.
+"""The client's side: a connection whose statements run in another process.
 
-It has what the store uses of a DuckDB connection. Each thread has a socket of its own, so that a
+It has the methods of a DuckDB connection that the store uses. Each thread has its own socket, so a
 read never waits for another thread's transaction.
 """
 
