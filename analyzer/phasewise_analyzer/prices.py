@@ -1,8 +1,8 @@
 """Prices of a call's tokens at the time of the call, from the `genai-prices` package; no network.
 
 The only module that uses `genai-prices`. Rates are resolved to plain numbers (by date and size
-tier, falling back from an unlisted rate to the next more general one, as the package itself does) and
-stored with every priced row, so that a row stays explainable when the package changes.
+tier, falling back from an unlisted rate to the next more general one, as the package itself does)
+and stored with every priced row, so that a row stays explainable when the package changes.
 """
 
 import importlib.metadata
