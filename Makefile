@@ -13,11 +13,11 @@ CODE := collector store analyzer replay reports web tests examples benchmarks
 help: ## list the recipes
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: $(STAMP) ## make the virtual environment and install the package in it
+install: $(STAMP) ## create the virtual environment and install the package in it
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Phasewise needs Python 3.11 or newer; name one with  make PYTHON=python3.12")'
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "python3 cannot make virtual environments; on Debian:  apt-get install python3-venv" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "python3 cannot create virtual environments; on Debian:  apt-get install python3-venv" >&2; exit 1; }
 	$(BIN)/python -m pip --disable-pip-version-check install --quiet uv
 	$(UV) --require-hashes -r requirements.lock
 	$(UV) --no-deps --no-build-isolation -e .
