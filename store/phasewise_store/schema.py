@@ -10,6 +10,7 @@ import duckdb
 from phasewise_store import compression, doubles
 from phasewise_store.migrations import (
     calls,
+    cells,
     collector_log,
     costs,
     findings,
@@ -90,6 +91,11 @@ def m014_add_findings(connection: duckdb.DuckDBPyConnection) -> None:
     run(connection, findings.FINDINGS)
 
 
+def m015_add_cells(connection: duckdb.DuckDBPyConnection) -> None:
+    """Keep sums of the calls, and which sessions have them to be made again: now all."""
+    run(connection, cells.CELLS)
+
+
 COMPRESSED: dict[str, compression.Methods] = {
     "segments": {"digest": "uncompressed", "content": "uncompressed"},
     "spans": {"attributes": "zstd"},
@@ -110,6 +116,7 @@ STATEMENTS = (
     identities.TURNS,
     calls.TOOL_TEXT,
     findings.FINDINGS,
+    cells.CELLS,
 )
 """what the migrations run, for `schema_page`"""
 
@@ -128,5 +135,6 @@ MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     m012_add_turns,
     m013_add_tool_text,
     m014_add_findings,
+    m015_add_cells,
 )
 """in order; the schema's version is how many of them have run"""
