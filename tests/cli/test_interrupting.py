@@ -54,7 +54,7 @@ def test_a_simulated_replay_that_is_interrupted_keeps_its_calls(
         until(lambda: bool(store.frame("SELECT count(*) FROM measured_calls").item()))
         interrupted(replaying, command)
         (run,) = runs.runs(store)
-        assert (run.status, run.detail) == ("interrupted", "stopped by hand")
+        assert (run.status, run.detail) == ("interrupted", "stopped by the user")
         assert 0 < runs.measured(store, run.run_id).height < 6 * 60 * 8
         assert reads.llm_calls(store).height == 60 * 8
 
