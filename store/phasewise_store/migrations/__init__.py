@@ -1,0 +1,1 @@
+"""The SQL of the migrations, a module for each subject; `schema` runs it in order."""
