@@ -1,12 +1,17 @@
 """What each call shares with earlier ones of its data set: one row per call, summed per cell.
 
 The analyzer makes the rows (`prefixes/call_reuse`); pages and commands add the sums of the cells in
-scope.
+scope (`prefixes/kept_reuse`). A cell here is one combination of session, file, agent, model and
+labels; the cells of a session are made again from its rows whenever one of them changes.
 """
 
+from collections.abc import Collection, Sequence
+
+import duckdb
 import polars as pl
 
 from phasewise_store.scope import Scope
+from phasewise_store.statements import insert_frame, run
 from phasewise_store.store import Store
 
 _CALLS = """
@@ -14,13 +19,83 @@ FROM llm_calls c
 JOIN sources s USING (source_id)
 LEFT JOIN agents a USING (agent_id)
 """
+_IS_CURRENT = "r.leaf_node = c.leaf_node AND r.input_tokens = c.input_tokens"
+"""a row that was made of another prompt is to be made again"""
+
+_KEY = {
+    "source": "s.name",
+    "source_id": "c.source_id",
+    "session_id": "c.session_id",
+    "agent": "a.name",
+    "model": "c.model",
+    "user_id": "c.user_id",
+    "customer": "c.customer",
+    "version": "c.version",
+    "tags": "c.tags",
+}
+_COUNTS = {
+    "calls": "count(*)",
+    "prompt_calls": "count(*) FILTER (r.prompt_tokens > 0)",
+    "timed_calls": "count(c.started_ns)",
+    "block_tokens": "max(r.block_tokens)",
+    "input_tokens": "sum(c.input_tokens)",
+    "output_tokens": "sum(c.output_tokens)",
+    "prompt_tokens": "sum(r.prompt_tokens)",
+    "prompt_blocks": "sum(r.prompt_blocks)",
+    "timed_tokens": "sum(r.timed_tokens)",
+} | {
+    name: f"sum(r.{name})"
+    for yardstick in ("any", "previous", "session", "agent", "model", "file")
+    for name in (f"{yardstick}_tokens", f"{yardstick}_blocks", f"{yardstick}_share")
+}
+_SUMMED = ", ".join(
+    f"coalesce({'max' if name == 'block_tokens' else 'sum'}({name}), 0)"
+    f"::{'DOUBLE' if name == 'prompt_blocks' else 'BIGINT'} AS {name}"
+    for name in _COUNTS
+)
+
+
+def _listed(expressions: dict[str, str]) -> str:
+    return ", ".join(f"{made} AS {name}" for name, made in expressions.items())
+
+
+_REFRESH = f"""
+INSERT INTO reuse_cells BY NAME
+WITH rows AS (
+    SELECT {_listed(_KEY)}, c.ordinal, c.started_ns, c.output_tokens,
+           r.* EXCLUDE (ordinal, leaf_node),
+           min(c.ordinal) OVER (PARTITION BY {", ".join(_KEY.values())}) AS first_ordinal
+    {_CALLS}
+    JOIN call_reuse r USING (ordinal)
+    WHERE c.session_id IN (SELECT unnest($ids))
+), added AS (
+    SELECT first_ordinal, 'lru' AS curve, unnest(lru) AS one FROM rows
+    UNION ALL SELECT first_ordinal, 'ttl', unnest(ttl) FROM rows
+), steps AS (
+    SELECT first_ordinal, curve, {{
+        'step': one.step, 'blocks': sum(one.blocks)::BIGINT, 'tokens': sum(one.tokens)::BIGINT
+    }} AS one
+    FROM added
+    GROUP BY first_ordinal, curve, one.step
+), curves AS (
+    SELECT first_ordinal, list(one) FILTER (curve = 'lru') AS lru,
+           list(one) FILTER (curve = 'ttl') AS ttl
+    FROM steps
+    GROUP BY first_ordinal
+)
+SELECT r.first_ordinal, {_listed({name: f"any_value(r.{name})" for name in _KEY})},
+       {_listed(_COUNTS).replace("c.", "r.")},
+       any_value(v.lru) AS lru, any_value(v.ttl) AS ttl
+FROM rows r
+LEFT JOIN curves v USING (first_ordinal)
+GROUP BY r.first_ordinal
+"""
 
 
 def sources(store: Store, scope: Scope) -> list[str]:
     """Give the names of the data sets in scope that are there."""
-    names: list[str] = store.frame("SELECT DISTINCT name FROM sources ORDER BY name")[
-        "name"
-    ].to_list()
+    found = store.frame("SELECT DISTINCT name FROM sources ORDER BY name")
+    names: list[str] = found["name"].to_list()
     return [name for name in names if scope.source in (None, name)]
 
 
@@ -32,7 +107,8 @@ def calls(store: Store, source: str) -> pl.DataFrame:
     return store.frame(
         "SELECT c.ordinal, c.source_id, c.session_id, c.agent_id, a.name AS agent, c.model, "
         "c.started_ns, c.started_ns IS NOT NULL AS timed, c.input_tokens, c.output_tokens, "
-        f"coalesce(c.block_tokens, 0) AS block_tokens, c.leaf_node {_CALLS} WHERE s.name = $source ORDER BY c.ordinal",
+        f"coalesce(c.block_tokens, 0) AS block_tokens, c.leaf_node {_CALLS} "
+        "WHERE s.name = $source ORDER BY c.ordinal",
         {"source": source},
     )
 
@@ -41,3 +117,88 @@ def ordinals(store: Store, scope: Scope) -> pl.DataFrame:
     """Give the numbers of the calls in scope, which they keep for good."""
     condition, parameters = scope.condition()
     return store.frame(f"SELECT c.ordinal {_CALLS} WHERE {condition}", parameters)
+
+
+def waiting(store: Store) -> pl.DataFrame:
+    """Count the calls whose row is to be made: columns `source` (data set name) and `calls`."""
+    return store.frame(
+        "SELECT s.name AS source, count(*) AS calls FROM llm_calls c "
+        f"JOIN sources s USING (source_id) LEFT JOIN call_reuse r USING (ordinal) "
+        f"WHERE NOT coalesce({_IS_CURRENT}, FALSE) GROUP BY s.name ORDER BY s.name"
+    )
+
+
+def replace(store: Store, source: str, rows: pl.DataFrame) -> None:
+    """Put rows in the place of all that are there of a data set."""
+    with store.transaction() as connection:
+        run(
+            connection,
+            "DELETE FROM call_reuse WHERE ordinal IN ("
+            "SELECT ordinal FROM llm_calls JOIN sources USING (source_id) WHERE name = $source)",
+            {"source": source},
+        )
+        insert_frame(connection, "call_reuse", rows, "INSERT")
+        run(connection, "DELETE FROM reuse_cells WHERE source = $source", {"source": source})
+        found = run(
+            connection,
+            "SELECT DISTINCT session_id FROM llm_calls JOIN sources USING (source_id) "
+            "WHERE name = $source",
+            {"source": source},
+        )
+        refresh(connection, [str(name) for (name,) in found])
+
+
+def add(store: Store, rows: pl.DataFrame, session_ids: Collection[str]) -> None:
+    """Add the rows of some calls of these sessions, in the place of those that are there."""
+    with store.transaction() as connection:
+        run(
+            connection,
+            "DELETE FROM call_reuse WHERE ordinal IN (SELECT unnest($ordinals))",
+            {"ordinals": rows["ordinal"].to_list()},
+        )
+        insert_frame(connection, "call_reuse", rows, "INSERT")
+        refresh(connection, session_ids)
+
+
+def refresh(connection: duckdb.DuckDBPyConnection, session_ids: Collection[str]) -> None:
+    """Make the cells of these sessions again."""
+    ids = {"ids": list(session_ids)}
+    run(connection, "DELETE FROM reuse_cells WHERE session_id IN (SELECT unnest($ids))", ids)
+    run(connection, _REFRESH, ids)
+
+
+def counts(store: Store, scope: Scope) -> dict[str, int | float]:
+    """Sum what is counted over the calls in scope."""
+    condition, parameters = scope.of_cells()
+    return store.frame(f"SELECT {_SUMMED} FROM reuse_cells c WHERE {condition}", parameters).row(
+        0, named=True
+    )
+
+
+def steps(store: Store, scope: Scope, curve: str) -> pl.DataFrame:
+    """Sum what each step of a curve (`lru`, `ttl`) adds: columns step, blocks, tokens."""
+    condition, parameters = scope.of_cells()
+    return store.frame(
+        "SELECT one.step AS step, sum(one.blocks)::BIGINT AS blocks, "
+        "sum(one.tokens)::BIGINT AS tokens "
+        f"FROM (SELECT unnest({curve}) AS one FROM reuse_cells c WHERE {condition}) "
+        "GROUP BY one.step",
+        parameters,
+    )
+
+
+def groups(store: Store, scope: Scope, column: str, limit: int | None) -> pl.DataFrame:
+    """Sum what is counted over each group in scope, in the order of their first calls.
+
+    `column` is of `reuse_cells`, or `path` for the files; columns `key`, `groups` (how many there
+    are) and what is counted.
+    """
+    condition, parameters = scope.of_cells()
+    key = "s.path" if column == "path" else f"c.{column}"
+    joined = "JOIN sources s USING (source_id)" if column == "path" else ""
+    return store.frame(
+        f"SELECT coalesce({key}, 'unknown') AS key, count(*) OVER () AS groups, {_SUMMED} "
+        f"FROM reuse_cells c {joined} WHERE {condition} GROUP BY 1 "
+        f"ORDER BY min(first_ordinal) LIMIT {'ALL' if limit is None else int(limit)}",
+        parameters,
+    )

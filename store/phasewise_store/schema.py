@@ -8,7 +8,14 @@ from collections.abc import Callable
 import duckdb
 
 from phasewise_store import compression, doubles
-from phasewise_store.migrations import calls, collector_log, costs, first_tables, identities
+from phasewise_store.migrations import (
+    calls,
+    collector_log,
+    costs,
+    first_tables,
+    identities,
+    prefixes,
+)
 from phasewise_store.statements import run
 
 
@@ -78,6 +85,11 @@ def m013_add_tool_text(connection: duckdb.DuckDBPyConnection) -> None:
     run(connection, calls.TOOL_TEXT)
 
 
+def m016_add_reuse_and_kept_answers(connection: duckdb.DuckDBPyConnection) -> None:
+    """Keep what each call shares with earlier ones, and answers that take long to make."""
+    run(connection, prefixes.REUSE_AND_KEPT_ANSWERS)
+
+
 COMPRESSED: dict[str, compression.Methods] = {
     "segments": {"digest": "uncompressed", "content": "uncompressed"},
     "spans": {"attributes": "zstd"},
@@ -97,6 +109,7 @@ STATEMENTS = (
     costs.BILLING_AND_SIDE_CALLS,
     identities.TURNS,
     calls.TOOL_TEXT,
+    prefixes.REUSE_AND_KEPT_ANSWERS,
 )
 """what the migrations run, for `schema_page`"""
 
@@ -114,5 +127,6 @@ MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     m011_add_billing_and_side_calls,
     m012_add_turns,
     m013_add_tool_text,
+    m016_add_reuse_and_kept_answers,
 )
 """in order; the schema's version is how many of them have run"""

@@ -20,7 +20,7 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 
-SHARE_UNITS = 10**12
+SHARE_UNITS = 10**9
 """shares of single calls are whole numbers of these: their sum does not depend on its order"""
 
 
