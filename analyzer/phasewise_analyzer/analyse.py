@@ -10,7 +10,7 @@ from decimal import Decimal
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from phasewise_store import billing, costs, reads
+from phasewise_store import billing, cells, costs, reads
 from phasewise_store.facts import LIVE, Usage
 from phasewise_store.scope import Scope
 from phasewise_store.store import Store
@@ -58,11 +58,26 @@ def analyse(store: Store, *, memory: Memory | None = None, step: Step | None = N
         if step is not None:
             step(done, total, f"analysing {source}")
         found = None if memory is None else _of_memory(store, source, memory.of(store, source))
-        costs.save(store, _costs(*(found or _of_source(store, source)), book))
+        new, shares = found or _of_source(store, source)
+        made = _costs(new, shares, book)
+        with store.transaction() as connection:
+            costs.save(store, made)
+            cells.mark(connection, new.get_column("session_id").unique().to_list())
+            cells.refresh(connection)
         done += calls
+    _finish_cells(store)
     if step is not None and total:
         step(total, total, "")
     return done
+
+
+def _finish_cells(store: Store) -> None:
+    """Make the cells that are left, a slice a transaction: others write meanwhile."""
+    if store.frame("SELECT 1 FROM stale_sessions LIMIT 1").height:
+        left = True
+        while left:
+            with store.transaction() as connection:
+                left = cells.refresh(connection)
 
 
 def _of_source(store: Store, source: str) -> tuple[pl.DataFrame, ShareModel]:

@@ -23,17 +23,30 @@ LEFT JOIN agents a USING (agent_id)
 """
 
 
-def llm_calls(store: Store, scope: Scope = EVERYTHING) -> pl.DataFrame:
+_WITH_COSTS = f"""
+SELECT c.*, k.* EXCLUDE (call_id), a.name AS agent, a.parent_agent_id, s.name AS source
+{_CALLS}
+LEFT JOIN call_costs k USING (call_id)
+"""
+
+
+def llm_calls(
+    store: Store, scope: Scope = EVERYTHING, *, limit: int | None = None, offset: int = 0
+) -> pl.DataFrame:
     """Give every column of `llm_calls` and `call_costs` (null where not analysed yet).
 
     Also `agent` (the role's name), `parent_agent_id` and `source` (the data set's name).
     """
     condition, parameters = scope.condition()
-    return store.frame(
-        "SELECT c.*, k.* EXCLUDE (call_id), a.name AS agent, a.parent_agent_id, s.name AS source"
-        f"{_CALLS} LEFT JOIN call_costs k USING (call_id) WHERE {condition} ORDER BY c.ordinal",
-        parameters,
-    )
+    if limit is not None:  # their rows first: sorting whole ones reads all of every call
+        rows = store.frame(
+            f"SELECT c.rowid {_CALLS} WHERE {condition} "
+            f"ORDER BY c.ordinal LIMIT {int(limit)} OFFSET {int(offset)}",
+            parameters,
+        )
+        condition = "c.rowid IN (SELECT unnest($rows))"
+        parameters = {"rows": rows["rowid"].to_list()}
+    return store.frame(f"{_WITH_COSTS} WHERE {condition} ORDER BY c.ordinal", parameters)
 
 
 def waiting_calls(store: Store, source: str) -> pl.DataFrame:
@@ -47,9 +60,7 @@ def waiting_calls(store: Store, source: str) -> pl.DataFrame:
         {"source": source},
     )
     return store.frame(
-        "SELECT c.*, k.* EXCLUDE (call_id), a.name AS agent, a.parent_agent_id, s.name AS source"
-        f"{_CALLS} LEFT JOIN call_costs k USING (call_id) "
-        "WHERE c.rowid IN (SELECT unnest($rows)) ORDER BY c.ordinal",
+        f"{_WITH_COSTS} WHERE c.rowid IN (SELECT unnest($rows)) ORDER BY c.ordinal",
         {"rows": rows["rowid"].to_list()},
     )
 

@@ -10,6 +10,7 @@ import duckdb
 from phasewise_store import compression, doubles
 from phasewise_store.migrations import (
     calls,
+    cells,
     collector_log,
     costs,
     first_tables,
@@ -85,6 +86,11 @@ def m013_add_tool_text(connection: duckdb.DuckDBPyConnection) -> None:
     run(connection, calls.TOOL_TEXT)
 
 
+def m015_add_cells(connection: duckdb.DuckDBPyConnection) -> None:
+    """Keep sums of the calls, and which sessions have them to be made again: now all."""
+    run(connection, cells.CELLS)
+
+
 def m016_add_reuse_and_kept_answers(connection: duckdb.DuckDBPyConnection) -> None:
     """Keep what each call shares with earlier ones, and answers that take long to make."""
     run(connection, prefixes.REUSE_AND_KEPT_ANSWERS)
@@ -109,6 +115,7 @@ STATEMENTS = (
     costs.BILLING_AND_SIDE_CALLS,
     identities.TURNS,
     calls.TOOL_TEXT,
+    cells.CELLS,
     prefixes.REUSE_AND_KEPT_ANSWERS,
 )
 """what the migrations run, for `schema_page`"""
@@ -127,6 +134,7 @@ MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     m011_add_billing_and_side_calls,
     m012_add_turns,
     m013_add_tool_text,
+    m015_add_cells,
     m016_add_reuse_and_kept_answers,
 )
 """in order; the schema's version is how many of them have run"""

@@ -10,7 +10,7 @@ import duckdb
 import orjson
 import polars as pl
 
-from phasewise_store import rows, tool_text
+from phasewise_store import cells, rows, tool_text
 from phasewise_store.facts import Source, ToolCall
 from phasewise_store.statements import insert_frame, run
 
@@ -168,6 +168,7 @@ def move(connection: duckdb.DuckDBPyConnection, moves: Iterable[Move]) -> None:
     """Bring stored calls, tools, agents and spans into other sessions."""
     for one in moves:
         values = {"before": one.before, "after": one.after}
+        cells.mark(connection, {one.before, one.after})
         run(connection, _MOVE_SESSION, values)
         run(connection, _MOVE_AGENTS, values)
         run(connection, _MOVE_CALLS, values | {"own": one.own_session})
