@@ -17,7 +17,7 @@ from phasewise_store.store import Store
 
 from phasewise_analyzer import bill, charges, latency, latency_fit, side_charges
 from phasewise_analyzer.latency_fit import ShareModel
-from phasewise_analyzer.prefixes import hit_rates, prefix_tree, shared_prefixes
+from phasewise_analyzer.prefixes import hit_rates, kept_reuse, prefix_tree, shared_prefixes
 from phasewise_analyzer.prefixes.live_prefix_index import LivePrefixIndex, new_calls
 from phasewise_analyzer.prices import PriceBook
 
@@ -66,6 +66,8 @@ def analyse(store: Store, *, memory: Memory | None = None, step: Step | None = N
             cells.refresh(connection)
         done += calls
     _finish_cells(store)
+    # the owner of live calls has a process for theirs, which remembers them
+    kept_reuse.grow(store, step=step, without=LIVE if store.is_shared or memory else None)
     if step is not None and total:
         step(total, total, "")
     return done

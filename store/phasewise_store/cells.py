@@ -9,6 +9,7 @@ from collections.abc import Collection
 
 import duckdb
 
+from phasewise_store import reuse_cells
 from phasewise_store.statements import run
 
 HOUR_NS = 3_600_000_000_000
@@ -174,4 +175,5 @@ def refresh(connection: duckdb.DuckDBPyConnection) -> bool:
         run(connection, f"DELETE FROM {table} WHERE session_id IN (SELECT unnest($ids))", stale)
     run(connection, _INSERT_CELLS, stale)
     run(connection, _INSERT_TIMES, stale)
+    reuse_cells.refresh(connection, stale["ids"])
     return bool(run(connection, "SELECT 1 FROM stale_sessions LIMIT 1"))

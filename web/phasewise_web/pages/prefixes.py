@@ -6,15 +6,15 @@ from typing import cast, get_args
 from phasewise_analyzer import hardware
 from phasewise_analyzer.findings import Prefixes
 from phasewise_analyzer.groups import By
-from phasewise_analyzer.prefixes import reuse
+from phasewise_analyzer.prefixes import kept_reuse
+from phasewise_analyzer.prefixes.call_reuse import CAPACITIES
 from phasewise_analyzer.prefixes.ttl import FOREVER_S
 from phasewise_reports.charts import Curve, curve
+from phasewise_store import cells
 from phasewise_store.store import Store
 
 from phasewise_web.pages.address import Place, sources
 
-CURVE_POINTS = (1, 2, 5)
-"""of each power of ten"""
 MOST_GROUPS = 200
 USUAL_KV_MODEL = "llama-3.1-70b"
 
@@ -27,7 +27,9 @@ class PrefixesPage:
     """data set; blocks of different ones have different sizes, so one is looked at at a time"""
     by: By
     found: Prefixes | None
-    """None where the store is empty"""
+    """None where the store is empty; of the calls that were compared by now"""
+    calls: int
+    """in scope"""
     curve: Curve | None
     lifetimes: Curve | None
     """the same over the time for which a cache keeps what is not used"""
@@ -46,22 +48,24 @@ def prefixes_page(store: Store, place: Place) -> PrefixesPage:
     asked = place.query.get("by")
     by: By = cast("By", asked) if asked in get_args(By) else "agent"
     if source is None:
-        return PrefixesPage(None, by, None, None, None, "", 0.0, (), there, 0)
+        return PrefixesPage(None, by, None, 0, None, None, "", 0.0, (), there, 0)
     scope = Place(place.path, {**place.query, "source": source}).scope
-    capacities = [step * 10**power for power in range(7) for step in CURVE_POINTS]
-    found = reuse.find(store, scope, capacities=capacities, by=by)
+    found, groups = kept_reuse.find(
+        store, scope, capacities=CAPACITIES, by=by, most_groups=MOST_GROUPS
+    )
     shape = hardware.model(_kv_model(place))
     return PrefixesPage(
         source,
         by,
         _until_flat(found),
+        cells.calls(store, scope),
         _curve(found),
         _lifetimes(found),
         shape.name,
         found.block_tokens * shape.kv_bytes / 1e9,
         hardware.model_names(),
         there,
-        max(0, len(found.groups) - MOST_GROUPS),
+        groups - len(found.groups),
     )
 
 
@@ -74,7 +78,7 @@ def _until_flat(found: Prefixes) -> Prefixes:
             rows.append(row)
         if row.hit_blocks == best:
             break
-    return replace(found, lru=tuple(rows), groups=found.groups[:MOST_GROUPS])
+    return replace(found, lru=tuple(rows))
 
 
 def _kv_model(place: Place) -> str:
