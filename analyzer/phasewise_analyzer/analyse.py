@@ -1,7 +1,7 @@
-"""Analyse the calls that are new: price by phase, wait by phase, what was sent before.
+"""Analyse the calls that are new: price by phase, wait by phase, what was sent before, breaks.
 
-Import commands and the live loader call it after every batch; its results are the table
-`call_costs`, which roll-ups and pages read.
+Import commands and the live loader call it after every batch; its results are the tables
+`call_costs`, `call_findings` and `breaks`, which roll-ups and pages read.
 """
 
 from collections.abc import Callable
@@ -10,12 +10,15 @@ from decimal import Decimal
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from phasewise_store import billing, cells, costs, reads
+from phasewise_store import billing, cells, costs, finding_rows, reads
 from phasewise_store.facts import LIVE, Usage
 from phasewise_store.scope import Scope
 from phasewise_store.store import Store
 
 from phasewise_analyzer import bill, charges, latency, latency_fit, side_charges
+from phasewise_analyzer.caches import book as cache_policies
+from phasewise_analyzer.call_findings.data_set import judge_all
+from phasewise_analyzer.call_findings.version import version
 from phasewise_analyzer.latency_fit import ShareModel
 from phasewise_analyzer.prefixes import hit_rates, kept_reuse, prefix_tree, shared_prefixes
 from phasewise_analyzer.prefixes.live_prefix_index import LivePrefixIndex, new_calls
@@ -42,7 +45,7 @@ class Memory:
 
 
 def analyse(store: Store, *, memory: Memory | None = None, step: Step | None = None) -> int:
-    """Fill in the costs of every call that has none; give their number.
+    """Fill in costs and findings of every call that has none; give their number.
 
     Calls that a collector receives are left to the process that owns the store: it has in memory
     what they are compared with.
@@ -52,7 +55,7 @@ def analyse(store: Store, *, memory: Memory | None = None, step: Step | None = N
         waiting = waiting.filter(pl.col("source") != LIVE)
     total = int(waiting["calls"].sum())
     done = 0
-    book = PriceBook()
+    book, policies = PriceBook(), cache_policies.read()
     side_charges.price(store, book)
     for source, calls in waiting.iter_rows():
         if step is not None:
@@ -64,6 +67,10 @@ def analyse(store: Store, *, memory: Memory | None = None, step: Step | None = N
             costs.save(store, made)
             cells.mark(connection, new.get_column("session_id").unique().to_list())
             cells.refresh(connection)
+        judged = judge_all(store, source, policies)
+        with store.transaction() as connection:
+            finding_rows.save(connection, judged.findings, judged.breaks)
+            finding_rows.say_analysed(connection, source, version(policies))
         done += calls
     _finish_cells(store)
     # the owner of live calls has a process for theirs, which remembers them

@@ -1,4 +1,4 @@
-"""The reasons of the ledger as a person reads them, and the colour each has in the bar.
+"""Titles and explanations of the ledger's reasons, and the colour of each in the bar.
 
 Read is cached; re-paid is prefill; what had to be sent has no colour, and what nobody can say is
 grey.

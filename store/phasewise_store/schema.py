@@ -13,6 +13,7 @@ from phasewise_store.migrations import (
     cells,
     collector_log,
     costs,
+    findings,
     first_tables,
     identities,
     prefixes,
@@ -86,6 +87,11 @@ def m013_add_tool_text(connection: duckdb.DuckDBPyConnection) -> None:
     run(connection, calls.TOOL_TEXT)
 
 
+def m014_add_findings(connection: duckdb.DuckDBPyConnection) -> None:
+    """Keep what is found of each call: where its input went, where its prompt broke."""
+    run(connection, findings.FINDINGS)
+
+
 def m015_add_cells(connection: duckdb.DuckDBPyConnection) -> None:
     """Keep sums of the calls, and which sessions have them to be made again: now all."""
     run(connection, cells.CELLS)
@@ -115,6 +121,7 @@ STATEMENTS = (
     costs.BILLING_AND_SIDE_CALLS,
     identities.TURNS,
     calls.TOOL_TEXT,
+    findings.FINDINGS,
     cells.CELLS,
     prefixes.REUSE_AND_KEPT_ANSWERS,
 )
@@ -134,6 +141,7 @@ MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     m011_add_billing_and_side_calls,
     m012_add_turns,
     m013_add_tool_text,
+    m014_add_findings,
     m015_add_cells,
     m016_add_reuse_and_kept_answers,
 )

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 import duckdb
 
-from phasewise_store import cells, known_calls
+from phasewise_store import cells, finding_rows, known_calls
 from phasewise_store.statements import run
 
 _UNUSED_AGENTS = """
@@ -29,7 +29,7 @@ def retract_llm_calls(connection: duckdb.DuckDBPyConnection, call_ids: Collectio
     """Take back calls that a later span showed to be part of another call."""
     parameters = {"ids": list(call_ids)}
     cells.mark_calls(connection, call_ids)
-    run(connection, "DELETE FROM call_costs WHERE call_id IN (SELECT unnest($ids))", parameters)
+    finding_rows.forget(connection, call_ids)
     known_calls.forget(connection, call_ids)
     run(connection, "DELETE FROM llm_calls WHERE call_id IN (SELECT unnest($ids))", parameters)
 

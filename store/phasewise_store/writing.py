@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import duckdb
 import polars as pl
 
-from phasewise_store import cells, rows, tool_text
+from phasewise_store import cells, finding_rows, rows, tool_text
 from phasewise_store.arrow import to_frame
 from phasewise_store.errors import StoreError
 from phasewise_store.facts import Batch, LlmCall, Segment, Source, Written
@@ -154,11 +154,7 @@ def _put_in_place(
         .select(frame.columns)
     )
     cells.mark(connection, {*old.get_column("old_session"), *frame.get_column("session_id")})
-    run(
-        connection,
-        "DELETE FROM call_costs WHERE call_id IN (SELECT unnest($ids))",
-        {"ids": old.get_column("call_id").to_list()},
-    )
+    finding_rows.forget(connection, old.get_column("call_id").to_list())
     return insert_frame(connection, "llm_calls", kept, "INSERT OR REPLACE")
 
 

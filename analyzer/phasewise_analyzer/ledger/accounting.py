@@ -4,17 +4,17 @@ Each call is judged by its provider's record of that day: what the rule says was
 from what earlier calls had sent, and compared with what was reported.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from decimal import ROUND_HALF_EVEN, Decimal
 
 import numpy as np
+import polars as pl
 from phasewise_store.scope import EVERYTHING, Scope
 from phasewise_store.store import Store
 
 from phasewise_analyzer import groups
 from phasewise_analyzer.bill import LAST_DIGIT
-from phasewise_analyzer.breaks import content_breaks
-from phasewise_analyzer.breaks.compared import Compared
+from phasewise_analyzer.breaks import compared, content_breaks
 from phasewise_analyzer.breaks.facts import Break
 from phasewise_analyzer.caches import predictions
 from phasewise_analyzer.caches.book import Book
@@ -39,9 +39,17 @@ def keep(
     """Account for all calls in scope; their costs must have been analysed."""
     requests = Requests(store, scope)
     judged = predictions.predict(requests, book, step=step)
-    broken = content_breaks.find(store, Compared(requests))
-    explained = tuple(_explained(requests, judged, [one for _, one in broken]))
+    broken = content_breaks.find(store, compared.all_of(requests))
     calls = requests.calls
+    explained = tuple(
+        explain(
+            requests.rows,
+            range(calls.height),
+            judged,
+            broken=[one for _, one in broken],
+            first=first_of_streams(calls),
+        )
+    )
     priced = [value for value in calls["prefill_usd"].to_list() if value is not None]
     known = [one for one in explained if None not in (one.predicted_read, one.reported_read)]
     return Ledger(
@@ -57,30 +65,39 @@ def keep(
     )
 
 
-def _explained(
-    requests: Requests, judged: Sequence[Prediction], broken: Sequence[Break]
+def explain(
+    rows: Sequence[Call],
+    wanted: Iterable[int],
+    judged: Sequence[Prediction],
+    *,
+    broken: Iterable[Break],
+    first: Container[int],
 ) -> Iterator[Explained]:
+    """Account for the wanted rows; `first` are those of the first calls of their agents.
+
+    Those come first of which the prompt is known, in the order in which they were judged.
+    """
     lost = {one.call_id: (one.cause.name, one.lost_tokens) for one in broken}
-    first = _first_of_streams(requests)
-    without_prompt = set(range(requests.calls.height)) - {one.row for one in judged}
+    without_prompt = set(wanted) - {one.row for one in judged}
     for one in (*judged, *(Prediction(row, 0, None, None) for row in sorted(without_prompt))):
-        call = requests.calls.row(one.row, named=True)
-        split = _split(call, one, lost.get(call["call_id"], ("", 0)), one.row in first)
+        call = rows[one.row]
+        split = _split(call, one, lost.get(str(call["call_id"]), ("", 0)), one.row in first)
         yield Explained(
             row=one.row,
-            call_id=call["call_id"],
+            call_id=str(call["call_id"]),
             policy=None if one.policy is None else one.policy.id,
             sent_before=one.sent_before,
             predicted_read=None if one.served is None else one.served.read,
-            reported_read=call["cache_read_tokens"] if call["cache_reported"] else None,
+            reported_read=_whole(call, "cache_read_tokens") if call["cache_reported"] else None,
             granularity=1 if one.policy is None else one.policy.granularity_tokens,
             parts=tuple(_priced(call, [part for part in split if part[1]])),
         )
 
 
-def _first_of_streams(requests: Requests) -> set[int]:
+def first_of_streams(calls: pl.DataFrame) -> set[int]:
+    """Give the rows of the first calls of their agents."""
     first: dict[str, int] = {}
-    for row, agent_id in enumerate(requests.calls["agent_id"].to_list()):
+    for row, agent_id in enumerate(calls["agent_id"].to_list()):
         first.setdefault(agent_id, row)
     return set(first.values())
 

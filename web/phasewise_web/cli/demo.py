@@ -25,7 +25,7 @@ from phasewise_store.store import Store
 
 from phasewise_web.cli.agents import print_agents
 from phasewise_web.cli.compare import exit_code, print_verdict
-from phasewise_web.cli.open_database import opened
+from phasewise_web.cli.open_database import created
 from phasewise_web.cli.output import progress, say, stdout
 from phasewise_web.cli.up import add_ports, addresses_of, serve
 
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Load, analyse, replay, print, serve."""
     arguments.db.parent.mkdir(parents=True, exist_ok=True)
-    with opened(arguments.db) as store:
+    with created(arguments.db) as store:
         verdict = _show(store)
     if not arguments.no_serve:
         serve(arguments.db, addresses_of(arguments))

@@ -16,7 +16,7 @@ from phasewise_collector.importers import detect
 from phasewise_collector.importing import Imported, import_paths
 from phasewise_store.errors import UsageError
 
-from phasewise_web.cli.open_database import opened
+from phasewise_web.cli.open_database import created
 from phasewise_web.cli.output import print_json, progress, say, stdout
 
 NAME = "import"
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _import(arguments: argparse.Namespace) -> Imported:
-    with opened(arguments.db) as store:
+    with created(arguments.db) as store:
         with progress("importing") as step:
             done = import_paths(store, arguments.path, format_name=arguments.format, step=step)
         with progress("analysing") as step:

@@ -2,8 +2,6 @@
 
 import argparse
 
-from phasewise_store.errors import UsageError
-
 from phasewise_web.cli.open_database import opened
 from phasewise_web.cli.output import print_json, table
 
@@ -28,8 +26,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the query where it cannot write, with no way out to other files, and print the rows."""
-    if not arguments.db.is_file():
-        raise UsageError(f"there is no database `{arguments.db}`; name one with --db")
     with opened(arguments.db) as store:
         answer = store.query(arguments.query, limit_s=arguments.limit_s)
     if arguments.json:

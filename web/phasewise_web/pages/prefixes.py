@@ -1,19 +1,18 @@
 """What prompts share with earlier ones, and what a cache of any size would hold of it."""
 
 from dataclasses import dataclass, replace
-from typing import cast, get_args
+from typing import cast
 
-from phasewise_analyzer import hardware
+from phasewise_analyzer import hardware, rollups
 from phasewise_analyzer.findings import Prefixes
 from phasewise_analyzer.groups import By
 from phasewise_analyzer.prefixes import kept_reuse
 from phasewise_analyzer.prefixes.call_reuse import CAPACITIES
 from phasewise_analyzer.prefixes.ttl import FOREVER_S
 from phasewise_reports.charts import Curve, curve
-from phasewise_store import cells
 from phasewise_store.store import Store
 
-from phasewise_web.pages.address import Place, sources
+from phasewise_web.pages.address import Place, source_of, sources
 
 MOST_GROUPS = 200
 USUAL_KV_MODEL = "llama-3.1-70b"
@@ -42,23 +41,22 @@ class PrefixesPage:
 
 
 def prefixes_page(store: Store, place: Place) -> PrefixesPage:
-    """Make the page for the data set named in the address, or the first one."""
+    """Make the page for the data set named in the address, or the newest one."""
     there = sources(store)
-    source = place.query.get("source") or (there[0] if there else None)
-    asked = place.query.get("by")
-    by: By = cast("By", asked) if asked in get_args(By) else "agent"
+    source = source_of(store, place)
+    by = cast("By", place.query.get("by", "agent"))
     if source is None:
         return PrefixesPage(None, by, None, 0, None, None, "", 0.0, (), there, 0)
     scope = Place(place.path, {**place.query, "source": source}).scope
     found, groups = kept_reuse.find(
         store, scope, capacities=CAPACITIES, by=by, most_groups=MOST_GROUPS
     )
-    shape = hardware.model(_kv_model(place))
+    shape = hardware.model(place.query.get("kv_model", USUAL_KV_MODEL))
     return PrefixesPage(
         source,
         by,
         _until_flat(found),
-        cells.calls(store, scope),
+        rollups.totals(store, scope).calls,
         _curve(found),
         _lifetimes(found),
         shape.name,
@@ -79,11 +77,6 @@ def _until_flat(found: Prefixes) -> Prefixes:
         if row.hit_blocks == best:
             break
     return replace(found, lru=tuple(rows))
-
-
-def _kv_model(place: Place) -> str:
-    asked = place.query.get("kv_model", "")
-    return asked if asked in hardware.model_names() else USUAL_KV_MODEL
 
 
 def _lifetimes(found: Prefixes) -> Curve | None:
