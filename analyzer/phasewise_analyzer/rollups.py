@@ -92,8 +92,7 @@ LEFT JOIN outcomes o USING (session_id)
 ORDER BY t.started_ns DESC NULLS LAST, t.first_ordinal, t.session_id
 """
 _LABELS = """
-SELECT label, value, sum(calls)::BIGINT AS calls
-FROM (
+WITH said AS (
     SELECT unnest(['user', 'customer', 'version']) AS label,
            unnest([c.user_id, c.customer, c.version]) AS value, c.calls
     FROM cells c
@@ -102,9 +101,14 @@ FROM (
     SELECT 'tag', unnest(c.tags), c.calls
     FROM cells c
     WHERE {condition}
+), counted AS (
+    SELECT label, value, sum(calls)::BIGINT AS calls
+    FROM said
+    WHERE value IS NOT NULL
+    GROUP BY label, value
 )
-WHERE value IS NOT NULL
-GROUP BY label, value
+SELECT label, value, calls
+FROM counted
 QUALIFY row_number() OVER (PARTITION BY label ORDER BY calls DESC, value) <= $most
 ORDER BY label, calls DESC, value
 """
