@@ -175,5 +175,5 @@ def refresh(connection: duckdb.DuckDBPyConnection) -> bool:
         run(connection, f"DELETE FROM {table} WHERE session_id IN (SELECT unnest($ids))", stale)
     run(connection, _INSERT_CELLS, stale)
     run(connection, _INSERT_TIMES, stale)
-    reuse_cells.refresh(connection, stale["ids"])
+    reuse_cells.refresh(connection, [str(name) for (name,) in found])
     return bool(run(connection, "SELECT 1 FROM stale_sessions LIMIT 1"))

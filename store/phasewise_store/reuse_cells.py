@@ -36,6 +36,8 @@ COUNTS = {
     for yardstick in ("any", "previous", "session", "agent", "model", "file")
     for name in (f"{yardstick}_tokens", f"{yardstick}_blocks", f"{yardstick}_share")
 }
+
+
 def _listed(expressions: dict[str, str]) -> str:
     return ", ".join(f"{made} AS {name}" for name, made in expressions.items())
 

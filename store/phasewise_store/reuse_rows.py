@@ -28,7 +28,6 @@ _SUMMED = ", ".join(
 )
 
 
-
 def sources(store: Store, scope: Scope) -> list[str]:
     """Give the names of the data sets in scope that are there."""
     found = store.frame("SELECT DISTINCT name FROM sources ORDER BY name")

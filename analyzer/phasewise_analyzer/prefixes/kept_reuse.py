@@ -41,14 +41,12 @@ def find(
     `capacities` are some of `call_reuse.CAPACITIES`; of the groups the first `most_groups`.
     """
     counts = reuse_rows.counts(store, scope)
-    steps = Steps(*(reuse_rows.steps(store, scope, curve) for curve in ("lru", "ttl")))
+    steps = Steps(reuse_rows.steps(store, scope, "lru"), reuse_rows.steps(store, scope, "ttl"))
     found = reuse_sums.prefixes(counts, steps, (), capacities)
     if by is None:
         return found, 0
     groups = reuse_rows.groups(store, scope, _COLUMNS[by], most_groups)
-    some = tuple(
-        reuse_sums.group(row["key"], row, by) for row in groups.iter_rows(named=True)
-    )
+    some = tuple(reuse_sums.group(row["key"], row, by) for row in groups.iter_rows(named=True))
     return replace(found, groups=some), groups["groups"][0] if some else 0
 
 

@@ -27,7 +27,6 @@ from phasewise_analyzer.prefixes import (
     ttl,
 )
 from phasewise_analyzer.prefixes.call_reuse import CAPACITIES, Yardstick
-from phasewise_analyzer.prefixes.hit_rates import Tokens
 from phasewise_analyzer.prefixes.prefix_tree import PrefixTree
 from phasewise_analyzer.prefixes.reuse_sums import COUNTS, Steps
 

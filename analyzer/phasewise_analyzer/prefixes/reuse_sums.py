@@ -12,11 +12,11 @@ from math import ceil
 import polars as pl
 
 from phasewise_analyzer.findings import Group, Prefixes, Reuse
-from phasewise_analyzer.prefixes import hit_rates, prefix_tree, ttl
+from phasewise_analyzer.prefixes import hit_rates, prefix_tree
 from phasewise_analyzer.prefixes.call_reuse import CAPACITIES, YARDSTICKS, Yardstick
 from phasewise_analyzer.prefixes.hit_rates import HitRates, Shared, Sizes
 from phasewise_analyzer.prefixes.lru import LruRow
-from phasewise_analyzer.prefixes.ttl import TtlRow
+from phasewise_analyzer.prefixes.ttl import FOREVER_S, LADDER_S, TtlRow
 
 Counts = Mapping[str, int | float]
 """the columns of `COUNTS`, summed"""
@@ -47,7 +47,7 @@ class Steps:
     ttl: pl.DataFrame
     capacities: Sequence[int] = CAPACITIES
     """of the LRU steps; one more stands for a cache without a bound"""
-    ttls_s: Sequence[float] = ttl.LADDER_S
+    ttls_s: Sequence[float] = LADDER_S
     """of the lifetime steps; one more stands for a cache that forgets nothing"""
 
 
@@ -102,7 +102,7 @@ def _capacities(counts: Counts, steps: Steps, shown: Sequence[int]) -> tuple[Lru
 
 
 def _lifetimes(counts: Counts, steps: Steps) -> tuple[TtlRow, ...]:
-    lifetimes = (*steps.ttls_s, ttl.FOREVER_S)
+    lifetimes = (*steps.ttls_s, FOREVER_S)
     total = int(counts["timed_tokens"])
     return tuple(
         TtlRow(ttl_s, blocks, tokens / total if total else 0.0)

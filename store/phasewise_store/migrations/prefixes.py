@@ -12,7 +12,7 @@ CREATE TABLE call_reuse (
     any_tokens      BIGINT NOT NULL,   -- of the prompt, what any earlier call had sent
     any_blocks      BIGINT NOT NULL,
     any_share       BIGINT NOT NULL,   -- any_tokens / prompt_tokens, in units of 1e-9
-    previous_tokens BIGINT NOT NULL,   -- what the call before it of the same agent instance had sent
+    previous_tokens BIGINT NOT NULL,   -- what the previous call of the agent had sent
     previous_blocks BIGINT NOT NULL,
     previous_share  BIGINT NOT NULL,
     session_tokens  BIGINT NOT NULL,   -- what earlier calls of the same session had sent
@@ -27,8 +27,8 @@ CREATE TABLE call_reuse (
     file_tokens     BIGINT NOT NULL,   -- of the same file
     file_blocks     BIGINT NOT NULL,
     file_share      BIGINT NOT NULL,
-    lru STRUCT(step BIGINT, blocks BIGINT, tokens BIGINT)[] NOT NULL, -- hits that each larger cache adds
-    ttl STRUCT(step BIGINT, blocks BIGINT, tokens BIGINT)[] NOT NULL -- hits that each longer lifetime adds
+    lru STRUCT(step BIGINT, blocks BIGINT, tokens BIGINT)[] NOT NULL,  -- each larger cache
+    ttl STRUCT(step BIGINT, blocks BIGINT, tokens BIGINT)[] NOT NULL   -- each longer lifetime
 );
 CREATE TABLE reuse_cells (
     source          VARCHAR NOT NULL,  -- the data set

@@ -15,6 +15,8 @@ from phasewise_store.store import Store
 from phasewise_web.pages.address import Place, source_of, sources
 
 MOST_GROUPS = 200
+RELOAD_S = 5
+"""after which a page looks again whether the rest is there"""
 USUAL_KV_MODEL = "llama-3.1-70b"
 
 
@@ -28,7 +30,7 @@ class PrefixesPage:
     found: Prefixes | None
     """None where the store is empty; of the calls that were compared by now"""
     calls: int
-    """in scope"""
+    """in scope; where more than in `found`, the rest are being compared"""
     curve: Curve | None
     lifetimes: Curve | None
     """the same over the time for which a cache keeps what is not used"""
@@ -38,6 +40,7 @@ class PrefixesPage:
     kv_models: tuple[str, ...]
     sources: tuple[str, ...]
     groups_left_out: int
+    reload_s: int = RELOAD_S
 
 
 def prefixes_page(store: Store, place: Place) -> PrefixesPage:
