@@ -5,7 +5,9 @@ Import commands and the live loader call it after every batch; its results are t
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from decimal import Decimal
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +19,19 @@ from phasewise_store.store import Store
 
 from phasewise_analyzer import bill, charges, latency, latency_fit, side_charges
 from phasewise_analyzer.caches import book as cache_policies
+from phasewise_analyzer.caches.book import Book
 from phasewise_analyzer.call_findings.data_set import judge_all
+from phasewise_analyzer.call_findings.judge import Judged
+from phasewise_analyzer.call_findings.live import LiveFindings
 from phasewise_analyzer.call_findings.version import version
 from phasewise_analyzer.latency_fit import ShareModel
-from phasewise_analyzer.prefixes import hit_rates, kept_reuse, prefix_tree, shared_prefixes
-from phasewise_analyzer.prefixes.live_prefix_index import LivePrefixIndex, new_calls
+from phasewise_analyzer.prefixes import (
+    hit_rates,
+    kept_reuse,
+    placed_tree,
+    prefix_tree,
+    shared_prefixes,
+)
 from phasewise_analyzer.prices import PriceBook
 
 Step = Callable[[int, int, str], None]
@@ -35,49 +45,65 @@ class Memory:
     """What a process that analyses again and again keeps, so that it reads only what is new."""
 
     def __init__(self) -> None:
-        self._sources: dict[str, LivePrefixIndex] = {}
+        self._sources: dict[str, LiveFindings] = {}
 
-    def of(self, store: Store, source: str) -> LivePrefixIndex:
+    def of(self, store: Store, source: str, policies: Book) -> LiveFindings:
         """Give the memory of a data set; made of what is analysed when it is first asked for."""
         if source not in self._sources:
-            self._sources[source] = LivePrefixIndex(store, source)
+            self.begin(store, source, policies).catch_up()
         return self._sources[source]
+
+    def begin(self, store: Store, source: str, policies: Book) -> LiveFindings:
+        """Begin a data set anew, with none of its calls."""
+        self._sources[source] = LiveFindings(store, source, policies)
+        return self._sources[source]
+
+
+@dataclass(frozen=True, slots=True)
+class _Books:
+    """What an analysis goes by."""
+
+    prices: PriceBook
+    policies: Book
+    version: str
+
+    @classmethod
+    def read(cls) -> Self:
+        policies = cache_policies.read()
+        return cls(PriceBook(), policies, version(policies))
 
 
 def analyse(store: Store, *, memory: Memory | None = None, step: Step | None = None) -> int:
     """Fill in costs and findings of every call that has none; give their number.
 
-    Calls that a collector receives are left to the process that owns the store: it has in memory
-    what they are compared with.
+    Data sets that another version analysed are analysed again, whole; with a `memory` that is left
+    to `analyse_again`. Calls that a collector receives are left to the process that owns the store:
+    it has in memory what they are compared with.
     """
-    waiting = costs.unanalysed(store)
+    books = _Books.read()
+    side_charges.price(store, books.prices)
+    waiting = dict(costs.unanalysed(store).iter_rows())
+    outdated = dict(costs.outdated(store, books.version).iter_rows())
+    if memory is not None:
+        outdated = {name: calls for name, calls in outdated.items() if name in {LIVE, *waiting}}
+    todo = waiting | outdated
     if store.is_shared:
-        waiting = waiting.filter(pl.col("source") != LIVE)
-    total = int(waiting["calls"].sum())
-    done = 0
-    book, policies = PriceBook(), cache_policies.read()
-    side_charges.price(store, book)
-    for source, calls in waiting.iter_rows():
+        todo.pop(LIVE, None)
+    total, done = sum(todo.values()), 0
+    for source, calls in sorted(todo.items()):
         if step is not None:
             step(done, total, f"analysing {source}")
-        found = None if memory is None else _of_memory(store, source, memory.of(store, source))
-        new, shares = found or _of_source(store, source)
-        made = _costs(new, shares, book)
-        with store.transaction() as connection:
-            costs.save(store, made)
-            cells.mark(connection, new.get_column("session_id").unique().to_list())
-            cells.refresh(connection)
-        judged = judge_all(store, source, policies)
-        with store.transaction() as connection:
-            finding_rows.save(connection, judged.findings, judged.breaks)
-            finding_rows.say_analysed(connection, source, version(policies))
+        if memory is None and source != LIVE:
+            _analyse_at_once(store, source, books, again=source in outdated)
+        else:
+            _analyse_live(store, source, books, memory or Memory(), again=source in outdated)
         done += calls
     _finish_cells(store)
     # the owner of live calls has a process for theirs, which remembers them
     kept_reuse.grow(store, step=step, without=LIVE if store.is_shared or memory else None)
     if step is not None and total:
         step(total, total, "")
-    return done
+    return total
 
 
 def _finish_cells(store: Store) -> None:
@@ -89,40 +115,119 @@ def _finish_cells(store: Store) -> None:
                 left = cells.refresh(connection)
 
 
-def _of_source(store: Store, source: str) -> tuple[pl.DataFrame, ShareModel]:
-    """Give a source's new calls with what was sent before them, and the split of their waits.
+def analyse_again(store: Store, *, go_on: Callable[[], bool]) -> None:
+    """Analyse data sets that another version analysed, one after another, while `go_on` holds.
 
-    All calls of the source are read: the older ones are what the new ones are compared with.
+    Their old rows stay until a data set is done, and are then replaced in one transaction. Live
+    calls are left to `analyse`.
     """
+
+    def stop_here(done: int, total: int) -> None:
+        del done, total
+        if not go_on():
+            raise _StoppedError
+
+    books = _Books.read()
+    try:
+        for source in sorted(costs.outdated(store, books.version)["source"].to_list()):
+            if source != LIVE:
+                stop_here(0, 0)
+                _analyse_at_once(store, source, books, again=True, step=stop_here)
+    except _StoppedError:
+        pass
+
+
+class _StoppedError(Exception):
+    """The process is to end; what was not finished is left to the next one."""
+
+
+def _analyse_at_once(
+    store: Store,
+    source: str,
+    books: _Books,
+    *,
+    again: bool,
+    step: Callable[[int, int], None] | None = None,
+) -> None:
+    """Analyse a data set as a whole: all its calls are read, each may be compared with any."""
     scope = Scope(source=source)
     with store.snapshot():
         calls = reads.llm_calls(store, scope)
-        tree = prefix_tree.read(store, scope)
-    calls = calls.with_columns(reusable=_reusable(calls, tree))
+        placed = placed_tree.read(store, scope)
+    known = calls.filter(pl.col("latency_basis").is_not_null())["call_id"]
+    reusable = _reusable(calls, placed.tree)
+    calls = calls.with_columns(reusable=reusable)
     seen = calls.filter(pl.col("ttft_ns").is_not_null() & pl.col("duration_ns").is_not_null())
-    return calls.filter(pl.col("latency_basis").is_null()), _share_model(seen)
+    new = calls if again else calls.filter(pl.col("latency_basis").is_null())
+    made = _costs(new, _share_model(seen), books.prices)
+    calls = _with_costs(calls.drop("reusable"), made)
+    judged = judge_all(store, calls, placed, books.policies, step=step)
+    _save(store, source, books, made, judged, sessions=new["session_id"], known=known)
 
 
-def _of_memory(
-    store: Store, source: str, sent: LivePrefixIndex
-) -> tuple[pl.DataFrame, ShareModel] | None:
-    """Give the same from memory, of which the new calls become a part; None where it cannot say."""
-    new = reads.waiting_calls(store, source)
-    reusable = sent.take(new_calls(new))
-    if reusable is None:
-        return None
-    new = new.with_columns(reusable=pl.Series(reusable, dtype=pl.Int64))
+def _analyse_live(store: Store, source: str, books: _Books, memory: Memory, *, again: bool) -> None:
+    """Analyse new calls among those that are in memory, of which they become a part."""
+    if again:
+        live = memory.begin(store, source, books.policies)
+        new = reads.llm_calls(store, Scope(source=source))
+        timed = new.clear()
+    else:
+        live = memory.of(store, source, books.policies)
+        new = reads.waiting_calls(store, source)
+        timed = reads.timed_calls(store, source, MOST_TIMED)
+    known = new.filter(pl.col("latency_basis").is_not_null())["call_id"]
+    placed = live.place(new)
+    reusable = pl.Series([one.reusable for one in placed], dtype=pl.Int64)
     columns = ("input_tokens", "output_tokens", "cache_read_tokens", "reusable")
     times = ("ttft_ns", "duration_ns")
     seen = pl.concat(
         [
-            reads.timed_calls(store, source, MOST_TIMED)
-            .rename({"reusable_tokens": "reusable"})
-            .select(*columns, *times),
-            new.filter(pl.all_horizontal(pl.col(times).is_not_null())).select(*columns, *times),
+            timed.rename({"reusable_tokens": "reusable"}).select(*columns, *times),
+            new.with_columns(reusable=reusable)
+            .filter(pl.all_horizontal(pl.col(times).is_not_null()))
+            .select(*columns, *times)
+            .tail(MOST_TIMED),
         ]
     )
-    return new, _share_model(seen)
+    made = _costs(new.with_columns(reusable=reusable), _share_model(seen), books.prices)
+    judged = live.judge(_with_costs(new, made), placed)
+    _save(store, source, books, made, judged, sessions=new["session_id"], known=known)
+
+
+def _with_costs(calls: pl.DataFrame, made: pl.DataFrame) -> pl.DataFrame:
+    """Put new costs into the rows of their calls."""
+    rest = calls.join(made, on="call_id", how="anti")
+    fresh = calls.drop(list(costs.COSTS)[1:]).join(made, on="call_id")
+    return pl.concat([rest, fresh.select(calls.columns)], how="vertical_relaxed").sort("ordinal")
+
+
+def _save(
+    store: Store,
+    source: str,
+    books: _Books,
+    made: pl.DataFrame,
+    judged: Judged,
+    *,
+    sessions: pl.Series,
+    known: pl.Series,
+) -> None:
+    """Write costs and findings in one transaction, but those of calls that changed meanwhile.
+
+    `sessions` are those of the calls; `known` are the calls that had costs when they were read.
+    """
+    with store.transaction() as connection:
+        changed = costs.forgotten(connection, known)
+        costs.save(store, made.filter(~pl.col("call_id").is_in(changed["call_id"])))
+        ordinals = changed["ordinal"]
+        finding_rows.save(
+            connection,
+            judged.findings.filter(~pl.col("ordinal").is_in(ordinals)),
+            judged.breaks.filter(~pl.col("ordinal").is_in(ordinals)),
+        )
+        finding_rows.say_analysed(connection, source, books.version)
+        cells.mark(connection, sessions.unique().to_list())
+        cells.refresh(connection)
+    _finish_cells(store)
 
 
 def _costs(new: pl.DataFrame, model: ShareModel, book: PriceBook) -> pl.DataFrame:

@@ -10,33 +10,8 @@ from collections.abc import Collection
 import duckdb
 
 from phasewise_store import reuse_cells
+from phasewise_store.cell_key import KEY, hashed
 from phasewise_store.statements import run
-
-HOUR_NS = 3_600_000_000_000
-
-_KEY: dict[str, str] = {
-    "hour": f"c.started_ns // {HOUR_NS}",
-    "source": "s.name",
-    "session_id": "c.session_id",
-    "agent": "a.name",
-    "provider": "c.provider",
-    "model": "c.model",
-    "user_id": "c.user_id",
-    "customer": "c.customer",
-    "version": "c.version",
-    "tags": "c.tags",
-}
-"""what a cell's calls have in common, over llm_calls c, sources s and agents a"""
-
-
-def _hashed(values: dict[str, str]) -> str:
-    texts = values | {"tags": f"array_to_string({values['tags']}, chr(29))"}
-    parts = ", ".join(f"coalesce({text}::VARCHAR, chr(30))" for text in texts.values())
-    return f"md5_number_lower(concat_ws(chr(31), {parts}))"
-
-
-CELL_ID = _hashed(_KEY)
-"""SQL: the cell of a call, over llm_calls c, sources s and agents a (left)"""
 
 SUMS: dict[str, str] = {
     "calls": "count(*) FILTER (NOT c.is_side)",
@@ -106,12 +81,12 @@ def _listed(expressions: dict[str, str]) -> str:
 
 _INSERT_CELLS = f"""
 INSERT INTO cells BY NAME
-SELECT {_hashed({name: name for name in _KEY})} AS cell_id, *
+SELECT {hashed({name: name for name in KEY})} AS cell_id, *
 FROM (
     SELECT
-    {_listed(_KEY | SUMS | _BOUNDS)}
+    {_listed(KEY | SUMS | _BOUNDS)}
     {_ROWS}
-    GROUP BY {", ".join(_KEY.values())}
+    GROUP BY {", ".join(KEY.values())}
 )
 """
 

@@ -315,7 +315,7 @@ def test_the_structure_page_says_what_to_move(clocks: TestClient) -> None:
     page = clocks.get("/structure").text
     assert re.search(r"<b>system 0, what differs</b> <code>[^<]*10:\d\d:07", page)
     assert "changes from call to call" in page
-    assert "move it behind the history, into the last message" in page
+    assert "move it after the history, into the last message" in page
     twin = clocks.get("/structure.json").json()
     assert twin["structure"]["usd_there"] < twin["structure"]["usd_here"]
     assert twin["usd_a_month"] > 0

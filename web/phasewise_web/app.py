@@ -1,4 +1,4 @@
-"""The web application: each page is a dataclass, drawn as HTML, and as JSON at its `.json` twin.
+"""The web application: each page is a dataclass, rendered as HTML, and as JSON at its `.json` twin.
 
 Handlers are plain functions, so that they run in threads and a query never blocks the others.
 """

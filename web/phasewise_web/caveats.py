@@ -1,4 +1,4 @@
-"""What a reader of a cost table must know about its numbers; pages and commands say the same."""
+"""Notes on the limits of a cost table's numbers, for both pages and commands."""
 
 from collections.abc import Iterable
 
@@ -6,7 +6,7 @@ from phasewise_analyzer.findings import Totals
 
 
 def caveats(rows: Iterable[Totals]) -> tuple[str, ...]:
-    """Give a sentence for each thing that is not known of the calls in these rows."""
+    """Return a sentence for each fact that is not known about the calls in these rows."""
     totals = tuple(rows)
     calls = sum(row.calls for row in totals)
     timed = sum(row.timed_calls for row in totals)
@@ -17,17 +17,17 @@ def caveats(rows: Iterable[Totals]) -> tuple[str, ...]:
             'priced as uncached, so "avoidable" is an upper bound.'
         )
     if unpriced := calls - sum(row.priced_calls for row in totals):
-        found.append(f"{unpriced:,} calls name no model with a known price; sums leave them out.")
+        found.append(f"{unpriced:,} calls have no known price; sums in $ leave them out.")
     if unpriced := sum(row.unpriced_side_calls for row in totals):
-        found.append(f"{unpriced:,} embeddings or rerankings have no known price.")
+        found.append(f"{unpriced:,} embedding or reranking calls have no known price.")
     if estimated := sum(row.estimated_calls for row in totals):
         found.append(
-            f"{estimated:,} of {timed:,} timed calls did not show their first token: their split "
-            "in time is an estimate, with an interval for each call."
+            f"{estimated:,} of {timed:,} timed calls do not report the time to their first token. "
+            "Their time split is an estimate, with an interval per call."
         )
     if ambiguous := sum(row.ambiguous_calls for row in totals):
         found.append(
-            f"{ambiguous:,} calls leave it open whether their input counts the cached tokens; "
-            "they are taken as not counted, and marked."
+            f"{ambiguous:,} calls do not say whether their input tokens include cached tokens. "
+            "They are taken as not included, and these calls are marked."
         )
     return tuple(found)

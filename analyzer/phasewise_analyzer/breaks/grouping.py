@@ -1,4 +1,4 @@
-"""Put together the breaks that one line of code makes: same agent, place and cause."""
+"""Group the breaks that one line of code causes: same agent, place and cause."""
 
 import re
 from collections.abc import Sequence

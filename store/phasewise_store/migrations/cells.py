@@ -1,4 +1,4 @@
-"""What was added to add up calls without reading them."""
+"""Sums of calls, which pages add up, and which sessions have them to be made again."""
 
 CELLS = """
 CREATE TABLE cells (

@@ -1,6 +1,6 @@
 """`phasewise COMMAND`: finds the command's module, parses, runs, turns errors into exit codes.
 
-It imports only what the base install brings, so that it can name the line that installs the rest.
+It imports only what the base install has, so that it can print how to install the rest.
 Exit codes: 0 good, 1 the answer is "no" or a gate failed, 2 misuse, 130 interrupted.
 """
 

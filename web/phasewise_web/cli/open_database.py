@@ -17,9 +17,9 @@ from phasewise_web.cli.output import progress, say
 
 
 def created(path: Path) -> Store:
-    """Give the store, an empty one where there is none.
+    """Return the store, an empty one where there is none.
 
-    Where another command has the file to itself, say so and wait.
+    When another command holds the file, say so and wait.
     """
     return Store.open(path, waiting=say)
 
@@ -41,7 +41,7 @@ def require(path: Path) -> None:
 
 @contextmanager
 def analysed(path: Path) -> Iterator[Store]:
-    """Give the store with the costs of every call in it, as it is now: for commands that read."""
+    """Return a snapshot of the store with every call analysed, for commands that read."""
     with opened(path) as store:
         with progress("analysing") as step:
             analyse(store, step=step)

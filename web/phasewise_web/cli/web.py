@@ -1,4 +1,4 @@
-"""Serve the pages only, without the collector, until Ctrl-C."""
+"""Serve the web UI without the collector until Ctrl-C."""
 
 import argparse
 from typing import NoReturn
