@@ -4,9 +4,12 @@ Import commands and the live loader call it after every batch; its results are t
 `call_costs`, `call_findings` and `breaks`, which roll-ups and pages read.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import cache
 from typing import Self
 
 import numpy as np
@@ -20,12 +23,13 @@ from phasewise_store.store import Store
 from phasewise_analyzer import bill, charges, latency, latency_fit, side_charges
 from phasewise_analyzer.caches import book as cache_policies
 from phasewise_analyzer.caches.book import Book
+from phasewise_analyzer.caches.requests import Known
 from phasewise_analyzer.call_findings.data_set import judge_all
 from phasewise_analyzer.call_findings.judge import Judged
 from phasewise_analyzer.call_findings.live import LiveFindings
 from phasewise_analyzer.call_findings.version import version
 from phasewise_analyzer.latency_fit import ShareModel
-from phasewise_analyzer.prefixes import hit_rates, placed_tree, prefix_tree, shared_prefixes
+from phasewise_analyzer.prefixes import hit_rates
 from phasewise_analyzer.prices import PriceBook
 
 Step = Callable[[int, int, str], None]
@@ -63,8 +67,14 @@ class _Books:
 
     @classmethod
     def read(cls) -> Self:
-        policies = cache_policies.read()
-        return cls(PriceBook(), policies, version(policies))
+        return cls(PriceBook(), *_policies())
+
+
+@cache
+def _policies() -> tuple[Book, str]:
+    """Give the package's policies, and the version of an analysis by them."""
+    policies = cache_policies.read()
+    return policies, version(policies)
 
 
 def analyse(store: Store, *, memory: Memory | None = None, step: Step | None = None) -> int:
@@ -132,19 +142,33 @@ def _analyse_at_once(
     step: Callable[[int, int], None] | None = None,
 ) -> None:
     """Analyse a data set as a whole: all its calls are read, each may be compared with any."""
-    scope = Scope(source=source)
-    with store.snapshot():
-        calls = reads.llm_calls(store, scope)
-        placed = placed_tree.read(store, scope)
+    read = Known.read(store, Scope(source=source))
+    calls = read.calls
     known = calls.filter(pl.col("latency_basis").is_not_null())["call_id"]
-    reusable = _reusable(calls, placed.tree)
+    reusable = _reusable(read)
     calls = calls.with_columns(reusable=reusable)
     seen = calls.filter(pl.col("ttft_ns").is_not_null() & pl.col("duration_ns").is_not_null())
     new = calls if again else calls.filter(pl.col("latency_basis").is_null())
     made = _costs(new, _share_model(seen), books.prices)
-    calls = _with_costs(calls.drop("reusable"), made)
-    judged = judge_all(store, calls, placed, books.policies, step=step)
+    read = replace(read, calls=_with_costs(read.calls, made))
+    with _uncollected():
+        judged = judge_all(store, read, books.policies, step=step)
     _save(store, source, books, made, judged, known=known)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Look for no garbage in cycles: millions of objects are made, and none are in cycles.
+
+    The collector would walk them all again and again, a quarter of the time.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _analyse_live(store: Store, source: str, books: _Books, memory: Memory, *, again: bool) -> None:
@@ -221,16 +245,15 @@ def _costs(new: pl.DataFrame, model: ShareModel, book: PriceBook) -> pl.DataFram
     return pl.DataFrame(rows, schema=costs.COSTS)
 
 
-def _reusable(calls: pl.DataFrame, tree: prefix_tree.PrefixTree) -> npt.NDArray[np.int64]:
+def _reusable(known: Known) -> npt.NDArray[np.int64]:
     """Give the tokens of each prompt that an earlier call had sent to the same model.
 
     A cache belongs to one model: what another one read saves nothing.
     """
+    calls, tree = known.calls, known.placed.tree
     block_tokens = calls["block_tokens"].fill_null(0).to_numpy().astype(np.int64)
     whole = hit_rates.prompts(tree, calls["input_tokens"].to_numpy(), block_tokens)
-    models = calls.select(pl.struct("provider", "model").rank("dense") - 1).to_series()
-    before = shared_prefixes.any_earlier(tree, models.to_numpy().astype(np.int64))
-    return hit_rates.shared(tree, whole, block_tokens, before).tokens
+    return hit_rates.shared(tree, whole, block_tokens, known.earlier).tokens
 
 
 def _share_model(seen: pl.DataFrame) -> ShareModel:
