@@ -23,42 +23,54 @@ class BackgroundProcess:
     def __init__(self, database: Path) -> None:
         self._database = database
         self._lock = threading.Lock()
-        self._started_s = 0.0
-        self._process: subprocess.Popen[str] | None = None
+        self._started_s = -float("inf")
+        self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start the worker where it does not run."""
         with self._lock:
             if self._process is not None and self._process.poll() is None:
                 return
-            if time.monotonic() - self._started_s < RESTART_S and self._process is not None:
+            if time.monotonic() - self._started_s < RESTART_S:
                 return
+            self._end()
             self._started_s = time.monotonic()
-            command = [sys.executable, "-m", MODULE, "--db", str(self._database)]
             self._process = subprocess.Popen(  # noqa: S603  # our own program
-                command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+                [sys.executable, "-m", MODULE, "--db", str(self._database)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                bufsize=0,
             )
 
     def ask(self, question: Question) -> None:
         """Have an answer made soon; a worker that ended is started again."""
         self.start()
-        with self._lock, contextlib.suppress(OSError, ValueError):  # the next look asks again
-            assert self._process is not None
-            assert self._process.stdin is not None
-            self._process.stdin.write(questions.written(question) + "\n")
-            self._process.stdin.flush()
+        with self._lock:
+            if self._process is None or self._process.stdin is None:
+                return  # the next look asks again
+            with contextlib.suppress(OSError):  # it has just ended
+                self._process.stdin.write(questions.written(question).encode() + b"\n")
+
+    def kill(self) -> None:
+        """Kill the worker, as a lack of memory does."""
+        with self._lock:
+            if self._process is not None:
+                self._process.kill()
 
     def close(self) -> None:
         """End the worker; what it was making is lost, and made again by the next one."""
         with self._lock:
-            if self._process is None:
-                return
-            self._process.terminate()
-            try:
-                self._process.wait(END_S)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-            if self._process.stdin is not None:
-                with contextlib.suppress(OSError):
-                    self._process.stdin.close()
+            self._end()
+
+    def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.terminate()
+        try:
+            process.wait(END_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stdin is not None:
+            process.stdin.close()
