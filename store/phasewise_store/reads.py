@@ -85,6 +85,17 @@ ORDER BY step, kind, ordinal, started_ns, id
 """
 
 
+def sent_calls(store: Store, scope: Scope = EVERYTHING) -> pl.DataFrame:
+    """Give what a picture of prompts is made of: a few columns of `llm_calls`, and the costs."""
+    condition, parameters = scope.condition()
+    return store.frame(
+        "SELECT c.ordinal, c.session_id, c.block_tokens, c.input_tokens, c.cache_read_tokens, "
+        "c.cache_reported, a.name AS agent, k.* EXCLUDE (call_id, rates) "
+        f"{_CALLS} LEFT JOIN call_costs k USING (call_id) WHERE {condition} ORDER BY c.ordinal",
+        parameters,
+    )
+
+
 def waiting_calls(store: Store, source: str) -> pl.DataFrame:
     """Give the calls of a data set that are not analysed yet; the columns of `llm_calls` here.
 
