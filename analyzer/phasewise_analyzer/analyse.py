@@ -15,7 +15,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from phasewise_store import billing, costs, finding_rows, reads
+from phasewise_store import billing, cells, costs, finding_rows, reads
 from phasewise_store.facts import LIVE, Usage
 from phasewise_store.scope import Scope
 from phasewise_store.store import Store
@@ -29,7 +29,8 @@ from phasewise_analyzer.call_findings.judge import Judged
 from phasewise_analyzer.call_findings.live import LiveFindings
 from phasewise_analyzer.call_findings.version import version
 from phasewise_analyzer.latency_fit import ShareModel
-from phasewise_analyzer.prefixes import hit_rates
+from phasewise_analyzer.ledger import recorded_drifts
+from phasewise_analyzer.prefixes import hit_rates, kept_reuse
 from phasewise_analyzer.prices import PriceBook
 
 Step = Callable[[int, int, str], None]
@@ -102,9 +103,21 @@ def analyse(store: Store, *, memory: Memory | None = None, step: Step | None = N
         else:
             _analyse_live(store, source, books, memory or Memory(), again=source in outdated)
         done += calls
+    _finish_cells(store)
+    if memory is None:  # the owner of the store has a process that does
+        kept_reuse.grow(store, step=step, without=LIVE if store.is_shared else None)
     if step is not None and total:
         step(total, total, "")
     return total
+
+
+def _finish_cells(store: Store) -> None:
+    """Make the cells that are left, a slice a transaction: others write meanwhile."""
+    if store.frame("SELECT 1 FROM stale_sessions LIMIT 1").height:
+        left = True
+        while left:
+            with store.transaction() as connection:
+                left = cells.refresh(connection)
 
 
 def analyse_again(store: Store, *, go_on: Callable[[], bool]) -> None:
@@ -153,7 +166,7 @@ def _analyse_at_once(
     read = replace(read, calls=_with_costs(read.calls, made))
     with _uncollected():
         judged = judge_all(store, read, books.policies, step=step)
-    _save(store, source, books, made, judged, known=known)
+    _save(store, source, books, made, judged, sessions=new["session_id"], known=known)
 
 
 @contextmanager
@@ -197,7 +210,7 @@ def _analyse_live(store: Store, source: str, books: _Books, memory: Memory, *, a
     )
     made = _costs(new.with_columns(reusable=reusable), _share_model(seen), books.prices)
     judged = live.judge(_with_costs(new, made), placed)
-    _save(store, source, books, made, judged, known=known)
+    _save(store, source, books, made, judged, sessions=new["session_id"], known=known)
 
 
 def _with_costs(calls: pl.DataFrame, made: pl.DataFrame) -> pl.DataFrame:
@@ -214,11 +227,12 @@ def _save(
     made: pl.DataFrame,
     judged: Judged,
     *,
+    sessions: pl.Series,
     known: pl.Series,
 ) -> None:
     """Write costs and findings in one transaction, but those of calls that changed meanwhile.
 
-    `known` are the calls that had costs when they were read.
+    `sessions` are those of the calls; `known` are the calls that had costs when they were read.
     """
     with store.transaction() as connection:
         changed = costs.forgotten(connection, known)
@@ -230,6 +244,10 @@ def _save(
             judged.breaks.filter(~pl.col("ordinal").is_in(ordinals)),
         )
         finding_rows.say_analysed(connection, source, books.version)
+        cells.mark(connection, sessions.unique().to_list())
+        cells.refresh(connection)
+    _finish_cells(store)
+    recorded_drifts.refresh(store, source)
 
 
 def _costs(new: pl.DataFrame, model: ShareModel, book: PriceBook) -> pl.DataFrame:

@@ -10,11 +10,13 @@ import duckdb
 from phasewise_store import compression, doubles
 from phasewise_store.migrations import (
     calls,
+    cells,
     collector_log,
     costs,
     findings,
     first_tables,
     identities,
+    prefixes,
 )
 from phasewise_store.statements import run
 
@@ -90,6 +92,16 @@ def m014_add_findings(connection: duckdb.DuckDBPyConnection) -> None:
     run(connection, findings.FINDINGS)
 
 
+def m015_add_cells(connection: duckdb.DuckDBPyConnection) -> None:
+    """Keep sums of the calls, and which sessions have them to be made again: now all."""
+    run(connection, cells.CELLS)
+
+
+def m016_add_reuse_and_kept_answers(connection: duckdb.DuckDBPyConnection) -> None:
+    """Keep what each call shares with earlier ones, and answers that take long to make."""
+    run(connection, prefixes.REUSE_AND_KEPT_ANSWERS)
+
+
 COMPRESSED: dict[str, compression.Methods] = {
     "segments": {"digest": "uncompressed", "content": "uncompressed"},
     "spans": {"attributes": "zstd"},
@@ -110,6 +122,8 @@ STATEMENTS = (
     identities.TURNS,
     calls.TOOL_TEXT,
     findings.FINDINGS,
+    cells.CELLS,
+    prefixes.REUSE_AND_KEPT_ANSWERS,
 )
 """what the migrations run, for `schema_page`"""
 
@@ -128,5 +142,7 @@ MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     m012_add_turns,
     m013_add_tool_text,
     m014_add_findings,
+    m015_add_cells,
+    m016_add_reuse_and_kept_answers,
 )
 """in order; the schema's version is how many of them have run"""
