@@ -4,18 +4,22 @@ Import commands and the live loader call it after every batch; its results are t
 `call_costs`, which roll-ups and pages read.
 """
 
-from collections.abc import Callable
-from decimal import Decimal
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from phasewise_store import billing, costs, reads
-from phasewise_store.facts import LIVE, Usage
+from phasewise_store import costs, reads
+from phasewise_store.facts import LIVE
 from phasewise_store.scope import Scope
 from phasewise_store.store import Store
 
-from phasewise_analyzer import bill, charges, latency, latency_fit, side_charges
+from phasewise_analyzer import call_costs, latency_fit, side_charges
+from phasewise_analyzer.caches import book as policy_book
+from phasewise_analyzer.caches import predictions
+from phasewise_analyzer.caches.book import Book
+from phasewise_analyzer.caches.predictions import Prediction
+from phasewise_analyzer.caches.requests import Requests
 from phasewise_analyzer.latency_fit import ShareModel
 from phasewise_analyzer.prefixes import hit_rates, prefix_tree, shared_prefixes
 from phasewise_analyzer.prefixes.live_prefix_index import LivePrefixIndex, new_calls
@@ -52,21 +56,22 @@ def analyse(store: Store, *, memory: Memory | None = None, step: Step | None = N
         waiting = waiting.filter(pl.col("source") != LIVE)
     total = int(waiting["calls"].sum())
     done = 0
-    book = PriceBook()
-    side_charges.price(store, book)
+    prices, rules = PriceBook(), policy_book.read()
+    side_charges.price(store, prices)
     for source, calls in waiting.iter_rows():
         if step is not None:
             step(done, total, f"analysing {source}")
         found = None if memory is None else _of_memory(store, source, memory.of(store, source))
-        costs.save(store, _costs(*(found or _of_source(store, source)), book))
+        new, model = found or _of_source(store, source, rules)
+        costs.save(store, call_costs.of_calls(new, model, prices))
         done += calls
     if step is not None and total:
         step(total, total, "")
     return done
 
 
-def _of_source(store: Store, source: str) -> tuple[pl.DataFrame, ShareModel]:
-    """Give a source's new calls with what was sent before them, and the split of their waits.
+def _of_source(store: Store, source: str, rules: Book) -> tuple[pl.DataFrame, ShareModel | None]:
+    """Give a source's new calls with what is found of their prompts, and the split of waits.
 
     All calls of the source are read: the older ones are what the new ones are compared with.
     """
@@ -74,26 +79,46 @@ def _of_source(store: Store, source: str) -> tuple[pl.DataFrame, ShareModel]:
     with store.snapshot():
         calls = reads.llm_calls(store, scope)
         tree = prefix_tree.read(store, scope)
-    calls = calls.with_columns(reusable=_reusable(calls, tree))
+        calls = calls.with_columns(sent_before=_sent_before(calls, tree))
+        is_new = calls["latency_basis"].is_null()
+        unreported = is_new & ~calls["cache_reported"]
+        judged = predictions.predict(Requests(store, scope), rules) if unreported.any() else ()
     seen = calls.filter(pl.col("ttft_ns").is_not_null() & pl.col("duration_ns").is_not_null())
-    return calls.filter(pl.col("latency_basis").is_null()), _share_model(seen)
+    return calls.with_columns(_predicted(calls.height, judged)).filter(is_new), _share_model(seen)
+
+
+def _predicted(height: int, judged: Iterable[Prediction]) -> list[pl.Series]:
+    """Give the columns of what the rules predict, one entry a call."""
+    rows: list[tuple[object, ...]] = [(None,) * len(call_costs.PREDICTED)] * height
+    for one in judged:
+        if (found := one.billed()) is not None:
+            rows[one.row] = found.policy, found.read, found.written_5m, found.written_1h
+    columns = zip(*rows, strict=True) if rows else ((),) * len(call_costs.PREDICTED)
+    return [
+        pl.Series(name, values, dtype)
+        for (name, dtype), values in zip(call_costs.PREDICTED.items(), columns, strict=True)
+    ]
 
 
 def _of_memory(
     store: Store, source: str, sent: LivePrefixIndex
-) -> tuple[pl.DataFrame, ShareModel] | None:
+) -> tuple[pl.DataFrame, ShareModel | None] | None:
     """Give the same from memory, of which the new calls become a part; None where it cannot say."""
     new = reads.waiting_calls(store, source)
-    reusable = sent.take(new_calls(new))
-    if reusable is None:
+    sent_before = sent.take(new_calls(new))
+    if sent_before is None:
         return None
-    new = new.with_columns(reusable=pl.Series(reusable, dtype=pl.Int64))
-    columns = ("input_tokens", "output_tokens", "cache_read_tokens", "reusable")
+    new = new.with_columns(
+        *_predicted(new.height, ()), sent_before=pl.Series(sent_before, dtype=pl.Int64)
+    )
+    columns = (
+        *("input_tokens", "output_tokens", "cache_reported", "cache_read_tokens", "sent_before"),
+    )
     times = ("ttft_ns", "duration_ns")
     seen = pl.concat(
         [
             reads.timed_calls(store, source, MOST_TIMED)
-            .rename({"reusable_tokens": "reusable"})
+            .rename({"sent_before_tokens": "sent_before"})
             .select(*columns, *times),
             new.filter(pl.all_horizontal(pl.col(times).is_not_null())).select(*columns, *times),
         ]
@@ -101,20 +126,7 @@ def _of_memory(
     return new, _share_model(seen)
 
 
-def _costs(new: pl.DataFrame, model: ShareModel, book: PriceBook) -> pl.DataFrame:
-    shares = model.shares(_sizes(new))
-    rows = [
-        _row(call, book, latency.Share(*share))
-        for call, share in zip(
-            new.iter_rows(named=True),
-            zip(shares.estimate.tolist(), shares.low.tolist(), shares.high.tolist(), strict=True),
-            strict=True,
-        )
-    ]
-    return pl.DataFrame(rows, schema=costs.COSTS)
-
-
-def _reusable(calls: pl.DataFrame, tree: prefix_tree.PrefixTree) -> npt.NDArray[np.int64]:
+def _sent_before(calls: pl.DataFrame, tree: prefix_tree.PrefixTree) -> npt.NDArray[np.int64]:
     """Give the tokens of each prompt that an earlier call had sent to the same model.
 
     A cache belongs to one model: what another one read saves nothing.
@@ -126,99 +138,10 @@ def _reusable(calls: pl.DataFrame, tree: prefix_tree.PrefixTree) -> npt.NDArray[
     return hit_rates.shared(tree, whole, block_tokens, before).tokens
 
 
-def _share_model(seen: pl.DataFrame) -> ShareModel:
-    """Fit on the source's own calls whose first token was seen; else take the prior."""
-    found = latency_fit.fit(
-        _sizes(seen), seen["ttft_ns"].to_numpy() / 1e9, seen["duration_ns"].to_numpy() / 1e9
+def _share_model(seen: pl.DataFrame) -> ShareModel | None:
+    """Fit on the source's own calls whose first token was seen; None where they are too few."""
+    return latency_fit.fit(
+        call_costs.sizes(seen),
+        seen["ttft_ns"].to_numpy() / 1e9,
+        seen["duration_ns"].to_numpy() / 1e9,
     )
-    return found or latency_fit.PRIOR.bounded_by_nothing()
-
-
-def _sizes(calls: pl.DataFrame) -> latency_fit.Sizes:
-    """Give token counts; where no cache is reported, what was sent before is taken as cached."""
-    cached = pl.max_horizontal("cache_read_tokens", "reusable")
-    new = calls.select(pl.max_horizontal(pl.col("input_tokens") - cached, 0)).to_series()
-    return latency_fit.Sizes(
-        new.to_numpy().astype(np.float64),
-        calls["input_tokens"].to_numpy().astype(np.float64),
-        calls["output_tokens"].to_numpy().astype(np.float64),
-    )
-
-
-def _row(call: dict[str, object], book: PriceBook, share: latency.Share) -> dict[str, object]:
-    usage = _usage(call)
-    reusable = min(_whole(call, "reusable"), usage.input_tokens)
-    # a source that reports no cache at all cannot say what was avoidable: then all of it was
-    avoidable = max(0, reusable - usage.cache_read_tokens)
-    phases = latency.split(
-        latency.Times(
-            *(_maybe(call, name) for name in ("duration_ns", "ttft_ns", "queue_ns")),
-            *(_maybe(call, name) for name in ("engine_prefill_ns", "engine_decode_ns")),
-        ),
-        share,
-    )
-    row: dict[str, object] = {
-        "call_id": call["call_id"],
-        "prefill_ns": phases.prefill_ns,
-        "prefill_low_ns": phases.prefill_low_ns,
-        "prefill_high_ns": phases.prefill_high_ns,
-        "decode_ns": phases.decode_ns,
-        "other_ns": phases.other_ns,
-        "latency_basis": phases.basis,
-        "reusable_tokens": reusable,
-        "avoidable_tokens": avoidable,
-    }
-    return row | _money(call, usage, avoidable, book)
-
-
-def _money(
-    call: dict[str, object], usage: Usage, avoidable: int, book: PriceBook
-) -> dict[str, Decimal | str | None]:
-    found = charges.charge(_call(call, usage), book)
-    parts, rates = found.bill, found.rates
-    return {
-        "prefill_usd": None if parts is None else parts.prefill_usd,
-        "decode_usd": None if parts is None else parts.decode_usd,
-        "other_usd": None if parts is None else parts.other_usd,
-        "cached_usd": None if parts is None else parts.cached_usd,
-        "price_source": found.source,
-        "price_ref": found.ref,
-        "rates": None if rates is None else rates.as_json(),
-        "avoidable_usd": None if rates is None else bill.avoidable_usd(rates, usage, avoidable),
-    }
-
-
-def _call(call: dict[str, object], usage: Usage) -> charges.Call:
-    provider, model, reported = call["provider"], call["model"], call["reported_cost_usd"]
-    return charges.Call(
-        provider=provider if isinstance(provider, str) else None,
-        model=model if isinstance(model, str) else None,
-        usage=usage,
-        at_ns=_maybe(call, "started_ns"),
-        reported_usd=reported if isinstance(reported, float) else None,
-    )
-
-
-def _usage(call: dict[str, object]) -> Usage:
-    return Usage(
-        uncached_tokens=_whole(call, "uncached_tokens"),
-        cache_read_tokens=_whole(call, "cache_read_tokens"),
-        cache_write_5m_tokens=_whole(call, "cache_write_5m_tokens"),
-        cache_write_1h_tokens=_whole(call, "cache_write_1h_tokens"),
-        output_tokens=_whole(call, "output_tokens"),
-        reasoning_tokens=_whole(call, "reasoning_tokens"),
-        origin="absent" if call["usage_origin"] == "absent" else "reported",
-        billing=billing.from_json(str(call["billing"] or "{}")),
-    )
-
-
-def _whole(call: dict[str, object], name: str) -> int:
-    value = call[name]
-    assert isinstance(value, int)
-    return value
-
-
-def _maybe(call: dict[str, object], name: str) -> int | None:
-    value = call[name]
-    assert value is None or isinstance(value, int)
-    return value

@@ -78,6 +78,11 @@ def m013_add_tool_text(connection: duckdb.DuckDBPyConnection) -> None:
     run(connection, calls.TOOL_TEXT)
 
 
+def m017_add_states_of_input(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make the costs again, with the states of input tokens and the range of the bill."""
+    run(connection, costs.STATES_OF_INPUT)
+
+
 COMPRESSED: dict[str, compression.Methods] = {
     "segments": {"digest": "uncompressed", "content": "uncompressed"},
     "spans": {"attributes": "zstd"},
@@ -97,6 +102,7 @@ STATEMENTS = (
     costs.BILLING_AND_SIDE_CALLS,
     identities.TURNS,
     calls.TOOL_TEXT,
+    costs.STATES_OF_INPUT,
 )
 """what the migrations run, for `schema_page`"""
 
@@ -114,5 +120,6 @@ MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     m011_add_billing_and_side_calls,
     m012_add_turns,
     m013_add_tool_text,
+    m017_add_states_of_input,
 )
 """in order; the schema's version is how many of them have run"""

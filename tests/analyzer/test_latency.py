@@ -55,7 +55,7 @@ def test_the_interval_covers_what_it_claims_on_calls_it_has_not_seen(
     import_paths(store, [shared_traces / "kv-cache-tester" / "traces"])
     analyse.analyse(store)
     seen = store.frame(
-        "SELECT c.input_tokens, k.reusable_tokens, c.output_tokens, c.ttft_ns, c.duration_ns "
+        "SELECT c.input_tokens, k.sent_before_tokens, c.output_tokens, c.ttft_ns, c.duration_ns "
         "FROM llm_calls c JOIN call_costs k USING (call_id) "
         "WHERE ttft_ns > 0 AND duration_ns >= ttft_ns ORDER BY hash(call_id)"
     )
@@ -65,7 +65,7 @@ def test_the_interval_covers_what_it_claims_on_calls_it_has_not_seen(
     def sizes(rows: pl.DataFrame) -> latency_fit.Sizes:
         read = rows["input_tokens"].to_numpy().astype(np.float64)
         return latency_fit.Sizes(
-            read - rows["reusable_tokens"].to_numpy(),
+            read - rows["sent_before_tokens"].to_numpy(),
             read,
             rows["output_tokens"].to_numpy().astype(np.float64),
         )
@@ -82,7 +82,7 @@ def test_the_interval_covers_what_it_claims_on_calls_it_has_not_seen(
 
 
 def test_a_timeline_s_bars_sum_to_the_call_s_wait(store: Store) -> None:
-    """Cached + prefill + decode + other is the duration of every step that is split."""
+    """Prefill + decode + other is the duration; cached tokens have no part in it."""
     write_calls(
         store,
         [messages(["a" * 400]), messages(["a" * 400, "b"])],
@@ -97,6 +97,7 @@ def test_a_timeline_s_bars_sum_to_the_call_s_wait(store: Store) -> None:
     analyse.analyse(store)
     found = timeline.timeline(store, "s")
     for step in found.steps:
-        parts = (step.cached_ns, step.prefill_ns, step.decode_ns, step.other_ns)
+        parts = (step.prefill_ns, step.decode_ns, step.other_ns)
         assert sum(part or 0 for part in parts) == step.duration_ns == 2 * 10**9
-    assert found.steps[1].cached_ns == 10**9 * 100 // 110
+    assert [step.prefill_ns for step in found.steps] == [10**9, 10**9]
+    assert [step.saved_ns for step in found.steps] == [None, None]  # too few calls for a fit

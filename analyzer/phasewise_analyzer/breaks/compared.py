@@ -114,4 +114,4 @@ def _usd(call: dict[str, object], tokens: int) -> Decimal | None:
         cache_write_5m_tokens=int(str(call["cache_write_5m_tokens"])),
         cache_write_1h_tokens=int(str(call["cache_write_1h_tokens"])),
     )
-    return bill.avoidable_usd(Rates.from_json(str(call["rates"])), usage, tokens)
+    return bill.above_read_usd(Rates.from_json(str(call["rates"])), usage, tokens)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from phasewise_analyzer.cache_states import Predicted
 from phasewise_analyzer.caches import families
 from phasewise_analyzer.caches.book import Book
 from phasewise_analyzer.caches.policy import Policy
@@ -24,11 +25,23 @@ class Prediction:
     """place among the calls in scope, in order of arrival"""
     sent_before: int
     """tokens of the prompt that an earlier call of the model had sent, or that the model itself had
-    written where its engine keeps that"""
+    written where its engine keeps that; as stored where the call is analysed"""
     policy: Policy | None
     """None where the book has no record of that day"""
     served: Served | None
     """what the rule says was read and written; None without a record"""
+
+    def billed(self) -> Predicted | None:
+        """Give the tokens as a bill counts them; None without a record."""
+        if self.policy is None or self.served is None:
+            return None
+        long = sum(
+            tokens
+            for lifetime, tokens in self.served.written.items()
+            if self.policy.is_long(lifetime)
+        )
+        written = sum(self.served.written.values())
+        return Predicted(self.policy.id, self.served.read, written - long, long)
 
 
 def predict(requests: Requests, book: Book, *, step: Step | None = None) -> tuple[Prediction, ...]:
@@ -39,7 +52,12 @@ def predict(requests: Requests, book: Book, *, step: Step | None = None) -> tupl
     group = np.array([numbers[one] for one in names], dtype=np.int64)
     every = np.arange(len(names))
     before = requests.tokens.at(every, shared_prefixes.any_earlier(requests.tree, group))
-    sent = np.minimum(before, requests.tokens.whole).tolist()
+    sent = [
+        int(estimated) if stored is None else stored
+        for estimated, stored in zip(
+            np.minimum(before, requests.tokens.whole), calls["sent_before_tokens"], strict=True
+        )
+    ]
     starts = calls["started_ns"].to_list()
     caches: dict[str, PromptCache] = {}
     found = []

@@ -93,8 +93,8 @@ class LivePrefixIndex:
         """by place of the parent and model; made when a prompt first parts there"""
         self._known: dict[int, tuple[int, int]] = {}
         """by ordinal, which a call keeps for good: where its prompt ends, and what was shared"""
-        for ordinal, provider, model, leaf, blocks, reusable in analysed.iter_rows():
-            self._known[ordinal] = leaf, reusable
+        for ordinal, provider, model, leaf, blocks, sent_before in analysed.iter_rows():
+            self._known[ordinal] = leaf, sent_before
             if leaf != ROOT:
                 self._mark(self._leaf(leaf), self._bit((provider, model)), is_text=not blocks)
 

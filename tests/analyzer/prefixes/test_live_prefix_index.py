@@ -35,7 +35,7 @@ def prompt(parts: Sequence[tuple[str, Sequence[str]]]) -> tuple[Segment, ...]:
 def costs(store: Store) -> Costs:
     """Give what was found for each call."""
     rows = store.frame(
-        "SELECT call_id, reusable_tokens, avoidable_tokens, avoidable_usd FROM call_costs"
+        "SELECT call_id, sent_before_tokens, missed_tokens, missed_usd FROM call_costs"
     )
     return {row[0]: row[1:] for row in rows.iter_rows()}
 

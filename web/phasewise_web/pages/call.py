@@ -72,7 +72,7 @@ def call_page(store: Store, call_id: str) -> CallPage:
     prompt = reads.prompt(store, call_id)
     whole = sum(segment.tokens for segment in prompt)
     # the reported input counts what no trace records (templates, tool schemas): scale to the text
-    shared = step.reusable_tokens * whole / step.input_tokens if step.input_tokens else 0
+    shared = step.sent_before_tokens * whole / step.input_tokens if step.input_tokens else 0
     pieces = _pieces(prompt, shared + 1)
     half = MOST_SEGMENTS // 2
     shown = pieces if len(pieces) <= MOST_SEGMENTS else (*pieces[:half], *pieces[-half:])
