@@ -9,6 +9,7 @@ lies between that of all that was sent before read, and that of nothing read. do
 the words.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from phasewise_store.facts import Usage
@@ -64,6 +65,24 @@ def states(
         all_read=_split(usage, before, 0, 0),
         none_read=_split(usage, 0, 0, 0),
         policy=None if asked is None else asked.policy,
+    )
+
+
+def billed(call: Mapping[str, object]) -> Usage:
+    """Give the input tokens of an analysed call as its bill takes them."""
+
+    def tokens(name: str) -> int:
+        value = call[name]
+        assert isinstance(value, int)
+        return value
+
+    read = tokens("billed_read_tokens")
+    short, long = tokens("billed_write_5m_tokens"), tokens("billed_write_1h_tokens")
+    return Usage(
+        uncached_tokens=tokens("input_tokens") - read - short - long,
+        cache_read_tokens=read,
+        cache_write_5m_tokens=short,
+        cache_write_1h_tokens=long,
     )
 
 

@@ -1,4 +1,4 @@
-"""What a run keeps of an arm beside its calls; stored as the JSON in `arms.resolved`.
+"""What a run stores about an arm besides its calls: the JSON in `arms.resolved`.
 
 `run` writes it, `compare` reads it to judge fidelity and to find confounders.
 """
@@ -12,20 +12,20 @@ from phasewise_store.runs import Arm, Basis
 
 @dataclass(frozen=True, slots=True)
 class BlockRecord:
-    """One turn of an arm: how it began, and the engine's own count at its end."""
+    """One block of an arm: how it started, and the engine's own counter at its end."""
 
     block: int
     canary_cached_tokens: int | None
-    """cached tokens of the canary after the reset: 0 is cold; None when the engine does not say"""
+    """cached tokens of the canary after the reset: 0 is cold; None when the engine reports none"""
     void: str | None = None
     """why nothing was measured in this block"""
     calls: int = 0
     skipped_calls: int = 0
     """calls not sent because their prompt and output exceed the model's context"""
     cached_tokens: int | None = None
-    """sum over the answers, the canary's among them"""
+    """sum over the responses, including the canary's"""
     engine_cached_tokens: int | None = None
-    """what the engine's own counter grew by meanwhile; must equal the sum"""
+    """increase of the engine's own counter during the block; must equal the sum"""
 
 
 @dataclass(frozen=True, slots=True)

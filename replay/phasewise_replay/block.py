@@ -1,4 +1,4 @@
-"""One block: a cold cache, proven by the canary, then every session once.
+"""One block: start with a cold cache, which the canary checks, then run every session once.
 
 `run` calls it for each turn of each arm.
 """
@@ -27,7 +27,7 @@ from phasewise_replay.sink import Sink
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Which block of which arm of which run."""
+    """Identifies a block: run, arm and number."""
 
     run_id: str
     arm: str
@@ -35,12 +35,12 @@ class Turn:
 
     @property
     def salt(self) -> str:
-        """What keeps this block's cache apart on a server that cannot be reset."""
+        """The cache salt that isolates this block on a server that cannot be reset."""
         return f"{self.run_id}/{self.arm}/{self.block}"
 
 
 class Block:
-    """Serves the requests of one block and keeps what came back."""
+    """Sends the requests of one block and stores the answers."""
 
     def __init__(self, turn: Turn, engine: Engine, resolved: Resolved, prepared: Prepared) -> None:
         self._turn = turn
@@ -52,7 +52,7 @@ class Block:
         self._cached: list[int | None] = []
 
     def warm_up(self, calls: int) -> None:
-        """Send the first calls unmeasured: a fresh server has pages, kernels and caches to make."""
+        """Send the first calls without measuring: a fresh server still compiles kernels."""
         steps = [due for session in self._prepared.sessions for due in session]
         for due in steps[:calls]:
             self._engine.send(due.request)
@@ -63,13 +63,13 @@ class Block:
         first = next((due.request for session in self._prepared.sessions for due in session), None)
         if first is None:
             most = self._resolved.max_model_tokens or 0
-            void = f"no call fits the model's context of {most:,} tokens, prompt and answer"
+            void = f"no call fits the model's context of {most:,} tokens (prompt and output)"
             return self._record(None, void=void)
         cold = self._cold(first)
         if cold.error is not None:
             return self._record(None, void=f"the canary failed: {cold.error}")
         if cold.cached_tokens and self._resolved.resets != "none":
-            warm = f"the canary found {cold.cached_tokens} tokens in a cache that was reset"
+            warm = f"the canary found {cold.cached_tokens} cached tokens after the cache was reset"
             return self._record(cold.cached_tokens, void=warm)
         self._drive(sink, concurrency)
         counted = self._count()

@@ -1,7 +1,7 @@
-"""A request whose prompt no session sends: it shows whether a cache that should be cold is cold.
+"""The canary: a request whose prompt no session sends, to check that the cache is cold.
 
-It is sent once so that it is cached, the cache is reset, and it is sent again: cached tokens in the
-second answer mean that the reset did nothing, and the block would measure a warm cache.
+It is sent once so that it is cached, the cache is reset, and it is sent again. Cached tokens in the
+second answer mean that the reset had no effect and the block would measure a warm cache.
 """
 
 from dataclasses import replace

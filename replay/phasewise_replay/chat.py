@@ -1,6 +1,6 @@
-"""Turn a recorded prompt's segments back into what a server takes: chat, raw text, or token ids.
+"""Turn the segments of a recorded prompt back into a request: chat, raw text, or token ids.
 
-A segment of kind `text` is a cut of a raw prompt; `tool`, `system` and `message` segments become
+A segment of kind `text` is a piece of a raw prompt; `tool`, `system` and `message` segments become
 the messages and tools of a chat endpoint (`phasewise_analyzer.chat_messages`).
 """
 

@@ -1,8 +1,8 @@
-"""Judge a run: paired differences by session with intervals, an A/A control, fidelity.
+"""Compare the arms of a run: paired differences per session with intervals, A/A control, fidelity.
 
-For each session a measure is the mean over an arm's blocks; the difference is arm less baseline. A
-call that failed anywhere is left out everywhere. The control compares the baseline with itself in
-the same way, its outer blocks with its inner ones (`plan.control_half`).
+For each session a measure is the mean over an arm's blocks; the difference is arm minus baseline. A
+call that failed in any block is left out of all of them. The control compares the baseline with
+itself in the same way, its outer blocks with its inner ones (`plan.control_half`).
 """
 
 from collections.abc import Mapping
@@ -31,11 +31,11 @@ from phasewise_replay.plan_keys import Keys
 from phasewise_replay.verdict import ArmSummary, Control, Judgement, Metric, Verdict
 
 CONTROL = "baseline again"
-"""what the control's second half is called"""
+"""the name of the control's second half"""
 
 
 def compare(store: Store, run_id: str) -> Verdict:
-    """Judge a run by its id, or `latest`; raises UsageError when there is none."""
+    """Return the verdict on a run, by its id or `latest`; raises UsageError when there is none."""
     run = runs.run(store, run_id)
     arms = runs.arms(store, run.run_id)
     found = {arm.arm: record for arm in arms if (record := arm_record.decode(arm)) is not None}
@@ -96,7 +96,7 @@ def _changes(
 
 
 def _config(arm: Arm) -> dict[str, object]:
-    """Give an arm as planned, presets written out as the flags and options they are."""
+    """Return an arm as planned, with its presets expanded to flags and options."""
     made = plan_file.arm(Keys(orjson.loads(arm.config), "the stored plan", ""))
     config: dict[str, object] = {"engine": made.engine}
     if isinstance(made, VllmArm):
@@ -156,7 +156,7 @@ def _metric(
         ci95=None if interval is None else (interval.low, interval.high),
         ratio=arm / baseline if baseline else None,
         sessions=count,
-        least_detectable=statistics.least_detectable(differences),
+        minimum_detectable_effect=statistics.minimum_detectable_effect(differences),
         verdict=_judgement(interval, void=void),
     )
 
@@ -167,12 +167,12 @@ def _judgement(interval: statistics.Interval | None, *, void: bool) -> Judgement
     if interval is None:
         return "too few sessions"
     if not interval.excludes_zero:
-        return "no difference shown"
+        return "no significant difference"
     return "lower" if interval.high < 0 else "higher"
 
 
 def _control(metrics: list[Metric]) -> Control:
-    """Judge the control by the headline: one of many intervals at 95 % may miss by chance."""
+    """Judge the control by the headline measure: one of many 95 % intervals may miss by chance."""
     head = next((metric for metric in metrics if metric.ci95 is not None), None)
     passed = None if head is None or head.ci95 is None else head.ci95[0] <= 0 <= head.ci95[1]
     return Control(tuple(metrics), passed)

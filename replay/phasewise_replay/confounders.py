@@ -1,4 +1,4 @@
-"""What two arms differ in: only what the plan changed may, or something else is compared."""
+"""Settings that differ between two arms: only those that the plan changes may differ."""
 
 from collections.abc import Mapping, Set
 
@@ -16,18 +16,18 @@ DERIVED = (
     "kv_cache_size",
     "kv_cache_max_concurrency",
 )
-"""parts of names of settings that an engine works out from others and from free memory"""
+"""name parts of settings that an engine derives from others and from free memory"""
 
 SPELLINGS: Mapping[str, Set[str]] = {
     "enable_prefix_caching": {"prefix_caching"},
     "max_num_batched_tokens": {"chunk_tokens", "max_num_scheduled_tokens", "max_num_encoder_input"},
     "speculative_config": {"speculative", "num_lookahead", "num_speculative", "drafter"},
 }
-"""a flag, and other names under which what it sets appears"""
+"""a flag, and other names under which its setting is reported"""
 
 
 def changed(baseline: ArmRecord, arm: ArmRecord) -> dict[str, Difference]:
-    """Give the settings that differ, as both engines report them."""
+    """Return the settings that differ, as both engines report them."""
     facts = ("engine", "model", "version", "prefix_caching", "block_tokens", "max_model_tokens")
     one = {name: getattr(baseline, name) for name in facts} | dict(baseline.settings)
     two = {name: getattr(arm, name) for name in facts} | dict(arm.settings)
@@ -43,7 +43,7 @@ def unplanned(
     baseline: Mapping[str, object],
     arm: Mapping[str, object],
 ) -> list[str]:
-    """Give the differing settings that no difference of the planned configurations explains."""
+    """Return the settings that differ although the planned configurations do not change them."""
     planned = {
         name
         for name in baseline.keys() | arm.keys()
@@ -51,7 +51,7 @@ def unplanned(
     }
     words = {word for name in planned for word in _words(name)}
     if planned & {"engine", "url", "python"}:
-        return []  # another server altogether: nothing of it is expected to be the same
+        return []  # another server: its settings are not expected to match
     return [
         name for name in differences if not any(word in name.replace("-", "_") for word in words)
     ]

@@ -1,8 +1,8 @@
-"""Run sessions against an engine: each in its own order, some at once, with or without tool time.
+"""Run sessions against an engine: calls of a session in order, several sessions concurrently.
 
-Closed loop: a call is sent when the one before it was answered and its tools have run. `drive`
-does it in real time; `drive_virtually` steps a clock instead, for an engine that only computes
-how long it would take.
+Closed loop: a call is sent when the previous one was answered and its tool time has passed. `drive`
+does this in real time; `drive_virtually` advances a virtual clock instead, for an engine that only
+computes how long a call would take.
 """
 
 import heapq
@@ -20,7 +20,7 @@ Serve = Callable[[Request, int, int | None], Answer]
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """One request, and how long after the answer before it."""
+    """One request, and how long after the previous answer it is sent."""
 
     request: Request
     wait_ns: int
@@ -40,7 +40,7 @@ class Pace:
 
 
 def drive(sessions: Sequence[Sequence[Due]], serve: Serve, *, concurrency: int = 1) -> None:
-    """Send everything, `concurrency` sessions at once; what `serve` raises ends it."""
+    """Send everything, `concurrency` sessions at a time; an exception from `serve` ends it."""
     ending = threading.Event()
     if concurrency == 1:
         for session in sessions:
@@ -73,7 +73,7 @@ def _take(
 
 
 def _follow(session: Sequence[Due], serve: Serve, ending: threading.Event) -> None:
-    due_ns = time.perf_counter_ns()  # a session begins when a place is free, so never late
+    due_ns = time.perf_counter_ns()  # a session starts when a worker is free, so it is never late
     for step in session:
         due_ns += step.wait_ns
         if ending.wait(max(0, due_ns - time.perf_counter_ns()) / 1e9):
@@ -85,7 +85,7 @@ def _follow(session: Sequence[Due], serve: Serve, ending: threading.Event) -> No
 def drive_virtually(
     sessions: Sequence[Sequence[Due]], serve: Serve, *, start_ns: int, concurrency: int = 1
 ) -> None:
-    """Send everything in the order of a clock that jumps from event to event."""
+    """Send everything in the order of a virtual clock that jumps from event to event."""
     left = iter(enumerate(sessions))
     # (time, session, step): equal times go by session, so that a run repeats exactly
     ready: list[tuple[int, int, int]] = []

@@ -1,7 +1,7 @@
-"""The seam between the replay and whatever serves a model: requests in, measured answers out.
+"""The interface between the replay and an engine: requests in, measured answers out.
 
-`VllmEngine`, `UrlEngine` and `SimulatedEngine` stand behind it; tests use `FakeEngine`.
-The driver calls `start`, then per block `reset` and many `send`, and at the end always `stop`.
+`VllmEngine`, `UrlEngine` and `SimulatedEngine` implement it; tests use `FakeEngine`.
+A run calls `start`, then `reset` once per block and `send` once per call, and always `stop`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,19 +20,19 @@ PrefixCacheKind = Literal["paged", "radix"]
 """vLLM's blocks or SGLang's tree; see `prefix_cache` and `radix_cache`"""
 
 Reads = Literal["text", "token_ids"]
-"""what an engine wants a recorded text as: the text itself, or token ids made up for it"""
+"""how an engine takes a recorded text: as text, or as token ids generated from it"""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One recorded call to be sent again; exactly one of messages, prompt, prompt_token_ids."""
+    """One recorded call to send again; exactly one of messages, prompt, prompt_token_ids is set."""
 
     request_id: str
     session_id: str
     call_id: str
     step: int
     output_tokens: int
-    """the engine must write exactly so many, at least one"""
+    """the engine must generate exactly this many, at least one"""
     messages: tuple[bytes, ...] = ()
     """chat: the JSON of each message, as recorded"""
     tools: tuple[bytes, ...] = ()
@@ -47,7 +47,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back, and when; `None` where the engine does not say."""
+    """A measured answer; fields are None when the engine does not report them."""
 
     sent_ns: int
     """since the Unix epoch"""
@@ -68,7 +68,7 @@ class Answer:
     prompt_token_ids: TokenIds | None = None
     output_token_ids: TokenIds | None = None
     error: str | None = None
-    """why there is no answer; the other fields are then what was known until then"""
+    """why the call failed; the other fields then hold what was known at that point"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,36 +84,36 @@ class Resolved:
     version: str | None = None
     prefix_caching: bool | None = None
     prefix_cache: PrefixCacheKind | None = "paged"
-    """by which rules it keeps prompts; None where they are not known"""
+    """the rules of its prefix cache; None when they are not known"""
     block_tokens: int | None = None
-    """tokens a KV block; SGLang calls it a page"""
+    """tokens per KV block; SGLang calls it a page"""
     blocks: int | None = None
     """KV blocks that can hold a prompt: vLLM's null block is not counted; None is unbounded"""
     chunk_tokens: int | None = None
     """most prompt tokens in one engine step, where the radix cache must know; None is no limit"""
     overlapped: bool = True
-    """SGLang prepares a step before it has read the one before it"""
+    """whether SGLang prepares a step before it has read the result of the previous one"""
     max_model_tokens: int | None = None
     """prompt and output together; None is no limit"""
     vocabulary_tokens: int | None = None
     resets: Literal["reset", "salt", "none"] = "reset"
     """how a block gets a cold cache"""
     settings: Mapping[str, object] = field(default_factory=dict)
-    """every setting by its dotted name; what two arms differ in is read off here"""
+    """every setting by its dotted name; used to find what two arms differ in"""
 
 
 class Lifecycle(Protocol):
-    """How an engine comes and goes."""
+    """Starting and stopping an engine."""
 
     def start(self) -> Resolved:
-        """Bring it up and say what it is.
+        """Start the engine and describe it.
 
-        Raises UnsupportedArmError, with the engine's own reason, where it cannot run here.
+        Raises UnsupportedArmError, with the engine's own reason, when it cannot run here.
         """
         ...
 
     def stop(self) -> None:
-        """Leave nothing behind; may be called twice, and before `start`."""
+        """Stop it and clean up; may be called twice, and before `start`."""
         ...
 
 
@@ -125,7 +125,7 @@ class Serving(Protocol):
         ...
 
     def send(self, request: Request) -> Answer:
-        """Serve one request to its end; a failure of this request is an answer with `error`."""
+        """Serve one request; a request that fails gives an answer with `error`."""
         ...
 
 
@@ -135,25 +135,25 @@ class Engine(Lifecycle, Serving, Protocol):
 
 @runtime_checkable
 class Tokenizing(Protocol):
-    """An engine that can say beforehand what a request's prompt is in token ids."""
+    """An engine that can give the token ids of a prompt before the request is sent."""
 
     def token_ids(self, request: Request) -> TokenIds | None:
-        """Give the exact prompt the model will read; None where this server cannot say."""
+        """Return the exact prompt the model will read; None when the server cannot tell."""
         ...
 
 
 @runtime_checkable
 class Counting(Protocol):
-    """An engine that keeps a count of its own beside what its answers say."""
+    """An engine with a counter of its own besides what its responses report."""
 
     def cached_tokens(self) -> int | None:
-        """Give the tokens served from its prefix cache since it started; None: no such count."""
+        """Return the cached tokens served since it started; None without such a counter."""
         ...
 
 
 @contextmanager
 def started(engine: Engine) -> Iterator[Resolved]:
-    """Run an engine for the length of a block of code, whatever happens in it."""
+    """Start an engine and stop it when the `with` block ends."""
     try:
         yield engine.start()
     finally:

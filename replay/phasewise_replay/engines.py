@@ -1,4 +1,4 @@
-"""Make the engine of an arm; nothing is started here."""
+"""Create the engine of an arm, without starting it."""
 
 from phasewise_replay.engine import Engine
 from phasewise_replay.plan import Arm, SimulatedArm, UrlArm

@@ -1,4 +1,4 @@
-"""Which calls of a run failed, in the servers' own words.  `compare` and `fidelity` tell it."""
+"""Failed calls of a run, with the servers' error messages.  Used by `compare` and `fidelity`."""
 
 import re
 from collections.abc import Iterable
@@ -12,13 +12,13 @@ _NUMBER = re.compile(r"\d+")
 
 
 def failures(calls: pl.DataFrame) -> Failures:
-    """Count the calls with an error, and give the first distinct reasons."""
+    """Count the calls that failed, with the first distinct error messages."""
     errors = calls["error"].drop_nulls().to_list()
     return Failures(len(errors), calls.height, distinct(errors))
 
 
 def distinct(errors: Iterable[str]) -> tuple[str, ...]:
-    """Give the first reasons that differ in more than their numbers."""
+    """Return the first messages that differ in more than their numbers."""
     found: dict[str, str] = {}
     for error in errors:
         found.setdefault(_NUMBER.sub("0", error), error)

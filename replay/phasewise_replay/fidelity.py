@@ -1,4 +1,4 @@
-"""How faithfully a run reproduced the trace; a check that fails voids the whole run.
+"""Fidelity checks: how faithfully a run reproduced the trace. One failed check voids the run.
 
 `compare` calls it with the measured calls of every arm that ran.
 """
@@ -14,9 +14,9 @@ from phasewise_replay.verdict import Check, Fidelity
 
 MOST_ERRORS = 0.01
 MOST_LAG_NS = 10_000_000
-"""a call that is sent later than that was held up by the client, not by the engine"""
+"""a call sent later than this was delayed by the client, not by the engine"""
 LEAST_PREDICTED = 0.99
-"""share of calls whose cached tokens the cache model must foresee, where it can be exact"""
+"""share of calls whose cached tokens the cache model must predict, where it can be exact"""
 
 
 def judge(
@@ -27,7 +27,7 @@ def judge(
     unplanned: Mapping[str, Sequence[str]],
     sequential: bool,
 ) -> Fidelity:
-    """Judge the run; `calls` are all measured calls, `sequential` says one session at a time."""
+    """Check a run; `calls` are all measured calls, `sequential` means one session at a time."""
     checks = (
         _finished(run),
         _blocks(records),
@@ -44,10 +44,8 @@ def judge(
 
 
 def _finished(run: Run) -> Check:
-    text = "" if run.status == "finished" else f"it is {run.status}: {run.detail or 'no detail'}"
-    return Check(
-        "finished", "The run came to its end", None, "finished", run.status == "finished", text
-    )
+    text = "" if run.status == "finished" else f"status {run.status}: {run.detail or 'no detail'}"
+    return Check("finished", "The run finished", None, "finished", run.status == "finished", text)
 
 
 def _blocks(records: Mapping[str, ArmRecord]) -> Check:
@@ -65,9 +63,9 @@ def _blocks(records: Mapping[str, ArmRecord]) -> Check:
     ]
     return Check(
         "cold_canary",
-        "Every block began with a cold cache",
+        "Every block started with a cold cache",
         float(len(void) + len(warm)),
-        "0 blocks void or warm",
+        "no void or warm block",
         not void and not warm,
         "; ".join(void + warm),
     )
@@ -82,20 +80,22 @@ def _errors(calls: pl.DataFrame) -> Check:
         share,
         f"at most {MOST_ERRORS:.0%}",
         share <= MOST_ERRORS,
-        f"such as: {'; '.join(failed.reasons)}" if failed.reasons else "",
+        f"for example: {'; '.join(failed.reasons)}" if failed.reasons else "",
     )
 
 
 def _complete(records: Mapping[str, ArmRecord], calls: pl.DataFrame) -> Check:
-    """Every block of every arm served the same calls."""
+    """Check that every block of every arm served the same calls."""
     blocks = calls.group_by("arm", "block").agg(pl.col("call_id").sort())
     sets = {tuple(ids) for ids in blocks["call_id"]}
     skipped = {block.skipped_calls for record in records.values() for block in record.blocks}
     detail = (
-        f"{max(skipped)} calls of each block do not fit the model's context" if any(skipped) else ""
+        f"{max(skipped)} calls per block do not fit the model's context" if any(skipped) else ""
     )
     if len(sets) > 1:
-        detail = f"blocks served {sorted(len(one) for one in sets)} different calls"
+        detail = (
+            f"blocks served different sets of calls, of sizes {sorted(len(one) for one in sets)}"
+        )
     return Check(
         "complete",
         "Every block served the same calls",
@@ -111,7 +111,7 @@ def _output(calls: pl.DataFrame) -> Check:
     share = _share(wrong, calls.height)
     return Check(
         "output_tokens",
-        "Answers of another length than recorded",
+        "Outputs whose length differs from the recorded one",
         share,
         f"at most {MOST_ERRORS:.0%}",
         share <= MOST_ERRORS,
@@ -123,7 +123,7 @@ def _input(calls: pl.DataFrame) -> Check:
     wrong = sizes.filter(pl.col("input_tokens") > 1).height
     return Check(
         "input_tokens",
-        "Prompts whose length differs between blocks",
+        "Prompts whose token count differs between blocks",
         float(wrong),
         "0 calls",
         wrong == 0,
@@ -134,7 +134,7 @@ def _lag(calls: pl.DataFrame) -> Check:
     lag = calls["lag_ns"].quantile(0.99) or 0.0
     return Check(
         "send_lag",
-        "Sent later than planned, 99th percentile, ms",
+        "Send delay, 99th percentile, ms",
         lag / 1e6,
         f"at most {MOST_LAG_NS / 1e6:.0f} ms",
         lag <= MOST_LAG_NS,
@@ -149,12 +149,12 @@ def _predicted(calls: pl.DataFrame, *, sequential: bool) -> Iterator[Check]:
         return
     equal = known.filter(pl.col("predicted_cached_tokens") == pl.col("cached_tokens")).height
     share = equal / known.height
-    exact = "" if sequential else "sessions ran side by side: a prediction is an estimate then"
+    exact = "" if sequential else "sessions ran concurrently, so the prediction is an estimate"
     yield Check(
         "predicted_cache",
-        "Calls whose cached tokens were foreseen exactly",
+        "Calls whose cached tokens were predicted exactly",
         share,
-        f"at least {LEAST_PREDICTED:.0%}" if sequential else "shown only",
+        f"at least {LEAST_PREDICTED:.0%}" if sequential else "not enforced",
         share >= LEAST_PREDICTED or not sequential,
         f"{equal:,} of {known.height:,} calls. {exact}".strip(),
     )
@@ -170,13 +170,13 @@ def _counter(records: Mapping[str, ArmRecord], *, sequential: bool) -> Iterator[
     if not pairs or not sequential:
         return
     wrong = [
-        f"{where}: {told} told, {counted} counted"
+        f"{where}: {told} in responses, {counted} counted by the engine"
         for where, told, counted in pairs
         if told != counted
     ]
     yield Check(
         "engine_counter",
-        "Blocks whose cached tokens differ from the engine's own count",
+        "Blocks whose cached tokens differ from the engine's own counter",
         float(len(wrong)),
         "0 blocks",
         not wrong,
@@ -188,7 +188,7 @@ def _confounders(unplanned: Mapping[str, Sequence[str]]) -> Check:
     found = [f"{arm}: {', '.join(names)}" for arm, names in unplanned.items() if names]
     return Check(
         "confounders",
-        "Settings that differ though the plan did not change them",
+        "Settings that differ although the plan does not change them",
         float(sum(map(len, unplanned.values()))),
         "0 settings",
         not found,

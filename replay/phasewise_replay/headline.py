@@ -11,21 +11,21 @@ def sentence(
     control: Control,
     arms: Sequence[ArmSummary],
 ) -> str:
-    """Say it; a void run says why it is void, and a noisy one how noisy."""
+    """Write the sentence; a void run says why it is void, and a noisy one how noisy it was."""
     ran = [arm for arm in arms if arm.status == "ok"]
     if not ran:
         reasons = "; ".join(f"{arm.name}: {arm.reason or arm.status}" for arm in arms)
-        return f"nothing was measured. {reasons}"
+        return f"No arm ran. {reasons}"
     if not fidelity.passed:
         failed = next(check for check in fidelity.checks if not check.passed)
-        return f"void: {failed.title.lower()}, wanted {failed.limit}. {failed.detail}".strip()
+        return f"Void: {failed.title.lower()}, expected {failed.limit}. {failed.detail}".strip()
     first = [
         next(metric for metric in metrics if metric.compared == arm.name)
         for arm in ran[1:]
         if any(metric.compared == arm.name for metric in metrics)
     ]
     if not first:
-        return f"{ran[0].name} ran alone: there is nothing to compare it with"
+        return f"Only {ran[0].name} ran, so there is nothing to compare it with"
     basis = "simulated" if any(arm.basis == "simulated" for arm in ran) else "measured"
     parts = [_of_arm(metric) for metric in first]
     return f"{'; '.join(parts)} ({basis}, {first[0].sessions} sessions). {_control(control)}"
@@ -34,30 +34,31 @@ def sentence(
 def _of_arm(metric: Metric) -> str:
     what = f"{metric.compared}: {metric.title.lower()}"
     if metric.ci95 is None:
-        return f"{what} differs by {metric.difference:+.3g} {metric.unit}, with too few sessions"
-    low, high = metric.ci95
-    if metric.verdict == "no difference shown":
         return (
-            f"{what}: no difference shown (95 % interval {low:+.3g} to {high:+.3g} {metric.unit})"
+            f"{what} changed by {metric.difference:+.3g} {metric.unit}, too few sessions for an "
+            "interval"
         )
-    word = "less" if metric.verdict == "lower" else "more"
-    share = ""
-    if metric.ratio is not None:
-        share = f", {abs(1 - metric.ratio):.0%} {word}"
+    low, high = metric.ci95
+    if metric.verdict == "no significant difference":
+        return (
+            f"{what}: no significant difference (95 % CI {low:+.3g} to {high:+.3g} {metric.unit})"
+        )
+    word = "down" if metric.verdict == "lower" else "up"
+    size = f"{abs(metric.difference):.3g} {metric.unit}"
     small, large = sorted((abs(low), abs(high)))
-    return (
-        f"{what} {abs(metric.difference):.3g} {metric.unit} {word} "
-        f"(95 % interval {small:.3g} to {large:.3g}){share}"
-    )
+    interval = f"95 % CI {small:.3g} to {large:.3g}"
+    if metric.ratio is None:
+        return f"{what} {word} {size} ({interval})"
+    return f"{what} {word} {100 * abs(1 - metric.ratio):.0f} % ({size}, {interval})"
 
 
 def _control(control: Control) -> str:
     if control.passed is None or not control.metrics:
         return "There was no A/A control."
     if control.passed:
-        return "The A/A control shows no difference."
+        return "The A/A control shows no significant difference."
     head = next(metric for metric in control.metrics if metric.ci95 is not None)
     return (
-        f"Mind the A/A control: the baseline differs from itself by {head.difference:+.3g} "
+        f"The A/A control failed: the baseline differs from itself by {head.difference:+.3g} "
         f"{head.unit}, so the machine was not steady."
     )

@@ -1,7 +1,7 @@
-"""What is compared: each measure of a session, over the calls of one block.
+"""The measures that are compared, each per session over the calls of one block.
 
 prefill_s and decode_s are the engine's own (scheduled to first token, first to last token); where
-an engine does not tell them, the client's time to first token is all there is.
+an engine does not report them, only the client's time to first token is compared.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ _NS = 1e9
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One number a session and block."""
+    """One number per session and block."""
 
     name: str
     title: str
@@ -22,32 +22,32 @@ class Measure:
     value: pl.Expr
     """over the measured calls of a session in a block"""
     better: str = "lower"
-    """which way is better: lower or higher"""
+    """the better direction: lower or higher"""
 
 
 def _sum_s(column: str) -> pl.Expr:
-    """Sum a time; unknown where any call's is."""
+    """Sum a time; unknown where that of any call is unknown."""
     whole = pl.col(column).is_not_null().all()
     return pl.when(whole).then(pl.col(column).sum() / _NS)
 
 
 MEASURES: Sequence[Measure] = (
-    Measure("prefill_s", "Prefill a session", "s", _sum_s("prefill_ns")),
+    Measure("prefill_s", "Prefill time per session", "s", _sum_s("prefill_ns")),
     Measure("ttft_s", "Time to first token, mean of calls", "s", pl.col("ttft_ns").mean() / _NS),
-    Measure("decode_s", "Decode a session", "s", _sum_s("decode_ns")),
+    Measure("decode_s", "Decode time per session", "s", _sum_s("decode_ns")),
     Measure(
         "tpot_ms",
-        "Time per output token behind the first",
+        "Time per output token after the first",
         "ms",
         pl.when((pl.col("output_tokens") > 1).any()).then(
             pl.col("decode_ns").sum() / (pl.col("output_tokens") - 1).sum() / 1e6
         ),
     ),
-    Measure("queue_ms", "Queue a session", "ms", _sum_s("queue_ns") * 1e3),
-    Measure("duration_s", "Model time a session", "s", _sum_s("duration_ns")),
+    Measure("queue_ms", "Queue time per session", "ms", _sum_s("queue_ns") * 1e3),
+    Measure("duration_s", "Model time per session", "s", _sum_s("duration_ns")),
     Measure(
         "uncached_tokens",
-        "Prompt tokens computed a session",
+        "Prompt tokens computed per session",
         "tokens",
         (pl.col("input_tokens") - pl.col("cached_tokens")).sum().cast(pl.Float64),
     ),
@@ -59,11 +59,11 @@ MEASURES: Sequence[Measure] = (
         better="higher",
     ),
 )
-"""the first one that both arms have is the headline"""
+"""the first one that both arms have goes into the headline"""
 
 
 def of_sessions(calls: pl.DataFrame) -> pl.DataFrame:
-    """Give every measure: a row a session and half, the mean over the blocks of the half.
+    """Return every measure, one row per session and half: the mean over the blocks of the half.
 
     `calls` are measured calls with a column `half`.
     """

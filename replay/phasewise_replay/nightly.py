@@ -1,7 +1,7 @@
-"""Compare a night's run with the last one of the same name, and say what got worse.
+"""Compare a nightly run with the previous one of the same name, and report regressions.
 
-An arm is compared with itself: same name, tonight against then, on the calls both served. With
-fewer than five sessions in common the two nights' sessions are compared as two samples.
+Each arm is compared with the arm of the same name in the previous run, on the calls that both
+served. With fewer than five sessions in common, the sessions are compared as two unpaired samples.
 """
 
 from collections.abc import Sequence
@@ -21,34 +21,34 @@ from phasewise_replay.verdict import Judgement, Metric, Verdict
 
 @dataclass(frozen=True, slots=True)
 class Regression:
-    """Something that got worse beyond its gate, with an interval that excludes zero."""
+    """A measure that got worse than its gate allows, with an interval that excludes zero."""
 
     arm: str
     metric: Metric
-    """baseline is the last night, arm is tonight"""
+    """the baseline is the previous night, the arm is tonight"""
     worse_percent: float
     allowed_percent: float
 
 
 @dataclass(frozen=True, slots=True)
 class Night:
-    """Tonight's verdict, and what changed since the last night."""
+    """Tonight's verdict, and what changed since the previous night."""
 
     verdict: Verdict
     last_run_id: str | None
     """None on the first night"""
     changes: tuple[Metric, ...]
-    """every arm and measure against the last night; `compared` is the arm"""
+    """every arm and measure against the previous night; `compared` is the arm"""
     regressions: tuple[Regression, ...]
 
     @property
     def passed(self) -> bool:
-        """Whether the run is valid and nothing got worse beyond its gate."""
+        """Whether the run is valid and no measure got worse than its gate allows."""
         return self.verdict.fidelity.passed and not self.regressions
 
 
 def judge(store: Store, run_id: str, gates: Sequence[Gate]) -> Night:
-    """Judge a finished run against the last one of its name."""
+    """Compare a finished run with the previous one of its name."""
     verdict = compare(store, run_id)
     last = _last(store, runs.run(store, run_id))
     if last is None or not verdict.fidelity.passed:
@@ -58,7 +58,7 @@ def judge(store: Store, run_id: str, gates: Sequence[Gate]) -> Night:
 
 
 def _last(store: Store, tonight: Run) -> Run | None:
-    """Give the newest earlier run of the name that proved something."""
+    """Return the newest earlier run of the name whose fidelity passed."""
     earlier = (
         run
         for run in runs.runs(store)
@@ -105,7 +105,7 @@ def _unpaired(before: pl.DataFrame, after: pl.DataFrame, arm: str) -> list[Metri
 def _two_samples(measure: Measure, arm: str, then: list[float], now: list[float]) -> Metric:
     interval = statistics.unpaired_interval(then, now)
     before, after = sum(then) / len(then), sum(now) / len(now)
-    verdict: Judgement = "no difference shown"
+    verdict: Judgement = "no significant difference"
     if interval is None:
         verdict = "too few sessions"
     elif interval.excludes_zero:
@@ -121,7 +121,7 @@ def _two_samples(measure: Measure, arm: str, then: list[float], now: list[float]
         ci95=None if interval is None else (interval.low, interval.high),
         ratio=after / before if before else None,
         sessions=min(len(then), len(now)),
-        least_detectable=None,
+        minimum_detectable_effect=None,
         verdict=verdict,
     )
 

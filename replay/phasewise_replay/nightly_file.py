@@ -1,4 +1,4 @@
-"""Read what a night does from YAML: a plan, what to import first, gates.  `docs/nightly.md`."""
+"""Read a nightly file: a plan, the paths to import first, and gates.  See `docs/nightly.md`."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from phasewise_replay.plan_keys import Keys
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """How much worse a measure may get from one night to the next."""
+    """The most that a measure may worsen from one night to the next."""
 
     metric: str
     worse_percent: float
@@ -25,11 +25,11 @@ DEFAULT_GATES = (Gate("prefill_s", 5.0), Gate("decode_s", 5.0), Gate("ttft_s", 1
 
 @dataclass(frozen=True, slots=True)
 class NightlyFile:
-    """One night's work."""
+    """A nightly job."""
 
     plan: Plan
     imports: tuple[Path, ...] = ()
-    """files and folders that are imported first"""
+    """files and folders to import first"""
     gates: tuple[Gate, ...] = DEFAULT_GATES
     reports: Path | None = None
     """folder for the night's report"""

@@ -1,6 +1,6 @@
-"""The HTTP client of both real engines: send one request, time its streamed answer.
+"""The HTTP client of both real engines: sends one request and times the streamed response.
 
-The clock is read when bytes arrive; everything else waits until the answer is complete, so that
+The clock is read when bytes arrive. Everything else waits until the response is complete, so that
 the client does not slow down what it measures.
 """
 
@@ -99,7 +99,7 @@ class OpenAiClient:
             return self._http.request(method, path, content=body, headers=_JSON, timeout=60.0)
         except httpx.TransportError as failure:
             where = self._http.base_url.join(path)
-            raise EngineError(f"`{where}` does not answer: {failure}") from None
+            raise EngineError(f"no response from `{where}`: {failure}") from None
 
 
 def _object(response: httpx.Response) -> Mapping[str, object] | None:

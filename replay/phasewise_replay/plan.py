@@ -1,6 +1,6 @@
-"""What a replay is to do: which sessions, on which arms, in which order.  Facts only.
+"""A replay plan: which sessions run on which arms, in which order.
 
-`plan_file` reads one from YAML; a program may as well build one. The first arm is the baseline.
+`plan_file` reads one from YAML; a program can also build one. The first arm is the baseline.
 """
 
 from collections import Counter
@@ -103,8 +103,8 @@ class SimulatedArm:
             change = preset.simulated
             if change is None:
                 raise UnsupportedArmError(
-                    f"the simulator cannot tell what `{preset.name}` does: that depends on what "
-                    "the model writes; run it on an engine"
+                    f"the simulator cannot predict the effect of `{preset.name}`, which depends on "
+                    "the model's output; run it on a real engine"
                 )
             options = replace(
                 options,
@@ -120,37 +120,37 @@ Arm = VllmArm | UrlArm | SimulatedArm
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One replay; its arms times its blocks over its sessions."""
+    """One replay: every session runs in every block of every arm."""
 
     name: str
     arms: tuple[Arm, ...]
     sessions: SessionChoice = SessionChoice()
     order: Literal["ABBA"] = "ABBA"
-    """baseline, arm, arm, baseline: a drift over time falls on all arms alike; the baseline runs
-    twice at each of its turns, so that it can be compared with itself just as fairly"""
+    """baseline, arm, arm, baseline: a drift over time affects all arms equally; the baseline runs
+    twice at each of its turns, so that it can be compared with itself in the same way"""
     repeats: int = 1
-    """how often the order is gone through"""
+    """how many times the order is repeated"""
     warmup_calls: int = 16
-    """calls that are sent to a server that was just started, and not measured"""
+    """calls sent to a freshly started server before measuring; they are not measured"""
     concurrency: int = 1
     """sessions in flight at once"""
     tool_time: float = 0.0
-    """share of the recorded time between two calls that is waited; 0 sends at once"""
+    """share of the recorded time between two calls to wait; 0 sends at once"""
     longest_wait_s: float = 60.0
-    """no wait between two calls is longer"""
+    """upper limit of a wait between two calls"""
     thinking: Thinking = "drop"
-    """what becomes of the reasoning in recorded answers: chat templates drop it"""
+    """what happens to the reasoning in recorded answers; chat templates drop it"""
 
     def __post_init__(self) -> None:
-        """Refuse a plan that cannot be run; raises UsageError."""
+        """Reject a plan that cannot run; raises UsageError."""
         names = [arm.name for arm in self.arms]
         if not names:
-            raise UsageError(f"plan `{self.name}` has no arm; the first one is the baseline")
+            raise UsageError(f"plan `{self.name}` has no arms; the first arm is the baseline")
         if twice := {name for name in names if names.count(name) > 1}:
-            raise UsageError(f"plan `{self.name}` has two arms named {_quoted(twice)}")
+            raise UsageError(f"plan `{self.name}` has more than one arm named {_quoted(twice)}")
 
     def check_arms(self) -> None:
-        """Refuse an arm that is the baseline under another name; raises UsageError.
+        """Reject an arm that is the baseline under another name; raises UsageError.
 
         One server may stand behind two addresses, or change between turns: those pass.
         """
@@ -159,7 +159,7 @@ class Plan:
             if not isinstance(arm, UrlArm) and arm == replace(baseline, name=arm.name):
                 raise UsageError(
                     f"arm `{arm.name}` is the same as the baseline `{baseline.name}`: change a "
-                    "setting, or leave it out (the baseline is compared with itself anyway)"
+                    "setting, or remove it (every run compares the baseline with itself anyway)"
                 )
 
     def turns(self) -> list[tuple[Arm, int]]:
@@ -175,7 +175,7 @@ class Plan:
 
 
 def control_half(block: int) -> int:
-    """Say which half of the baseline's A/A control a block belongs to: outer or inner, 0 or 1.
+    """Return the half of the baseline's A/A control that a block belongs to: 0 outer, 1 inner.
 
     Of each four blocks, two at the start and two at the end of a run, the outer and the inner pair
     have the same mean time, so that a drift falls on both alike.
@@ -187,11 +187,13 @@ def chosen(names: tuple[str, ...]) -> list[Preset]:
     """Give the presets of these names; raises UsageError where one is unknown or two disagree."""
     known = presets()
     if unknown := [name for name in names if name not in known]:
-        raise UsageError(f"no preset {_quoted(unknown)}; there are {_quoted(known)}")
+        raise UsageError(f"unknown preset {_quoted(unknown)}; the presets are {_quoted(known)}")
     found = [known[name] for name in names]
     flags = [flag for preset in found for flag in preset.vllm]
     if clash := {flag for flag in flags if flags.count(flag) > 1}:
-        raise UsageError(f"presets {_quoted(names)} both set {_quoted(clash)}; choose one of them")
+        raise UsageError(
+            f"presets {_quoted(names)} both set {_quoted(clash)}; use only one of them"
+        )
     return found
 
 

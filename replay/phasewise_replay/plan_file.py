@@ -120,7 +120,7 @@ _MAKERS: Mapping[str, Callable[[str, Keys], Arm]] = {
 
 
 _OURS = frozenset({"model", "host", "port"})
-"""flags of a server that the run starts itself, and then talks to"""
+"""server flags that the run sets itself"""
 
 
 def _engine(value: object) -> str:
@@ -144,14 +144,14 @@ def _thinking(value: object) -> Thinking:
 
 
 def _tool_time(value: object) -> float:
-    """Take `off`, `recorded`, or the share of the recorded time."""
+    """Read `off`, `recorded`, or a fraction of the recorded time."""
     if value in ("off", "recorded"):
         return float(value == "recorded")
     try:
         return keys.number(value)
     except UsageError:
         raise UsageError(
-            f"must be off, recorded, or a share of the recorded time, not `{value}`"
+            f"must be off, recorded, or a fraction of the recorded time, not `{value}`"
         ) from None
 
 
@@ -163,21 +163,21 @@ def _presets(value: object) -> tuple[str, ...]:
 
 def _flags(value: object) -> Mapping[str, FlagValue]:
     if not isinstance(value, dict):
-        raise UsageError("must be a mapping from vLLM's flags to values")
+        raise UsageError("must be a mapping from vLLM flags to values")
     flags: dict[str, FlagValue] = {}
     for name, setting in value.items():
         if not isinstance(setting, bool | int | float | str | dict | list):
-            raise UsageError(f"flag `{name}` has no value; for one without a value write true")
+            raise UsageError(f"flag `{name}` has no value; for a flag without a value write true")
         plain = str(name).lstrip("-").replace("_", "-")
         if plain in _OURS:
-            raise UsageError(f"flag `{plain}` is set by the run: leave it out")
+            raise UsageError(f"flag `{plain}` is set by the run itself; remove it")
         flags[plain] = setting
     return flags
 
 
 def _environment(value: object) -> Mapping[str, str]:
     if not isinstance(value, dict):
-        raise UsageError("must be a mapping from variables to values")
+        raise UsageError("must be a mapping from environment variables to values")
     return {str(name): str(setting) for name, setting in value.items()}
 
 

@@ -1,7 +1,7 @@
 """Read a YAML file key by key; an error names the file, the key and what is allowed there.
 
-YAML 1.2 is meant: `off` and `on` are words, so that an arm may be called so. Plans and nightly
-files are read with it.
+Follows YAML 1.2, in which `off` and `on` are strings, so an arm can have them as its name. Used for
+plans and nightly files.
 """
 
 import re
@@ -35,7 +35,7 @@ def document(text: str, where: str) -> "Keys":
 
 
 class Keys:
-    """A mapping of the file; hands out its keys by type and at the end refuses what is left."""
+    """A mapping in the file: reads its keys by type and finally rejects those left over."""
 
     def __init__(self, value: object, where: str, path: str) -> None:
         self._where = where
@@ -76,17 +76,17 @@ class Keys:
         self._asked.append(name)
         found = self._values.pop(name, None)
         if not isinstance(found, list) or not found:
-            raise self.wrong(name, "a list with at least one entry is wanted")
+            raise self.wrong(name, "must be a list with at least one entry")
         return [
             Keys(one, self._where, f"{self._join(name)}[{place}]")
             for place, one in enumerate(found)
         ]
 
     def finish(self) -> None:
-        """Refuse keys that nobody asked for."""
+        """Reject unknown keys."""
         for name in self._values:
             allowed = ", ".join(f"`{one}`" for one in self._asked)
-            raise self.wrong(str(name), f"is unknown; allowed here: {allowed}")
+            raise self.wrong(str(name), f"is not a known key; allowed here: {allowed}")
 
     def wrong(self, name: str, text: str) -> UsageError:
         """Make the error about a key."""
@@ -106,7 +106,7 @@ class Keys:
 def word(value: object) -> str:
     """Take a string that is not empty."""
     if not isinstance(value, str) or not value:
-        raise UsageError(f"must be a word, not `{value}`")
+        raise UsageError(f"must be a non-empty string, not `{value}`")
     return value
 
 
@@ -132,7 +132,7 @@ def whole_or_none(value: object) -> int:
 def number(value: object) -> float:
     """Take a number that is not negative."""
     if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-        raise UsageError(f"must be a number from 0 up, not `{value}`")
+        raise UsageError(f"must be a number of at least 0, not `{value}`")
     return float(value)
 
 

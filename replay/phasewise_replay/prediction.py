@@ -1,9 +1,9 @@
-"""Say before each call how many of its tokens the engine will find cached.
+"""Predict before each call how many of its tokens the engine will find cached.
 
 vLLM's rules are in `prefix_cache`, SGLang's in `radix_cache`.
 
-Exact with one session in flight; with several, calls overlap and the order inside the engine is
-its own, so the prediction is then an estimate. Where a fact is missing it stays silent.
+Exact with one session in flight. With several, calls overlap and the engine decides their order, so
+the prediction is an estimate. When a fact about the cache is missing, nothing is predicted.
 """
 
 import threading
@@ -23,7 +23,7 @@ class Prediction:
         self._cache = _cold_cache(resolved) if followed else None
 
     def before(self, prompt: TokenIds | None) -> int | None:
-        """Give the tokens that will be served from the cache; None when it cannot be known."""
+        """Return the tokens that will be served from the cache; None when they cannot be known."""
         if self._caching is False:
             return 0
         with self._guard:
@@ -32,13 +32,13 @@ class Prediction:
             return self._cache.lookup(prompt)
 
     def after(self, prompt: TokenIds | None, answer: Answer) -> None:
-        """Take in what the engine has now read and written."""
+        """Update the model with what the engine has read and generated."""
         with self._guard:
             if self._cache is None:
                 return
             read = prompt if answer.prompt_token_ids is None else answer.prompt_token_ids
             if answer.error is not None or read is None or answer.output_token_ids is None:
-                self._cache = None  # from here on the engine holds what we do not know
+                self._cache = None  # the engine's cache is unknown from here on
                 return
             self._cache.admit(read, answer.output_token_ids)
 

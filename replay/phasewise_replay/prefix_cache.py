@@ -1,14 +1,14 @@
-"""vLLM's paged prefix cache, block for block: what a prompt will find cached, and what it evicts.
+"""Model of vLLM's paged prefix cache, exact per block: what a prompt hits, and what it evicts.
 
 Rules (vLLM 0.32, v1/core: kv_cache_manager, block_pool, single_type_kv_cache_manager):
 - only full blocks are cached, each under a hash of its tokens and of the block before it;
 - a hit is the longest run of cached blocks from the start that leaves a token to compute;
 - a request takes its hit blocks and then free ones from the front of the free queue; a taken block
   that held another hash loses it;
-- the last token written is never read, so its key and value are not there: a request of P prompt
-  and O output tokens fills P + O - 1 places;
-- at its end a request frees its blocks from the last to the first: hashed ones go to the back of
-  the queue, the partial one to the front;
+- the last generated token is never read, so it has no key and value: a request of P prompt and O
+  output tokens fills P + O - 1 slots;
+- a finished request frees its blocks from the last to the first: hashed ones go to the back of the
+  queue, the partial one to the front;
 - a block is not merged with another of the same hash; a lookup finds the one cached first.
 
 Exact for requests that are sent one after another. `prediction` and the simulator use it.
@@ -27,7 +27,7 @@ class PagedPrefixCache:
 
     def __init__(self, blocks: int | None, block_tokens: int) -> None:
         self.block_tokens = block_tokens
-        """tokens a block"""
+        """tokens per block"""
         self._blocks = blocks
         self._free: OrderedDict[int, None] = OrderedDict.fromkeys(range(blocks or 0))
         self._made = 0

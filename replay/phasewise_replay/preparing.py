@@ -1,7 +1,7 @@
-"""Turn recorded sessions into what one engine will be sent, before the clock runs.
+"""Turn recorded sessions into the requests for one engine, before anything is measured.
 
-Prompts are tokenised by the engine itself where it can, so that the cache model sees the very
-ids the model reads, and no session is cut in the middle of a measurement.
+Prompts are tokenized by the engine itself where possible, so that the cache model sees the ids that
+the model reads, and no session has to end in the middle of a measurement.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,18 +17,18 @@ from phasewise_replay.prompt_tokens import UNBOUNDED, PromptTokens
 from phasewise_replay.sessions import RecordedSession, RecordedStep
 
 LEAST_VOCABULARY = 16_000
-"""where a server does not say how many tokens its model knows; every common model knows more"""
+"""used when a server does not report its vocabulary size; every common model has a larger one"""
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What is sent in every block of an arm."""
+    """The requests of every block of an arm."""
 
     sessions: tuple[tuple[Due, ...], ...]
     token_ids: Mapping[str, TokenIds]
-    """by call: the prompt as the model reads it, where that is known beforehand"""
+    """by call: the prompt as the model reads it, where that is known in advance"""
     skipped_calls: int
-    """calls that do not fit the model's context, and all behind them in their session"""
+    """calls that do not fit the model's context, and all later ones of their sessions"""
     vocabulary_tokens: int
 
 
@@ -40,9 +40,9 @@ def prepare(
     *,
     thinking: Thinking = "drop",
 ) -> Prepared:
-    """Make the requests of all sessions; a session ends before the first that does not fit.
+    """Build the requests of all sessions; a session ends before the first call that does not fit.
 
-    `thinking` says what becomes of the reasoning in recorded answers.
+    `thinking` says what happens to the reasoning in recorded answers.
     """
     vocabulary = resolved.vocabulary_tokens or LEAST_VOCABULARY
     made_up = PromptTokens(UNBOUNDED if resolved.reads == "token_ids" else vocabulary)

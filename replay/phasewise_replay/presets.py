@@ -1,4 +1,4 @@
-"""Named engine changes from `presets.yaml`: the phase each serves, and the trade-off it forces."""
+"""Named engine changes from `presets.yaml`, with the phase each improves and its trade-off."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,7 @@
-"""Make up token ids for prompts: same text, same ids, in every process.
+"""Generate token ids for prompts: the same text gives the same ids in every process.
 
-The simulator reads them, and a real engine does where a trace carries block hashes and no text.
-Python's own `hash` is no base for this: it differs from process to process.
+Used by the simulator, and by real engines when a trace has block hashes and no text. Python's
+`hash` cannot be used, since it differs between processes.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from phasewise_store.tokens import piece_tokens, pieces
 from phasewise_replay.engine import TokenIds
 
 UNBOUNDED = 2**62
-"""a vocabulary in which two different pieces of text never share an id by accident"""
+"""a vocabulary in which two different pieces of text practically never share an id"""
 
 
 class PromptTokens:

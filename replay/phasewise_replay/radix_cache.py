@@ -1,4 +1,4 @@
-"""SGLang's radix tree of prefixes, token for token: what a prompt finds cached, what it evicts.
+"""Model of SGLang's radix cache, exact per token: what a prompt hits, and what it evicts.
 
 Rules (SGLang 0.5.23, srt/mem_cache: unified_radix_cache, allocation; srt/managers: scheduler):
 - keys are cut to whole pages; each namespace (extra key, cache salt) has a tree of its own;

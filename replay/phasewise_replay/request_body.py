@@ -1,6 +1,6 @@
-"""Write a recorded call as the JSON that an OpenAI-compatible server reads.  Pure.
+"""Build the JSON body of a recorded call for an OpenAI-compatible server.  Pure.
 
-Recorded messages and tools go in byte for byte; nothing is decoded and encoded again.
+Recorded messages and tools are copied byte for byte; they are not decoded and encoded again.
 """
 
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ class Dialect:
     salt: bool = False
     """`cache_salt`"""
     chats_as_ids: bool = False
-    """a chat goes in as the ids that the server's own `/tokenize` makes of it: SGLang's streamed
-    chats do not tell the ids they write, and forget the tools when none is to be called"""
+    """chats are sent as the token ids from the server's own `/tokenize`: SGLang's streamed chats do
+    not report output ids, and drop the tools when `tool_choice` is none"""
 
 
 PLAIN = Dialect()

@@ -1,12 +1,12 @@
-"""How long an engine's step takes: bound by compute, or by reading memory, whichever is longer.
+"""Step time of an engine by a roofline: bound by compute or by memory, whichever takes longer.
 
     step = max(2·active·tokens / (MFU·F), weights / (MBU·W))
          + 4·layers·heads·head_dim·Σ P·(K + (P+1)/2) / (MFU·F)      attention of a chunk
          + kv_bytes·context / (MBU·W) + host
 
-P new tokens on top of K in the cache; a decoded token is P = 1. The formula and the two shares of
-the peak are the common roofline with MFU 0.7 and MBU 0.8; against measured kernels it is 6-11 % off
-in decode and 15-20 % in prefill, so its times are simulated ones and are always called so.
+P new tokens after K cached ones; a decoded token is P = 1. This is the common roofline with MFU 0.7
+and MBU 0.8. Against measured kernels it is 6-11 % off in decode and 15-20 % in prefill, so its
+times are always labelled as simulated.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Roofline:
     model: Model
 
     def prefill_s(self, new_tokens: int, cached_tokens: int, *, chunk_tokens: int) -> float:
-        """Time to read a prompt in chunks, on top of what is cached."""
+        """Time to prefill a prompt in chunks after its cached tokens."""
         total = 0.0
         done = 0
         while done < new_tokens:
@@ -39,17 +39,17 @@ class Roofline:
         return total
 
     def decode_s(self, output_tokens: int, prompt_tokens: int) -> float:
-        """Time to write the tokens behind the first one, which comes out of prefill."""
+        """Time to decode the tokens after the first one, which prefill produces."""
         steps = max(0, output_tokens - 1)
         # the context grows by one a step and every term is linear in it: the mean is exact
         middle = prompt_tokens + (steps + 1) / 2
         return steps * self.step_s(1, middle)
 
     def step_s(self, tokens: int, context: float) -> float:
-        """Time of one step over `tokens` new tokens behind `context` others."""
+        """Time of one step with `tokens` new tokens after `context` others."""
         flops, bytes_s = MFU * self.gpu.flops, MBU * self.gpu.bytes_s
         linear = 2 * self.model.active * tokens / flops
-        # a step of many tokens reads all experts, one of few only those it passes
+        # a step with many tokens reads all experts, one with few only the active ones
         read = min(self.model.weight_bytes, self.model.active_bytes * tokens)
         shape = self.model
         pairs = tokens * (context + (tokens + 1) / 2)

@@ -1,8 +1,8 @@
-"""Run a plan: each block of each arm in its turn, every call stored as it is measured.
+"""Run a replay plan: every block of every arm in order; each call is stored as it is measured.
 
-An engine is kept while its arm's turns follow one another and stopped before the next arm's starts,
-so that two servers never share a GPU. An arm that cannot run here is recorded with its engine's
-reason, and the run goes on.
+An engine runs for as long as consecutive blocks belong to its arm and is stopped before that of the
+next arm starts, so two servers never share a GPU. An arm that cannot run here is recorded with the
+engine's reason, and the run continues.
 """
 
 import re
@@ -35,7 +35,7 @@ from phasewise_replay.sessions import Recorded
 from phasewise_replay.sink import Sink
 
 Step = Callable[[int, int, str], None]
-"""how many of how many calls are measured, and what is going on"""
+"""called with: calls measured, calls in total, and what is happening now"""
 
 
 def run(
@@ -45,7 +45,7 @@ def run(
     step: Step | None = None,
     engine_for: Callable[[Arm], Engine] = engine_of,
 ) -> str:
-    """Run the plan and give the run's id; raises UsageError where there is nothing to replay."""
+    """Run the plan and return the run's id; raises UsageError when there is nothing to replay."""
     plan.check_arms()
     recorded = sessions.load(store, plan.sessions)
     started_ns = time.time_ns()
@@ -55,32 +55,32 @@ def run(
     try:
         work.all_turns()
     except KeyboardInterrupt:
-        runs.finish_run(store, run_id, "interrupted", time.time_ns(), "stopped by hand")
+        runs.finish_run(store, run_id, "interrupted", time.time_ns(), "stopped by the user")
         raise
     except BaseException as error:
         runs.finish_run(store, run_id, "failed", time.time_ns(), f"{error}")
         raise
     ended = [state for state in work.arms.values() if state.status == "ok"]
-    detail = None if ended else "no arm could run here"
+    detail = None if ended else "no arm can run on this machine"
     runs.finish_run(store, run_id, "finished" if ended else "failed", time.time_ns(), detail)
     return run_id
 
 
 def _new_id(store: Store, name: str, started_ns: int) -> str:
-    """Name a run by what it is called and when it began."""
+    """Name a run by its plan and its start time."""
     plain = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-") or "run"
     when = datetime.fromtimestamp(started_ns / 1e9, UTC).strftime("%Y%m%d-%H%M%S")
     taken = {one.run_id for one in runs.runs(store)}
     tries = (f"{plain}-{when}" + (f"-{again}" if again else "") for again in range(10_000))
     found = next((one for one in tries if one not in taken), None)
     if found is None:
-        raise StoreError(f"ten thousand runs named `{plain}` in one second")
+        raise StoreError(f"10,000 runs named `{plain}` started in one second")
     return found
 
 
 @dataclass(slots=True)
 class _ArmState:
-    """What became of an arm so far."""
+    """The state of an arm during the run."""
 
     place: int
     status: ArmStatus = "ok"
@@ -91,7 +91,7 @@ class _ArmState:
 
 
 class _Work:
-    """One run while it goes on."""
+    """One run in progress."""
 
     def __init__(
         self,
@@ -114,7 +114,7 @@ class _Work:
         self._done = 0
 
     def all_turns(self) -> None:
-        """Go through the turns; neighbours of one arm share its engine."""
+        """Run all turns; consecutive turns of one arm share its engine."""
         for arm in self._plan.arms:
             self._record(arm)
         turns = self._plan.turns()
@@ -145,7 +145,9 @@ class _Work:
     def _started(self, arm: Arm, state: _ArmState) -> Iterator[tuple[Engine, Resolved]]:
         self._say(f"starting {arm.name}")
         if isinstance(arm, SimulatedArm) and self._plan.concurrency > 1:
-            raise UnsupportedArmError("the simulator serves one session at a time: concurrency 1")
+            raise UnsupportedArmError(
+                "the simulator serves one session at a time; set `concurrency: 1`"
+            )
         engine = self._engine_for(arm)
         try:
             resolved = engine.start()

@@ -1,6 +1,6 @@
-"""Ask a running server what it is: model, version, cache, and every setting.
+"""Read a running server's model, version, cache and settings.
 
-What it does not tell stays None; the two real engines use it.
+Facts that the server does not report stay None. Used by both real engines.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,11 +20,11 @@ _VOLATILE = ("port", "instance_id", "seed_handle", "local_rank")
 
 
 def describe(client: OpenAiClient, *, engine: str, model: str | None) -> Resolved:
-    """Give the configuration; sets the client's model.  Raises EngineError."""
+    """Return the configuration and set the client's model.  Raises EngineError."""
     listed = _models(client)
     names = [str(entry.get("id")) for entry in listed]
     if model is not None and names and model not in names:
-        raise EngineError(f"the server serves {', '.join(names)}, not `{model}`")
+        raise EngineError(f"this server serves {', '.join(names)}, not `{model}`")
     client.model = model or names[0]
     limit = next((entry.get("max_model_len") for entry in listed), None)
     version = (client.json("/version") or {}).get("version")
@@ -69,7 +69,7 @@ def flatten(value: object, path: str = "") -> Iterator[tuple[str, object]]:
 def _models(client: OpenAiClient) -> list[Mapping[str, object]]:
     listed = (client.json("/v1/models") or {}).get("data")
     if not isinstance(listed, list) or not listed:
-        raise EngineError("the server lists no model at `/v1/models`; is it OpenAI-compatible?")
+        raise EngineError("the server lists no models at `/v1/models`; is it OpenAI-compatible?")
     return listed
 
 

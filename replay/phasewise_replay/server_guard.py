@@ -1,8 +1,8 @@
-"""Runs an engine's server and ends it, with all its children, when the replay ends for any reason.
+"""Runs an engine server and stops it, with all its children, when the replay ends for any reason.
 
-A program of its own, started as `python server_guard.py COMMAND…` in a new process group with a
-pipe as its standard input. The pipe closes when the replay closes it, and also when the replay is
-killed: a server that holds a GPU must never outlive the run that started it.
+A separate program, started as `python server_guard.py COMMAND…` in a new process group with a pipe
+as its standard input. The pipe closes when the replay closes it or is killed, so a server that
+holds a GPU never outlives the run that started it.
 """
 
 import os
@@ -13,7 +13,7 @@ import threading
 import time
 
 GRACE_S = 10.0
-"""how long the server may take to end by itself after SIGTERM"""
+"""how long the server may take to exit after SIGTERM"""
 
 
 def main() -> None:

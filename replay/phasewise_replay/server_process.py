@@ -1,6 +1,6 @@
-"""A server process of ours: started, waited for, and ended with everything it started.
+"""A managed server process: start it, wait until it is ready, stop it with its children.
 
-The managed engines use it; see `server_guard` for what happens when the replay itself dies.
+Used by the managed engines. `server_guard` handles the case that the replay itself dies.
 """
 
 import os
@@ -51,11 +51,11 @@ class ServerProcess:
         deadline = time.monotonic() + timeout_s
         while not ready():
             if not self.alive:
-                raise ServerEndedError("the server ended while it started\n" + tail(self.log()))
+                raise ServerEndedError("the server exited while starting\n" + tail(self.log()))
             if time.monotonic() > deadline:
                 raise EngineError(
-                    f"the server was not ready after {timeout_s:.0f} s; give it longer with "
-                    f"`start_timeout_s` in the plan's arm, or read its log:\n{tail(self.log())}"
+                    f"the server was not ready after {timeout_s:.0f} s.  Raise `start_timeout_s` "
+                    f"of the arm in the plan, or read the log:\n{tail(self.log())}"
                 )
             time.sleep(POLL_S)
 
@@ -74,7 +74,7 @@ class ServerProcess:
 
 
 class ServerEndedError(EngineError):
-    """The server ended while it was starting; its log says why."""
+    """The server exited while it was starting; its log has the reason."""
 
 
 def free_port() -> int:

@@ -1,6 +1,6 @@
-"""Read recorded sessions from the store: steps in order, what was waited, what was answered.
+"""Read recorded sessions from the store: steps in order, with the waits between and the outputs.
 
-History is what the store holds of each call's prompt, so a replay sends it as it was recorded.
+The history of each call comes from its stored prompt, so a replay sends it as it was recorded.
 """
 
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ class Recorded:
 
     sessions: tuple[RecordedSession, ...]
     calls_without_prompt: int
-    """left out: the source has no prompt for them"""
+    """calls left out because the source has no prompt for them"""
 
     @property
     def calls(self) -> int:
@@ -89,9 +89,9 @@ def _wanted(calls: pl.DataFrame, choice: SessionChoice) -> list[str]:
     sendable = calls.filter(pl.col("leaf") >= 0)
     if not sendable.height:
         raise UsageError(
-            f"nothing to send: of {calls.height:,} calls in {calls['session_id'].n_unique():,} "
-            "sessions the prompt is not known, only usage and times; capture prompts, or import a "
-            "source that holds them"
+            f"nothing to replay: the {calls.height:,} calls in {calls['session_id'].n_unique():,} "
+            "sessions were recorded with usage and times but without prompts.  Turn on prompt "
+            "capture, or import a source that contains prompts"
         )
     there = sendable["session_id"].unique(maintain_order=True).to_list()
     if choice.ids:
@@ -104,9 +104,9 @@ def _wanted(calls: pl.DataFrame, choice: SessionChoice) -> list[str]:
 def _nothing(store: Store, choice: SessionChoice) -> str:
     sources = store.frame("SELECT DISTINCT name FROM sources ORDER BY name")["name"].to_list()
     if not sources:
-        return "this database has no sessions to replay; put some in with  phasewise import PATH"
+        return "this database has no sessions to replay.  Add some with:  phasewise import PATH"
     names = ", ".join(f"`{name}`" for name in sources)
-    return f"no sessions of source `{choice.source}` in this database; there are {names}"
+    return f"no sessions of source `{choice.source}` in this database; its sources are {names}"
 
 
 def _segments(store: Store, trie: Trie, leaves: Sequence[int]) -> dict[int, Segment]:

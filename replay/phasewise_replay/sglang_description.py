@@ -1,7 +1,7 @@
-"""Read off an SGLang server's `/server_info` what its prefix cache is, for `server_description`.
+"""Read the prefix cache's configuration from an SGLang server's `/server_info`.
 
-The cache can be followed only where its rules are those of `radix_cache`: an older version, or any
-setting that brings in others, leaves them unknown, and nothing is predicted.
+The cache can be modelled only when it follows the rules of `radix_cache`. With an older version, or
+a setting that changes the rules, they are unknown and nothing is predicted.
 """
 
 import re
@@ -14,7 +14,7 @@ PATHS = ("/server_info?config_format=json", "/get_server_info")
 """the newer one answers for vLLM in development mode too"""
 
 OLDEST = (0, 5, 23)
-"""the version whose rules `radix_cache` tells"""
+"""the version whose rules `radix_cache` implements"""
 
 FOLLOWED: Mapping[str, object] = {
     "radix_cache_backend": None,
@@ -38,7 +38,7 @@ FOLLOWED: Mapping[str, object] = {
     "strip_thinking_cache": False,
     "uses_mamba_radix_cache": False,
 }
-"""settings under which the rules hold; one that a version does not have is as it should be"""
+"""settings under which the rules hold; a setting that a version does not have passes"""
 
 
 def with_cache(resolved: Resolved, info: Mapping[str, object]) -> Resolved:

@@ -1,7 +1,8 @@
-"""`SimulatedEngine`: vLLM's prefix cache exactly, its time by a roofline; nothing to install.
+"""`SimulatedEngine`: an exact model of vLLM's prefix cache, with step times from a roofline.
 
-One request at a time. A model would not write the recorded answer again, so what it writes here
-never matches the history: its blocks are cached, as in the engine, and never hit.
+Serves one request at a time and needs nothing installed. A real model would not generate the
+recorded output again, so the output here never matches the history: its blocks are cached, as in
+the engine, and never hit.
 """
 
 from dataclasses import asdict
@@ -18,7 +19,7 @@ from phasewise_replay.roofline import Roofline
 
 
 class SimulatedEngine:
-    """An engine whose time is computed."""
+    """An engine whose times are computed."""
 
     def __init__(self, arm: SimulatedArm) -> None:
         self._arm = arm
@@ -36,7 +37,8 @@ class SimulatedEngine:
         self._blocks = fits if options.kv_blocks is None else options.kv_blocks
         if not self._blocks:
             raise UnsupportedArmError(
-                f"`{options.model}` in BF16 does not fit one `{options.gpu}` with any KV cache"
+                f"`{options.model}` in BF16 does not fit on one `{options.gpu}` with room for "
+                "a KV cache"
             )
         self.reset()
         return Resolved(
@@ -63,7 +65,7 @@ class SimulatedEngine:
         self._cache = PagedPrefixCache(self._blocks, size) if caching else None
 
     def send(self, request: Request) -> Answer:
-        """Compute what serving this request would take."""
+        """Compute how long this request would take."""
         if self._roofline is None or self._options is None:
             raise EngineError("the simulator is not started")
         prompt = request.prompt_token_ids

@@ -1,6 +1,6 @@
-"""Write measured calls to the store as they come, a few at a time.
+"""Write measured calls to the store in small batches while a run is in progress.
 
-An interrupted run keeps what it measured; a write takes milliseconds, so it is not done per call.
+An interrupted run keeps its measurements. A write takes milliseconds, so calls are batched.
 """
 
 import threading
@@ -20,9 +20,9 @@ LONGEST_S = 1.0
 
 
 class Sink:
-    """Collects rows and writes them; safe to use from several threads.
+    """Buffers rows and writes them; safe to use from several threads.
 
-    Leaving the `with` block writes the rest; a row that comes later is dropped.
+    Leaving the `with` block writes the rest; rows added later are dropped.
     """
 
     def __init__(self, store: Store, tick: Tick) -> None:
@@ -47,7 +47,7 @@ class Sink:
             self._write()
 
     def add(self, row: MeasuredCall) -> None:
-        """Take one row."""
+        """Add one row."""
         with self._guard:
             if self._closed:
                 return

@@ -1,4 +1,4 @@
-"""Find in the log of a server that did not start the engine's own reason, in one line.  Pure."""
+"""Find the reason why a server did not start in its log, as one line.  Pure."""
 
 import re
 
@@ -7,14 +7,14 @@ _PREFIX = re.compile(r"^(\(.*? pid=\d+\) )?([A-Z]+ \d\d-\d\d \d\d:\d\d:\d\d \[.*
 _REASON = re.compile(r"^(?:[\w.]*(?:Error|Exception)|\S+: error): (?P<text>.+)")
 _PYDANTIC = re.compile(r"^\s*Value error, (?P<text>.+?)(?: \[type=.*)?$")
 _WRAPPERS = ("root cause", "validation error for")
-"""an error that only says that there was another one"""
+"""an error that only refers to another one"""
 
 
 def reason(log: str) -> str:
-    """Give the last error that says why; failing that the last one; failing that the last line."""
+    """Return the last error that gives a cause, else the last error, else the last line."""
     lines = [_PREFIX.sub("", line) for line in log.splitlines() if line.strip()]
     errors = [match for line in lines if (match := _REASON.match(line) or _PYDANTIC.match(line))]
     causes = [match for match in errors if not any(word in match[0] for word in _WRAPPERS)]
     if found := causes or errors:
         return found[-1]["text"].strip()
-    return lines[-1].strip() if lines else "it wrote nothing"
+    return lines[-1].strip() if lines else "the log is empty"

@@ -1,7 +1,7 @@
-"""How sure a mean paired difference is: bootstrap intervals, and what a run could have shown.
+"""Confidence intervals of mean paired differences, and the minimum detectable effect of a run.
 
-Sessions are the units: they are independent, calls inside one are not. The interval is the
-bootstrap-t one (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, ch. 12.5), which
+The unit is the session: sessions are independent, the calls inside one are not. The interval is a
+bootstrap-t interval (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, ch. 12.5), which
 holds its level with few and skewed units better than percentiles do. Seeded: the same differences
 give the same interval.
 """
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 FEWEST = 5
-"""with fewer pairs no interval is given: their resamples are too few to say anything at 95 %"""
+"""with fewer pairs there is no interval: too few distinct resamples for a 95 % level"""
 
 RESAMPLES = 20_000
 LEAST_SPREAD = 0.1
@@ -42,7 +42,7 @@ class Interval:
 
 
 def mean_interval(values: Sequence[float]) -> Interval | None:
-    """Give the mean of independent values with its interval; None with fewer than FEWEST."""
+    """Return the mean of independent values with its interval; None with fewer than FEWEST."""
     data = np.asarray(values, dtype=np.float64)
     count = len(data)
     if count < FEWEST:
@@ -60,7 +60,7 @@ def mean_interval(values: Sequence[float]) -> Interval | None:
 
 
 def unpaired_interval(before: Sequence[float], after: Sequence[float]) -> Interval | None:
-    """Give the difference of two means, after less before, where the units are not the same."""
+    """Return the difference of two means, after minus before, for two samples of other units."""
     one, two = np.asarray(before, np.float64), np.asarray(after, np.float64)
     if min(len(one), len(two)) < FEWEST:
         return None
@@ -75,8 +75,8 @@ def unpaired_interval(before: Sequence[float], after: Sequence[float]) -> Interv
     return Interval(float(two.mean() - one.mean()), float(low), float(high))
 
 
-def least_detectable(values: Sequence[float]) -> float | None:
-    """Give the smallest mean difference that so many pairs show in 80 % of runs, at 95 %.
+def minimum_detectable_effect(values: Sequence[float]) -> float | None:
+    """Return the smallest true mean difference that 80 % of such runs detect at the 95 % level.
 
     (t(0.975) + t(0.8)) * s / sqrt(n), for n - 1 degrees of freedom.
     """
@@ -88,7 +88,7 @@ def least_detectable(values: Sequence[float]) -> float | None:
 
 
 def _student(probability: float, freedom: int) -> float:
-    """Give a quantile of Student's t by the Cornish-Fisher expansion; 0.3 % off at 4 degrees.
+    """Return a quantile of Student's t by the Cornish-Fisher expansion; 0.3 % off at 4 degrees.
 
     Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.5.
     """

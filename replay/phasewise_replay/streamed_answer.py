@@ -1,6 +1,6 @@
 """Read the server-sent events of a streamed completion.  Pure.
 
-Tokens are counted by the server's `usage`: one chunk may hold many tokens, or none.
+Token counts come from the server's `usage`: a chunk may contain many tokens, or none.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,7 +18,7 @@ _OUTPUT = (
     *("content", "text", "reasoning", "reasoning_content", "reasoning_details", "thinking"),
     *("tool_calls", "function_call", "refusal", "audio"),
 )
-"""fields of a delta that hold what the model wrote, by whatever server"""
+"""fields of a delta that contain generated output, in the responses of all servers"""
 
 
 def events(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -71,14 +71,14 @@ def answer(
             if (ids := choice.get("token_ids")) is not None:
                 output_ids = (output_ids or []) + ids
     if error is None and DONE not in received[-1:]:
-        error = "the stream ended before the answer did"
+        error = "the stream ended before the response was complete"
     details = usage.get("prompt_tokens_details")
     return Answer(
         sent_ns=sent_ns,
         duration_ns=duration_ns,
         ttft_ns=ttft_ns,
         queue_ns=_ns(metrics.get("queue_time_ms")),
-        # vLLM's name misleads: it is from scheduled to first token, so the prefill alone
+        # vLLM's name is misleading: from scheduled to first token, so the prefill only
         prefill_ns=_ns(metrics.get("time_to_first_token_ms")),
         decode_ns=_ns(metrics.get("generation_time_ms")),
         input_tokens=_count(usage.get("prompt_tokens")),
@@ -91,7 +91,7 @@ def answer(
 
 
 def refusal(status: int, body: bytes) -> str:
-    """Say in one line why a server did not answer."""
+    """Return a server's error message in one line."""
     try:
         found = orjson.loads(body)
     except orjson.JSONDecodeError:

@@ -1,4 +1,4 @@
-"""`UrlEngine`: an OpenAI-compatible server that runs already; it is neither started nor stopped."""
+"""`UrlEngine`: an OpenAI-compatible server that is already running; never started or stopped."""
 
 import os
 from dataclasses import replace
@@ -26,7 +26,7 @@ class UrlEngine:
         """of chats that go in as ids, by messages and tools"""
 
     def start(self) -> Resolved:
-        """Find out what answers there and how its cache is emptied."""
+        """Find out which server it is and how its cache is reset."""
         client = OpenAiClient(self._arm.url, dialect=PLAIN, key=self._key())
         self._client = client
         try:
@@ -45,9 +45,9 @@ class UrlEngine:
             self._client.close()
 
     def reset(self) -> None:
-        """Empty the prefix cache, where the server has a way; else the run salts its requests."""
+        """Reset the prefix cache if the server can; otherwise the run salts its requests."""
         if self._reset_path is not None and self._running.post(self._reset_path) is None:
-            raise EngineError(f"`{self._arm.url}{self._reset_path}` worked once and now refuses")
+            raise EngineError(f"`{self._arm.url}{self._reset_path}` worked before and now fails")
 
     def send(self, request: Request) -> Answer:
         """Serve one request."""
@@ -78,7 +78,9 @@ class UrlEngine:
         if variable is None:
             return None
         if variable not in os.environ:
-            raise UsageError(f"arm `{self._arm.name}` takes its key from {variable}: set it")
+            raise UsageError(
+                f"arm `{self._arm.name}` reads its API key from {variable}, which is not set"
+            )
         return os.environ[variable]
 
     @property
@@ -89,7 +91,7 @@ class UrlEngine:
 
 
 def _dialect(client: OpenAiClient) -> Dialect:
-    """Tell the server's kind by the paths it has; an unknown one gets OpenAI's own fields only."""
+    """Detect the kind of server by its paths; an unknown one gets only OpenAI's own fields."""
     if "vllm:" in (client.text("/metrics") or ""):
         return VLLM
     if client.json("/get_model_info") is not None or client.json("/model_info") is not None:

@@ -1,7 +1,7 @@
-"""What a replay proved: `compare` makes it, the command line, the pages and the reports show it.
+"""The verdict of a replay run: made by `compare`, shown by the command line, pages and reports.
 
-Facts only. A difference is arm less baseline, paired by session; nothing is called more or less
-unless its interval excludes zero and the run's fidelity passed.
+A difference is arm minus baseline, paired by session. It is called higher or lower only when its
+interval excludes zero and the run's fidelity passed.
 """
 
 from collections.abc import Mapping
@@ -10,8 +10,8 @@ from typing import Literal
 
 from phasewise_store.runs import ArmStatus, Basis, RunStatus
 
-Judgement = Literal["lower", "higher", "no difference shown", "too few sessions", "void"]
-"""of a metric's difference; `void` where the run's fidelity failed"""
+Judgement = Literal["lower", "higher", "no significant difference", "too few sessions", "void"]
+"""of a metric's difference; `void` when the run's fidelity failed"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +24,10 @@ class ArmSummary:
     engine: str
     model: str | None
     basis: Basis | None
-    """whether its times were measured or simulated; None where it never ran"""
+    """whether its times were measured or simulated; None when it never ran"""
     status: ArmStatus
     reason: str | None
-    """why it is unsupported or failed: the engine's own words"""
+    """why it is unsupported or failed, in the engine's own words"""
     config: Mapping[str, object]
     """as planned"""
     calls: int
@@ -42,9 +42,9 @@ class Metric:
     """One measure of one arm against the baseline."""
 
     name: str
-    """e.g. `prefill_s`: seconds of prefill a session"""
+    """e.g. `prefill_s`: seconds of prefill per session"""
     title: str
-    """for people: `Prefill a session`"""
+    """for people: `Prefill time per session`"""
     unit: str
     compared: str
     """name of the arm"""
@@ -52,15 +52,15 @@ class Metric:
     """mean over the sessions"""
     arm: float
     difference: float
-    """mean over the sessions of the paired difference, arm less baseline"""
+    """mean over the sessions of the paired difference, arm minus baseline"""
     ci95: tuple[float, float] | None
     """bootstrap over sessions of the mean paired difference; None with fewer than five pairs"""
     ratio: float | None
     """arm / baseline; None where the baseline is zero"""
     sessions: int
     """pairs"""
-    least_detectable: float | None
-    """the smallest difference this run would have shown with 80 % power"""
+    minimum_detectable_effect: float | None
+    """the smallest true difference that a run like this detects with 80 % power"""
     verdict: Judgement
 
 
@@ -75,7 +75,7 @@ class Control:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing about the run's fidelity, against its limit."""
+    """One fidelity check, with its limit."""
 
     name: str
     title: str
@@ -88,7 +88,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Fidelity:
-    """How faithfully the run reproduced the trace; below the bar it is void."""
+    """How faithfully the run reproduced the trace; a run that fails is void."""
 
     passed: bool
     checks: tuple[Check, ...]
@@ -96,18 +96,18 @@ class Fidelity:
 
 @dataclass(frozen=True, slots=True)
 class Failures:
-    """Calls that an engine did not answer."""
+    """Calls that failed."""
 
     calls: int
     of: int
     """all calls that were sent, over all arms and blocks"""
     reasons: tuple[str, ...]
-    """the servers' own words, the first few that differ"""
+    """the first few distinct error messages of the servers"""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One run, judged."""
+    """The verdict on one run."""
 
     run_id: str
     name: str
@@ -116,7 +116,7 @@ class Verdict:
     finished_ns: int | None
     sessions: int
     calls: int
-    """planned calls of a block"""
+    """planned calls per block"""
     arms: tuple[ArmSummary, ...]
     metrics: tuple[Metric, ...]
     """every arm but the baseline, headline metric first"""
@@ -126,4 +126,4 @@ class Verdict:
     changed: Mapping[str, Mapping[str, tuple[object, object]]]
     """per arm: the resolved settings that differ from the baseline's, as (baseline, arm)"""
     headline: str
-    """the result in one sentence, with its interval, that says estimate, measured or simulated"""
+    """the result in one sentence, with its interval, and whether it was measured or simulated"""

@@ -1,6 +1,6 @@
-"""`VllmEngine`: a vLLM server that is started for an arm and always stopped.
+"""`VllmEngine`: a vLLM server that the run starts for an arm and always stops.
 
-It runs as a process of its own, so that neither vLLM nor torch is imported here.
+It runs in a separate process, so neither vLLM nor torch is imported here.
 """
 
 import os
@@ -28,7 +28,7 @@ class VllmEngine:
         """Start the server and wait until it answers; see `Lifecycle.start`."""
         arm = self._arm
         if arm.model.startswith((".", "/", "~")) and not Path(arm.model).expanduser().exists():
-            raise UsageError(f"arm `{arm.name}`: no model folder `{arm.model}`")
+            raise UsageError(f"arm `{arm.name}`: there is no model folder `{arm.model}`")
         python = vllm_command.interpreter(arm.python)
         on_cpu = vllm_command.runs_on_cpu(python)
         port = free_port()
@@ -61,13 +61,15 @@ class VllmEngine:
         reply = self._running.post("/reset_prefix_cache")
         # older versions answer with an empty body, the canary then tells
         if reply is None or reply.get("success") is False:
-            raise EngineError("vLLM did not reset its prefix cache: requests still hold blocks")
+            raise EngineError(
+                "vLLM could not reset its prefix cache, because running requests hold blocks"
+            )
 
     def send(self, request: Request) -> Answer:
-        """Serve one request; when the server is gone, say so with its last words."""
+        """Serve one request; when the server has exited, raise with the last error of its log."""
         answer = self._running.send(request)
         if answer.error is not None and self._process is not None and not self._process.alive:
-            raise EngineError(f"vLLM ended: {start_failure.reason(self._process.log())}")
+            raise EngineError(f"vLLM exited: {start_failure.reason(self._process.log())}")
         return answer
 
     def token_ids(self, request: Request) -> TokenIds | None:

@@ -1,6 +1,6 @@
-"""How vLLM is started here: which Python has it, with which flags and which environment.
+"""How vLLM is started: the Python that has it, its flags and its environment.
 
-On a machine without a GPU it runs on the CPU, with the settings that are fast there.
+Without a GPU it runs on the CPU, with settings that are fast there.
 """
 
 import importlib.util
@@ -41,25 +41,27 @@ _PROBE = (
 
 
 def interpreter(python: str | None) -> Path:
-    """Give the Python that has vLLM: the plan's, the variable's, our own, or the one beside.
+    """Return the Python that has vLLM: from the plan, the variable, this one, or `.engines/vllm`.
 
-    Raises MissingExtraError with the cure where there is none.
+    Raises MissingExtraError with install instructions when there is none.
     """
     named = python or os.environ.get(PYTHON_VARIABLE)
     if named is not None:
         path = Path(named).expanduser()
         path = interpreter_of(path) if path.is_dir() else path
         if not path.exists():
-            raise UsageError(f"no Python at `{named}`; it must be an interpreter or its venv")
+            raise UsageError(
+                f"no Python at `{named}`; name an interpreter or a virtual environment"
+            )
         return path
     if importlib.util.find_spec("vllm") is not None:
         return Path(sys.executable)
     if interpreter_of(BESIDE).exists():
         return interpreter_of(BESIDE)
     raise MissingExtraError(
-        "`phasewise replay` with a managed vLLM needs the `vllm` extra.  Install it with:  "
-        "pip install 'phasewise[vllm]'  (on a GPU), or  make engines  (on a CPU), or name the "
-        f"Python that has it in {PYTHON_VARIABLE}"
+        "`phasewise replay` with a managed vLLM needs the `vllm` extra.  Install it with  "
+        "pip install 'phasewise[vllm]'  (GPU) or  make engines  (CPU), or set "
+        f"{PYTHON_VARIABLE} to a Python that has vLLM"
     )
 
 

@@ -1,4 +1,4 @@
-"""The places of everything in a chart, in SVG units; templates draw them.  Pure."""
+"""Chart geometry in SVG units; templates draw it.  Pure."""
 
 import math
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ def split(
     decode: float = 0.0,
     other: float = 0.0,
 ) -> tuple[Part, ...]:
-    """Give the parts of a bar whose whole is their sum; none where nothing is there."""
+    """Return the parts of a bar as shares of their sum; none when the sum is zero."""
     named = {"c": cached, "p": prefill, "u": unreported, "d": decode, "o": other}
     values = {colour: max(0.0, float(value)) for colour, value in named.items()}
     whole = sum(values.values())
@@ -73,7 +73,7 @@ class Curve:
 def curve(
     points: Sequence[tuple[int, float]], *, label: str, x_label: str, unit: str
 ) -> Curve | None:
-    """Place points (x above 0, share); None with fewer than two."""
+    """Place the points (x above 0, share) of a curve; None with fewer than two."""
     if len(points) < 2:
         return None
     frame = Curve(label, x_label, "", "", (), (), ())
@@ -150,7 +150,7 @@ WIDTH, LEFT, RIGHT = 860, 330, 836
 
 
 def interval_plot(metrics: Sequence[Metric], control: Sequence[Metric]) -> IntervalPlot | None:
-    """Place each metric that has a baseline above zero, its control's row beneath it."""
+    """Place each metric with a baseline above zero, with the row of its A/A control below it."""
     against = {metric.name: metric for metric in control}
     entries: list[tuple[Metric, bool]] = []
     for metric in metrics:
@@ -199,7 +199,7 @@ def interval_plot(metrics: Sequence[Metric], control: Sequence[Metric]) -> Inter
         for n in range(count + 1)
     )
     return IntervalPlot(
-        "differences against the baseline, in percent, with 95 % intervals",
+        "differences from the baseline in percent, with 95 % confidence intervals",
         tuple(rows),
         ticks,
         across(0.0),

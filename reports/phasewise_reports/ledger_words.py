@@ -1,4 +1,4 @@
-"""The reasons of the ledger as a person reads them, and the colour each has in the bar.
+"""Titles and explanations of the ledger's reasons, and the colour of each in the bar.
 
 Cached has its colour; missed and broken tokens are prefill; new ones have no colour, and those
 whose cache is not reported are hatched.

@@ -14,7 +14,7 @@ from phasewise_reports.json_form import to_json
 
 
 def render_html(verdict: Verdict) -> str:
-    """Give one file with everything in it; the facts stand inside as JSON."""
+    """Return one self-contained HTML file, with the data as JSON inside."""
     facts = to_json(verdict, sort_keys=True).replace("<", "\\u003c")  # `</script>` in a name
     return (
         _environment()

@@ -1,4 +1,4 @@
-"""How stable a block is, and why it should move, in words."""
+"""Texts for how stable a block is and why it should move."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,36 +15,36 @@ STABILITIES: Mapping[Stability, str] = {
 }
 _CHANGES: Mapping[Stability, str] = {
     "static": "never changes",
-    "session": "is another one in each session",
+    "session": "differs from session to session",
     "history": "grows",
     "call": "changes from call to call",
 }
 _TO: Mapping[Stability, str] = {
     "static": "to the front",
-    "session": "behind all that sessions have in common",
-    "history": "behind the template",
-    "call": "behind the history, into the last message",
+    "session": "after everything that all sessions share",
+    "history": "after the template",
+    "call": "after the history, into the last message",
 }
 EXAMPLE_CHARACTERS = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """One block that should stand elsewhere."""
+    """One block that should move."""
 
     label: str
     example: str
-    """how the last call's begins"""
+    """how the block starts in the last call"""
     why: str
-    """what it does, and what stands behind it for nothing; follows the label"""
+    """how it changes, and which blocks after it lose their cache hits; follows the label"""
     to: str
-    """where it should stand; follows `move it`"""
+    """where it should go; follows `move it`"""
     harmed_tokens: int
-    """of a call, that stand behind it and change less"""
+    """tokens per call that come after it and change less"""
 
 
 def moves(blocks: Sequence[Block]) -> tuple[Move, ...]:
-    """Say of each block that should move why and where to; what harms most tokens first."""
+    """Return why and where each block should move, the most harmful first."""
     return tuple(sorted(_moves(blocks), key=lambda one: one.harmed_tokens, reverse=True))
 
 
@@ -56,14 +56,16 @@ def _moves(blocks: Sequence[Block]) -> Iterator[Move]:
         harmed = [one for one in blocks[place + 1 :] if ORDER.index(one.stability) < rank]
         size = sum(one.tokens for one in harmed)
         if len(harmed) == 1:
-            stand = f"one block of {tokens(size)} tokens that changes less stands"
+            follow = f"one block of {tokens(size)} tokens that changes less often comes"
         else:
-            stand = f"{count(len(harmed))} blocks of {tokens(size)} tokens that change less stand"
+            follow = (
+                f"{count(len(harmed))} blocks of {tokens(size)} tokens that change less often come"
+            )
         yield Move(
             label=block.label,
             example=_cut(block.text),
-            why=f"{_CHANGES[block.stability]} ({count(block.values)} values), and {stand} behind "
-            "it",
+            why=f"{_CHANGES[block.stability]} ({count(block.values)} values), and {follow} "
+            "after it",
             to=_TO[block.stability],
             harmed_tokens=size,
         )

@@ -1,6 +1,6 @@
-"""How numbers are written for people, in pages and reports: the filters of the templates.
+"""Number formats of pages and reports: the filters of the templates.
 
-A dash is what is not known; it is never a zero.
+A dash means not known, never zero.
 """
 
 from collections.abc import Callable, Mapping
@@ -81,7 +81,7 @@ def moment(value_ns: int | None) -> str:
 def lifetime(value_s: float) -> str:
     """Write how long something lives."""
     if value_s == float("inf"):
-        return "for ever"
+        return "forever"
     for size, unit in ((3600, "h"), (60, "min")):
         if value_s >= size:
             return f"{value_s / size:g} {unit}"

@@ -44,10 +44,11 @@ def save(store: Store, costs: pl.DataFrame) -> None:
 
 
 def unanalysed(store: Store) -> pl.DataFrame:
-    """Count the calls without costs: columns `source` (data set name) and `calls`."""
+    """Count the calls without costs or findings: columns `source` (data set name) and `calls`."""
     return store.frame(
         "SELECT s.name AS source, count(*) AS calls "
         "FROM llm_calls c JOIN sources s USING (source_id) "
         "WHERE NOT EXISTS (SELECT 1 FROM call_costs k WHERE k.call_id = c.call_id) "
+        "OR NOT EXISTS (SELECT 1 FROM call_findings f WHERE f.call_id = c.call_id) "
         "GROUP BY s.name ORDER BY s.name"
     )

@@ -8,7 +8,14 @@ from collections.abc import Callable
 import duckdb
 
 from phasewise_store import compression, doubles
-from phasewise_store.migrations import calls, collector_log, costs, first_tables, identities
+from phasewise_store.migrations import (
+    calls,
+    collector_log,
+    costs,
+    findings,
+    first_tables,
+    identities,
+)
 from phasewise_store.statements import run
 
 
@@ -78,8 +85,13 @@ def m013_add_tool_text(connection: duckdb.DuckDBPyConnection) -> None:
     run(connection, calls.TOOL_TEXT)
 
 
+def m014_add_findings(connection: duckdb.DuckDBPyConnection) -> None:
+    """Keep what is found of each call: where its input went, where its prompt broke."""
+    run(connection, findings.FINDINGS)
+
+
 def m017_add_states_of_input(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make the costs again, with the states of input tokens and the range of the bill."""
+    """Make costs and findings again, with the states of input tokens and the bill's range."""
     run(connection, costs.STATES_OF_INPUT)
 
 
@@ -102,6 +114,7 @@ STATEMENTS = (
     costs.BILLING_AND_SIDE_CALLS,
     identities.TURNS,
     calls.TOOL_TEXT,
+    findings.FINDINGS,
     costs.STATES_OF_INPUT,
 )
 """what the migrations run, for `schema_page`"""
@@ -120,6 +133,7 @@ MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     m011_add_billing_and_side_calls,
     m012_add_turns,
     m013_add_tool_text,
+    m014_add_findings,
     m017_add_states_of_input,
 )
 """in order; the schema's version is how many of them have run"""

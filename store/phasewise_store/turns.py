@@ -10,7 +10,7 @@ import duckdb
 import orjson
 import polars as pl
 
-from phasewise_store import rows, tool_text
+from phasewise_store import finding_rows, rows, tool_text
 from phasewise_store.facts import Source, ToolCall
 from phasewise_store.statements import insert_frame, run
 
@@ -71,6 +71,7 @@ UPDATE llm_calls
 SET session_id = $after, agent_id = $after || substr(agent_id, length($before) + 1)
 WHERE session_id = $before
   AND call_id IN (SELECT call_id FROM turns WHERE own_session = $own)
+RETURNING call_id
 """
 _MOVE_OTHERS = """
 UPDATE {table}
@@ -165,12 +166,16 @@ def forget(connection: duckdb.DuckDBPyConnection, call_ids: Collection[str]) -> 
 
 
 def move(connection: duckdb.DuckDBPyConnection, moves: Iterable[Move]) -> None:
-    """Bring stored calls, tools, agents and spans into other sessions."""
+    """Bring stored calls, tools, agents and spans into other sessions.
+
+    The calls lose what was found of them: other calls go before them there.
+    """
     for one in moves:
         values = {"before": one.before, "after": one.after}
         run(connection, _MOVE_SESSION, values)
         run(connection, _MOVE_AGENTS, values)
-        run(connection, _MOVE_CALLS, values | {"own": one.own_session})
+        moved = run(connection, _MOVE_CALLS, values | {"own": one.own_session})
+        finding_rows.forget(connection, [str(call_id) for (call_id,) in moved])
         for table in ("tool_calls", "spans"):
             run(connection, _MOVE_OTHERS.format(table=table), values | {"own": one.own_session})
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import duckdb
 import polars as pl
 
-from phasewise_store import rows, tool_text
+from phasewise_store import finding_rows, rows, tool_text
 from phasewise_store.arrow import to_frame
 from phasewise_store.errors import StoreError
 from phasewise_store.facts import Batch, LlmCall, Segment, Source, Written
@@ -145,11 +145,7 @@ def _put_in_place(
         )
         .select(frame.columns)
     )
-    run(
-        connection,
-        "DELETE FROM call_costs WHERE call_id IN (SELECT unnest($ids))",
-        {"ids": old.get_column("call_id").to_list()},
-    )
+    finding_rows.forget(connection, old.get_column("call_id").to_list())
     return insert_frame(connection, "llm_calls", kept, "INSERT OR REPLACE")
 
 

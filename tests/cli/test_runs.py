@@ -48,7 +48,7 @@ def test_the_verdict_is_printed_for_people(
     """The headline, the arms, every measure, the control and the fidelity."""
     assert main(["replay", written(tmp_path, SIMULATED), "--db", database]) == 0
     out = capsys.readouterr().out
-    for words in ("95 % interval", "A/A control", "fidelity: passed", "Prefill a session"):
+    for words in ("95 % CI", "A/A control", "fidelity: passed", "Prefill time per session"):
         assert words in out
 
 
@@ -95,9 +95,9 @@ def test_nights_pass_until_something_gets_worse(
     """The first night has nothing to compare with, the second is equal, the third regresses."""
     text = f"{SIMULATED}\nreports: {tmp_path}/reports\n"
     assert main(["nightly", written(tmp_path, text), "--db", database]) == 0
-    assert "first night" in capsys.readouterr().out
+    assert "first run of this name" in capsys.readouterr().out
     assert main(["nightly", written(tmp_path, text), "--db", database]) == 0
-    assert "nothing got worse" in capsys.readouterr().out
+    assert "no regression" in capsys.readouterr().out
     slower = written(tmp_path, text.replace("h100-sxm", "a100-80gb"))
     assert main(["nightly", slower, "--json", "--db", database]) == 1
     night = json.loads(capsys.readouterr().out)

@@ -89,7 +89,7 @@ def test_a_plan_without_a_prompt_to_send_is_misuse(
     main(["import", str(csv), "--db", database])
     code = main(["replay", plan(tmp_path, strict.url), "--db", database])
     assert code == 2
-    assert "nothing to send: of 1 calls in 1 sessions" in capsys.readouterr().err
+    assert "nothing to replay: the 1 calls in 1 sessions" in capsys.readouterr().err
 
 
 def test_thinking_is_sent_where_the_plan_keeps_it(
@@ -140,7 +140,7 @@ def test_a_run_in_which_an_arm_died_exits_1(store: Store) -> None:
 
     def dies(request: Request) -> Answer:
         if request.call_id == "s2.0":
-            raise EngineError("vLLM ended: out of memory")
+            raise EngineError("vLLM exited: out of memory")
         return usual_answer(request)
 
     engines = {"a": FakeEngine(), "b": FakeEngine(answer=dies)}

@@ -46,7 +46,7 @@ def test_a_flaw_fails_its_check_and_voids_every_verdict(
     failed = [one.name for one in verdict.fidelity.checks if not one.passed]
     assert check in failed
     assert {metric.verdict for metric in verdict.metrics} == {"void"}
-    assert verdict.headline.startswith("void")
+    assert verdict.headline.startswith("Void")
 
 
 def test_a_faithful_run_passes_every_check(store: Store) -> None:
@@ -55,7 +55,7 @@ def test_a_faithful_run_passes_every_check(store: Store) -> None:
     engines = {"a": FakeEngine(), "b": FakeEngine()}
     verdict = compare(store, run(store, plan_of("a", "b"), engine_for=served_by(engines)))
     assert verdict.fidelity.passed
-    assert {metric.verdict for metric in verdict.metrics} == {"no difference shown"}
+    assert {metric.verdict for metric in verdict.metrics} == {"no significant difference"}
     assert verdict.control.passed
 
 

@@ -149,7 +149,7 @@ def test_the_simulator_proves_what_caching_saves(store: Store) -> None:
     by_name = {metric.name: metric for metric in verdict.metrics}
     assert verdict.fidelity.passed
     assert by_name["prefill_s"].verdict == "lower"
-    assert by_name["decode_s"].verdict == "no difference shown"
+    assert by_name["decode_s"].verdict == "no significant difference"
     assert by_name["cached_share"].arm > 0.5
     assert all(metric.difference == 0 for metric in verdict.control.metrics)
     assert "simulated" in verdict.headline
@@ -185,3 +185,13 @@ def test_sessions_longer_than_the_context_are_named_in_the_void(store: Store) ->
     check = next(one for one in compare(store, run_id).fidelity.checks if one.name == "cold_canary")
     assert not check.passed
     assert "a, block 0: no call fits the model's context of 10 tokens" in check.detail
+
+
+def test_a_stored_run_holds_no_words_of_its_verdict(store: Store) -> None:
+    """Verdicts are made when they are shown, so runs of older versions use today's words."""
+    write_sessions(store)
+    run_id = run(store, plan_file.parse(SIMULATED, "made"))
+    stored = " ".join(map(str, [runs.run(store, run_id), *runs.arms(store, run_id)]))
+    assert "difference" not in stored
+    verdicts = {metric.verdict for metric in compare(store, run_id).metrics}
+    assert verdicts == {"lower", "higher", "no significant difference"}

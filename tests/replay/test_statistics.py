@@ -49,14 +49,14 @@ def test_the_same_values_give_the_same_interval_around_their_mean(values: list[f
 def test_four_values_are_too_few() -> None:
     """Nothing is said about them."""
     assert statistics.mean_interval([1.0, 2.0, 3.0, 4.0]) is None
-    assert statistics.least_detectable([1.0, 2.0, 3.0, 4.0]) is None
+    assert statistics.minimum_detectable_effect([1.0, 2.0, 3.0, 4.0]) is None
     assert statistics.unpaired_interval([1.0] * 4, [1.0] * 9) is None
 
 
-def test_the_least_detectable_difference_is_detected_in_four_of_five_runs() -> None:
+def test_the_minimum_detectable_effect_difference_is_detected_in_four_of_five_runs() -> None:
     """Differences of that size, 400 runs of 12 sessions: found in 72 to 88 %."""
     generator = np.random.default_rng(3)
-    size = statistics.least_detectable(generator.normal(0, 1, 4000).tolist())
+    size = statistics.minimum_detectable_effect(generator.normal(0, 1, 4000).tolist())
     assert size is not None
     per_run = (2.201 + 0.876) / np.sqrt(12)  # Student's t for 11 degrees of freedom
     found = 0

@@ -33,13 +33,15 @@ INPUT = "input_changed"
 def score(compared: Compared, breaks: Sequence[tuple[int, Break]]) -> tuple[int, int]:
     """Count the calls of which a provider said something, and those of which we say the same."""
     ours = dict(breaks)
-    diagnosed = agreed = 0
-    for row in range(len(compared.rows)):
-        said = compared.said(row)
-        if said is not None and said in (*NO_MISS, *TIERS, *CAUSES, INPUT):
-            diagnosed += 1
-            agreed += _same(said, ours.get(row))
-    return diagnosed, agreed
+    said = [agrees(compared.said(row), ours.get(row)) for row in range(len(compared.rows))]
+    return sum(one is not None for one in said), sum(one is True for one in said)
+
+
+def agrees(said: str | None, ours: Break | None) -> bool | None:
+    """Say whether we find of a call what its provider says; None where that says nothing."""
+    if said is None or said not in (*NO_MISS, *TIERS, *CAUSES, INPUT):
+        return None
+    return _same(said, ours)
 
 
 def _same(said: str, ours: Break | None) -> bool:

@@ -1,64 +1,63 @@
 """The calls in scope, each beside the one that it should have gone on from."""
 
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import orjson
-from phasewise_store.facts import Usage
 
-from phasewise_analyzer import bill
+from phasewise_analyzer import bill, cache_states
 from phasewise_analyzer.breaks import predecessors
 from phasewise_analyzer.breaks.facts import Break
+from phasewise_analyzer.breaks.prompts import PromptPaths
 from phasewise_analyzer.caches.requests import Requests
 from phasewise_analyzer.diagnosis.causes import Cause
 from phasewise_analyzer.prices import Rates
 
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 Nodes = npt.NDArray[np.int32]
 
 LEAST_TOKENS = 16
 """less is an edge of a block, and no break; of hashed blocks, two"""
 
 
+@dataclass(frozen=True, slots=True)
 class Compared:
-    """The calls in scope, each beside the one it is compared with."""
+    """Calls, each beside the one that it is compared with; an entry a call in all columns."""
 
-    def __init__(self, requests: Requests) -> None:
-        calls, tree = requests.calls, requests.tree
-        self.tree = tree
-        self.stored = requests.stored
-        self.rows = calls.rows(named=True)
-        self.block_tokens = calls["block_tokens"].fill_null(0).to_numpy().astype(np.int64)
-        self.tokens = requests.tokens
-        self.last_role = requests.role
-        self.before = predecessors.find(calls, tree)
-        every = np.arange(calls.height)
-        self.shared = self.tokens.at(every, self.before.shared)
-        self.with_previous = self.tokens.at(every, self.before.with_previous)
-        previous = self.before.previous
-        smaller = np.minimum(self.tokens.whole, self.tokens.whole[previous])
-        self.expected: Ints = np.where(previous >= 0, smaller, 0)
-        """[calls] of the prompt, what the call before it in the stream had sent at most"""
+    rows: Sequence[Mapping[str, Any]]
+    """columns of `reads.llm_calls`, in order of arrival"""
+    block_tokens: Ints
+    """0 where the prompt is text"""
+    whole: Ints
+    """tokens of the prompt: as reported, else estimated"""
+    has_prompt: Bools
+    previous: Ints
+    """rows of the other calls, -1 where there is none; see `Predecessors`"""
+    template: Ints
+    parent: Ints
+    nearest: Ints
+    shared: Ints
+    """tokens of the prompt that `nearest` had sent"""
+    with_previous: Ints
+    """tokens of it that `previous` had sent, whatever its model"""
+    goes_on: Bools
+    """whether the prompt starts with the whole prompt of `previous` or `nearest`"""
+    is_deep: Bools
+    """whether it shares less than half of what it and `previous` both have"""
+    last_role: Callable[[int], str]
+    """of a row: the role of the prompt's last message"""
+    segments: Callable[[int], list[int]]
+    """of a row: the ids of its prompt's segments"""
 
-    def deep(self) -> int:
-        """Count the calls that share less than half with the call before them."""
-        ends = np.append(self.tree.blocks_end, 0)
-        previous = self.before.previous
-        both = np.minimum(ends[self.tree.leaf], ends[self.tree.leaf[previous]])
-        shared = ends[self.before.with_previous]
-        return int(((previous >= 0) & (2 * shared < both)).sum())
-
-    def goes_on(self, row: int) -> bool:
-        """Say whether the call's prompt starts with the whole prompt of an earlier one."""
-        before = self.before
-        return self._holds(row, before.previous, before.with_previous) or self._holds(
-            row, before.nearest, before.shared
-        )
-
-    def _holds(self, row: int, other: Ints, shared: Nodes) -> bool:
-        node = int(shared[row])
-        return node >= 0 and other[row] >= 0 and int(self.tree.leaf[other[row]]) == node
+    def expected(self, row: int) -> int:
+        """Give the tokens of the prompt that the call before it in the stream had sent at most."""
+        previous = int(self.previous[row])
+        return min(int(self.whole[row]), int(self.whole[previous])) if previous >= 0 else 0
 
     def request(self, row: int) -> dict[str, object]:
         """Give the settings of a call."""
@@ -74,18 +73,27 @@ class Compared:
         """Give the tokens below which nothing is said to be lost."""
         return max(LEAST_TOKENS, 2 * int(self.block_tokens[row]))
 
-    def made(self, row: int, against: int, cause: Cause, **facts: object) -> Break:
-        """Make a break of a call that is compared with `against`."""
+    def known(self, row: int) -> int:
+        """Give the tokens of the prompt that were sent before or cached: a break is behind them."""
+        call = self.rows[row]
+        return max(int(call["sent_before_tokens"] or 0), int(call["cache_read_tokens"]))
+
+    def broken(self, row: int, tokens: int) -> int:
+        """Give how many of so many tokens, that the prompt could have shared, are lost."""
+        return max(0, min(tokens, int(self.whole[row]) - self.known(row)))
+
+    def made(
+        self, row: int, against: int, cause: Cause, *, lost: int, start: int, **facts: object
+    ) -> Break:
+        """Make a break of a call that is compared with `against`; `lost` tokens from `start` on."""
         call, other = self.rows[row], self.rows[against]
-        lost = facts.pop("lost_tokens")
-        assert isinstance(lost, int)
         starts = call["started_ns"], other["started_ns"]
         defaults: dict[str, object] = {
             "tier": "messages",
             "place": "",
             "before": "",
             "after": "",
-            "expected_tokens": int(self.expected[row]),
+            "expected_tokens": self.expected(row),
         }
         return Break(
             call_id=call["call_id"],
@@ -99,19 +107,52 @@ class Compared:
             shared_tokens=int(self.shared[row]),
             read_tokens=call["cache_read_tokens"] if call["cache_reported"] else None,
             lost_tokens=lost,
-            lost_usd=_usd(call, lost),
+            lost_usd=_usd(call, start, start + lost),
             provider_says=self.said(row),
             **(defaults | facts),  # type: ignore[arg-type]  # fields of Break, by name
         )
 
 
-def _usd(call: dict[str, object], tokens: int) -> Decimal | None:
-    """Price tokens that were not read from a cache; None where the call has no price."""
+def _usd(call: Mapping[str, Any], start: int, end: int) -> Decimal | None:
+    """Price a stretch of a prompt above a cache read; None where the call has no price."""
     if call["rates"] is None:
         return None
-    usage = Usage(
-        uncached_tokens=int(str(call["uncached_tokens"])),
-        cache_write_5m_tokens=int(str(call["cache_write_5m_tokens"])),
-        cache_write_1h_tokens=int(str(call["cache_write_1h_tokens"])),
+    rates, usage = Rates.from_json(call["rates"]), cache_states.billed(call)
+    until, before = (
+        bill.above_read_usd(rates, usage, max(0, place - usage.cache_read_tokens))
+        for place in (end, start)
     )
-    return bill.above_read_usd(Rates.from_json(str(call["rates"])), usage, tokens)
+    return until - before
+
+
+def all_of(requests: Requests) -> Compared:
+    """Compare all calls of a scope with each other."""
+    calls, tree, tokens = requests.calls, requests.tree, requests.tokens
+    before = predecessors.find(calls, tree)
+    every = np.arange(calls.height)
+    ends = np.append(tree.blocks_end, 0)
+    both = np.minimum(ends[tree.leaf], ends[tree.leaf[before.previous]])
+    paths = PromptPaths(requests.stored)
+    return Compared(
+        rows=requests.rows,
+        block_tokens=calls["block_tokens"].fill_null(0).to_numpy().astype(np.int64),
+        whole=tokens.whole,
+        has_prompt=tree.leaf >= 0,
+        previous=before.previous,
+        template=before.template,
+        parent=before.parent,
+        nearest=before.nearest,
+        shared=tokens.at(every, before.shared),
+        with_previous=tokens.at(every, before.with_previous),
+        goes_on=_ends_at(tree.leaf, before.previous, before.with_previous)
+        | _ends_at(tree.leaf, before.nearest, before.shared),
+        is_deep=(before.previous >= 0) & (2 * ends[before.with_previous] < both),
+        last_role=requests.role,
+        segments=paths.segments,
+    )
+
+
+def _ends_at(leaf: Nodes, other: Ints, shared: Nodes) -> Bools:
+    """Mark the calls of which another one's whole prompt is the part that they share."""
+    ends: Bools = (shared >= 0) & (other >= 0) & (leaf[other] == shared)
+    return ends

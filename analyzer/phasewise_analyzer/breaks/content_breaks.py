@@ -19,7 +19,7 @@ Found = tuple[int, Break]
 
 def find(store: Store, compared: Compared) -> list[Found]:
     """Give the breaks of the calls in scope, one a call, in order of arrival."""
-    prompts = Prompts(store, compared.stored, compared.block_tokens)
+    prompts = Prompts(store, compared.segments, compared.block_tokens)
     found = {
         row: one
         for of in (_of_forks, _of_templates, _of_streams)
@@ -31,28 +31,32 @@ def find(store: Store, compared: Compared) -> list[Found]:
 def _of_streams(compared: Compared, prompts: Prompts) -> Iterator[Found]:
     """Give the calls whose prompt does not go on where the call before it ended."""
     wanted: dict[tuple[int, int], int] = {}
-    for row in np.flatnonzero(compared.before.previous >= 0).tolist():
-        lost = int(compared.expected[row] - compared.shared[row])
+    for row in np.flatnonzero(compared.previous >= 0).tolist():
+        lost = compared.broken(row, compared.expected(row) - int(compared.shared[row]))
         if lost < compared.least(row):
             continue
-        previous = int(compared.before.previous[row])
+        previous = int(compared.previous[row])
         call, other = compared.rows[row], compared.rows[previous]
         if _model(call) != _model(other) and compared.with_previous[row] > compared.shared[row]:
-            yield row, compared.made(row, previous, causes.MODEL, lost_tokens=lost, place="model")
-        elif not compared.goes_on(row):
-            nearest = int(compared.before.nearest[row])
+            start = compared.known(row)
+            yield (
+                row,
+                compared.made(row, previous, causes.MODEL, lost=lost, start=start, place="model"),
+            )
+        elif not compared.goes_on[row]:
+            nearest = int(compared.nearest[row])
             closer = nearest >= 0 and compared.shared[row] > compared.with_previous[row]
             wanted[nearest if closer else previous, row] = lost
     for (against, row), old, new in prompts.pairs(wanted):
         found = diagnose(old, new)
         if found is not None and not _begins_anew(old, found):
-            expected = int(compared.expected[row])
+            expected = compared.expected(row)
             yield row, _made(compared, (against, row), found, expected, wanted[against, row])
 
 
 def _of_templates(compared: Compared, prompts: Prompts) -> Iterator[Found]:
     """Give first calls of streams whose tools or system prompt differ from the last stream's."""
-    template = compared.before.template
+    template = compared.template
     text = compared.block_tokens == 0
     wanted = [(int(template[row]), row) for row in np.flatnonzero((template >= 0) & text).tolist()]
     for (against, row), old, new in prompts.pairs(wanted):
@@ -61,8 +65,8 @@ def _of_templates(compared: Compared, prompts: Prompts) -> Iterator[Found]:
         whole = sum(one.tokens for one in new)
         if not whole or not min(sizes):
             continue
-        expected = min(sizes) * int(compared.tokens.whole[row]) // whole
-        lost = expected - int(compared.shared[row])
+        expected = min(sizes) * int(compared.whole[row]) // whole
+        lost = compared.broken(row, expected - int(compared.shared[row]))
         found = diagnose_across(*fixed) if lost >= compared.least(row) else None
         if found is not None:
             yield row, _made(compared, (against, row), found, expected, lost)
@@ -70,7 +74,7 @@ def _of_templates(compared: Compared, prompts: Prompts) -> Iterator[Found]:
 
 def _of_forks(compared: Compared, prompts: Prompts) -> Iterator[Found]:
     """Give first calls of sub-agents that were given what their parent had, in another order."""
-    parent = compared.before.parent
+    parent = compared.parent
     text = compared.block_tokens == 0
     wanted = [(int(parent[row]), row) for row in np.flatnonzero((parent >= 0) & text).tolist()]
     for (against, row), old, new in prompts.pairs(wanted):
@@ -78,10 +82,11 @@ def _of_forks(compared: Compared, prompts: Prompts) -> Iterator[Found]:
         if found is None or found.cause is not causes.FORKED:
             continue
         whole = sum(one.tokens for one in new)
-        again = found.realigned_tokens * int(compared.tokens.whole[row]) // max(1, whole)
+        again = found.realigned_tokens * int(compared.whole[row]) // max(1, whole)
         expected = int(compared.shared[row]) + again
-        if again >= compared.least(row):
-            yield row, _made(compared, (against, row), found, expected, again)
+        lost = compared.broken(row, again)
+        if lost >= compared.least(row):
+            yield row, _made(compared, (against, row), found, expected, lost)
 
 
 def _made(
@@ -97,7 +102,8 @@ def _made(
         before=found.before,
         after=found.after,
         expected_tokens=expected_tokens,
-        lost_tokens=lost_tokens,
+        lost=lost_tokens,
+        start=compared.known(row),
     )
 
 

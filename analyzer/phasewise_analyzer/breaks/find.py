@@ -13,8 +13,7 @@ import polars as pl
 from phasewise_store.scope import EVERYTHING, Scope
 from phasewise_store.store import Store
 
-from phasewise_analyzer.breaks import agreement, content_breaks, misses
-from phasewise_analyzer.breaks.compared import Compared
+from phasewise_analyzer.breaks import agreement, compared, content_breaks, misses
 from phasewise_analyzer.breaks.facts import Breaks
 from phasewise_analyzer.breaks.grouping import findings
 from phasewise_analyzer.caches import predictions
@@ -28,25 +27,25 @@ def find(
 ) -> Breaks:
     """Give the breaks of all calls in scope; their costs must have been analysed."""
     requests = Requests(store, scope)
-    compared = Compared(requests)
-    found = content_breaks.find(store, compared)
+    calls = compared.all_of(requests)
+    found = content_breaks.find(store, calls)
     broken = {row for row, _ in found}
-    found += misses.find(compared, predictions.predict(requests, book, step=step), broken)
+    found += misses.find(calls, predictions.predict(requests, book, step=step), broken)
     found.sort(key=lambda one: one[0])
     breaks = tuple(one for _, one in found)
-    diagnosed, agreed = agreement.score(compared, found)
+    diagnosed, agreed = agreement.score(calls, found)
     wasteful = [one for one in breaks if one.cause.wasteful]
     wasted = sum(one.lost_tokens for one in wasteful)
     known = requests.tree.leaf >= 0
     input_tokens = int(requests.tokens.whole[known].sum())
-    calls = requests.calls.filter(pl.Series(known))
+    with_prompt = requests.calls.filter(pl.Series(known))
     return Breaks(
-        calls=calls.height,
+        calls=with_prompt.height,
         input_tokens=input_tokens,
-        prefill_usd=_sum(calls["prefill_usd"].to_list()),
-        findings=findings(breaks, _span_s(calls)),
+        prefill_usd=_sum(with_prompt["prefill_usd"].to_list()),
+        findings=findings(breaks, _span_s(with_prompt)),
         breaks=breaks,
-        deep_breaks=compared.deep(),
+        deep_breaks=int(calls.is_deep.sum()),
         wasted_tokens=wasted,
         wasted_usd=_sum([one.lost_usd for one in wasteful]),
         waste=min(1.0, wasted / input_tokens) if input_tokens else 0.0,

@@ -36,7 +36,7 @@ def find(compared: Compared, judged: Iterable[Prediction], broken: set[int]) -> 
     """Give the misses of calls that are not among the broken ones and say what was cached."""
     for one in judged:
         call = compared.rows[one.row]
-        nearest = int(compared.before.nearest[one.row])
+        nearest = int(compared.nearest[one.row])
         if one.row in broken or nearest < 0 or not call["cache_reported"]:
             continue
         by_rule, beyond = missed(call, one)
@@ -50,7 +50,8 @@ def find(compared: Compared, judged: Iterable[Prediction], broken: set[int]) -> 
                 one.row,
                 nearest,
                 cause,
-                lost_tokens=lost,
+                lost=lost,
+                start=call["cache_read_tokens"],
                 expected_tokens=one.sent_before,
                 place=place,
             )

@@ -1,6 +1,6 @@
 """Read the prompts of two calls as segments, for the few pairs that a diagnosis wants."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 import numpy as np
@@ -18,21 +18,44 @@ Pair = tuple[int, int]
 Prompt = tuple[Segment, ...]
 
 
-class Prompts:
-    """The prompts of some calls, read when they are asked for."""
+class PromptPaths:
+    """The segments of prompts, by the stored trie."""
 
-    def __init__(self, store: Store, trie: Trie, block_tokens: npt.NDArray[np.int64]) -> None:
-        self._store = store
+    def __init__(self, trie: Trie) -> None:
         self._parent = trie.parent.tolist()
         self._segment = trie.segment
         self._leaf = trie.leaf
+
+    def segments(self, row: int) -> list[int]:
+        """Give the ids of a prompt's segments, front first."""
+        path = []
+        node = int(self._leaf[row])
+        while node >= 0:
+            path.append(node)
+            node = self._parent[node]
+        found: list[int] = self._segment[path[::-1]].tolist()
+        return found
+
+
+class Prompts:
+    """The prompts of some calls, read when they are asked for."""
+
+    def __init__(
+        self,
+        store: Store,
+        segments: Callable[[int], list[int]],
+        block_tokens: npt.NDArray[np.int64],
+    ) -> None:
+        """Take what gives the ids of the segments of a row's prompt."""
+        self._store = store
+        self._segments = segments
         self._block_tokens = block_tokens
 
     def pairs(self, wanted: Iterable[Pair]) -> Iterator[tuple[Pair, Prompt, Prompt]]:
         """Give the segments of both prompts of each pair."""
         waiting = iter(wanted)
         while some := tuple(islice(waiting, AT_ONCE)):
-            ids = {row: self._ids(row) for pair in some for row in pair}
+            ids = {row: self._segments(row) for pair in some for row in pair}
             texts = reads.segments(
                 self._store,
                 (one for row, path in ids.items() if not self._block_tokens[row] for one in path),
@@ -41,15 +64,6 @@ class Prompts:
             for pair in some:
                 old, new = (self._prompt(row, ids[row], texts, blocks) for row in pair)
                 yield pair, old, new
-
-    def _ids(self, row: int) -> list[int]:
-        path = []
-        node = int(self._leaf[row])
-        while node >= 0:
-            path.append(node)
-            node = self._parent[node]
-        found: list[int] = self._segment[path[::-1]].tolist()
-        return found
 
     def _prompt(
         self,

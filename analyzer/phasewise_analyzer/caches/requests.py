@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import orjson
@@ -84,6 +85,7 @@ class Requests:
         tiers = [tier.get(one, MESSAGES) for one in placed.segment.tolist()]
         self._places = PromptPlaces(self.tree.parent, self._whole, tiers, self.tokens)
         self._answers = self._find_answers()
+        self.rows: list[dict[str, Any]] = self.calls.rows(named=True)
 
     def __iter__(self) -> Iterator[Recorded]:
         """Give the calls with a known prompt, earliest start first."""
@@ -104,7 +106,7 @@ class Requests:
         return sorted(range(len(starts)), key=starts.__getitem__)
 
     def _recorded(self, row: int, leaf: int) -> Recorded:
-        call = self.calls.row(row, named=True)
+        call = self.rows[row]
         stream = call["agent_id"], call["provider"], call["model"], call["block_tokens"]
         places = self._places.of(row, leaf, stream)
         request = orjson.loads(call["request"])

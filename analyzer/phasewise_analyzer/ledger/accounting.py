@@ -4,17 +4,16 @@ Each call is judged by its provider's record of that day: what the rule says was
 from what earlier calls had sent, and compared with what was reported.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from decimal import ROUND_HALF_EVEN, Decimal
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 
 import numpy as np
+import polars as pl
 from phasewise_store.scope import EVERYTHING, Scope
 from phasewise_store.store import Store
 
-from phasewise_analyzer import groups
-from phasewise_analyzer.bill import LAST_DIGIT
-from phasewise_analyzer.breaks import content_breaks
-from phasewise_analyzer.breaks.compared import Compared
+from phasewise_analyzer import bill, cache_states, groups
+from phasewise_analyzer.breaks import compared, content_breaks
 from phasewise_analyzer.breaks.facts import Break
 from phasewise_analyzer.caches import predictions
 from phasewise_analyzer.caches.book import Book
@@ -39,9 +38,17 @@ def keep(
     """Account for all calls in scope; their costs must have been analysed."""
     requests = Requests(store, scope)
     judged = predictions.predict(requests, book, step=step)
-    broken = content_breaks.find(store, Compared(requests))
-    explained = tuple(_explained(requests, judged, [one for _, one in broken]))
+    broken = content_breaks.find(store, compared.all_of(requests))
     calls = requests.calls
+    explained = tuple(
+        explain(
+            requests.rows,
+            range(calls.height),
+            judged,
+            broken=[one for _, one in broken],
+            first=first_of_streams(calls),
+        )
+    )
     priced = [value for value in calls["prefill_usd"].to_list() if value is not None]
     known = [one for one in explained if None not in (one.predicted_read, one.reported_read)]
     return Ledger(
@@ -57,30 +64,39 @@ def keep(
     )
 
 
-def _explained(
-    requests: Requests, judged: Sequence[Prediction], broken: Sequence[Break]
+def explain(
+    rows: Sequence[Call],
+    wanted: Iterable[int],
+    judged: Sequence[Prediction],
+    *,
+    broken: Iterable[Break],
+    first: Container[int],
 ) -> Iterator[Explained]:
+    """Account for the wanted rows; `first` are those of the first calls of their agents.
+
+    Those come first of which the prompt is known, in the order in which they were judged.
+    """
     lost = {one.call_id: (one.cause.name, one.lost_tokens) for one in broken}
-    first = _first_of_streams(requests)
-    without_prompt = set(range(requests.calls.height)) - {one.row for one in judged}
+    without_prompt = set(wanted) - {one.row for one in judged}
     for one in (*judged, *(Prediction(row, 0, None, None) for row in sorted(without_prompt))):
-        call = requests.calls.row(one.row, named=True)
-        split = _split(call, one, lost.get(call["call_id"], ("", 0)), one.row in first)
+        call = rows[one.row]
+        split = _split(call, one, lost.get(str(call["call_id"]), ("", 0)), one.row in first)
         yield Explained(
             row=one.row,
-            call_id=call["call_id"],
+            call_id=str(call["call_id"]),
             policy=None if one.policy is None else one.policy.id,
             sent_before=one.sent_before,
             predicted_read=None if one.served is None else one.served.read,
-            reported_read=call["cache_read_tokens"] if call["cache_reported"] else None,
+            reported_read=_whole(call, "cache_read_tokens") if call["cache_reported"] else None,
             granularity=1 if one.policy is None else one.policy.granularity_tokens,
             parts=tuple(_priced(call, [part for part in split if part[1]])),
         )
 
 
-def _first_of_streams(requests: Requests) -> set[int]:
+def first_of_streams(calls: pl.DataFrame) -> set[int]:
+    """Give the rows of the first calls of their agents."""
     first: dict[str, int] = {}
-    for row, agent_id in enumerate(requests.calls["agent_id"].to_list()):
+    for row, agent_id in enumerate(calls["agent_id"].to_list()):
         first.setdefault(agent_id, row)
     return set(first.values())
 
@@ -99,7 +115,7 @@ def _split(
         split.append((facts.UNKNOWN, beyond))
     else:
         split += [(facts.RULE + judged.served.reason, by_rule), (facts.PROVIDER, beyond)]
-    left = total - read - by_rule - beyond
+    left = max(0, total - read - by_rule - beyond)
     cause, broken = lost
     broken = min(broken, left)
     split.append((facts.BREAK + cause, broken))
@@ -108,42 +124,22 @@ def _split(
 
 
 def _priced(call: Call, split: Sequence[tuple[str, int]]) -> Iterator[Part]:
-    """Price the parts so that they sum to the call's input bill to the last digit.
-
-    What was read comes first in a prompt, then what was written, longest lifetime first, then what
-    was charged in full.
-    """
-    bill = call["prefill_usd"]
-    if not isinstance(bill, Decimal) or call["rates"] is None:
-        yield from (Part(reason, tokens, None) for reason, tokens in split)
+    """Price the parts so that they sum to the call's input bill to the last digit."""
+    whole = call["prefill_usd"]
+    if not isinstance(whole, Decimal) or call["rates"] is None:
+        yield from (Part(reason, tokens, None, None) for reason, tokens in split)
         return
     rates = Rates.from_json(str(call["rates"]))
-    charged = [
-        (
-            _whole(call, "cache_read_tokens"),
-            rates.uncached if rates.cache_read is None else rates.cache_read,
-        ),
-        (_whole(call, "cache_write_1h_tokens"), rates.cache_write_1h),
-        (_whole(call, "cache_write_5m_tokens"), rates.cache_write_5m),
-        (_whole(call, "uncached_tokens"), rates.uncached),
-    ]
-    running = Decimal(0)
-    paid = Decimal(0)
+    usage = cache_states.billed(call)
+    end, paid, extra = 0, Decimal(0), Decimal(0)
     for place, (reason, tokens) in enumerate(split):
-        wanted = tokens
-        while wanted and charged:
-            there, rate = charged[0]
-            taken = min(wanted, there)
-            running += taken * rate / 10**6
-            wanted -= taken
-            if taken == there:
-                charged.pop(0)
-            else:
-                charged[0] = (there - taken, rate)
+        end += tokens
         is_last = place == len(split) - 1
-        until = bill if is_last else running.quantize(LAST_DIGIT, ROUND_HALF_EVEN)
-        yield Part(reason, tokens, until - paid)
-        paid = until
+        until = whole if is_last else min(whole, bill.charged_usd(rates, usage, end))
+        behind = max(0, end - usage.cache_read_tokens)
+        extra_until = bill.above_read_usd(rates, usage, behind)
+        yield Part(reason, tokens, until - paid, extra_until - extra)
+        paid, extra = until, extra_until
 
 
 def _whole(call: Call, name: str) -> int:
@@ -171,12 +167,12 @@ def _lines(explained: Sequence[Explained]) -> tuple[Line, ...]:
             sums.setdefault(part.reason, []).append(part)
 
     def line(reason: str, parts: Sequence[Part]) -> Line:
-        priced = [part.usd for part in parts if part.usd is not None]
         return Line(
             reason,
             len(parts),
             sum(part.tokens for part in parts),
-            sum(priced, Decimal(0)) if priced else None,
+            _sum(part.usd for part in parts),
+            _sum(part.extra_usd for part in parts),
         )
 
     def place(one: Line) -> tuple[int, int]:
@@ -184,6 +180,11 @@ def _lines(explained: Sequence[Explained]) -> tuple[Line, ...]:
         return kind, -one.tokens
 
     return tuple(sorted((line(*item) for item in sums.items()), key=place))
+
+
+def _sum(values: Iterable[Decimal | None]) -> Decimal | None:
+    known = [value for value in values if value is not None]
+    return sum(known, Decimal(0)) if known else None
 
 
 def _accounts(

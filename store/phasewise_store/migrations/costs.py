@@ -28,6 +28,27 @@ CREATE TABLE side_calls (
 """
 
 STATES_OF_INPUT = """
+DELETE FROM breaks;
+DROP TABLE call_findings;
+CREATE TABLE call_findings (
+    call_id         VARCHAR PRIMARY KEY,
+    ordinal         BIGINT NOT NULL,
+    cell_id         UBIGINT NOT NULL,    -- hash of hour, data set, session, agent, model and labels
+    session_id      VARCHAR NOT NULL,
+    prompt_tokens   BIGINT,              -- as reported, else estimated; NULL: no prompt known
+    sent_before     BIGINT NOT NULL,     -- of it, what an earlier call of the model had sent
+    previous_shared BIGINT NOT NULL,     -- of it, what the previous call of the agent had sent
+    policy          VARCHAR,             -- the provider's rule of that day; NULL: none known
+    predicted_read  BIGINT,              -- what the rule says was read from the cache
+    reported_read   BIGINT,              -- NULL: the source does not report it
+    granularity     INTEGER NOT NULL,    -- tokens by which a prediction may be off
+    first_of_stream BOOLEAN NOT NULL,    -- whether it is its agent's first call
+    is_deep         BOOLEAN NOT NULL,    -- whether it shares less than half with the previous call
+    provider_says   VARCHAR,             -- the provider's own reason for a miss
+    agrees          BOOLEAN,             -- whether we say the same; NULL: it says nothing
+    reasons STRUCT(reason VARCHAR, tokens BIGINT, usd DECIMAL(24, 12), extra_usd DECIMAL(24, 12))[]
+        NOT NULL  -- in prompt order; usd: charged, extra_usd: of it, above a cache read
+);
 DROP TABLE call_costs;
 CREATE TABLE call_costs (
     call_id               VARCHAR PRIMARY KEY,

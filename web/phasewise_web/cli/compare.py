@@ -1,7 +1,7 @@
-"""The verdict of a replay run: paired differences with intervals, A/A control, fidelity.
+"""Print the verdict of a replay run: paired differences with intervals, A/A control, fidelity.
 
-RUN is a run's id, or `latest`. Exit 1 when calls, an arm or the run's fidelity failed: it proves
-nothing then.
+RUN is the id of a run, or `latest`. Exits with 1 when a call, an arm or a fidelity check failed:
+the run then proves nothing.
 """
 
 import argparse
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Judge the run and print the verdict."""
+    """Compare the arms of the run and print the verdict."""
     with opened(arguments.db) as store:
         verdict = compare(store, arguments.run)
     if arguments.json:
@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def exit_code(verdict: Verdict) -> int:
-    """Give 1 where the run proves nothing, or calls or an arm of it failed."""
+    """Return 1 when the run is void, or when calls or an arm of it failed."""
     states = {arm.status for arm in verdict.arms}
     failed = "failed" in states or verdict.failures.calls > 0
     return 0 if verdict.fidelity.passed and "ok" in states and not failed else 1
@@ -42,22 +42,22 @@ def exit_code(verdict: Verdict) -> int:
 def print_verdict(verdict: Verdict) -> None:
     """Print the headline, the arms, the differences, the control and the fidelity."""
     stdout.print(
-        f"{verdict.run_id}: {verdict.sessions} sessions, {verdict.calls} calls a block",
+        f"{verdict.run_id}: {verdict.sessions} sessions, {verdict.calls} calls per block",
         highlight=False,
     )
     stdout.print(verdict.headline, highlight=False, markup=False, soft_wrap=True)
     table(
         "",
-        (("arm", False), ("engine", False), ("calls", True), ("cached %", True), ("state", False)),
+        (("arm", False), ("engine", False), ("calls", True), ("cached %", True), ("status", False)),
         [_arm(arm) for arm in verdict.arms],
     )
     columns = (
-        ("against the baseline", False),
+        ("measure", False),
         ("baseline", True),
         ("arm", True),
         ("difference", True),
-        ("95 % interval", True),
-        ("", False),
+        ("95 % CI", True),
+        ("verdict", False),
     )
     for arm in verdict.arms[1:]:
         own = [metric for metric in verdict.metrics if metric.compared == arm.name]
@@ -71,12 +71,12 @@ def print_verdict(verdict: Verdict) -> None:
         )
     _print_failures(verdict.failures)
     bad = [check for check in verdict.fidelity.checks if not check.passed]
-    state = "passed" if not bad else "FAILED: the run is void"
+    state = "passed" if not bad else "FAILED, so the run is void"
     stdout.print(f"fidelity: {state} ({len(verdict.fidelity.checks)} checks)", highlight=False)
     for check in bad:
         stdout.print(
             f"  {check.title}: {check.value if check.value is not None else ''} "
-            f"(wanted {check.limit}) {check.detail}",
+            f"(required: {check.limit}) {check.detail}",
             highlight=False,
             markup=False,
             soft_wrap=True,
@@ -84,7 +84,7 @@ def print_verdict(verdict: Verdict) -> None:
 
 
 def _print_failures(failed: Failures) -> None:
-    """Say how many calls failed, in the servers' words; nothing where none did."""
+    """Print how many calls failed and the servers' error messages; nothing when none failed."""
     if not failed.calls:
         return
     stdout.print(f"{failed.calls:,} of {failed.of:,} calls failed:", highlight=False)

@@ -1,7 +1,7 @@
-"""Replay the newest sessions and compare with the last night; exit 1 on a regression.
+"""Replay the newest sessions and compare with the previous night; exits with 1 on a regression.
 
-FILE is a YAML file: a plan, what to import first, gates; docs/nightly.md shows it, with a cron line
-and a systemd timer.
+FILE is a YAML file with a plan, the paths to import first, and the gates. docs/nightly.md has an
+example, with a cron line and a systemd timer.
 """
 
 import argparse
@@ -61,17 +61,20 @@ def _write_report(folder: Path, night: Night) -> None:
 def _print(night: Night) -> None:
     print_verdict(night.verdict)
     if night.last_run_id is None:
-        stdout.print("the first night of this name: nothing to compare with yet", highlight=False)
+        stdout.print(
+            "this is the first run of this name: there is nothing to compare it with yet",
+            highlight=False,
+        )
         return
-    stdout.print(f"against {night.last_run_id}:", highlight=False)
+    stdout.print(f"compared with {night.last_run_id}:", highlight=False)
     for regression in night.regressions:
         metric = regression.metric
         stdout.print(
-            f"  WORSE  {regression.arm}: {metric.title.lower()} {metric.baseline:.4g} to "
+            f"  REGRESSION  {regression.arm}: {metric.title.lower()} {metric.baseline:.4g} to "
             f"{metric.arm:.4g} {metric.unit}, {regression.worse_percent:.1f} % "
             f"(allowed {regression.allowed_percent:g} %)",
             highlight=False,
             soft_wrap=True,
         )
     if not night.regressions:
-        stdout.print("  nothing got worse beyond its gate", highlight=False)
+        stdout.print("  no regression: every measure is within its gate", highlight=False)

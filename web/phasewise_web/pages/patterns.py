@@ -1,4 +1,4 @@
-"""Every macro of the pages once, with made-up facts that are called so."""
+"""Every macro of the pages once, with made-up values that are labelled as such."""
 
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ def patterns_page() -> PatternsPage:
     def metric(difference: float) -> Metric:
         return Metric(
             name="prefill_s",
-            title="Prefill a session",
+            title="Prefill time per session",
             unit="s",
             compared="example",
             baseline=1.0,
@@ -30,8 +30,8 @@ def patterns_page() -> PatternsPage:
             ci95=(difference - 0.1, difference + 0.1),
             ratio=1.0 + difference,
             sessions=12,
-            least_detectable=0.1,
-            verdict="lower" if difference < -0.1 else "no difference shown",
+            minimum_detectable_effect=0.1,
+            verdict="lower" if difference < -0.1 else "no significant difference",
         )
 
     return PatternsPage(

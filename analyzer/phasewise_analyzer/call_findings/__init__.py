@@ -1,0 +1,1 @@
+"""What is found of each call, kept as rows when it comes: breaks, ledger, predicted reads."""
