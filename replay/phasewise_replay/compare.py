@@ -142,7 +142,7 @@ def _metric(
     measure: Measure, compared: str, before: list[float], after: list[float], *, void: bool
 ) -> Metric:
     differences = [two - one for one, two in zip(before, after, strict=True)]
-    interval = statistics.mean_interval(differences)
+    interval = measures.interval(measure, statistics.paired_interval, before, after)
     count = len(differences)
     baseline, arm = sum(before) / count, sum(after) / count
     return Metric(

@@ -5,17 +5,21 @@ does this in real time; `drive_virtually` advances a virtual clock instead, for 
 computes how long a call would take.
 """
 
+import contextlib
 import heapq
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 
 from phasewise_replay.engine import Answer, Request
 
 Serve = Callable[[Request, int, int | None], Answer]
 """sends a request that is `lag_ns` late, at a virtual time or (None) now"""
+
+CTRL_C_S = 0.2
+"""until Ctrl-C is seen while all workers wait for answers"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,10 @@ class Pace:
 
 
 def drive(sessions: Sequence[Sequence[Due]], serve: Serve, *, concurrency: int = 1) -> None:
-    """Send everything, `concurrency` sessions at a time; an exception from `serve` ends it."""
+    """Send everything, `concurrency` sessions at a time; an exception from `serve` ends it.
+
+    Ctrl-C ends it at once: a server may take minutes for the answers that are still due.
+    """
     ending = threading.Event()
     if concurrency == 1:
         for session in sessions:
@@ -48,28 +55,47 @@ def drive(sessions: Sequence[Sequence[Due]], serve: Serve, *, concurrency: int =
         return
     left = iter(sessions)
     taking = threading.Lock()
-    pool = ThreadPoolExecutor(concurrency, thread_name_prefix="replay")
+    ended: SimpleQueue[BaseException | None] = SimpleQueue()
+
+    def work() -> None:
+        try:
+            while not ending.is_set():
+                with taking:
+                    session = next(left, None)
+                if session is None:
+                    break
+                _follow(session, serve, ending)
+        except BaseException as error:
+            ended.put(error)
+        else:
+            ended.put(None)
+
+    workers = min(concurrency, len(sessions))
+    for _ in range(workers):
+        # a daemon, so that the process can end while it waits for an answer
+        threading.Thread(target=work, name="replay", daemon=True).start()
+    first: BaseException | None = None
     try:
-        work = [
-            pool.submit(_take, left, taking, serve, ending)
-            for _ in range(min(concurrency, len(sessions)))
-        ]
-        for done in wait(work, return_when=FIRST_EXCEPTION).done:
-            done.result()
+        for _ in range(workers):
+            error = _next(ended)
+            if error is not None:
+                ending.set()
+                first = first or error
     finally:
         ending.set()
-        pool.shutdown(wait=True)
+    if first is not None:
+        raise first
 
 
-def _take(
-    left: Iterator[Sequence[Due]], taking: threading.Lock, serve: Serve, ending: threading.Event
-) -> None:
-    while not ending.is_set():
-        with taking:
-            session = next(left, None)
-        if session is None:
-            return
-        _follow(session, serve, ending)
+def _next(ended: "SimpleQueue[BaseException | None]") -> BaseException | None:
+    """Wait for a worker's end.
+
+    Ctrl-C is seen between the tries only: polars puts a handler before Python's that has the kernel
+    go on with the wait.
+    """
+    while True:
+        with contextlib.suppress(Empty):
+            return ended.get(timeout=CTRL_C_S)
 
 
 def _follow(session: Sequence[Due], serve: Serve, ending: threading.Event) -> None:

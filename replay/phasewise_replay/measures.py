@@ -4,10 +4,12 @@ prefill_s and decode_s are the engine's own (scheduled to first token, first to 
 an engine does not report them, only the client's time to first token is compared.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import polars as pl
+
+from phasewise_replay.statistics import Interval, share_interval
 
 _NS = 1e9
 
@@ -60,6 +62,18 @@ MEASURES: Sequence[Measure] = (
     ),
 )
 """the first one that both arms have goes into the headline"""
+
+
+def interval(
+    measure: Measure,
+    of: Callable[[Sequence[float], Sequence[float]], Interval | None],
+    before: Sequence[float],
+    after: Sequence[float],
+) -> Interval | None:
+    """Give the interval of a measure's difference: `of`, inside what its unit can be."""
+    if measure.unit == "share":
+        return share_interval(of, before, after)
+    return of(before, after)
 
 
 def of_sessions(calls: pl.DataFrame) -> pl.DataFrame:

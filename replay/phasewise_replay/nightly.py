@@ -103,7 +103,7 @@ def _unpaired(before: pl.DataFrame, after: pl.DataFrame, arm: str) -> list[Metri
 
 
 def _two_samples(measure: Measure, arm: str, then: list[float], now: list[float]) -> Metric:
-    interval = statistics.unpaired_interval(then, now)
+    interval = measures.interval(measure, statistics.unpaired_interval, then, now)
     before, after = sum(then) / len(then), sum(now) / len(now)
     verdict: Judgement = "no significant difference"
     if interval is None:

@@ -20,6 +20,7 @@ from phasewise_store.errors import (
     StoreError,
     UnsupportedArmError,
 )
+from phasewise_store.interruption import was_interrupted
 from phasewise_store.runs import ArmStatus
 from phasewise_store.store import Store
 
@@ -54,11 +55,11 @@ def run(
     work = _Work(store, plan, run_id=run_id, recorded=recorded, step=step, engine_for=engine_for)
     try:
         work.all_turns()
-    except KeyboardInterrupt:
-        runs.finish_run(store, run_id, "interrupted", time.time_ns(), "stopped by the user")
-        raise
     except BaseException as error:
-        runs.finish_run(store, run_id, "failed", time.time_ns(), f"{error}")
+        if was_interrupted(error):
+            runs.finish_run(store, run_id, "interrupted", time.time_ns(), "stopped by the user")
+        else:
+            runs.finish_run(store, run_id, "failed", time.time_ns(), f"{error}")
         raise
     ended = [state for state in work.arms.values() if state.status == "ok"]
     detail = None if ended else "no arm can run on this machine"

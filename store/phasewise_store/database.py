@@ -13,7 +13,7 @@ from typing import IO
 
 import duckdb
 
-from phasewise_store.errors import SchemaError, StoreError, StoreLockedError
+from phasewise_store.errors import SchemaError, StoreError, StoreLockedError, UsageError
 from phasewise_store.schema import MIGRATIONS
 from phasewise_store.statements import count, run
 
@@ -50,13 +50,16 @@ class Database:
 def open_database(path: Path) -> Database:
     """Open or create the database file for reading and writing, and migrate it.
 
-    Raises StoreLockedError when another process has it, SchemaError when it is not ours or too new.
+    Raises StoreLockedError when another process has it, SchemaError when it is not ours or too new,
+    UsageError when it is a folder.
     """
     if not path.parent.is_dir():
         raise StoreError(
             f"`{path}`: the folder `{path.parent}` does not exist; create it first, "
             "or name another file with --db"
         )
+    if path.is_dir():
+        raise UsageError(f"`{path}` is a folder; name a database file with --db")
     lock = _lock(path)
     try:
         if not path.exists():

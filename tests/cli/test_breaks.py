@@ -112,7 +112,7 @@ def test_check_fails_a_pipeline_that_wastes(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["check", "{empty}"], "no LLM call was read"),
+        (["check", "{empty}"], "no LLM calls in these files"),
         (["breaks", "--db", "{nothing}"], "phasewise agents"),
         (["ledger", "--db", "{nothing}", "--policies", "{empty}"], "has no records"),
     ],

@@ -55,7 +55,7 @@ def test_doctor_prints_json_on_stdout_only(
 def test_an_error_is_a_sentence_not_a_traceback(tmp_path: Path) -> None:
     """A database in a folder that is not there ends with the cure on stderr and exit 1."""
     ended = subprocess.run(
-        [sys.executable, "-m", "phasewise_web.cli.main", "agents", "--json"],
+        [sys.executable, "-m", "phasewise_web.cli.main", "import", "--json", "x.jsonl"],
         env=os.environ | {"PHASEWISE_DB": str(tmp_path / "nowhere" / "x.duckdb")},
         capture_output=True,
         text=True,

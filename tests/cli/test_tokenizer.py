@@ -46,7 +46,7 @@ def test_it_is_kept_listed_and_forgotten(
     assert main(["tokenizer", "--db", database]) == 0
     assert "tiny-model" in capsys.readouterr().out
     assert main(["tokenizer", "served", "--forget", "--db", database]) == 0
-    assert "no tokenizer is kept" in capsys.readouterr().out
+    assert "no tokenizers stored" in capsys.readouterr().out
 
 
 def test_what_does_not_fit_is_said(
@@ -56,17 +56,17 @@ def test_what_does_not_fit_is_said(
     assert main(["tokenizer", "served", str(file), "--db", database]) == 0
     assert "another model's tokenizer" in capsys.readouterr().err
     assert main(["tokenizer", "absent", str(file), "--db", database]) == 0
-    assert "no call here names the model `absent`; there are: served" in capsys.readouterr().err
+    assert "no calls of model `absent`; the models are: served" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["served"], "to keep a tokenizer: MODEL FILE"),
+        (["served"], "give MODEL FILE to store a tokenizer"),
         (["served", "nowhere/tokenizer.json"], "cannot be read"),
         (["served", "{database}"], "no tokenizer that"),
-        (["absent", "--forget"], "no tokenizer of `absent` is kept here"),
-        (["served", "{file}", "--forget"], "to drop it: MODEL --forget"),
+        (["absent", "--forget"], "no tokenizer of `absent` is stored in this database"),
+        (["served", "{file}", "--forget"], "MODEL --forget to remove it"),
     ],
 )
 def test_misuse_is_a_sentence(

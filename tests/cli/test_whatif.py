@@ -164,5 +164,5 @@ def test_a_trace_with_nothing_to_repair_exports_nothing(
     """No finding has a repair: the command says so and writes no file."""
     folder = tmp_path / "plans"
     words = ("--source", "tau2-bench", "--export", str(folder))
-    assert "nothing to repair" in refused(capsys, "whatif", "--db", str(real), *words)
+    assert "no prompts to repair" in refused(capsys, "whatif", "--db", str(real), *words)
     assert not folder.exists()

@@ -22,12 +22,17 @@ class Strict:
     refused: list[str] = field(default_factory=list)
     refuse_behind: int | None = None
     """refuses every chat after so many, whatever is in it"""
+    silent_behind: int | None = None
+    """leaves every chat after so many without an answer until the server ends"""
+    ending: threading.Event = field(default_factory=threading.Event)
 
 
 @contextmanager
-def strict_server(refuse_behind: int | None = None) -> Iterator[Strict]:
+def strict_server(
+    *, refuse_behind: int | None = None, silent_behind: int | None = None
+) -> Iterator[Strict]:
     """Serve on a free port of the loopback interface until the block ends."""
-    strict = Strict(refuse_behind=refuse_behind)
+    strict = Strict(refuse_behind=refuse_behind, silent_behind=silent_behind)
 
     class Handler(_Handler):
         state = strict
@@ -39,6 +44,7 @@ def strict_server(refuse_behind: int | None = None) -> Iterator[Strict]:
     try:
         yield strict
     finally:
+        strict.ending.set()
         server.shutdown()
         server.server_close()
         thread.join()
@@ -69,6 +75,10 @@ class _Handler(BaseHTTPRequestHandler):
         reason = refusal(body)
         if state.refuse_behind is not None and len(state.bodies) >= state.refuse_behind:
             reason = f"request {len(state.bodies)} is one too many"
+        if state.silent_behind is not None and len(state.bodies) >= state.silent_behind:
+            state.bodies.append(body)
+            state.ending.wait()
+            return
         state.bodies.append(body)
         if reason is not None:
             state.refused.append(reason)

@@ -105,17 +105,23 @@ def test_an_engine_that_dies_fails_its_arm_only(store: Store) -> None:
     assert engines["b"].stopped
 
 
-def test_ctrl_c_keeps_what_was_measured_and_stops_the_engine(store: Store) -> None:
-    """The run is marked interrupted, its rows are there, nothing runs on."""
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("Query interrupted")])
+def test_ctrl_c_keeps_what_was_measured_and_stops_the_engine(
+    store: Store, error: BaseException
+) -> None:
+    """The run is marked interrupted, its rows are there, nothing runs on.
+
+    The second error is DuckDB's, where Ctrl-C comes in the middle of a statement.
+    """
     write_sessions(store)
 
     def interrupts(request: Request) -> Answer:
         if request.call_id == "s3.2":
-            raise KeyboardInterrupt
+            raise error
         return usual_answer(request)
 
     engine = FakeEngine(answer=interrupts)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(type(error)):
         run(store, plan_of("a", warmup_calls=0), engine_for=served_by({"a": engine}))
     (found,) = runs.runs(store)
     assert found.status == "interrupted"

@@ -46,6 +46,71 @@ def test_the_same_values_give_the_same_interval_around_their_mean(values: list[f
     assert one.high >= one.mean - 1e-9
 
 
+amounts = st.integers(0, 10**7).map(lambda value: value / 1000)
+
+
+@given(st.lists(st.tuples(amounts, amounts), min_size=5, max_size=20))
+def test_no_arm_takes_less_than_nothing(pairs: list[tuple[float, float]]) -> None:
+    """Paired or not, the interval of a difference ends above -100 % of the baseline's mean."""
+    before, after = [one for one, _ in pairs], [two for _, two in pairs]
+    baseline = sum(before) / len(before)
+    for interval in (statistics.paired_interval, statistics.unpaired_interval):
+        found = interval(before, after)
+        assert found is not None
+        assert found.low >= -baseline * (1 + 1e-9)
+        assert np.isfinite([found.low, found.high]).all()
+        assert found.mean == pytest.approx(sum(after) / len(after) - baseline, abs=1e-6)
+
+
+shares = st.integers(0, 1000).map(lambda value: value / 1000)
+
+
+@given(st.lists(st.tuples(shares, shares), min_size=5, max_size=20))
+def test_no_share_is_below_nothing_or_above_all(pairs: list[tuple[float, float]]) -> None:
+    """The baseline's share and an end of the interval: in [0, 1] together, towards its side."""
+    before, after = [one for one, _ in pairs], [two for _, two in pairs]
+    baseline = sum(before) / len(before)
+    found = statistics.share_interval(statistics.paired_interval, before, after)
+    assert found is not None
+    assert baseline + found.low >= -1e-9
+    if found.mean >= 0:
+        assert baseline + found.high <= 1 + 1e-9
+    assert found.mean == pytest.approx(sum(after) / len(after) - baseline, abs=1e-9)
+
+
+def test_a_saving_of_most_of_a_skewed_time_has_an_interval_inside_it() -> None:
+    """Sessions of very different length that all save about nine tenths: -88 to -92 %.
+
+    The interval of the mean difference would reach to -187 %, and beyond nothing.
+    """
+    generator = np.random.default_rng(0)
+    before = np.exp(generator.normal(0, 1, 8))
+    after = 0.1 * before * np.exp(generator.normal(0, 0.1, 8))
+    found = statistics.paired_interval(before.tolist(), after.tolist())
+    plain = statistics.mean_interval((after - before).tolist())
+    assert found is not None
+    assert plain is not None
+    assert plain.low < -before.mean()
+    assert -0.92 < found.low / before.mean() < found.high / before.mean() < -0.88
+
+
+@pytest.mark.parametrize(("effect", "spread"), [(1.0, 0.1), (0.1, 0.3), (0.5, 0.1)])
+def test_the_interval_of_a_ratio_holds_its_level(effect: float, spread: float) -> None:
+    """Over 300 draws of 12 pairs of lognormal times it covers the effect in 90 to 99 %."""
+    generator = np.random.default_rng(11)
+    covered = 0
+    for _ in range(300):
+        before = np.exp(generator.normal(0, 0.5, 12))
+        noise = generator.normal(-(spread**2) / 2, spread, 12)
+        found = statistics.paired_interval(
+            before.tolist(), (effect * before * np.exp(noise)).tolist()
+        )
+        assert found is not None
+        low, high = found.low / before.mean() + 1, found.high / before.mean() + 1
+        covered += low <= effect <= high
+    assert 0.90 <= covered / 300 <= 0.99
+
+
 def test_four_values_are_too_few() -> None:
     """Nothing is said about them."""
     assert statistics.mean_interval([1.0, 2.0, 3.0, 4.0]) is None

@@ -247,10 +247,50 @@ def test_a_query_ends_with_its_client(path: Path) -> None:
         raw.send(messages.Statement(query))
         time.sleep(0.3)
         raw.close()
-        until = time.monotonic() + 20
-        while _busy(owner.pid) and time.monotonic() < until:
-            time.sleep(0.2)
-        assert not _busy(owner.pid)
+        assert _goes_idle(owner.pid)
+
+
+ASKING = """
+import sys
+from pathlib import Path
+from phasewise_store.store import Store
+with Store.open(Path(sys.argv[1])) as store:
+    store.frame("SELECT 1")
+    print("asks", flush=True)
+    store.frame("SELECT count(*) FROM range(10_000_000_000) a, range(100) b")
+"""
+
+
+def test_ctrl_c_ends_a_client_that_waits_for_its_owner(path: Path) -> None:
+    """A long query at the owner's holds up neither of them."""
+    with owned(path) as owner:
+        client = subprocess.Popen(
+            [sys.executable, "-c", ASKING, str(path)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+        assert client.stdout is not None
+        assert client.stdout.readline() == b"asks\n"
+        time.sleep(0.3)  # the query is under way
+        client.send_signal(signal.SIGINT)
+        try:
+            _, said = client.communicate(timeout=20)
+        finally:
+            client.kill()
+        assert said.rstrip().endswith(b"KeyboardInterrupt")
+        with Store.open(path) as store:
+            assert store.frame("SELECT 1").item() == 1
+        assert _goes_idle(owner.pid)
+
+
+def _goes_idle(pid: int) -> bool:
+    until = time.monotonic() + 20
+    while _busy(pid):
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.2)
+    return True
 
 
 def _busy(pid: int) -> bool:

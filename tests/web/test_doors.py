@@ -36,7 +36,7 @@ def served(store: Store) -> TestClient:
 def test_every_route_is_guarded_and_dressed(served: TestClient) -> None:
     """A wrong name is refused everywhere, and every answer keeps the browser safe."""
     paths = [
-        one.path.replace("{id:path}", "no").replace("{id}", "no")
+        one.path.replace("{id:any}", "no")
         for one in make_app(Store.in_memory()).routes
         if isinstance(one, APIRoute)
     ]

@@ -3,19 +3,18 @@
 import re
 import shutil
 import subprocess
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import uvicorn
 from fastapi import FastAPI, Request, Response
 from phasewise_analyzer import rollups
 from phasewise_collector.hosts import App, Message, Receive, Scope, Send
 from phasewise_store import runs
 from phasewise_store.store import Store
 from phasewise_web.app import make_app
+
+from tests.web.client import over_a_socket
 
 pytestmark = pytest.mark.browser
 
@@ -69,15 +68,8 @@ def address(seen: Store) -> Iterator[str]:
             media_type="text/html",
         )
 
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.02)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    thread.join()
+    with over_a_socket(app) as address:
+        yield address
 
 
 def pages(store: Store) -> list[str]:

@@ -91,7 +91,7 @@ def test_hostile_names_are_text(client: TestClient, seen: Store) -> None:
     row = rollups.session(seen, session_id)
     page = client.get(client.get("/sessions.json?source=live").json()["rows"][0]["session_id"])
     assert page.status_code == 404  # an id alone is no address
-    links = re.findall(r'href="(/sessions/[^"?]+)"', client.get("/sessions?source=live").text)
+    links = re.findall(r'href="(/sessions/[^"]+)"', client.get("/sessions?source=live").text)
     session = client.get(unescape(links[0]))
     assert session.status_code == 200
     assert row.name == HOSTILE
@@ -119,7 +119,7 @@ def test_the_twin_holds_the_page_s_numbers(client: TestClient, seen: Store) -> N
 
 
 def test_what_is_not_there_is_a_page_that_says_so(client: TestClient) -> None:
-    """404 with words in HTML and in JSON; a wrong number in an address is the first page."""
+    """404 with words in HTML and in JSON."""
     assert "There is no page" in client.get("/nowhere").text
     for path in ("/sessions/nobody", "/calls/nobody", "/runs/nobody"):
         answer = client.get(path)
@@ -128,8 +128,6 @@ def test_what_is_not_there_is_a_page_that_says_so(client: TestClient) -> None:
         twin = client.get(f"{path}.json")
         assert twin.status_code == 404
         assert "nobody" in twin.json()["detail"]
-    assert client.get("/sessions?offset=-7").status_code == 200
-    assert client.get("/?view=sideways").status_code == 200
     assert client.post("/").status_code == 405
 
 

@@ -23,11 +23,12 @@ from phasewise_reports import run_report, templating
 from phasewise_reports.json_form import to_json
 from phasewise_store.errors import PhasewiseError, UsageError
 from phasewise_store.store import Store
+from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.middleware.gzip import GZipMiddleware
 
-from phasewise_web.pages import views
-from phasewise_web.pages.address import Place
+from phasewise_web.pages import address, views
+from phasewise_web.pages.address import Place, check_scope, decoded, encoded
 from phasewise_web.pages.agents import agents_page
 from phasewise_web.pages.answer_cache import Kept
 from phasewise_web.pages.breaks import breaks_page
@@ -35,6 +36,7 @@ from phasewise_web.pages.call import call_page
 from phasewise_web.pages.collector import collector_page
 from phasewise_web.pages.flame import flame_page
 from phasewise_web.pages.ledger import ledger_page
+from phasewise_web.pages.parameters import TAKES, AddressError, check
 from phasewise_web.pages.patterns import patterns_page
 from phasewise_web.pages.prefixes import prefixes_page
 from phasewise_web.pages.runs import run_page, runs_page
@@ -81,67 +83,57 @@ def make_app(store: Store, loader: Loader | None = None, hosts: Hosts | None = N
 
 
 def _add_pages(app: FastAPI, store: Store, loader: Loader | None) -> None:
-    def page(
-        path: str, template: str, section: str, make: Callable[[Request, Place], object]
-    ) -> None:
+    def page(path: str, template: str, section: str, make: Callable[[Place, str], object]) -> None:
         twin = "/agents" if path == "/" else path
 
-        def made(request: Request, place: Place) -> object:
+        def made(request: Request) -> tuple[Place, object]:
+            place, id = _place(request, path)
             with store.snapshot():  # others write between the queries of a page
-                return make(request, place)
+                check_scope(store, place)
+                return place, make(place, id)
 
         def html(request: Request) -> Response:
-            place = _place(request)
-            return HTMLResponse(
-                _render(template, section, Where(place, True), made(request, place))
-            )
+            place, content = made(request)
+            return HTMLResponse(_render(template, section, Where(place, True), content))
 
         def json(request: Request) -> Response:
-            content = to_json(made(request, _place(request)))
-            return Response(content, media_type="application/json")
+            _, content = made(request)
+            return Response(to_json(content), media_type="application/json")
 
         app.add_api_route(f"{twin}.json", json, methods=["GET"])
         app.add_api_route(path, html, methods=["GET"])
 
-    page("/", "agents.html", "Agents", lambda _, place: agents_page(store, place))
-    page("/sessions", "sessions.html", "Sessions", lambda _, place: sessions_page(store, place))
-    page("/prefixes", "prefixes.html", "Prefixes", lambda _, place: prefixes_page(store, place))
-    page("/prefixes/flame", "flame.html", "Prefixes", lambda _, place: flame_page(store, place))
+    page("/", "agents.html", "Agents", lambda place, _: agents_page(store, place))
+    page("/sessions", "sessions.html", "Sessions", lambda place, _: sessions_page(store, place))
+    page("/prefixes", "prefixes.html", "Prefixes", lambda place, _: prefixes_page(store, place))
+    page("/prefixes/flame", "flame.html", "Prefixes", lambda place, _: flame_page(store, place))
     breaks = Kept(store, lambda scope: find_breaks(store, _book(), scope))
     ledger = Kept(store, lambda scope: keep_ledger(store, _book(), scope))
     structure = Kept(store, lambda scope: lay_out(store, scope))
-    page("/breaks", "breaks.html", "Breaks", lambda _, place: breaks_page(store, place, breaks))
-    page("/ledger", "ledger.html", "Breaks", lambda _, place: ledger_page(store, place, ledger))
+    page("/breaks", "breaks.html", "Breaks", lambda place, _: breaks_page(store, place, breaks))
+    page("/ledger", "ledger.html", "Breaks", lambda place, _: ledger_page(store, place, ledger))
     page(
         "/structure",
         "structure.html",
         "Breaks",
-        lambda _, place: structure_page(store, place, structure),
+        lambda place, _: structure_page(store, place, structure),
     )
     page("/runs", "runs.html", "Replay", lambda _, __: runs_page(store))
     page(
-        "/sessions/{id:path}",
+        "/sessions/{id:any}",
         "session.html",
         "Sessions",
-        lambda request, place: session_page(store, request.path_params["id"], place),
+        lambda place, id: session_page(store, id, place),
     )
-    page(
-        "/calls/{id:path}",
-        "call.html",
-        "Sessions",
-        lambda request, _: call_page(store, request.path_params["id"]),
-    )
+    page("/calls/{id:any}", "call.html", "Sessions", lambda _, id: call_page(store, id))
 
-    @app.get("/runs/{id}/report.html")
-    def report(id: str) -> Response:
+    @app.get(REPORT)
+    def report(request: Request) -> Response:
+        place, id = _place(request, REPORT)
+        check_scope(store, place)
         return HTMLResponse(run_report.render_html(run_page(store, id).verdict))
 
-    page(
-        "/runs/{id}",
-        "run_page.html",
-        "Replay",
-        lambda request, _: run_page(store, request.path_params["id"]),
-    )
+    page("/runs/{id:any}", "run_page.html", "Replay", lambda _, id: run_page(store, id))
     page("/collector", "collector.html", "Collector", lambda _, __: collector_page(store, loader))
     page("/patterns", "patterns.html", "", lambda _, __: patterns_page())
 
@@ -163,9 +155,24 @@ def _add_files(app: FastAPI) -> None:
 _CACHED = {"cache-control": "max-age=300"}
 
 
-def _place(request: Request) -> Place:
-    path = request.url.path.removesuffix(".json")
-    return Place("/" if path == "/agents" else path, dict(request.query_params))
+class AnyText(PathConvertor):
+    """The rest of a path, whatever it is made of; `path` of Starlette stops at a line's end."""
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("any", AnyText())
+REPORT = "/runs/{id:any}/report.html"
+
+
+def _place(request: Request, path: str) -> tuple[Place, str]:
+    """Read the address of a page with this route's path, and the id in it.
+
+    Raises AddressError for a query that the page does not take.
+    """
+    check(request.query_params.multi_items(), TAKES[path])
+    id = decoded(request.path_params.get("id", ""))
+    return Place(path.replace("{id:any}", encoded(id)), dict(request.query_params)), id
 
 
 def _render(template: str, section: str, where: Where, page: object) -> str:
@@ -184,16 +191,16 @@ def _http_error(request: Request, error: Exception) -> Response:
 
 
 def _known_error(request: Request, error: Exception) -> Response:
-    """Show an error of ours: what a person asked for is not there, or the store cannot say."""
-    status = 404 if isinstance(error, UsageError) else 500
+    """Show an error of ours: a wrong address, something that is not there, or a store's trouble."""
+    known = {AddressError: 400, UsageError: 404}
+    status = next((known[kind] for kind in known if isinstance(error, kind)), 500)
     return _error(request, ErrorPage(status, HTTPStatus(status).phrase, str(error)))
 
 
 def _error(request: Request, page: ErrorPage) -> Response:
     if request.url.path.endswith(".json"):
         return Response(to_json(page), page.status, media_type="application/json")
-    where = Where(_place(request), False)
-    return HTMLResponse(_render("error.html", "", where, page), page.status)
+    return HTMLResponse(_render("error.html", "", Where(Place("/", {}), False), page), page.status)
 
 
 @cache
@@ -203,7 +210,11 @@ def _book() -> Book:
 
 @cache
 def _environment() -> Environment:
-    return templating.environment(extra=PackageLoader("phasewise_web"))
+    made = templating.environment(extra=PackageLoader("phasewise_web"))
+    made.filters.update(
+        session_path=address.session_path, call_path=address.call_path, run_path=address.run_path
+    )
+    return made
 
 
 @cache

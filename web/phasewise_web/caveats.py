@@ -1,4 +1,4 @@
-"""What a reader of a cost table must know about its numbers; pages and commands say the same."""
+"""Notes on the limits of a cost table's numbers, for both pages and commands."""
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
@@ -8,7 +8,7 @@ from phasewise_reports.words import usd
 
 
 def caveats(rows: Iterable[Totals]) -> tuple[str, ...]:
-    """Give a sentence for each thing that is not known of the calls in these rows."""
+    """Return a sentence for each fact that is not known about the calls in these rows."""
     totals = tuple(rows)
     calls = sum(row.calls for row in totals)
     timed = sum(row.timed_calls for row in totals)
@@ -19,23 +19,23 @@ def caveats(rows: Iterable[Totals]) -> tuple[str, ...]:
             f"hatched). They are priced as their provider's rule would charge{_range(totals)}."
         )
     if unpriced := calls - sum(row.priced_calls for row in totals):
-        found.append(f"{unpriced:,} calls name no model with a known price; sums leave them out.")
+        found.append(f"{unpriced:,} calls have no known price; sums in $ leave them out.")
     if unpriced := sum(row.unpriced_side_calls for row in totals):
-        found.append(f"{unpriced:,} embeddings or rerankings have no known price.")
+        found.append(f"{unpriced:,} embedding or reranking calls have no known price.")
     if untimed := sum(row.calls - row.timed_calls for row in totals if row.timed_calls):
         found.append(
-            f"{untimed:,} calls are in no time: how their wait splits into prefill and decode is "
-            "not known."
+            f"{untimed:,} calls are not in the time split: how they divide into prefill and decode "
+            "is not known."
         )
     if estimated := sum(row.estimated_calls for row in totals):
         found.append(
-            f"{estimated:,} of {timed:,} timed calls did not show their first token: their split "
-            "in time is an estimate, with an interval for each call."
+            f"{estimated:,} of {timed:,} timed calls do not report the time to their first token. "
+            "Their time split is an estimate, with an interval per call."
         )
     if ambiguous := sum(row.ambiguous_calls for row in totals):
         found.append(
-            f"{ambiguous:,} calls leave it open whether their input counts the cached tokens; "
-            "they are taken as not counted, and marked."
+            f"{ambiguous:,} calls do not say whether their input tokens include cached tokens. "
+            "They are taken as not included, and these calls are marked."
         )
     return tuple(found)
 

@@ -1,6 +1,6 @@
-"""What of Phasewise can run here: each part is really imported, not just looked up.
+"""Which parts of Phasewise can run here: checked by importing them.
 
-`phasewise doctor` prints it. A package that is there can still lack what it imports itself.
+Used by `phasewise doctor`. An installed package can still fail to import its own dependencies.
 """
 
 import importlib
@@ -12,7 +12,7 @@ SERVER = "pip install 'phasewise[server]'"
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One thing that Phasewise does, and the module that does it."""
+    """One part of Phasewise, and the module to import for it."""
 
     name: str
     module: str
@@ -30,7 +30,7 @@ PROGRAM = (
     Part("reports", "phasewise_reports.run_report", SERVER),
     Part("web UI", "phasewise_web.database_process", SERVER),
 )
-"""what the `server` extra brings"""
+"""parts of the `server` extra"""
 TOKENIZERS = Part("own tokenizers", "tokenizers", "pip install 'phasewise[tokenizers]'")
 
 

@@ -98,6 +98,9 @@ class Link:
         one = self._socket()
         try:
             one.send(request)
+            # Ctrl-C ends a poll and not a read: polars puts a handler before Python's that has the
+            # kernel go on with the read
+            one.poll(None)
             return one.recv()
         except BaseException:
             one.close()  # what it would say next answers this request

@@ -47,7 +47,12 @@ def assert_rows_are_what_is_found(store: Store, source: str) -> None:
             "reported_read": one.reported_read,
             "granularity": one.granularity,
             "reasons": [
-                {"reason": part.reason, "tokens": part.tokens, "usd": part.usd}
+                {
+                    "reason": part.reason,
+                    "tokens": part.tokens,
+                    "usd": part.usd,
+                    "extra_usd": part.extra_usd,
+                }
                 for part in one.parts
             ],
         }

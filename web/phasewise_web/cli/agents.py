@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def print_agents(rows: Sequence[AgentRow], scope: Scope = EVERYTHING) -> None:
-    """Print the table; where there is nothing, the command that brings something."""
+    """Print the table, or the command that adds calls when there are none."""
     if not rows:
         scope_arguments.say_nothing_found(scope)
         return

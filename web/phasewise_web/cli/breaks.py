@@ -1,8 +1,8 @@
-"""Prefix breaks: where a prompt stops matching an earlier one, with cause, price and repair.
+"""Prefix breaks: where a prompt stops matching an earlier one, with cause, cost and repair.
 
-A break is a prompt that does not go on where an earlier one ended, or one that does and was not
-read from the cache although the provider's rule lets it be. Breaks of one agent, place and cause
-are one finding. What is lost is priced as what the tokens cost more than a read from the cache.
+A break is a call that pays full price for tokens an earlier call already sent: its prompt changed
+in front of them, or the cache served less than was sent before. Breaks with the same agent, place
+and cause form one finding. Lost dollars are what the tokens cost above the price of a cache read.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from phasewise_web.cli.output import print_json, progress, say, stdout, table
 NAME = "breaks"
 
 SHOWN_CHARACTERS = 28
-"""of each side of a differing text"""
+"""shown of each side of a difference"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
         print_json(found)
         return 0
     if not found.calls:
-        raise UsageError("no calls with a known prompt in scope; `phasewise agents` shows what is")
+        raise UsageError("no calls with a known prompt; see all calls with `phasewise agents`")
     print_summary(found)
     print_findings(found.findings)
     if arguments.calls:
@@ -48,19 +48,19 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def print_summary(found: Breaks) -> None:
-    """Print what was looked at and what is wasted."""
+    """Print what was analysed and what is wasted."""
     money = "" if found.wasted_usd is None else f", {usd(found.wasted_usd)} $"
     of_bill = "" if found.prefill_usd is None else f" of {usd(found.prefill_usd)} $ for input"
     stdout.print(
-        f"{found.calls:,} calls, {found.input_tokens:,} input tokens; {len(found.breaks):,} calls "
-        f"read again {found.wasted_tokens:,} tokens ({percent(found.waste)} %){money}{of_bill} "
-        "to no use",
+        f"{found.calls:,} calls, {found.input_tokens:,} input tokens; "
+        f"{len(found.breaks):,} breaks; wasted: {found.wasted_tokens:,} tokens "
+        f"({percent(found.waste)} %){money}{of_bill}",
         highlight=False,
     )
     if found.diagnosed_calls:
         stdout.print(
-            f"of {found.diagnosed_calls:,} calls the provider itself said why its cache missed; on "
-            f"{found.agreed_calls:,} of them we say the same",
+            f"the provider reported why its cache missed on {found.diagnosed_calls:,} calls; "
+            f"Phasewise names the same cause on {found.agreed_calls:,} of them",
             highlight=False,
         )
 
@@ -78,7 +78,7 @@ def print_findings(findings: Sequence[Finding]) -> None:
             ("sessions", True),
             ("lost tokens", True),
             ("lost $", True),
-            ("$ a month", True),
+            ("$ per month", True),
         ),
         [
             [
@@ -100,7 +100,7 @@ def print_findings(findings: Sequence[Finding]) -> None:
 
 
 def differing(finding: Finding) -> str:
-    """Write the text that differs, cut short; empty where only hashes are known."""
+    """Return the text that differs, shortened; empty when only hashes are known."""
     sides = [
         text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
         for text in (finding.example.before, finding.example.after)

@@ -32,7 +32,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the scope, --limit and --json."""
     scope_arguments.add_arguments(parser)
     parser.add_argument(
-        "--limit", type=scope_arguments.positive, default=100, help="at most so many (default: 100)"
+        "--limit",
+        type=scope_arguments.positive,
+        default=100,
+        help="maximum number of rows (default: 100)",
     )
 
 
@@ -65,5 +68,5 @@ def run(arguments: argparse.Namespace) -> int:
     ]
     table("", COLUMNS, cells)
     if found.height == arguments.limit:
-        say(f"the first {found.height}; more with --limit")
+        say(f"showing the first {found.height} calls; use --limit for more")
     return 0

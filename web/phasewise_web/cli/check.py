@@ -1,8 +1,8 @@
-"""Fail a pipeline whose traces waste more of their prompts than you allow.
+"""Fail a CI pipeline when its traces waste more input tokens than you allow.
 
-Reads trace files (or the database, where none is named), finds the breaks that the program itself
-makes, and exits with 1 and the findings where they are more than --max-waste of the input tokens.
-What only the provider can mend does not count.
+Reads trace files, or the database when no file is named, and finds the breaks that the program
+itself causes. Exits with 1 and prints the findings when these waste more than --max-waste of the
+input tokens. Breaks that only the provider can repair do not count.
 """
 
 import argparse
@@ -51,14 +51,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=share,
         default=0.05,
         metavar="SHARE",
-        help="of the input tokens, e.g. 5%% or 0.05 (default: 5%%)",
+        help="maximum share of wasted input tokens, e.g. 5%% or 0.05 (default: 5%%)",
     )
     scope_arguments.add_arguments(parser)
     policy_arguments.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Judge, and exit with 1 where too much is wasted."""
+    """Check the waste, and return 1 when it is too high."""
     book = policy_arguments.read(arguments)
     with ExitStack() as stack:
         if arguments.path:
@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
             with progress("importing") as step:
                 done = import_paths(store, arguments.path, step=step)
             if not done.llm_calls:
-                raise UsageError("no LLM call was read from these files; is the format known?")
+                raise UsageError("no LLM calls in these files; is their format supported?")
         else:
             store = stack.enter_context(opened(arguments.db))
         with progress("analysing") as step:
@@ -74,7 +74,9 @@ def run(arguments: argparse.Namespace) -> int:
         with store.snapshot(), progress("finding breaks") as step:
             found = breaks.find(store, book, scope_arguments.scope(arguments), step=step)
     if not found.calls:
-        raise UsageError("no calls with a known prompt to check; name trace files, or import some")
+        raise UsageError(
+            "no calls with a known prompt to check; name trace files, or import some first"
+        )
     own = tuple(one for one in found.findings if one.cause.wasteful and one.cause is not OUTSIDE)
     wasted = sum(one.lost_tokens for one in own)
     waste = min(1.0, wasted / found.input_tokens) if found.input_tokens else 0.0
@@ -102,7 +104,9 @@ def share(text: str) -> float:
     except ValueError:
         found = -1.0
     if not 0 <= found <= 1:
-        raise argparse.ArgumentTypeError(f"`{text}` is no share from 0 to 1, such as 5% or 0.05")
+        raise argparse.ArgumentTypeError(
+            f"`{text}` is not a share between 0 and 1, such as 5% or 0.05"
+        )
     return found
 
 
@@ -111,9 +115,9 @@ def _print(checked: Checked) -> None:
         print_findings(checked.findings)
     stdout.print(
         f"{'passed' if checked.passed else 'FAILED'}: {percent(checked.waste)} % of "
-        f"{checked.input_tokens:,} input tokens in {checked.calls:,} calls wasted, "
+        f"{checked.input_tokens:,} input tokens in {checked.calls:,} calls are wasted, "
         f"{percent(checked.max_waste)} % allowed",
         highlight=False,
     )
     if not checked.passed:
-        say("mend the first finding, or allow more with --max-waste")
+        say("repair the first finding, or allow more with --max-waste")

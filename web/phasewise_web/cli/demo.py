@@ -1,9 +1,9 @@
-"""Show what Phasewise does on the traces that come with it, then serve the pages.
+"""Show what Phasewise does on the bundled sample traces, then serve the pages.
 
-Loads the sample traces into a database of its own, splits every call's cost into prefill and
+Loads the sample traces into a separate database, splits the cost of every call into prefill and
 decode, finds repeated prefixes, replays a few sessions with prefix caching off and on in the
-built-in simulator, and prints the verdict. Ctrl-C ends the pages; the second time nothing is loaded
-again.
+built-in simulator, and prints the verdict. Ctrl-C stops the server. A second run does not load the
+traces again.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from phasewise_store.store import Store
 
 from phasewise_web.cli.agents import print_agents
 from phasewise_web.cli.compare import exit_code, print_verdict
-from phasewise_web.cli.open_database import opened
+from phasewise_web.cli.open_database import created
 from phasewise_web.cli.output import progress, say, stdout
 from phasewise_web.cli.up import add_ports, addresses_of, serve
 
@@ -37,14 +37,14 @@ DATABASE = Path(".demo/phasewise.duckdb")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add --no-serve and the addresses; the database is the demo's own unless --db names one."""
     parser.set_defaults(db=DATABASE)
-    parser.add_argument("--no-serve", action="store_true", help="end after the verdict")
+    parser.add_argument("--no-serve", action="store_true", help="exit after the verdict")
     add_ports(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Load, analyse, replay, print, serve."""
     arguments.db.parent.mkdir(parents=True, exist_ok=True)
-    with opened(arguments.db) as store:
+    with created(arguments.db) as store:
         verdict = _show(store)
     if not arguments.no_serve:
         serve(arguments.db, addresses_of(arguments))
@@ -58,7 +58,7 @@ def _show(store: Store) -> Verdict:
             done = import_paths(store, traces, step=step)
     with progress("analysing") as step:
         analyse(store, step=step)
-    say(f"{done.files} sample files read, {done.already_there} were there already\n")
+    say(f"{done.files} sample files read, {done.already_there} already imported\n")
     print_agents(rollups.agents(store))
     stdout.print()
     plan = plan_file.parse(
@@ -67,8 +67,8 @@ def _show(store: Store) -> Verdict:
     found = reuse.find(store, Scope(source=plan.sessions.source)).reuse
     stdout.print(
         f"{percent(found.any_earlier.token_weighted)} % of the prompt tokens of "
-        f"{plan.sessions.source} had been sent by an earlier call, "
-        f"{percent(found.previous_call.token_weighted)} % by the agent's previous one\n",
+        f"{plan.sessions.source} were sent by an earlier call before, "
+        f"{percent(found.previous_call.token_weighted)} % by the agent's previous call\n",
         highlight=False,
         soft_wrap=True,
     )

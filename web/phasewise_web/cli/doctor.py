@@ -1,7 +1,7 @@
-"""Say what is installed, which engines and features work here, and what to do about the rest.
+"""Show what is installed, which engines and features work here, and how to install the rest.
 
-Each part is really imported. The base install can run this command, too.
-Exit 0 when the parts that everything needs are there; optional parts never fail.
+Checks each part by importing it. This command also works in the base install. Exits with 0 when all
+required parts work; a missing optional part is not a failure.
 """
 
 import argparse
@@ -34,7 +34,7 @@ PORTS = {4317: "OTLP over gRPC", 4318: "OTLP over HTTP", 8321: "web UI"}
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     area: str
     what: str
@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the checks; 1 when something everything needs is broken."""
+    """Print the checks; return 1 when a required part is broken."""
     if arguments.settings:
         return _settings(as_json=arguments.json)
     checks = list(examine(arguments.db))
@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """One setting of the tracer as it stands here."""
+    """One setting of the tracer, with its current value."""
 
     name: str
     value: str
@@ -122,7 +122,7 @@ def examine(database: Path) -> Iterator[Check]:
         if all(part.state == "ok" for part in parts):
             yield _database(database)
     else:
-        detail = "the base install: it traces programs, and cannot collect"
+        detail = "base install: it can trace programs, but not collect or analyse"
         yield Check("core", "program", "absent", detail, installation.SERVER)
     yield _optional(installation.TOKENIZERS)
     yield from _instrumentors()
@@ -158,7 +158,9 @@ def _optional(part: Part) -> Check:
 
 def _database(path: Path) -> Check:
     if not path.exists():
-        return Check("core", "database", "absent", f"{path}", "made by the first import or `up`")
+        return Check(
+            "core", "database", "absent", f"no file {path}", "created by the first `import` or `up`"
+        )
     from phasewise_web.cli.open_database import opened  # noqa: PLC0415  # not in the base install
 
     try:
@@ -175,13 +177,13 @@ def _database(path: Path) -> Check:
     return Check("core", "database", "ok", detail)
 
 
-_WITHOUT_EXTRA = "its calls are seen, its agents and tools are not"
+_WITHOUT_EXTRA = "its LLM calls are captured, its agents and tools are not"
 
 
 def _instrumentors() -> Iterator[Check]:
     found = instrumentors.frameworks()
     if not found:
-        yield Check("capture", "frameworks", "absent", "no framework here needs an extra")
+        yield Check("capture", "frameworks", "absent", "no installed framework needs an extra")
     for one, ready in found:
         cure = f"pip install 'phasewise[{one.extra}]'"
         fault = installation.fault(Part(one.library, one.module, cure)) if ready else _WITHOUT_EXTRA
@@ -197,7 +199,7 @@ def _ring() -> Iterator[Check]:
     for ring in rings(folder, settings.ring_bytes(None)):
         waiting += sum(batch.spans for batch in ring.waiting())
         dropped += ring.dropped_spans()
-    detail = f"{folder}: {waiting:,} spans wait for a collector, {dropped:,} were ever lost"
+    detail = f"{folder}: {waiting:,} spans waiting for a collector, {dropped:,} dropped so far"
     yield Check("capture", "ring", "ok", detail, "phasewise up" if waiting else "")
 
 
@@ -217,19 +219,26 @@ def _engines() -> Iterator[Check]:
 def _gpu() -> Check:
     tool = shutil.which("nvidia-smi")
     if tool is None:
-        return Check("replay", "GPU", "absent", "no nvidia-smi; the simulator and CPU engines work")
+        return Check(
+            "replay",
+            "GPU",
+            "absent",
+            "nvidia-smi not found; the simulator and CPU engines work without a GPU",
+        )
     query = [tool, "--query-gpu=name,memory.total", "--format=csv,noheader"]
     found = subprocess.run(query, capture_output=True, text=True, timeout=20, check=False)  # noqa: S603  # a fixed command
     names = "; ".join(found.stdout.split("\n")).strip("; ")
     if found.returncode or not names:
-        return Check("replay", "GPU", "absent", found.stderr.strip() or "none found")
+        return Check("replay", "GPU", "absent", found.stderr.strip() or "no GPU found")
     return Check("replay", "GPU", "ok", names)
 
 
 def _browser() -> Check:
     path = shutil.which("chromium")
     if path is None:
-        return Check("tests", "Chromium", "absent", "page tests skip", "apt-get install chromium")
+        return Check(
+            "tests", "Chromium", "absent", "browser tests are skipped", "apt-get install chromium"
+        )
     return Check("tests", "Chromium", "ok", path)
 
 

@@ -1,8 +1,8 @@
-"""Print what makes a tool with its own telemetry report here.
+"""Print the settings that make a tool with its own telemetry report to Phasewise.
 
 For example:  eval "$(phasewise env claude-code)" && claude
-Environment variables are printed as `export` lines; a tool that has no variables for it gets the
-block of its configuration file.
+Environment variables are printed as `export` lines. For a tool without such variables, prints the
+lines to add to its configuration file.
 """
 
 import argparse
@@ -20,13 +20,13 @@ NAME = "env"
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A tool that sends OTLP by itself once it is told to."""
+    """A tool that can send OTLP on its own."""
 
     what: str
     lines: tuple[str, ...]
     """`{http}` and `{grpc}` stand for the collector's addresses"""
     place: str | None = None
-    """the configuration file that the lines belong into; None: environment variables"""
+    """the configuration file that the lines go into; None: environment variables"""
     note: str = ""
 
 
@@ -42,8 +42,8 @@ TOOLS = {
             "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
             "OTEL_EXPORTER_OTLP_ENDPOINT={http}",
         ),
-        note="prompts are sent only with OTEL_LOG_USER_PROMPTS=1; its session files, which have "
-        "every message, are read by  phasewise import ~/.claude/projects",
+        note="prompts are sent only with OTEL_LOG_USER_PROMPTS=1; to read its session files, which "
+        "contain every message:  phasewise import ~/.claude/projects",
     ),
     "claude-agent-sdk": Tool(
         "Claude Agent SDK: the environment of the CLI it starts",
@@ -58,7 +58,7 @@ TOOLS = {
             "log_user_prompt = false",
         ),
         place="~/.codex/config.toml",
-        note="its rollouts, which have every message, are read by  phasewise import "
+        note="to read its session files, which contain every message:  phasewise import "
         "~/.codex/sessions",
     ),
     "gemini-cli": Tool(
@@ -79,7 +79,7 @@ TOOLS = {
         note="set experimental_telemetry: {{ isEnabled: true }} on the calls of versions before 7",
     ),
     "langsmith": Tool(
-        "LangChain with LangSmith's SDK, sent here instead",
+        "LangChain with LangSmith's SDK, redirected to Phasewise",
         (
             "LANGSMITH_TRACING=true",
             "LANGSMITH_OTEL_ENABLED=true",
@@ -88,20 +88,20 @@ TOOLS = {
         ),
     ),
     "vllm": Tool(
-        "vLLM: its own span of every request, with queue, prefill and decode",
+        "vLLM: a span per request, with queue, prefill and decode times",
         ("vllm serve MODEL --otlp-traces-endpoint http://{grpc} --collect-detailed-traces=all",),
         place="the command line",
-        note="OTEL_EXPORTER_OTLP_TRACES_PROTOCOL=http/protobuf with {http}/v1/traces works, too",
+        note="OTEL_EXPORTER_OTLP_TRACES_PROTOCOL=http/protobuf with {http}/v1/traces works as well",
     ),
     "opentelemetry": Tool(
-        "any program with an OpenTelemetry SDK",
+        "any program with the OpenTelemetry SDK",
         (
             "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
             "OTEL_EXPORTER_OTLP_ENDPOINT={http}",
             "OTEL_ATTRIBUTE_COUNT_LIMIT=20000",
             "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT=20000",
         ),
-        note="the limits keep long prompts whole: the default of 128 drops the oldest messages",
+        note="the limits keep long prompts complete: the default of 128 drops the oldest messages",
     ),
 }
 
@@ -109,19 +109,31 @@ TOOLS = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the tool, and the addresses."""
     parser.add_argument("tool", nargs="?", metavar="TOOL", help=f"one of {', '.join(TOOLS)}")
-    parser.add_argument("--host", default=serving.HOST, help="of the collector (%(default)s)")
-    parser.add_argument("--otlp-port", type=int, default=serving.OTLP_PORT, help="(%(default)s)")
-    parser.add_argument("--grpc-port", type=int, default=serving.GRPC_PORT, help="(%(default)s)")
+    parser.add_argument(
+        "--host", default=serving.HOST, help="host of the collector (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--otlp-port",
+        type=int,
+        default=serving.OTLP_PORT,
+        help="port of OTLP/HTTP (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--grpc-port",
+        type=int,
+        default=serving.GRPC_PORT,
+        help="port of OTLP/gRPC (default: %(default)s)",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the block on stdout, and what to know about it on stderr."""
+    """Print the settings on stdout, and notes about them on stderr."""
     tool = TOOLS.get(arguments.tool)
     if tool is None:
         known = "\n".join(f"  {name:<18}{one.what}" for name, one in TOOLS.items())
-        wrong = "name a tool" if arguments.tool is None else f"no tool `{arguments.tool}` is known"
-        raise UsageError(f"{wrong}:\n{known}")
+        wrong = "name a tool" if arguments.tool is None else f"unknown tool `{arguments.tool}`"
+        raise UsageError(f"{wrong}; the tools are:\n{known}")
     http = f"http://{arguments.host}:{arguments.otlp_port}"
     grpc = f"{arguments.host}:{arguments.grpc_port}"
     lines = [line.format(http=http, grpc=grpc) for line in tool.lines]
@@ -131,7 +143,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps(found, indent=2))  # noqa: T201  # the result
         return 0
     if tool.place is not None:
-        say(f"# into {tool.place}:")
+        say(f"# add to {tool.place}:")
     for line in lines:
         print(line if tool.place is not None else f"export {line}")  # noqa: T201  # for `eval`
     if note:

@@ -1,9 +1,9 @@
-"""Read other tools' trace files; the format is told by a file's content.
+"""Import trace files of other tools; the format is detected from a file's content.
 
-Prints what was read and what could not be. A bad line never stops an import: it is counted, and
---json lists it with file, line and reason. Importing again adds what is new: a file that has not
-changed is not read, and of a session that has grown only the calls that came since are added.
---watch keeps doing that until Ctrl-C. Exits 1 where nothing was read.
+Prints what was imported and what was skipped. A bad line does not stop an import: it is counted,
+and --json lists it with its file, line and reason. Importing again adds only what is new: unchanged
+files are skipped, and only the new calls of a session that has grown are added. --watch repeats
+this until Ctrl-C. Exits with 1 when nothing was imported.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from phasewise_collector.importers import detect
 from phasewise_collector.importing import Imported, import_paths
 from phasewise_store.errors import UsageError
 
-from phasewise_web.cli.open_database import opened
+from phasewise_web.cli.open_database import created
 from phasewise_web.cli.output import print_json, progress, say, stdout
 
 NAME = "import"
@@ -32,28 +32,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format",
         metavar="F",
-        help=f"do not detect; one of {', '.join(detect.IMPORTERS)}",
+        help=f"file format, instead of detecting it: one of {', '.join(detect.IMPORTERS)}",
     )
     parser.add_argument(
-        "--watch", action="store_true", help="look again every two seconds, until Ctrl-C"
+        "--watch", action="store_true", help="import again every two seconds until Ctrl-C"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Import, analyse what is new, and say what was read."""
+    """Import, analyse what is new, and print what was imported."""
     done = _import(arguments)
     _report(done, arguments)
     if arguments.watch:
         _watch(arguments)
     if done.read_nothing:
-        say(f"no call and no record was read from {', '.join(map(str, arguments.path))}")
+        say(f"nothing was imported from {', '.join(map(str, arguments.path))}")
         return 1
     return 0
 
 
 def _import(arguments: argparse.Namespace) -> Imported:
-    with opened(arguments.db) as store:
+    with created(arguments.db) as store:
         with progress("importing") as step:
             done = import_paths(store, arguments.path, format_name=arguments.format, step=step)
         with progress("analysing") as step:
@@ -62,11 +62,11 @@ def _import(arguments: argparse.Namespace) -> Imported:
 
 
 def _watch(arguments: argparse.Namespace) -> None:
-    """Import what changes until the user stops it; a file may vanish while it is looked for.
+    """Import what changes until Ctrl-C; a file may disappear while it is being read.
 
-    The database is opened anew for each look, so that other commands get at it in between.
+    The database is opened again for each round, so that other commands can use it in between.
     """
-    say("watching for changes; Ctrl-C stops")
+    say("watching for changes; press Ctrl-C to stop")
     try:
         while True:
             time.sleep(WATCH_S)
@@ -94,8 +94,8 @@ def _print(done: Imported) -> None:
         f"{done.files:,} files read{there}: {done.sessions:,} sessions, "
         f"{done.llm_calls:,} LLM calls, {done.tool_calls:,} tool calls added"
     )
-    grew = f"{done.grown_sessions:,} sessions grew" if done.grown_sessions else ""
-    known = f"{done.known_calls:,} calls known" if done.known_calls else ""
+    grew = f"{done.grown_sessions:,} sessions have grown" if done.grown_sessions else ""
+    known = f"{done.known_calls:,} calls already stored" if done.known_calls else ""
     more = f"{done.completed_calls:,} of them completed" if done.completed_calls else ""
     stdout.print("; ".join(filter(None, (new, grew, known, more))), highlight=False)
     for remark in done.notes:

@@ -1,8 +1,7 @@
-"""Where every dollar of the input bill went: read from a cache, new, broken, or lost by a rule.
+"""Break the input bill down by reason: read from cache, new, broken, or missed by a cache rule.
 
-Each call is judged by its provider's cache policy of that day: what the rule says was read is
-predicted from what earlier calls had sent, and compared with what was reported. The lines sum to
-the bill.
+Applies the provider's cache policy of that day to each call: predicts from earlier calls what the
+cache should have served, and compares it with what was reported. The lines sum to the bill.
 """
 
 import argparse
@@ -26,20 +25,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the scope, --policies, --by, --calls and --json."""
     scope_arguments.add_arguments(parser)
     policy_arguments.add_arguments(parser)
-    parser.add_argument("--by", choices=get_args(By), help="also the ledger of each")
+    parser.add_argument(
+        "--by", choices=get_args(By), help="also print a ledger per file, session, agent or model"
+    )
     parser.add_argument("--calls", action="store_true", help="explain call by call")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the ledger."""
     book = policy_arguments.read(arguments)
-    with analysed(arguments.db) as store, progress("judging calls") as step:
+    with analysed(arguments.db) as store, progress("applying cache policies") as step:
         found = keep(store, book, scope_arguments.scope(arguments), by=arguments.by, step=step)
     if arguments.json:
         print_json(found)
         return 0
     if not found.calls:
-        raise UsageError("no calls in scope; `phasewise agents` shows what there is")
+        raise UsageError("no calls match; `phasewise agents` lists all agents")
     _print(found)
     if arguments.calls:
         _print_calls(found)
@@ -47,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _print(found: Ledger) -> None:
-    bill = "no price known" if found.prefill_usd is None else f"{usd(found.prefill_usd)} $"
+    bill = "unknown (no prices)" if found.prefill_usd is None else f"{usd(found.prefill_usd)} $"
     stdout.print(
         f"{found.calls:,} calls, {found.input_tokens:,} input tokens, input bill {bill}",
         highlight=False,
@@ -58,15 +59,16 @@ def _print(found: Ledger) -> None:
         _print_lines(title, account.input_tokens, account.lines)
     if found.judged_calls:
         stdout.print(
-            f"on {found.exact_calls:,} of {found.judged_calls:,} calls exactly as much was read as "
-            "the provider's rule says",
+            f"the provider's rule predicts the cached tokens of {found.exact_calls:,} of "
+            f"{found.judged_calls:,} calls exactly",
             highlight=False,
         )
     for drift in found.drifts:
         stdout.print(
-            f"from {moment(drift.at_ns)} on (call {drift.call_id}), {drift.provider} read "
-            f"{percent(drift.after)} % of what its rule promises for {drift.model}; before, "
-            f"{percent(drift.before)} % (p = {drift.p_value:.3f}, {drift.calls:,} calls)",
+            f"since {moment(drift.at_ns)} (call {drift.call_id}), {drift.provider} has served "
+            f"{percent(drift.after)} % of the cached tokens that its rule predicts for "
+            f"{drift.model}; before, {percent(drift.before)} % (p = {drift.p_value:.3f}, "
+            f"{drift.calls:,} calls)",
             highlight=False,
         )
 
@@ -101,9 +103,9 @@ def _print_calls(found: Ledger) -> None:
             ("call", False),
             ("policy", False),
             ("sent before", True),
-            ("rule says", True),
+            ("rule predicts", True),
             ("read", True),
-            ("what the input was", False),
+            ("input by reason", False),
         ),
         [
             [

@@ -1,6 +1,6 @@
 """`phasewise COMMAND`: finds the command's module, parses, runs, turns errors into exit codes.
 
-It imports only what the base install brings, so that it can name the line that installs the rest.
+It imports only what the base install has, so that it can print how to install the rest.
 Exit codes: 0 good, 1 the answer is "no" or a gate failed, 2 misuse, 130 interrupted.
 """
 
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
 from phasewise_store.errors import MissingExtraError, PhasewiseError
+from phasewise_store.interruption import was_interrupted
 
 from phasewise_web.cli.messages import say
 
@@ -66,10 +67,6 @@ class Command(Protocol):
         ...
 
 
-INTERRUPTED = "Query interrupted"
-"""what DuckDB says where Ctrl-C came in the middle of a statement"""
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code."""
     words = sys.argv[1:] if argv is None else list(argv)
@@ -80,27 +77,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     try:
         return _run(name, words)
-    except PhasewiseError as error:
-        say(f"phasewise {_spelled(name)}: {error}")
-        return error.exit_code
-    except BrokenPipeError:
-        # the reader of a pipe (head, less) went away; Python's own flush at exit must not complain
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except BaseException as error:
-        if not _began_with_an_interruption(error):
-            raise
-        say(f"phasewise {_spelled(name)}: interrupted")
-        return 130
-
-
-def _began_with_an_interruption(error: BaseException | None) -> bool:
-    """Whether Ctrl-C caused this; tidying up after it (closing a transaction) may fail in turn."""
-    while error is not None:
-        if isinstance(error, KeyboardInterrupt) or str(error) == INTERRUPTED:
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+        if was_interrupted(error):
+            say(f"phasewise {_spelled(name)}: interrupted")
+            return 130
+        if isinstance(error, PhasewiseError):
+            say(f"phasewise {_spelled(name)}: {error}")
+            return error.exit_code
+        if isinstance(error, BrokenPipeError):
+            # the reader of a pipe (head, less) went away; Python's own flush at exit must not
+            # complain
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        raise
 
 
 def _run(name: str, words: Sequence[str]) -> int:

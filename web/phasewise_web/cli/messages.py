@@ -1,9 +1,9 @@
-"""What commands say to the person at the terminal; needs nothing but Python."""
+"""Messages to the user at the terminal; needs only the standard library."""
 
 import sys
 
 
 def say(text: str) -> None:
-    """Say something on stderr, where results never go."""
+    """Print a message on stderr; results go to stdout."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()

@@ -16,7 +16,7 @@ from phasewise_reports import run_report
 from phasewise_store.errors import UsageError
 
 from phasewise_web.cli.compare import print_verdict
-from phasewise_web.cli.open_database import opened
+from phasewise_web.cli.open_database import created, opened
 from phasewise_web.cli.output import print_json, progress, say, stdout
 
 NAME = "nightly"
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Import, replay, judge, report."""
     file = nightly_file.read(arguments.file)
-    with opened(arguments.db) as store:
+    with (created if file.imports else opened)(arguments.db) as store:
         if file.imports:
             with progress("importing") as step:
                 import_paths(store, file.imports, step=step)

@@ -22,7 +22,7 @@ COST_COLUMNS = (
     ("decode $", True),
     ("total $", True),
 )
-"""the columns of a cost table behind its key"""
+"""the columns of a cost table after its key"""
 
 
 def cost_cells(totals: Totals) -> list[str]:

@@ -1,7 +1,8 @@
 """Open the database for a command: the file itself, or through the process that owns it.
 
-Commands that show costs have calls without any analysed first: an import that was interrupted, or
-a collector that was stopped, leaves such calls behind.
+Only commands that bring data make a database that is not there (`up`, `import`, `demo`); for the
+others a wrong --db is an error. Commands that show costs have calls without any analysed first: an
+import that was interrupted, or a collector that was stopped, leaves such calls behind.
 """
 
 from collections.abc import Iterator
@@ -9,19 +10,38 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from phasewise_analyzer.analyse import analyse
+from phasewise_store.errors import UsageError
 from phasewise_store.store import Store
 
 from phasewise_web.cli.output import progress, say
 
 
-def opened(path: Path) -> Store:
-    """Give the store; where another command has the file to itself, say so and wait."""
+def created(path: Path) -> Store:
+    """Return the store, an empty one where there is none.
+
+    When another command holds the file, say so and wait.
+    """
     return Store.open(path, waiting=say)
+
+
+def opened(path: Path) -> Store:
+    """Give the store of an existing database; raises UsageError where there is none."""
+    require(path)
+    return created(path)
+
+
+def require(path: Path) -> None:
+    """Raise UsageError where there is no database, so that a wrong name creates nothing."""
+    if not path.exists():
+        raise UsageError(
+            f"there is no database `{path}`; name one with --db, or make it with  "
+            f"phasewise import --db {path} PATH  or  phasewise up --db {path}"
+        )
 
 
 @contextmanager
 def analysed(path: Path) -> Iterator[Store]:
-    """Give the store with the costs of every call in it, as it is now: for commands that read."""
+    """Return a snapshot of the store with every call analysed, for commands that read."""
     with opened(path) as store:
         with progress("analysing") as step:
             analyse(store, step=step)

@@ -1,4 +1,4 @@
-"""How commands speak: results on stdout, talk and progress on stderr."""
+"""Output of commands: results on stdout, messages and progress on stderr."""
 
 import sys
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""The argument that names a book of cache policies beside the package's own."""
+"""The argument for a book of cache policies in addition to the built-in ones."""
 
 import argparse
 from pathlib import Path
@@ -13,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--policies",
         type=Path,
         metavar="PATH",
-        help="file or folder of your own cache policies; they are asked first (docs/policies.md)",
+        help="file or folder with your own cache policies; they take precedence (docs/policies.md)",
     )
 
 

@@ -1,8 +1,8 @@
-"""How much of the prompts was sent before, and how much KV memory would catch it.
+"""Prefix reuse: how much of the prompts was sent before, and the cache size that would serve it.
 
-Reuse is measured against all earlier calls in scope, and against the previous call of the same
-agent, in three definitions of a hit rate. The LRU rows evict as vLLM does: least recently used
-first, the tail of a prompt before its head.
+Reuse is measured against all earlier calls and against the previous call of the same agent, with
+three definitions of the hit rate. The LRU rows evict as vLLM does: least recently used first, the
+end of a prompt before its beginning.
 """
 
 import argparse
@@ -27,23 +27,27 @@ NAME = "prefixes"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the scope, --by, --capacity-blocks and --json."""
     scope_arguments.add_arguments(parser)
-    parser.add_argument("--by", choices=get_args(By), help="also the reuse inside each")
+    parser.add_argument(
+        "--by",
+        choices=get_args(By),
+        help="also print the reuse within each file, session, agent or model",
+    )
     parser.add_argument(
         "--capacity-blocks",
         metavar="N,N,…",
         default=(),
         type=_capacities,
-        help="sizes of the LRU rows (default: a ladder up to what never evicts)",
+        help="cache sizes of the LRU rows (default: steps up to a size that never evicts)",
     )
     parser.add_argument(
         "--kv-model",
         metavar="NAME",
-        help="also the memory that so many blocks take on a model's shape, e.g. llama-3.1-70b",
+        help="also print the KV memory of that many blocks for a model, e.g. llama-3.1-70b",
     )
     parser.add_argument(
         "--anywhere",
         action="store_true",
-        help="also what was sent before at any place, not only as a prefix (an upper bound)",
+        help="also count text sent before at any position, not only as a prefix (an upper bound)",
     )
 
 
@@ -74,20 +78,20 @@ def _capacities(text: str) -> tuple[int, ...]:
     except ValueError:
         found = ()
     if not found or min(found) < 1:
-        raise argparse.ArgumentTypeError(f"`{text}` is no list of whole numbers above zero")
+        raise argparse.ArgumentTypeError(f"`{text}` is not a list of whole numbers above 0")
     return found
 
 
 def _print(found: Prefixes, shape: Model | None) -> None:
     if not found.calls:
-        raise UsageError("no calls in scope; `phasewise agents` shows what there is")
+        raise UsageError("no calls match; `phasewise agents` lists all agents")
     stdout.print(
         f"{found.calls:,} calls, {found.input_tokens:,} input and {found.output_tokens:,} output "
         "tokens",
         highlight=False,
     )
     columns = (
-        ("% of the prompts sent before by", False),
+        ("% of prompt tokens sent before by", False),
         ("token-weighted", True),
         ("block-weighted", True),
         ("mean of calls", True),
@@ -111,13 +115,13 @@ def _print(found: Prefixes, shape: Model | None) -> None:
     _print_capacities(found, shape)
     if found.ttl:
         table(
-            "cache that forgets what was not used for so long",
-            (("lifetime", True), ("tokens hit %", True)),
+            "cache that drops entries not used for the given time",
+            (("TTL", True), ("token hit rate %", True)),
             [[lifetime(row.ttl_s), percent(row.token_weighted)] for row in found.ttl],
         )
     if found.groups:
         table(
-            "inside each group",
+            "within each group",
             (
                 ("group", False),
                 ("calls", True),
@@ -148,13 +152,13 @@ def _print_capacities(found: Prefixes, shape: Model | None) -> None:
         return [f"{blocks * found.block_tokens * shape.kv_bytes / 1e9:,.1f}"]
 
     table(
-        f"LRU cache of so many blocks of {found.block_tokens} tokens",
+        f"LRU cache with the given number of blocks of {found.block_tokens} tokens",
         (
             ("blocks", True),
             *memory,
             ("hit blocks", True),
-            ("blocks hit %", True),
-            ("tokens hit %", True),
+            ("block hit rate %", True),
+            ("token hit rate %", True),
         ),
         [
             [
@@ -170,9 +174,9 @@ def _print_capacities(found: Prefixes, shape: Model | None) -> None:
 
 
 def _print_anywhere(found: Repeats) -> None:
-    """Print what repeats at any place, and how often the average byte was sent."""
+    """Print what repeats at any position, and how often the average byte was sent."""
     table(
-        "sent before at any place (the most that position-independent caching could serve)",
+        "sent before at any position (the most that position-independent caching could serve)",
         (
             ("group", False),
             ("as a prefix %", True),

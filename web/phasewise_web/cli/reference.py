@@ -9,14 +9,14 @@ from phasewise_web.cli.main import make_parser
 HEAD = """\
 # Command line
 
-Printed from the commands' own help by `python -m phasewise_web.cli.reference > docs/cli.md`; a
-test holds it true. Results go to stdout, talk and progress to stderr. Exit codes: 0 good, 1 the
-answer is "no" or a gate failed, 2 misuse, 130 interrupted.
+Generated from the help of the commands by `python -m phasewise_web.cli.reference > docs/cli.md`; a
+test keeps it up to date. Results go to stdout, messages and progress to stderr. Exit codes:
+0 success, 1 the answer is "no" or a check failed, 2 usage error, 130 interrupted.
 """
 
 
 def markdown() -> str:
-    """Give the whole page; the same text under every version of argparse."""
+    """Return the whole page; the text is the same with every version of argparse."""
     return "\n".join([HEAD, *(_section(parser) for parser in _commands(make_parser()))])
 
 
@@ -31,7 +31,7 @@ def _section(parser: argparse.ArgumentParser) -> str:
     lines = [f"## {parser.prog}", "", summary.strip(), ""]
     if rest.strip():
         lines += ["```", *rest.strip("\n").splitlines(), "```", ""]
-    lines += ["| argument | what it is |", "|---|---|"]
+    lines += ["| argument | meaning |", "|---|---|"]
     lines += [
         f"| {_name(action)} | {_help(action)} |"
         for action in parser._actions  # argparse has no public way to list them
@@ -51,7 +51,7 @@ def _name(action: argparse.Action) -> str:
 
 
 def _help(action: argparse.Action) -> str:
-    return (action.help or "").replace("%(default)s", str(action.default)).replace("|", "\\|")
+    return ((action.help or "") % {"default": action.default}).replace("|", "\\|")
 
 
 if __name__ == "__main__":

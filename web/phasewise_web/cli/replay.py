@@ -1,7 +1,7 @@
-"""Run recorded sessions against the arms of a plan, and print the verdict.
+"""Replay recorded sessions against the arms of a plan, and print the verdict.
 
-PLAN is a YAML file; docs/replay.md shows every key. Ctrl-C keeps what was measured and leaves no
-server behind.
+PLAN is a YAML file; docs/replay.md describes every key. Ctrl-C keeps the calls measured so far and
+stops all servers.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Write a replay run as a report: self-contained HTML, Markdown or JSON, by the file's ending.
+"""Write the report of a replay run as self-contained HTML, Markdown or JSON.
 
 For example:  phasewise report run latest -o report.html
 """
@@ -27,18 +27,18 @@ STDOUT = "-"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what, which and where to."""
     parser.add_argument("what", choices=["run"], help="what to report")
-    parser.add_argument("id", metavar="ID", help="of the run, or latest")
+    parser.add_argument("id", metavar="ID", help="id of the run, or latest")
     parser.add_argument(
         "-o",
         "--out",
         metavar="FILE",
         default=STDOUT,
-        help="file ending in .html, .md or .json; `-` prints Markdown (default: %(default)s)",
+        help="file that ends in .html, .md or .json; `-` prints Markdown (default: %(default)s)",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Judge the run and write the report."""
+    """Compare the arms of the run and write the report."""
     ending = ".md" if arguments.out == STDOUT else Path(arguments.out).suffix.lower()
     if ending not in RENDERERS:
         raise UsageError(f"`{arguments.out}` must end in {', '.join(RENDERERS)}")

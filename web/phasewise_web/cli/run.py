@@ -1,7 +1,7 @@
 """Run a Python program with the tracer on, without changing its code.
 
 For example:  phasewise run -- python agent.py
-The program may be of another environment, which need not have phasewise installed.
+The program may run in another environment, which does not need phasewise installed.
 """
 
 import argparse
@@ -17,13 +17,15 @@ from phasewise_store.errors import UsageError
 
 NAME = "run"
 _CARRIED = ("phasewise", "opentelemetry.sdk", "google.protobuf", "wrapt", "typing_extensions")
-"""what a Python that has no phasewise needs, each found where it is installed here"""
+"""packages that a Python without phasewise needs, taken from this installation"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add --endpoint and the program."""
     parser.add_argument(
-        "--endpoint", metavar="URL", help="the collector (default: PHASEWISE_ENDPOINT, or here)"
+        "--endpoint",
+        metavar="URL",
+        help="the collector (default: PHASEWISE_ENDPOINT, or this machine)",
     )
     parser.add_argument(
         "program", nargs=argparse.REMAINDER, metavar="-- CMD…", help="the program's command line"
@@ -31,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> NoReturn:
-    """Become the program: its signals and exit code are its own."""
+    """Replace this process by the program, which keeps its own signals and exit code."""
     words = list(arguments.program)
     if words[:1] == ["--"]:
         words = words[1:]

@@ -1,4 +1,4 @@
-"""The arguments that say what part of the store a command is about."""
+"""The arguments that select the calls a command works on."""
 
 import argparse
 
@@ -9,30 +9,32 @@ from phasewise_web.cli.messages import say
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add --source, --session, --agent, --model, --user, --customer, --version, --tag, --json."""
-    parser.add_argument("--source", metavar="NAME", help="data set, e.g. mooncake or live")
-    parser.add_argument("--session", metavar="ID", help="one session")
-    parser.add_argument("--agent", metavar="NAME", help="role of an agent")
-    parser.add_argument("--model", metavar="NAME", help="as the calls name it")
-    parser.add_argument("--user", metavar="ID", help="user that the calls were made for")
-    parser.add_argument("--customer", metavar="ID", help="customer that the calls were made for")
-    parser.add_argument("--version", metavar="NAME", help="version of the agent program")
-    parser.add_argument("--tag", metavar="NAME", help="one tag of the calls")
+    parser.add_argument(
+        "--source", metavar="NAME", help="only this data set, e.g. mooncake or live"
+    )
+    parser.add_argument("--session", metavar="ID", help="only this session")
+    parser.add_argument("--agent", metavar="NAME", help="only the agent with this role")
+    parser.add_argument("--model", metavar="NAME", help="only this model, as the calls name it")
+    parser.add_argument("--user", metavar="ID", help="only calls made for this user")
+    parser.add_argument("--customer", metavar="ID", help="only calls made for this customer")
+    parser.add_argument("--version", metavar="NAME", help="only this version of the agent program")
+    parser.add_argument("--tag", metavar="NAME", help="only calls with this tag")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def positive(text: str) -> int:
     """Read --limit: a whole number above zero."""
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"`{text}` is no whole number above zero")
+        raise argparse.ArgumentTypeError(f"`{text}` is not a whole number above 0")
     return int(text)
 
 
 def say_nothing_found(scope: Scope) -> None:
-    """Say why a list is empty, and what to do about it."""
+    """Print why a list is empty, and what to do about it."""
     if scope == EVERYTHING:
-        say("no calls here yet; read some with  phasewise import PATH  or  phasewise up")
+        say("no calls yet.  Add some with  phasewise import PATH  or  phasewise up")
     else:
-        say("no calls match these filters; `phasewise agents` without any shows what there is")
+        say("no calls match these filters; `phasewise agents` without them lists all agents")
 
 
 def scope(arguments: argparse.Namespace) -> Scope:

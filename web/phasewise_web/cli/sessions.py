@@ -18,7 +18,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the scope, --limit and --json."""
     scope_arguments.add_arguments(parser)
     parser.add_argument(
-        "--limit", type=scope_arguments.positive, default=50, help="at most so many (default: 50)"
+        "--limit",
+        type=scope_arguments.positive,
+        default=50,
+        help="maximum number of rows (default: 50)",
     )
 
 
@@ -47,5 +50,5 @@ def run(arguments: argparse.Namespace) -> int:
     for note in caveats(row.totals for row in rows):
         say(f"note: {note}")
     if len(rows) == arguments.limit:
-        say(f"the first {len(rows)}; more with --limit")
+        say(f"showing the first {len(rows)} sessions; use --limit for more")
     return 0

@@ -1,6 +1,6 @@
-"""One session step by step, or one call with its prompt.
+"""Show one session step by step, or one call with its prompt.
 
-ID is a session's or a call's, as `phasewise sessions` and `phasewise calls` print them.
+ID is the id of a session or a call, as printed by `phasewise sessions` and `phasewise calls`.
 """
 
 import argparse
@@ -20,12 +20,12 @@ NAME = "show"
 
 EXCERPT_CHARACTERS = 100
 TOOL_CHARACTERS = 40
-"""of a tool's arguments, result and error each; --json has the whole"""
+"""shown of a tool's arguments, result and error each; --json has the full text"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the id and --json."""
-    parser.add_argument("id", metavar="ID", help="of a session or a call")
+    parser.add_argument("id", metavar="ID", help="id of a session or a call")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -73,9 +73,9 @@ def _print_session(found: Timeline) -> None:
     columns = (
         ("step", True),
         ("agent", False),
-        ("what", False),
-        ("at s", True),
-        ("took s", True),
+        ("name", False),
+        ("start s", True),
+        ("duration s", True),
         ("input", True),
         ("cached %", True),
         ("output", True),
@@ -94,8 +94,8 @@ def _print_side_calls(side_calls: tuple[SideStep, ...]) -> None:
         ("kind", False),
         ("agent", False),
         ("model", False),
-        ("at s", True),
-        ("took s", True),
+        ("start s", True),
+        ("duration s", True),
         ("input", True),
         ("$", True),
     )
@@ -131,7 +131,7 @@ def _cells(step: Step) -> list[str]:
 
 
 def _tool(step: Step) -> str:
-    """Write a tool run: its name, the beginning of its arguments, of its result, of its error."""
+    """Return a tool call: its name and the start of its arguments, result and error."""
     said = [step.name]
     if step.arguments:
         said.append(excerpt(step.arguments, TOOL_CHARACTERS))
@@ -164,10 +164,10 @@ def _cached(step: Step) -> str:
 
 
 def _print_replayable(step: Step) -> None:
-    """Say how exactly the call can be sent again, and what a replay changes."""
+    """Print how exactly the call can be sent again, and what a replay changes."""
     if step.replayable is None:
         return
-    why = "; ".join(step.gaps) or "it can be sent again as it was"
+    why = "; ".join(step.gaps) or "it can be sent again as recorded"
     lines = [f"replayable {step.replayable:.0%}: {why}"]
     if step.changes:
         lines.append(f"a replay on an engine changes: {'; '.join(step.changes)}")

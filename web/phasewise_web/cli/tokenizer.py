@@ -1,9 +1,9 @@
-"""Keep the tokenizer of a served model with its calls, so that prompts are counted as it does.
+"""Store the tokenizer of a model, so that its prompts are counted with its own tokens.
 
 For example:  phasewise tokenizer Qwen/Qwen3-8B ~/models/Qwen3-8B
-The model is named as its calls name it; the file is its tokenizer.json, or the folder that holds
-one. Without arguments: which are kept. Where none is, tokens between two reported totals are
-estimated from the text (docs/breaks.md).
+MODEL is the name that the calls use. FILE is its tokenizer.json, or the folder that contains it.
+Without arguments, lists the stored tokenizers. For a model without one, the tokens between two
+reported totals are estimated from the text (docs/breaks.md).
 """
 
 import argparse
@@ -26,12 +26,12 @@ NAME = "tokenizer"
 
 FILE_NAME = "tokenizer.json"
 USUAL_RATES = (0.9, 1.1)
-"""reported tokens per counted one; beyond, text or tokenizer is not what the model read"""
+"""reported per counted token; outside this range the text or the tokenizer is a wrong one"""
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A tokenizer, and what it changes."""
+    """A stored tokenizer, and its effect."""
 
     model: str
     name: str
@@ -46,25 +46,30 @@ class Kept:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the model, the file, --forget and --json."""
-    parser.add_argument("model", metavar="MODEL", nargs="?", help="as its calls name it")
+    parser.add_argument("model", metavar="MODEL", nargs="?", help="model name, as the calls use it")
     parser.add_argument("file", metavar="FILE", nargs="?", type=Path, help="its tokenizer.json")
-    parser.add_argument("--forget", action="store_true", help="estimate the model's tokens again")
+    parser.add_argument(
+        "--forget",
+        action="store_true",
+        help="remove the tokenizer, and estimate the model's tokens again",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Keep, forget or list, and print what is kept then."""
+    """Store, remove or list tokenizers, then print those that are stored."""
     model, file = arguments.model, arguments.file
     if (model is None) != (file is None and not arguments.forget) or (file and arguments.forget):
         raise UsageError(
-            "to keep a tokenizer: MODEL FILE; to drop it: MODEL --forget; to list: nothing"
+            "give MODEL FILE to store a tokenizer, MODEL --forget to remove it, or no arguments to "
+            "list them"
         )
     definition = None if file is None else _read(model, file)
     with opened(arguments.db) as store:
         if definition is not None:
             tokenizers.save(store, definition)
         elif model is not None and not tokenizers.forget(store, model):
-            raise UsageError(f"no tokenizer of `{model}` is kept here")
+            raise UsageError(f"no tokenizer of `{model}` is stored in this database")
         with progress("counting prompts"):
             found = [_kept(store, one) for one in tokenizers.read(store)]
         names = store.frame("SELECT DISTINCT model FROM llm_calls WHERE model IS NOT NULL")["model"]
@@ -101,7 +106,7 @@ def _kept(store: Store, one: Definition) -> Kept:
 
 def _print(found: list[Kept], models: list[str]) -> None:
     if not found:
-        stdout.print("no tokenizer is kept here: all tokens between reported totals are estimated")
+        stdout.print("no tokenizers stored: all tokens between reported totals are estimated")
         return
     table(
         "",
@@ -109,9 +114,9 @@ def _print(found: list[Kept], models: list[str]) -> None:
             ("model", False),
             ("tokenizer", False),
             ("calls", True),
-            ("reported per counted", True),
+            ("reported tokens per counted token", True),
             ("interval %", True),
-            ("without it %", True),
+            ("interval without it %", True),
         ),
         [
             [
@@ -128,9 +133,9 @@ def _print(found: list[Kept], models: list[str]) -> None:
     for one in found:
         least, most = USUAL_RATES
         if not one.calls:
-            say(f"no call here names the model `{one.model}`; there are: {', '.join(models)}")
+            say(f"no calls of model `{one.model}`; the models are: {', '.join(models)}")
         elif not least <= one.rate <= most:
             say(
-                f"{one.model}: its calls report {one.rate:.2f} tokens for each that was counted; "
-                "the texts are not what it read, or this is another model's tokenizer"
+                f"{one.model}: its calls report {one.rate:.2f} tokens per counted token; the "
+                "recorded texts are incomplete, or this is another model's tokenizer"
             )

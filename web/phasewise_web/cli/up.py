@@ -1,8 +1,8 @@
-"""Collect OTLP and serve the pages, over one database, until Ctrl-C.
+"""Run the OTLP collector and the web UI on one database until Ctrl-C.
 
-OTLP/gRPC goes to port 4317, OTLP/HTTP (protobuf or JSON) to 4318, the pages are on port 8321.
-What was acknowledged is on disk: nothing is lost by stopping, and what waits is loaded at the next
-start.
+Receives OTLP/gRPC on port 4317 and OTLP/HTTP (protobuf or JSON) on port 4318, and serves the web UI
+on port 8321. Acknowledged data is on disk: stopping loses nothing, and what is still queued is
+loaded at the next start.
 """
 
 import argparse
@@ -27,26 +27,37 @@ def add_ports(parser: argparse.ArgumentParser) -> None:
     """Add --host, --port, --allow-host, --otlp-port and --grpc-port."""
     add_page_address(parser)
     parser.add_argument(
-        "--otlp-port", type=int, default=serving.OTLP_PORT, help="of OTLP/HTTP (%(default)s)"
+        "--otlp-port",
+        type=int,
+        default=serving.OTLP_PORT,
+        help="port of OTLP/HTTP (default: %(default)s)",
     )
     parser.add_argument(
-        "--grpc-port", type=int, default=serving.GRPC_PORT, help="of OTLP/gRPC (%(default)s)"
+        "--grpc-port",
+        type=int,
+        default=serving.GRPC_PORT,
+        help="port of OTLP/gRPC (default: %(default)s)",
     )
 
 
 def add_page_address(parser: argparse.ArgumentParser) -> None:
     """Add --host, --port and --allow-host."""
-    parser.add_argument("--host", default=serving.HOST, help="address to listen on (%(default)s)")
     parser.add_argument(
-        "--port", type=int, default=serving.WEB_PORT, help="of the pages (%(default)s)"
+        "--host", default=serving.HOST, help="address to listen on (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=serving.WEB_PORT,
+        help="port of the web UI (default: %(default)s)",
     )
     parser.add_argument(
         "--allow-host",
         action="append",
         default=[],
         metavar="NAME",
-        help="answer to this name, too; by default only to addresses, localhost and this "
-        "machine's name, so that no web page elsewhere gets in; `*` answers to every name",
+        help="also accept this Host name. By default only IP addresses, localhost and this "
+        "machine's name are accepted, as a protection against DNS rebinding; `*` accepts any",
     )
 
 
@@ -62,20 +73,20 @@ def addresses_of(arguments: argparse.Namespace) -> Addresses:
 
 
 def run(arguments: argparse.Namespace) -> NoReturn:
-    """Serve; the owner of the database analyses what an earlier run left."""
+    """Serve; the process that owns the database analyses calls left by an earlier run."""
     serve(arguments.db, addresses_of(arguments))
 
 
 def serve(database: Path, addresses: Addresses) -> NoReturn:
-    """Say where, and serve until Ctrl-C; raises StoreLockedError where another process does."""
+    """Print the addresses and serve until Ctrl-C; raises StoreLockedError when one already runs."""
     Store.own(database).close()
     with serving.opened(addresses) as listeners:
         host, port = listeners.web.getsockname()[:2]
-        say(f"pages on http://{host}:{port}   database {database}")
+        say(f"web UI on http://{host}:{port}   database {database}")
         if listeners.otlp is not None:
             host, port = listeners.otlp.getsockname()[:2]
             where = f"OTLP/HTTP on http://{host}:{port}"
             if listeners.grpc is not None:
                 where += f", OTLP/gRPC on {host}:{listeners.grpc.getsockname()[1]}"
-            say(f"{where}   (Ctrl-C ends all)")
+            say(f"{where}   (Ctrl-C stops everything)")
         serving.serve(database, listeners, addresses.names)

@@ -1,9 +1,9 @@
-"""What the same calls would use and cost under other rules, or with repaired prompts.
+"""What the same calls would use and cost under other cache rules, or with repaired prompts.
 
-Nothing is sent: the recorded prompts are asked again of simulated caches. Without options: the
-calls' own rules with their other lifetimes, a vLLM of several sizes, and the repairs of all causes
-that `phasewise breaks` finds and that re-writing a prompt can repair, one by one and together.
-Savings are differences between two simulations, never sums. docs/whatif.md says more.
+Sends nothing: the recorded prompts run through simulated caches. Without options, simulates the
+calls' own cache rules with each lifetime they offer, vLLM with several cache sizes, and repairs of
+all causes found by `phasewise breaks` that rewriting a prompt can repair, one by one and together.
+A saving is the difference between two simulations, never a sum of savings. See docs/whatif.md.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from phasewise_web.cli.output import print_json, progress, say
 NAME = "whatif"
 
 USUAL_GB: tuple[float, ...] = (40.0, 320.0)
-"""KV memory of the vLLM servers that are tried without options: part of a GPU, and of several"""
+"""KV memory of the vLLM servers simulated by default: part of one GPU, and of several"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,9 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ID",
         action="append",
         default=[],
-        help="rules of a record in docs/policies.md; may stand several times",
+        help="cache policy from docs/policies.md; can be repeated",
     )
-    parser.add_argument("--ttl", metavar="NAME", help="a lifetime, e.g. 1h, or `mixed`")
+    parser.add_argument("--ttl", metavar="NAME", help="cache lifetime, e.g. 1h, or `mixed`")
     parser.add_argument(
         "--as",
         dest="seller",
@@ -51,36 +51,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         type=scenario.parse_seller,
-        help="rules and prices of another seller, as of today; may stand several times",
+        help="today's cache rules and prices of another provider; can be repeated",
     )
     parser.add_argument(
         "--vllm-gb",
         metavar="N,N,…",
         type=_gigabytes,
         default=(),
-        help="GB of KV memory of a vLLM of your own",
+        help="KV cache sizes in GB of your own vLLM",
     )
     parser.add_argument(
         "--kv-model",
         metavar="NAME",
         default="llama-3.1-70b",
-        help="model shape that says how much memory a token takes (default: llama-3.1-70b)",
+        help="model whose shape gives the KV memory per token (default: llama-3.1-70b)",
     )
     parser.add_argument(
         "--repair",
         metavar="CAUSE",
         nargs="+",
         default=[],
-        help="causes as `phasewise breaks` names them, or `all`",
+        help="causes to repair, as named by `phasewise breaks`, or `all`",
     )
     parser.add_argument(
-        "--plan-breakpoints", action="store_true", help="search the best cache breakpoints"
+        "--plan-breakpoints", action="store_true", help="search for the best cache breakpoints"
     )
     parser.add_argument(
         "--export",
         metavar="FOLDER",
         type=Path,
-        help="store the repaired sessions as a data set, and plans that replay before and after",
+        help="store the repaired sessions as a data set, and write plans that replay both versions",
     )
 
 
@@ -96,15 +96,15 @@ def run(arguments: argparse.Namespace) -> int:
         with progress("reading prompts"):
             requests = Requests(store, scope)
         if not (requests.tree.leaf >= 0).any():
-            raise UsageError("no calls with a known prompt in scope; `phasewise agents` shows all")
+            raise UsageError("no calls with a known prompt; `phasewise agents` lists all agents")
         usual = _is_usual(arguments)
         if usual or (arguments.export is not None and not causes):
             causes = chosen(["all"])
         findings: tuple[Finding, ...] = ()
         if causes and requests.calls["block_tokens"].is_not_null().any():
-            say("note: of some prompts in scope only hashes are known, so none is repaired")
+            say("note: some prompts are known only by hashes, so no prompts are repaired")
         elif causes:
-            with progress("looking for breaks"):
+            with progress("finding breaks"):
                 findings = find(store, books.rules, scope).findings
         wanted = Wanted(
             baseline=_baseline(requests, books, shape),
@@ -137,7 +137,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _is_usual(arguments: argparse.Namespace) -> bool:
-    """Say whether nothing in particular was asked for."""
+    """Return whether no options were given."""
     return not (
         arguments.policy
         or arguments.ttl
@@ -149,7 +149,7 @@ def _is_usual(arguments: argparse.Namespace) -> bool:
 
 
 def _baseline(requests: Requests, books: Books, shape: hardware.Model) -> Scenario:
-    """Give the calls' own rules; where nobody knows those, a vLLM that never evicts."""
+    """Return the calls' own rules; when they are not known, a vLLM that never evicts."""
     if scenario.own_policies(requests, books.rules):
         return OWN
     return scenario.engine(books.rules, None, shape)
@@ -190,5 +190,5 @@ def _gigabytes(text: str) -> tuple[float, ...]:
     except ValueError:
         found = ()
     if not found or not all(0 < size < float("inf") for size in found):
-        raise argparse.ArgumentTypeError(f"`{text}` is no list of numbers above zero")
+        raise argparse.ArgumentTypeError(f"`{text}` is not a list of numbers above 0")
     return found

@@ -1,4 +1,4 @@
-"""Write repaired sessions into the database, and two plans by which a replay proves the saving."""
+"""Store repaired sessions, and write two replay plans that measure the saving."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +19,12 @@ from phasewise_store.store import Store
 SUFFIX = "+repaired"
 BLOCK_TOKENS = 16
 GPU = "h100-sxm"
-"""what the simulator computes times for; cached tokens do not depend on it"""
+"""the GPU for simulated times; cached tokens do not depend on it"""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where to, and for which engine."""
+    """The output folder, and the simulated engine."""
 
     folder: Path
     shape: Model
@@ -34,7 +34,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class PlanFile:
-    """One replay plan and what it is to find."""
+    """One replay plan and its predicted result."""
 
     path: str
     proof: Proof
@@ -53,11 +53,11 @@ class Exported:
 
 
 def check(scope: Scope) -> None:
-    """Refuse a scope that a replay cannot send; raises UsageError."""
+    """Reject a scope that cannot be replayed; raises UsageError."""
     if scope.source is None or scope.agent is not None or scope.model is not None:
         raise UsageError(
-            "a replay sends whole sessions of one data set: give --export a --source, and neither"
-            " --agent nor --model"
+            "--export replays whole sessions of one data set: it needs --source, and cannot be "
+            "combined with --agent or --model"
         )
 
 
@@ -69,11 +69,13 @@ def export(store: Store, scope: Scope, target: Target, wanted: Wanted, books: Bo
     assert scope.source is not None, "`check` comes first"
     laid = layout.read(store, scope)
     if not laid:
-        raise UsageError(f"of `{scope.source}` only hashes are known: no prompt can be re-laid")
+        raise UsageError(
+            f"the prompts of `{scope.source}` are known only by hashes and cannot be repaired"
+        )
     fixed = repaired(laid, wanted.findings, wanted.causes)
     changed = sum(one is not other for one, other in zip(laid, fixed, strict=True))
     if not changed:
-        raise UsageError("there is nothing to repair in scope, so nothing to export")
+        raise UsageError("no prompts to repair, so nothing to export")
     suffix = _free_suffix(store, scope.source, fixed)
     layout.write(store, fixed, suffix=suffix)
     ids = () if scope.session_id is None else (scope.session_id,)
@@ -111,7 +113,7 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"cannot make the folder `{folder}`: {error.strerror}") from None
+        raise UsageError(f"cannot create the folder `{folder}`: {error.strerror}") from None
 
 
 def _write_plan(target: Target, name: str, sessions: SessionChoice) -> str:
@@ -133,7 +135,7 @@ def _write_plan(target: Target, name: str, sessions: SessionChoice) -> str:
     text = plans.as_yaml(plan)
     try:
         path.write_text(
-            "# To measure it on a server of your own, change the arm: docs/replay.md\n" + text,
+            "# To measure this on your own server, change the arm (docs/replay.md).\n" + text,
             "utf-8",
         )
     except OSError as error:

@@ -28,7 +28,7 @@ def show(found: WhatIf) -> None:
     base = found.baseline
     stdout.print(
         f"{base.calls:,} calls, {base.spent.input:,} input and {base.spent.output:,} output tokens;"
-        f" savings are against `{base.name}`",
+        f" savings are relative to `{base.name}`",
         highlight=False,
     )
     rows = [found.billed, base, *found.others]
@@ -41,7 +41,7 @@ def show(found: WhatIf) -> None:
 
 
 def show_export(exported: Exported, db: Path) -> None:
-    """Say what was written and how to prove it."""
+    """Print what was written and the commands that measure it."""
     stdout.print(
         f"stored {exported.calls:,} calls as `{exported.source}`; "
         f"{exported.changed_calls:,} of them changed",
@@ -50,7 +50,7 @@ def show_export(exported: Exported, db: Path) -> None:
     for plan in (exported.before, exported.after):
         share = percent(plan.proof.cached)
         stdout.print(
-            f"  phasewise replay {plan.path} --db {db}    # {share} % cached is predicted: "
+            f"  phasewise replay {plan.path} --db {db}    # predicted: {share} % cached, "
             f"{plan.proof.cached_tokens:,} of {plan.proof.prompt_tokens:,} tokens",
             highlight=False,
             markup=False,
@@ -92,16 +92,16 @@ def _notes(found: WhatIf) -> None:
     base = found.baseline
     if base.unruled_calls:
         say(
-            f"note: for {base.unruled_calls:,} calls nobody knows the provider's rules; under their"
-            " own rules nothing is read for them"
+            f"note: the cache rules of {base.unruled_calls:,} calls are not known; their own rules "
+            "count as no caching"
         )
     if base.unpriced_calls and base.money is not None:
-        say(f"note: {base.unpriced_calls:,} calls have no price and are in no sum of money")
+        say(f"note: {base.unpriced_calls:,} calls have no known price; sums in $ leave them out")
     known = found.billed.cache_known_calls
     if known is not None and known < found.billed.calls:
         say(
-            f"note: of {found.billed.calls - known:,} calls the source does not say what a cache"
-            " served; as billed they stand as uncached"
+            f"note: {found.billed.calls - known:,} calls do not report cached tokens; `as billed` "
+            "counts them as uncached"
         )
 
 
@@ -132,12 +132,12 @@ def _repairs(found: Repairs, base: Outcome) -> None:
         for one in found.repaired:
             say(f"{one.cause.name}: {one.action} ({', '.join(one.places[:3])}). Risk: {one.risk}.")
     else:
-        say("no break was found that re-writing the prompts repairs")
+        say("no breaks that rewriting the prompts can repair")
     whole = [one for one in (found.together, found.together_longest) if one is not None]
     if whole:
         table("all repairs together", COLUMNS, [_row(one, base) for one in whole])
     if found.unrepaired:
-        say(f"found and not repaired by re-writing prompts: {', '.join(found.unrepaired)}")
+        say(f"causes that rewriting prompts cannot repair: {', '.join(found.unrepaired)}")
 
 
 def _plan(plan: BreakpointPlan) -> None:
@@ -148,7 +148,7 @@ def _plan(plan: BreakpointPlan) -> None:
         ("best", "none: caching does not pay", plan.best),
     ]
     table(
-        f"breakpoints of {plan.agent} under {plan.policy}: {plan.tried:,} placements tried on "
+        f"breakpoints of {plan.agent} under {plan.policy}: {plan.tried:,} placements simulated on "
         f"{plan.calls:,} calls",
         (("", False), ("breakpoints", False), ("cached %", True), (unit, True)),
         [
@@ -163,6 +163,6 @@ def _plan(plan: BreakpointPlan) -> None:
         ],
     )
     if plan.sent is None:
-        say("the trace does not say which breakpoints were sent")
+        say("the trace does not record which breakpoints were sent")
     if plan.left_out_calls:
-        say(f"{plan.left_out_calls:,} calls of the newest sessions were left out of the search")
+        say(f"the search left out {plan.left_out_calls:,} calls of the newest sessions")

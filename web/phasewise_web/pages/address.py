@@ -2,13 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
+from phasewise_store.errors import UsageError
 from phasewise_store.scope import Scope
 from phasewise_store.store import Store
 
 LABELS = ("user", "customer", "version", "tag")
 """filters by what people say of their calls"""
+SCOPE = ("source", "session", "agent", "model", *LABELS)
+"""query parameters that choose a part of the store; each page's links keep them"""
+ESCAPED_ENDS = (".json", ".html", "~", "\n")
+"""an id with such an end would be read as another page's address"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +21,7 @@ class Place:
     """A page's address: path and query; every state of a page is one."""
 
     path: str
+    """as it stands in a link: percent-encoded"""
     query: Mapping[str, str]
 
     @property
@@ -32,6 +38,16 @@ class Place:
             tag=self.query.get("tag"),
         )
 
+    @property
+    def offset(self) -> int:
+        """How many rows stand before the page's first one."""
+        return int(self.query.get("offset", "0"))
+
+    @property
+    def narrowed(self) -> Mapping[str, str]:
+        """What chooses a part of the data set, by the name of the parameter."""
+        return {name: self.query[name] for name in SCOPE if name in self.query and name != "source"}
+
     def with_(self, **changes: str | int | None) -> str:
         """Give the address with some of the query changed; None takes a key away."""
         merged = {name: value for name, value in self.query.items() if name not in changes}
@@ -40,11 +56,7 @@ class Place:
 
     def to(self, path: str, **changes: str | int | None) -> str:
         """Give the address of another page about the same scope."""
-        kept = {
-            name: value
-            for name, value in self.query.items()
-            if name in ("source", "agent", "model", *LABELS)
-        }
+        kept = {name: self.query[name] for name in SCOPE if name in self.query}
         return Place(path, kept).with_(**changes)
 
     @property
@@ -54,11 +66,93 @@ class Place:
         return Place(f"{path}.json", self.query).with_()
 
 
+def session_path(session_id: str) -> str:
+    """Give the path of a session's page."""
+    return f"/sessions/{encoded(session_id)}"
+
+
+def call_path(call_id: str) -> str:
+    """Give the path of a call's page."""
+    return f"/calls/{encoded(call_id)}"
+
+
+def run_path(run_id: str) -> str:
+    """Give the path of a run's page."""
+    return f"/runs/{encoded(run_id)}"
+
+
+def encoded(id: str) -> str:
+    """Write any id as the rest of a path: `decoded` reads it back from the decoded path.
+
+    Slashes are encoded, so that browsers see no `..` to resolve. What percent signs cannot keep
+    apart gets a `~` behind it: no id, one of dots alone, and one that ends like a page's address.
+    """
+    is_escaped = not id.strip(".") or id.endswith(ESCAPED_ENDS)
+    return quote(id + "~" * is_escaped, safe="")
+
+
+def decoded(path: str) -> str:
+    """Read the id from the rest of a path, percent signs already decoded."""
+    return path.removesuffix("~")
+
+
 def sources(store: Store) -> tuple[str, ...]:
     """Give the names of the data sets, for choosing one."""
     return tuple(store.frame("SELECT DISTINCT name FROM sources ORDER BY name")["name"])
 
 
-def source_of(place: Place, there: tuple[str, ...]) -> str | None:
-    """Give the data set named in the address, or the first one; None where there is none."""
-    return place.query.get("source") or (there[0] if there else None)
+_NEWEST = """
+SELECT name
+FROM sources
+WHERE source_id = (SELECT source_id FROM llm_calls ORDER BY ordinal DESC LIMIT 1)
+"""
+_NEWEST_IN_SCOPE = """
+SELECT s.name
+FROM llm_calls c
+JOIN sources s USING (source_id)
+LEFT JOIN agents a USING (agent_id)
+WHERE {condition}
+ORDER BY c.ordinal DESC
+LIMIT 1
+"""
+
+
+def source_of(store: Store, place: Place) -> str | None:
+    """Give the data set named in the address, or the one that the newest call in scope came to.
+
+    None where there is no call.
+    """
+    if "source" in place.query:
+        return place.query["source"]
+    if not place.narrowed:
+        found = store.frame(_NEWEST)
+    else:
+        condition, parameters = place.scope.condition()
+        found = store.frame(_NEWEST_IN_SCOPE.format(condition=condition), parameters)
+    return str(found.item()) if found.height else None
+
+
+_IS_THERE: Mapping[str, tuple[str, str]] = {
+    "source": ("data set", "SELECT 1 FROM sources WHERE name = $value LIMIT 1"),
+    "session": ("session", "SELECT 1 FROM sessions WHERE session_id = $value"),
+    "agent": ("agent", "SELECT 1 FROM agents WHERE name = $value LIMIT 1"),
+    "model": ("model", "SELECT 1 FROM llm_calls WHERE model = $value LIMIT 1"),
+    "user": ("user", "SELECT 1 FROM llm_calls WHERE user_id = $value LIMIT 1"),
+    "customer": ("customer", "SELECT 1 FROM llm_calls WHERE customer = $value LIMIT 1"),
+    "version": ("version", "SELECT 1 FROM llm_calls WHERE version = $value LIMIT 1"),
+    "tag": ("tag", "SELECT 1 FROM llm_calls WHERE list_contains(tags, $value) LIMIT 1"),
+}
+NAMELESS_AGENT = "unknown"
+"""what calls are listed under whose agent nobody named"""
+
+
+def check_scope(store: Store, place: Place) -> None:
+    """Raise UsageError where the address names something that the store does not have."""
+    for name in SCOPE:
+        value = place.query.get(name)
+        if value is None or (name, value) == ("agent", NAMELESS_AGENT):
+            continue
+        what, query = _IS_THERE[name]
+        if not store.frame(query, {"value": value}).height:
+            there = f"; there are {', '.join(sources(store)) or 'none'}" if name == "source" else ""
+            raise UsageError(f"There is no {what} `{value}` in this database{there}.")

@@ -72,9 +72,9 @@ class BreaksPage:
 
 
 def breaks_page(store: Store, place: Place, kept: Kept[Breaks]) -> BreaksPage:
-    """Make the page for the data set named in the address, or the first one."""
+    """Make the page for the data set named in the address, or the newest one."""
     there = sources(store)
-    source = source_of(place, there)
+    source = source_of(store, place)
     if source is None:
         return BreaksPage(None, there, 0, 0, None, 0, None, 0.0, 0, (), (), None, ())
     scope = Place(place.path, {**place.query, "source": source}).scope
@@ -123,11 +123,10 @@ def _shown(found: Breaks, place: Place) -> Shown | None:
         and wanted.get("tier", one.tier) == one.tier
     ]
     if number:
-        place_of = int(number) - 1 if number.isdecimal() else -1
+        place_of = int(number) - 1
         finding = found.findings[place_of] if 0 <= place_of < len(found.findings) else None
         chosen = [one for one in chosen if finding is not None and _belongs(one, finding)]
-    given = place.query.get("offset", "0")
-    offset = int(given) if given.isdecimal() else 0
+    offset = place.offset
     chosen.sort(key=lambda one: (one.lost_usd or 0, one.lost_tokens), reverse=True)
     rows = tuple(chosen[offset : offset + PAGE_ROWS])
     return Shown(

@@ -1,7 +1,7 @@
 """The prefix flame graph: where prompts share and where they part, one frame opened at a time."""
 
 from dataclasses import dataclass
-from typing import cast, get_args
+from typing import cast
 
 from phasewise_analyzer.flame import graph
 from phasewise_analyzer.flame.facts import Flame, Frame, Measure
@@ -9,7 +9,7 @@ from phasewise_reports import flame_chart
 from phasewise_reports.flame_chart import FlameChart
 from phasewise_store.store import Store
 
-from phasewise_web.pages.address import Place, sources
+from phasewise_web.pages.address import Place, source_of, sources
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +49,8 @@ class FlamePage:
 def flame_page(store: Store, place: Place) -> FlamePage:
     """Make the page for the data set, the measure and the frame named in the address."""
     there = sources(store)
-    source = place.query.get("source") or (there[0] if there else None)
-    asked = place.query.get("width")
-    measure: Measure = cast("Measure", asked) if asked in get_args(Measure) else "sent"
+    source = source_of(store, place)
+    measure = cast("Measure", place.query.get("width", "sent"))
     if source is None:
         return FlamePage(None, there, measure, None, "", "", None, (), ())
     scope = Place(place.path, {**place.query, "source": source}).scope

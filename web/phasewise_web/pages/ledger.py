@@ -86,9 +86,9 @@ class LedgerPage:
 
 
 def ledger_page(store: Store, place: Place, kept: Kept[Ledger]) -> LedgerPage:
-    """Make the page for the data set named in the address, or the first one."""
+    """Make the page for the data set named in the address, or the newest one."""
     there = sources(store)
-    source = source_of(place, there)
+    source = source_of(store, place)
     if source is None:
         return LedgerPage(None, there, 0, 0, None, (), 0, 0, (), None, ())
     scope = Place(place.path, {**place.query, "source": source}).scope
@@ -129,8 +129,7 @@ def _calls(store: Store, found: Ledger, place: Place) -> Calls:
             key=lambda one: _by_price(one, reason),
             reverse=True,
         )
-    given = place.query.get("offset", "0")
-    offset = int(given) if given.isdecimal() else 0
+    offset = place.offset
     return Calls(
         reason=reason,
         title="" if reason is None else words(reason).title,

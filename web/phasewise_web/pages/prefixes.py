@@ -1,7 +1,7 @@
 """What prompts share with earlier ones, and what a cache of any size would hold of it."""
 
 from dataclasses import dataclass, replace
-from typing import cast, get_args
+from typing import cast
 
 from phasewise_analyzer import hardware
 from phasewise_analyzer.findings import Prefixes
@@ -11,7 +11,7 @@ from phasewise_analyzer.prefixes.ttl import FOREVER_S
 from phasewise_reports.charts import Curve, curve
 from phasewise_store.store import Store
 
-from phasewise_web.pages.address import Place, sources
+from phasewise_web.pages.address import Place, source_of, sources
 
 CURVE_POINTS = (1, 2, 5)
 """of each power of ten"""
@@ -40,17 +40,16 @@ class PrefixesPage:
 
 
 def prefixes_page(store: Store, place: Place) -> PrefixesPage:
-    """Make the page for the data set named in the address, or the first one."""
+    """Make the page for the data set named in the address, or the newest one."""
     there = sources(store)
-    source = place.query.get("source") or (there[0] if there else None)
-    asked = place.query.get("by")
-    by: By = cast("By", asked) if asked in get_args(By) else "agent"
+    source = source_of(store, place)
+    by = cast("By", place.query.get("by", "agent"))
     if source is None:
         return PrefixesPage(None, by, None, None, None, "", 0.0, (), there, 0)
     scope = Place(place.path, {**place.query, "source": source}).scope
     capacities = [step * 10**power for power in range(7) for step in CURVE_POINTS]
     found = reuse.find(store, scope, capacities=capacities, by=by)
-    shape = hardware.model(_kv_model(place))
+    shape = hardware.model(place.query.get("kv_model", USUAL_KV_MODEL))
     return PrefixesPage(
         source,
         by,
@@ -75,11 +74,6 @@ def _until_flat(found: Prefixes) -> Prefixes:
         if row.hit_blocks == best:
             break
     return replace(found, lru=tuple(rows), groups=found.groups[:MOST_GROUPS])
-
-
-def _kv_model(place: Place) -> str:
-    asked = place.query.get("kv_model", "")
-    return asked if asked in hardware.model_names() else USUAL_KV_MODEL
 
 
 def _lifetimes(found: Prefixes) -> Curve | None:

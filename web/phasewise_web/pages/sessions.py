@@ -32,9 +32,8 @@ class SessionsPage:
 
 
 def sessions_page(store: Store, place: Place) -> SessionsPage:
-    """Make the page; an offset that is no number is the first page."""
-    given = place.query.get("offset", "0")
-    offset = int(given) if given.isdecimal() else 0
+    """Make the page."""
+    offset = place.offset
     totals = rollups.totals(store, place.scope)
     return SessionsPage(
         view=views.view_of(place.query.get("view")),

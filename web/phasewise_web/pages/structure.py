@@ -58,7 +58,7 @@ class StructurePage:
 def structure_page(store: Store, place: Place, kept: Kept[Structure]) -> StructurePage:
     """Make the page for the agent named in the address, or the dearest one of the data set."""
     there = sources(store)
-    source = source_of(place, there)
+    source = source_of(store, place)
     if source is None:
         return StructurePage(None, there, None, (), 0, None, None, (), 0, None, (), ())
     of_source = Place(place.path, {"source": source}).scope

@@ -1,7 +1,7 @@
 """The three views of a cost split, never mixed: price, time (the caller's wait), tokens."""
 
 from collections.abc import Mapping
-from typing import Literal, cast, get_args
+from typing import Literal, cast
 
 from phasewise_analyzer.findings import Step, Totals
 from phasewise_reports.charts import Part, split
@@ -16,8 +16,8 @@ TITLES: Mapping[View, str] = {
 
 
 def view_of(word: str | None) -> View:
-    """Read a view from an address; price where it names none."""
-    return cast("View", word) if word in get_args(View) else "price"
+    """Read a view from an address, which was checked; price where it names none."""
+    return cast("View", word or "price")
 
 
 def parts(view: View, row: Totals | Step) -> tuple[Part, ...]:
