@@ -4,10 +4,12 @@ Import commands and the live loader call it after every batch; its results are t
 `call_costs`, `call_findings` and `breaks`, which roll-ups and pages read.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
 
 import polars as pl
-from phasewise_store import costs, finding_rows
+from phasewise_store import cells, costs, finding_rows, reads
 from phasewise_store.facts import LIVE
 from phasewise_store.scope import Scope
 from phasewise_store.store import Store
@@ -15,16 +17,21 @@ from phasewise_store.store import Store
 from phasewise_analyzer import call_costs, latency_fit, side_charges
 from phasewise_analyzer.caches import book as cache_policies
 from phasewise_analyzer.caches import predictions
-from phasewise_analyzer.caches.predictions import Prediction
+from phasewise_analyzer.caches.book import Book
 from phasewise_analyzer.caches.requests import Requests
 from phasewise_analyzer.call_findings.data_set import judge_all
+from phasewise_analyzer.call_findings.judge import Judged
+from phasewise_analyzer.call_findings.live import LiveFindings
 from phasewise_analyzer.call_findings.version import version
 from phasewise_analyzer.latency_fit import ShareModel
-from phasewise_analyzer.prefixes.live_prefix_index import LivePrefixIndex
+from phasewise_analyzer.prefixes import placed_tree
 from phasewise_analyzer.prices import PriceBook
 
 Step = Callable[[int, int, str], None]
 """how many of how many calls are done, and of which data set"""
+
+TIMES = ("ttft_ns", "duration_ns")
+"""columns that a call has where its first token was seen"""
 
 MOST_TIMED = 2_000
 """of the last calls whose first token was seen, to fit the waits of new ones on"""
@@ -34,72 +41,191 @@ class Memory:
     """What a process that analyses again and again keeps, so that it reads only what is new."""
 
     def __init__(self) -> None:
-        self._sources: dict[str, LivePrefixIndex] = {}
+        self._sources: dict[str, LiveFindings] = {}
 
-    def of(self, store: Store, source: str) -> LivePrefixIndex:
+    def of(self, store: Store, source: str, policies: Book) -> LiveFindings:
         """Give the memory of a data set; made of what is analysed when it is first asked for."""
         if source not in self._sources:
-            self._sources[source] = LivePrefixIndex(store, source)
+            self.begin(store, source, policies).catch_up()
         return self._sources[source]
+
+    def begin(self, store: Store, source: str, policies: Book) -> LiveFindings:
+        """Begin a data set anew, with none of its calls."""
+        self._sources[source] = LiveFindings(store, source, policies)
+        return self._sources[source]
+
+
+@dataclass(frozen=True, slots=True)
+class _Books:
+    """What an analysis goes by."""
+
+    prices: PriceBook
+    policies: Book
+    version: str
+
+    @classmethod
+    def read(cls) -> Self:
+        policies = cache_policies.read()
+        return cls(PriceBook(), policies, version(policies))
 
 
 def analyse(store: Store, *, memory: Memory | None = None, step: Step | None = None) -> int:
     """Fill in costs and findings of every call that has none; give their number.
 
-    Calls that a collector receives are left to the process that owns the store: it has in memory
-    what they are compared with.
+    Data sets that another version analysed are analysed again, whole; with a `memory` that is left
+    to `analyse_again`. Calls that a collector receives are left to the process that owns the store:
+    it has in memory what they are compared with.
     """
-    waiting = costs.unanalysed(store)
+    books = _Books.read()
+    side_charges.price(store, books.prices)
+    waiting = dict(costs.unanalysed(store).iter_rows())
+    outdated = dict(costs.outdated(store, books.version).iter_rows())
+    if memory is not None:
+        outdated = {name: calls for name, calls in outdated.items() if name in {LIVE, *waiting}}
+    todo = waiting | outdated
     if store.is_shared:
-        waiting = waiting.filter(pl.col("source") != LIVE)
-    total = int(waiting["calls"].sum())
-    done = 0
-    prices, policies = PriceBook(), cache_policies.read()
-    side_charges.price(store, prices)
-    for source, calls in waiting.iter_rows():
+        todo.pop(LIVE, None)
+    total, done = sum(todo.values()), 0
+    for source, calls in sorted(todo.items()):
         if step is not None:
             step(done, total, f"analysing {source}")
-        with store.snapshot():
-            requests = Requests(store, Scope(source=source))
-        predicted = predictions.predict(requests, policies)
-        found = _found(requests, predicted)
-        new = found.filter(pl.col("latency_basis").is_null())
-        costs.save(store, call_costs.of_calls(new, _share_model(found), prices))
-        judged = judge_all(store, source, requests, predicted)
-        with store.transaction() as connection:
-            finding_rows.save(connection, judged.findings, judged.breaks)
-            finding_rows.say_analysed(connection, source, version(policies))
+        if memory is None and source != LIVE:
+            _analyse_at_once(store, source, books, again=source in outdated)
+        else:
+            _analyse_live(store, source, books, memory or Memory(), again=source in outdated)
         done += calls
+    _finish_cells(store)
     if step is not None and total:
         step(total, total, "")
-    return done
+    return total
 
 
-def _found(requests: Requests, predicted: Sequence[Prediction]) -> pl.DataFrame:
-    """Give the calls with what was found of their prompts: `sent_before` and `PREDICTED`."""
-    by_row = {one.row: one for one in predicted}
-    rows = []
-    for row in range(requests.calls.height):
-        one = by_row.get(row)
-        billed = None if one is None else one.billed()
-        rows.append(
-            (
-                0 if one is None else one.sent_before,
-                *(
-                    (None,) * len(call_costs.PREDICTED)
-                    if billed is None
-                    else (billed.policy, billed.read, billed.written_5m, billed.written_1h)
-                ),
-            )
+def _finish_cells(store: Store) -> None:
+    """Make the cells that are left, a slice a transaction: others write meanwhile."""
+    if store.frame("SELECT 1 FROM stale_sessions LIMIT 1").height:
+        left = True
+        while left:
+            with store.transaction() as connection:
+                left = cells.refresh(connection)
+
+
+def analyse_again(store: Store, *, go_on: Callable[[], bool]) -> None:
+    """Analyse data sets that another version analysed, one after another, while `go_on` holds.
+
+    Their old rows stay until a data set is done, and are then replaced in one transaction. Live
+    calls are left to `analyse`.
+    """
+
+    def stop_here(done: int, total: int) -> None:
+        del done, total
+        if not go_on():
+            raise _StoppedError
+
+    books = _Books.read()
+    try:
+        for source in sorted(costs.outdated(store, books.version)["source"].to_list()):
+            if source != LIVE:
+                stop_here(0, 0)
+                _analyse_at_once(store, source, books, again=True, step=stop_here)
+    except _StoppedError:
+        pass
+
+
+class _StoppedError(Exception):
+    """The process is to end; what was not finished is left to the next one."""
+
+
+def _analyse_at_once(
+    store: Store,
+    source: str,
+    books: _Books,
+    *,
+    again: bool,
+    step: Callable[[int, int], None] | None = None,
+) -> None:
+    """Analyse a data set as a whole: all its calls are read, each may be compared with any."""
+    scope = Scope(source=source)
+    with store.snapshot():
+        calls = reads.llm_calls(store, scope)
+        placed = placed_tree.read(store, scope)
+    known = calls.filter(pl.col("latency_basis").is_not_null())["call_id"]
+    requests = Requests(store, known=(calls, placed))
+    predicted = predictions.predict(requests, books.policies, step=step)
+    found = call_costs.with_found(calls, predicted)
+    seen = found.filter(pl.all_horizontal(pl.col(TIMES).is_not_null()))
+    new = found if again else found.filter(pl.col("latency_basis").is_null())
+    made = call_costs.of_calls(new, _share_model(seen), books.prices)
+    judged = judge_all(store, _with_costs(calls, made), requests, predicted)
+    _save(store, source, books, made, judged, sessions=new["session_id"], known=known)
+
+
+def _analyse_live(store: Store, source: str, books: _Books, memory: Memory, *, again: bool) -> None:
+    """Analyse new calls among those that are in memory, of which they become a part."""
+    if again:
+        live = memory.begin(store, source, books.policies)
+        new = reads.llm_calls(store, Scope(source=source))
+        timed = new.clear()
+    else:
+        live = memory.of(store, source, books.policies)
+        new = reads.waiting_calls(store, source)
+        timed = reads.timed_calls(store, source, MOST_TIMED)
+    known = new.filter(pl.col("latency_basis").is_not_null())["call_id"]
+    placed = live.place(new)
+    found = call_costs.with_found(new, live.predictions(placed))
+    columns = (*call_costs.SIZES, *TIMES)
+    seen = pl.concat(
+        [
+            timed.select(pl.col("sent_before_tokens").alias("sent_before"), *columns).select(
+                *columns, "sent_before"
+            ),
+            found.filter(pl.all_horizontal(pl.col(TIMES).is_not_null()))
+            .select(*columns, "sent_before")
+            .tail(MOST_TIMED),
+        ]
+    )
+    made = call_costs.of_calls(found, _share_model(seen), books.prices)
+    judged = live.judge(_with_costs(new, made), placed)
+    _save(store, source, books, made, judged, sessions=new["session_id"], known=known)
+
+
+def _with_costs(calls: pl.DataFrame, made: pl.DataFrame) -> pl.DataFrame:
+    """Put new costs into the rows of their calls."""
+    rest = calls.join(made, on="call_id", how="anti")
+    fresh = calls.drop(list(costs.COSTS)[1:]).join(made, on="call_id")
+    return pl.concat([rest, fresh.select(calls.columns)], how="vertical_relaxed").sort("ordinal")
+
+
+def _save(
+    store: Store,
+    source: str,
+    books: _Books,
+    made: pl.DataFrame,
+    judged: Judged,
+    *,
+    sessions: pl.Series,
+    known: pl.Series,
+) -> None:
+    """Write costs and findings in one transaction, but those of calls that changed meanwhile.
+
+    `sessions` are those of the calls; `known` are the calls that had costs when they were read.
+    """
+    with store.transaction() as connection:
+        changed = costs.forgotten(connection, known)
+        costs.save(store, made.filter(~pl.col("call_id").is_in(changed["call_id"])))
+        ordinals = changed["ordinal"]
+        finding_rows.save(
+            connection,
+            judged.findings.filter(~pl.col("ordinal").is_in(ordinals)),
+            judged.breaks.filter(~pl.col("ordinal").is_in(ordinals)),
         )
-    schema = {"sent_before": pl.Int64(), **call_costs.PREDICTED}
-    return requests.calls.hstack(pl.DataFrame(rows, schema=schema, orient="row"))
+        finding_rows.say_analysed(connection, source, books.version)
+        cells.mark(connection, sessions.unique().to_list())
+        cells.refresh(connection)
+    _finish_cells(store)
 
 
-def _share_model(calls: pl.DataFrame) -> ShareModel | None:
+def _share_model(seen: pl.DataFrame) -> ShareModel | None:
     """Fit on the source's own calls whose first token was seen; None where they are too few."""
-    times = pl.col("ttft_ns", "duration_ns").is_not_null()
-    seen = calls.filter(pl.all_horizontal(times))
     return latency_fit.fit(
         call_costs.sizes(seen),
         seen["ttft_ns"].to_numpy() / 1e9,

@@ -3,7 +3,7 @@
 `analyse` hands over new calls with what was found of their prompts; this is arithmetic only.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 import polars as pl
@@ -12,6 +12,7 @@ from phasewise_store.facts import Usage
 
 from phasewise_analyzer import bill, cache_states, charges, latency
 from phasewise_analyzer.cache_states import CacheStates, Predicted
+from phasewise_analyzer.caches.predictions import Prediction
 from phasewise_analyzer.latency_fit import ShareModel, Sizes
 from phasewise_analyzer.prices import PriceBook, Rates
 
@@ -26,11 +27,30 @@ PREDICTED: Mapping[str, pl.DataType] = {
 """columns that say what the rule of the call's provider reads and writes; null without a rule"""
 
 
+SIZES = ("input_tokens", "output_tokens", "cache_reported", "cache_read_tokens")
+"""columns that `sizes` wants, beside `sent_before`"""
+
+
+def with_found(calls: pl.DataFrame, predicted: Iterable[Prediction]) -> pl.DataFrame:
+    """Add what is found of the calls' prompts: `sent_before` and the columns of `PREDICTED`."""
+    nothing = (0, *(None,) * len(PREDICTED))
+    rows: list[tuple[object, ...]] = [nothing] * calls.height
+    for one in predicted:
+        billed = one.billed()
+        rule = (
+            nothing[1:]
+            if billed is None
+            else (billed.policy, billed.read, billed.written_5m, billed.written_1h)
+        )
+        rows[one.row] = one.sent_before, *rule
+    schema = {"sent_before": pl.Int64(), **PREDICTED}
+    return calls.hstack(pl.DataFrame(rows, schema=schema, orient="row"))
+
+
 def of_calls(new: pl.DataFrame, model: ShareModel | None, prices: PriceBook) -> pl.DataFrame:
     """Give the rows of these calls.
 
-    Columns: those of `reads.llm_calls`, `sent_before` (tokens of the prompt that an earlier call of
-    the model had sent) and `PREDICTED`.
+    Columns: those of `reads.llm_calls` and of `with_found`.
     """
     shares = [None] * new.height if model is None else _shares(new, model)
     saved = [None] * new.height if model is None else _saved_ns(new, model)

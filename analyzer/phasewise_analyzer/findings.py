@@ -33,6 +33,8 @@ class Totals:
     """sent before, and by the source's report not read from a cache"""
     unreported_tokens: int
     """sent before, in calls whose source does not report its cache"""
+    wasted_tokens: int
+    """lost in breaks that somebody can repair"""
     priced_calls: int
     """calls whose model has a price; the sums below are over these, None where there is none"""
     prefill_usd: Decimal | None
@@ -47,6 +49,8 @@ class Totals:
     """the part of prefill_usd that unreported_tokens cost"""
     missed_usd: Decimal | None
     """what missed_tokens cost above a read from the cache"""
+    wasted_usd: Decimal | None
+    """what wasted_tokens do; None where no break has a price"""
     decode_usd: Decimal | None
     other_usd: Decimal | None
     total_usd: Decimal | None

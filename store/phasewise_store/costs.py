@@ -1,7 +1,9 @@
 """The analyzer's result per call; kept so that pages read it instead of computing it again."""
 
+import duckdb
 import polars as pl
 
+from phasewise_store.arrow import to_frame
 from phasewise_store.statements import insert_frame
 from phasewise_store.store import Store
 
@@ -44,11 +46,35 @@ def save(store: Store, costs: pl.DataFrame) -> None:
 
 
 def unanalysed(store: Store) -> pl.DataFrame:
-    """Count the calls without costs or findings: columns `source` (data set name) and `calls`."""
+    """Count the calls without costs: columns `source` (data set name) and `calls`."""
     return store.frame(
         "SELECT s.name AS source, count(*) AS calls "
         "FROM llm_calls c JOIN sources s USING (source_id) "
         "WHERE NOT EXISTS (SELECT 1 FROM call_costs k WHERE k.call_id = c.call_id) "
-        "OR NOT EXISTS (SELECT 1 FROM call_findings f WHERE f.call_id = c.call_id) "
         "GROUP BY s.name ORDER BY s.name"
+    )
+
+
+def outdated(store: Store, version: str) -> pl.DataFrame:
+    """Count the calls of data sets that this version did not analyse: `source` and `calls`."""
+    return store.frame(
+        "SELECT s.name AS source, count(*) AS calls "
+        "FROM llm_calls c JOIN sources s USING (source_id) "
+        "WHERE s.name NOT IN (SELECT source FROM analysed_sources WHERE version = $version) "
+        "GROUP BY s.name ORDER BY s.name",
+        {"version": version},
+    )
+
+
+def forgotten(connection: duckdb.DuckDBPyConnection, known: pl.Series) -> pl.DataFrame:
+    """Give those of the calls that have lost their costs: `call_id` and `ordinal`.
+
+    More is known of them now than when they were read.
+    """
+    return to_frame(
+        connection.sql(
+            "SELECT call_id, ordinal FROM llm_calls c WHERE call_id IN (SELECT unnest($ids)) "
+            "AND NOT EXISTS (SELECT 1 FROM call_costs k WHERE k.call_id = c.call_id)",
+            params={"ids": known.to_list()},
+        )
     )

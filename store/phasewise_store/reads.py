@@ -3,7 +3,7 @@
 Every frame is in order of arrival (`llm_calls.ordinal`), which is file order for an import.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,26 +14,37 @@ from phasewise_store.errors import StoreError
 from phasewise_store.facts import Segment
 from phasewise_store.scope import EVERYTHING, Scope
 from phasewise_store.store import Store
-from phasewise_store.trie import Trie, dense
+from phasewise_store.trie import ROOT, Trie, dense
 
 _CALLS = """
 FROM llm_calls c
 JOIN sources s USING (source_id)
 LEFT JOIN agents a USING (agent_id)
 """
+_ALL_COLUMNS = f"""
+SELECT c.*, k.* EXCLUDE (call_id), a.name AS agent, a.parent_agent_id, s.name AS source
+{_CALLS}
+"""
+_WITH_COSTS = f"{_ALL_COLUMNS} LEFT JOIN call_costs k USING (call_id)"
 
 
-def llm_calls(store: Store, scope: Scope = EVERYTHING) -> pl.DataFrame:
+def llm_calls(
+    store: Store, scope: Scope = EVERYTHING, *, limit: int | None = None, offset: int = 0
+) -> pl.DataFrame:
     """Give every column of `llm_calls` and `call_costs` (null where not analysed yet).
 
     Also `agent` (the role's name), `parent_agent_id` and `source` (the data set's name).
     """
     condition, parameters = scope.condition()
-    return store.frame(
-        "SELECT c.*, k.* EXCLUDE (call_id), a.name AS agent, a.parent_agent_id, s.name AS source"
-        f"{_CALLS} LEFT JOIN call_costs k USING (call_id) WHERE {condition} ORDER BY c.ordinal",
-        parameters,
-    )
+    if limit is not None:  # their rows first: sorting whole ones reads all of every call
+        rows = store.frame(
+            f"SELECT c.rowid {_CALLS} WHERE {condition} "
+            f"ORDER BY c.ordinal LIMIT {int(limit)} OFFSET {int(offset)}",
+            parameters,
+        )
+        condition = "c.rowid IN (SELECT unnest($rows))"
+        parameters = {"rows": rows["rowid"].to_list()}
+    return store.frame(f"{_WITH_COSTS} WHERE {condition} ORDER BY c.ordinal", parameters)
 
 
 def waiting_calls(store: Store, source: str) -> pl.DataFrame:
@@ -47,9 +58,7 @@ def waiting_calls(store: Store, source: str) -> pl.DataFrame:
         {"source": source},
     )
     return store.frame(
-        "SELECT c.*, k.* EXCLUDE (call_id), a.name AS agent, a.parent_agent_id, s.name AS source"
-        f"{_CALLS} LEFT JOIN call_costs k USING (call_id) "
-        "WHERE c.rowid IN (SELECT unnest($rows)) ORDER BY c.ordinal",
+        f"{_WITH_COSTS} WHERE c.rowid IN (SELECT unnest($rows)) ORDER BY c.ordinal",
         {"rows": rows["rowid"].to_list()},
     )
 
@@ -151,12 +160,36 @@ def nodes_above(store: Store, node: int) -> pl.DataFrame:
     )
 
 
-def analysed_leaves(store: Store, source: str) -> pl.DataFrame:
-    """Give a data set's analysed calls: ordinal, provider, model, leaf, block_tokens, shared."""
+def analysed_calls(store: Store, source: str) -> pl.DataFrame:
+    """Give the calls of a data set that are analysed; the columns of `llm_calls` here."""
     return store.frame(
-        "SELECT c.ordinal, c.provider, c.model, c.leaf_node, c.block_tokens, k.sent_before_tokens "
-        f"{_CALLS} JOIN call_costs k USING (call_id) WHERE s.name = $source ORDER BY c.ordinal",
+        f"{_ALL_COLUMNS} JOIN call_costs k USING (call_id) WHERE s.name = $source "
+        "ORDER BY c.ordinal",
         {"source": source},
+    )
+
+
+def calls_at(store: Store, ordinals: Sequence[int]) -> pl.DataFrame:
+    """Give the calls with these numbers; the columns of `llm_calls` here."""
+    return store.frame(
+        f"{_ALL_COLUMNS} LEFT JOIN call_costs k USING (call_id) "
+        "WHERE c.ordinal IN (SELECT unnest($ordinals)) ORDER BY c.ordinal",
+        {"ordinals": list(ordinals)},
+    )
+
+
+def stored_nodes(store: Store, scope: Scope = EVERYTHING) -> pl.DataFrame:
+    """Give the nodes that the calls in scope pass, with the columns of `nodes_after`."""
+    found = trie(store, scope)
+    above = np.append(found.node, np.uint64(ROOT))[found.parent]
+    return pl.DataFrame(
+        {
+            "node_id": found.node,
+            "parent_id": above,
+            "segment_id": found.segment,
+            "depth": found.depth,
+            "tokens_end": found.tokens_end,
+        }
     )
 
 
@@ -172,6 +205,15 @@ def segments(store: Store, segment_ids: Iterable[int]) -> dict[int, Segment]:
         number: Segment(kind, digest, tokens, role, None if content is None else expand(content))
         for number, digest, kind, role, tokens, content in found.iter_rows()
     }
+
+
+def segment_kinds(store: Store, segment_ids: Iterable[int]) -> dict[int, tuple[str, str | None]]:
+    """Give kind and role of the segments of these numbers."""
+    found = store.frame(
+        "SELECT segment_id, kind, role FROM segments WHERE segment_id IN (SELECT unnest($ids))",
+        {"ids": sorted(set(segment_ids))},
+    )
+    return {number: (kind, role) for number, kind, role in found.iter_rows()}
 
 
 def prompt(store: Store, call_id: str) -> tuple[Segment, ...]:

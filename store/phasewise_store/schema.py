@@ -10,6 +10,7 @@ import duckdb
 from phasewise_store import compression, doubles
 from phasewise_store.migrations import (
     calls,
+    cells,
     collector_log,
     costs,
     findings,
@@ -90,6 +91,11 @@ def m014_add_findings(connection: duckdb.DuckDBPyConnection) -> None:
     run(connection, findings.FINDINGS)
 
 
+def m015_add_cells(connection: duckdb.DuckDBPyConnection) -> None:
+    """Keep sums of the calls, and which sessions have them to be made again: now all."""
+    run(connection, cells.CELLS)
+
+
 def m017_add_states_of_input(connection: duckdb.DuckDBPyConnection) -> None:
     """Make costs and findings again, with the states of input tokens and the bill's range."""
     run(connection, costs.STATES_OF_INPUT)
@@ -115,6 +121,7 @@ STATEMENTS = (
     identities.TURNS,
     calls.TOOL_TEXT,
     findings.FINDINGS,
+    cells.CELLS,
     costs.STATES_OF_INPUT,
 )
 """what the migrations run, for `schema_page`"""
@@ -134,6 +141,7 @@ MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     m012_add_turns,
     m013_add_tool_text,
     m014_add_findings,
+    m015_add_cells,
     m017_add_states_of_input,
 )
 """in order; the schema's version is how many of them have run"""

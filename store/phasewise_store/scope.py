@@ -1,6 +1,19 @@
 """What part of the store a question is about; commands and pages build one from their arguments."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+_OF_CELLS = {
+    "source": "c.source = $source",
+    "session_id": "c.session_id = $session_id",
+    "agent": "c.agent = $agent",
+    "model": "c.model = $model",
+    "user": "c.user_id = $user",
+    "customer": "c.customer = $customer",
+    "version": "c.version = $version",
+    "tag": "list_contains(c.tags, $tag)",
+}
+_OF_CALLS = _OF_CELLS | {"source": "s.name = $source", "agent": "a.name = $agent"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,19 +34,15 @@ class Scope:
 
     def condition(self) -> tuple[str, dict[str, object]]:
         """Give the SQL condition (over sources s, agents a, llm_calls c) and its parameters."""
-        terms = {
-            "source": ("s.name = $source", self.source),
-            "session_id": ("c.session_id = $session_id", self.session_id),
-            "agent": ("a.name = $agent", self.agent),
-            "model": ("c.model = $model", self.model),
-            "user": ("c.user_id = $user", self.user),
-            "customer": ("c.customer = $customer", self.customer),
-            "version": ("c.version = $version", self.version),
-            "tag": ("list_contains(c.tags, $tag)", self.tag),
-        }
-        wanted = {name: value for name, (_, value) in terms.items() if value is not None}
-        clauses = [terms[name][0] for name in wanted]
-        return " AND ".join(clauses) or "TRUE", dict(wanted)
+        return self._where(_OF_CALLS)
+
+    def of_cells(self) -> tuple[str, dict[str, object]]:
+        """Give the SQL condition over cells c and its parameters."""
+        return self._where(_OF_CELLS)
+
+    def _where(self, clauses: Mapping[str, str]) -> tuple[str, dict[str, object]]:
+        wanted = {name: getattr(self, name) for name in clauses if getattr(self, name) is not None}
+        return " AND ".join(clauses[name] for name in wanted) or "TRUE", wanted
 
 
 EVERYTHING = Scope()

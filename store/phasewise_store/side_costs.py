@@ -2,6 +2,7 @@
 
 import polars as pl
 
+from phasewise_store import cells
 from phasewise_store.arrow import ArrowTable
 from phasewise_store.statements import run
 from phasewise_store.store import Store
@@ -33,11 +34,12 @@ def save(store: Store, prices: pl.DataFrame) -> None:
     with store.transaction() as connection:
         connection.register("priced", ArrowTable(prices))
         try:
-            run(
+            priced = run(
                 connection,
                 "UPDATE side_calls SET usd = p.usd, price_source = p.price_source, "
                 "price_ref = p.price_ref FROM priced p "
-                "WHERE side_calls.side_call_id = p.side_call_id",
+                "WHERE side_calls.side_call_id = p.side_call_id RETURNING side_calls.session_id",
             )
+            cells.mark(connection, {str(name) for (name,) in priced})
         finally:
             connection.unregister("priced")

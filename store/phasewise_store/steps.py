@@ -4,6 +4,7 @@ from collections.abc import Collection
 
 import duckdb
 
+from phasewise_store import cells
 from phasewise_store.statements import run
 
 _CALLS = """
@@ -39,5 +40,6 @@ WHERE tool_calls.tool_call_id = asked.tool_call_id
 def number(connection: duckdb.DuckDBPyConnection, session_ids: Collection[str]) -> None:
     """Set the steps of these sessions by start time; a tool follows its agent's last call."""
     parameters = {"ids": list(session_ids)}
+    cells.mark(connection, session_ids)
     run(connection, _CALLS, parameters)
     run(connection, _TOOLS, parameters)

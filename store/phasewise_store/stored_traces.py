@@ -11,7 +11,7 @@ import duckdb
 import orjson
 import polars as pl
 
-from phasewise_store import call_rows
+from phasewise_store import call_rows, cells
 from phasewise_store.facts import LlmCall, Span
 from phasewise_store.statements import run
 from phasewise_store.store import Store
@@ -169,12 +169,13 @@ def retract_side_calls(
     connection: duckdb.DuckDBPyConnection, trace_ids: Collection[str], kept: Collection[str]
 ) -> None:
     """Take back side calls of these traces that a later span showed to be described twice."""
-    run(
+    gone = run(
         connection,
         "DELETE FROM side_calls WHERE trace_id IN (SELECT unnest($ids)) "
-        "AND side_call_id NOT IN (SELECT unnest($kept))",
+        "AND side_call_id NOT IN (SELECT unnest($kept)) RETURNING session_id",
         {"ids": list(trace_ids), "kept": list(kept)},
     )
+    cells.mark(connection, {str(name) for (name,) in gone})
 
 
 def retract_tool_calls(

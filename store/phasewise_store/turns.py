@@ -10,7 +10,7 @@ import duckdb
 import orjson
 import polars as pl
 
-from phasewise_store import finding_rows, rows, tool_text
+from phasewise_store import cells, finding_rows, rows, tool_text
 from phasewise_store.facts import Source, ToolCall
 from phasewise_store.statements import insert_frame, run
 
@@ -172,6 +172,7 @@ def move(connection: duckdb.DuckDBPyConnection, moves: Iterable[Move]) -> None:
     """
     for one in moves:
         values = {"before": one.before, "after": one.after}
+        cells.mark(connection, {one.before, one.after})
         run(connection, _MOVE_SESSION, values)
         run(connection, _MOVE_AGENTS, values)
         moved = run(connection, _MOVE_CALLS, values | {"own": one.own_session})

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 import duckdb
 
-from phasewise_store import finding_rows, known_calls
+from phasewise_store import cells, finding_rows, known_calls
 from phasewise_store.statements import run
 
 _UNUSED_AGENTS = """
@@ -28,6 +28,7 @@ WHERE session_id IN (SELECT unnest($ids))
 def retract_llm_calls(connection: duckdb.DuckDBPyConnection, call_ids: Collection[str]) -> None:
     """Take back calls that a later span showed to be part of another call."""
     parameters = {"ids": list(call_ids)}
+    cells.mark_calls(connection, call_ids)
     finding_rows.forget(connection, call_ids)
     known_calls.forget(connection, call_ids)
     run(connection, "DELETE FROM llm_calls WHERE call_id IN (SELECT unnest($ids))", parameters)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import duckdb
 import polars as pl
 
-from phasewise_store import finding_rows, rows, tool_text
+from phasewise_store import cells, finding_rows, rows, tool_text
 from phasewise_store.arrow import to_frame
 from phasewise_store.errors import StoreError
 from phasewise_store.facts import Batch, LlmCall, Segment, Source, Written
@@ -27,6 +27,14 @@ def write(connection: duckdb.DuckDBPyConnection, batch: Batch, insert: Insert) -
         "INSERT INTO sources (source_id, name, format, path) VALUES (?, ?, ?, ?) "
         "ON CONFLICT DO NOTHING",
         [source.source_id, source.name, source.format, source.path],
+    )
+    cells.mark(
+        connection,
+        {
+            fact.session_id
+            for facts in (batch.llm_calls, batch.side_calls, batch.agents, batch.sessions)
+            for fact in facts
+        },
     )
     segments, nodes, calls = _content(connection, source, batch.llm_calls)
     insert(connection, "agents", rows.agents(batch.agents))
@@ -121,7 +129,7 @@ def _old_rows(
     old = to_frame(
         connection.sql(
             "SELECT call_id AS old_id, ordinal AS old_ordinal, leaf_node AS old_leaf, "
-            "output_segments AS old_output, source_id AS old_source "
+            "output_segments AS old_output, source_id AS old_source, session_id AS old_session "
             "FROM llm_calls WHERE call_id IN (SELECT unnest($ids))",
             params={"ids": places.get_column("old_id").to_list()},
         )
@@ -145,6 +153,7 @@ def _put_in_place(
         )
         .select(frame.columns)
     )
+    cells.mark(connection, {*old.get_column("old_session"), *frame.get_column("session_id")})
     finding_rows.forget(connection, old.get_column("call_id").to_list())
     return insert_frame(connection, "llm_calls", kept, "INSERT OR REPLACE")
 

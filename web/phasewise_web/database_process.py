@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 
 import uvicorn
-from phasewise_analyzer.analyse import Memory, analyse
+from phasewise_analyzer.analyse import Memory, analyse, analyse_again
 from phasewise_collector.hosts import Hosts
 from phasewise_collector.loader import Loader
 from phasewise_collector.parent import LATER, say_ready, stop_with_parent
@@ -47,12 +47,13 @@ def own(database: Path, web: socket.socket, log: Path | None, hosts: Hosts) -> i
 
         say_ready()
         try:
-            if loader is None:
-                analyse(store)
-                server.run(sockets=[web])
-            else:
-                with _loading(store, loader, give_up):
+            with _analysing_again(store, give_up):
+                if loader is None:
+                    analyse(store, memory=Memory())
                     server.run(sockets=[web])
+                else:
+                    with _loading(store, loader, give_up):
+                        server.run(sockets=[web])
         except KeyboardInterrupt:
             pass  # that is how it ends
         return LATER if broken else 0  # the database must be opened again, as after a full disk
@@ -75,6 +76,26 @@ def _loading(store: Store, loader: Loader, give_up: Callable[[Exception], None])
             give_up(error)
 
     thread = threading.Thread(target=follow, name="loader")
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+@contextmanager
+def _analysing_again(store: Store, give_up: Callable[[Exception], None]) -> Iterator[None]:
+    """Analyse in the background what another version has analysed; until then its rows stay."""
+    stop = threading.Event()
+
+    def work() -> None:
+        try:
+            analyse_again(store, go_on=lambda: not stop.is_set())
+        except Exception as error:
+            give_up(error)
+
+    thread = threading.Thread(target=work, name="analysing again")
     thread.start()
     try:
         yield

@@ -13,6 +13,7 @@ from phasewise_analyzer.caches.policy import Policy
 from phasewise_analyzer.caches.prompt_cache import Asked, Reason, Served
 from phasewise_analyzer.caches.sent_prefixes import Sent, scopes
 from phasewise_analyzer.caches.timed_prefixes import TimedPrefixes
+from phasewise_analyzer.prefixes.live_tree import Fork
 
 
 def store(policy: Policy) -> Prefixes:
@@ -40,6 +41,15 @@ class BlockPrefix:
         self._prefixes.keep(call, names, found)
         keep_answers(self._prefixes, self._policy, call, names)
         return Served(read, self._written(call, read), self._reason(call, sent, found, read))
+
+    def fork(self, fork: Fork) -> None:
+        """Take note of a place that stands before a known one, where prompts now part."""
+        self._sent.fork(fork)
+        self._prefixes.fork(fork)
+
+    def answered(self, answer: Fork) -> None:
+        """Take note that a new place is the answer that was kept as another one."""
+        self._prefixes.fork(answer)
 
     def _read(self, call: Asked, found: Found) -> int:
         if found.tokens < self._policy.min_tokens:

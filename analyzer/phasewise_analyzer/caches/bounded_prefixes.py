@@ -13,6 +13,7 @@ from phasewise_analyzer.caches.lookup import Found
 from phasewise_analyzer.caches.policy import Policy
 from phasewise_analyzer.caches.prompt_cache import Asked, Reason
 from phasewise_analyzer.caches.sent_prefixes import Scopes, stretches
+from phasewise_analyzer.prefixes.live_tree import Fork
 
 Key = int
 """a prefix in a scope: the scope's own number above 64 bits of the prefix's"""
@@ -83,6 +84,28 @@ class BoundedPrefixes:
             used.update((key, max(now_s, used.get(key, now_s))) for key in keys)
         self._newest_s = max(self._newest_s, now_s)
         self._evict()
+
+    def fork(self, fork: Fork) -> None:
+        """Keep of a new place what is kept of the one below it, and the blocks that end in it."""
+        size = self._block_tokens
+        inside = fork.end_tokens // size - fork.start_tokens // size
+        for number in self._scopes.values():
+            new, below = (number << 64) + fork.new, (number << 64) + fork.below
+            if below in self._evicted:
+                self._evicted.add(new)
+            if below not in self._blocks:
+                continue
+            kept = self._blocks[below]
+            self._used_s[new], self._born_s[new] = self._used_s[below], self._born_s[below]
+            parts = {below: kept - inside, new: inside}  # a head stands behind its tail
+            if below == self._cut and kept <= inside:
+                parts = {new: kept}
+                self._cut = new if kept < inside else None
+                del self._used_s[below], self._born_s[below]
+                self._evicted.add(below)
+            order = [item for item in self._blocks.items() if item[0] != below]
+            at = list(self._blocks).index(below)
+            self._blocks = OrderedDict([*order[:at], *parts.items(), *order[at:]])
 
     def _keys(self, call: Asked, scopes: Scopes) -> list[Key]:
         keys: list[Key] = []

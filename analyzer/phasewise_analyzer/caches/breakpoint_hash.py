@@ -19,6 +19,7 @@ from phasewise_analyzer.caches.breakpoints import Breakpoint, breakpoints, whole
 from phasewise_analyzer.caches.policy import Policy
 from phasewise_analyzer.caches.prompt_cache import Asked, Reason, Served
 from phasewise_analyzer.caches.sent_prefixes import Scopes, Sent, scopes
+from phasewise_analyzer.prefixes.live_tree import Fork
 
 
 @dataclass(slots=True)
@@ -61,6 +62,13 @@ class BreakpointHash:
         self._sent.keep(call, sent)
         self._keep(call, names, hit, marked)
         return Served(read, written, reason)
+
+    def fork(self, fork: Fork) -> None:
+        """Take note of a place that stands before a known one, where prompts now part."""
+        self._sent.fork(fork)
+
+    def answered(self, answer: Fork) -> None:
+        """Keep nothing: this family does not keep what a model writes."""
 
     def _readable(self, call: Asked, names: Scopes, marked: list[Breakpoint]) -> int:
         """Give the last place that is looked at and can be read, -1 where there is none."""

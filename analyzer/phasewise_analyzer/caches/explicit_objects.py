@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from phasewise_analyzer.caches.policy import Policy
 from phasewise_analyzer.caches.prompt_cache import MESSAGES, Asked, Reason, Served
 from phasewise_analyzer.caches.sent_prefixes import Sent, scopes
+from phasewise_analyzer.prefixes.live_tree import Fork
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,13 @@ class ExplicitObjects:
         if old is not None and old.born_s <= call.started_s <= old.ends_s:
             return Served(tokens, reason="no marker" if before > tokens else "nothing missed")
         return self._store(call, key, tokens, lifetime, before)
+
+    def fork(self, fork: Fork) -> None:
+        """Take note of a place that stands before a known one, where prompts now part."""
+        self._sent.fork(fork)
+
+    def answered(self, answer: Fork) -> None:
+        """Keep nothing: this family does not keep what a model writes."""
 
     def _store(
         self, call: Asked, key: tuple[Hashable, int], tokens: int, lifetime: str | None, before: int

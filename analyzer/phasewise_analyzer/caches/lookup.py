@@ -6,6 +6,7 @@ from typing import Protocol
 from phasewise_analyzer.caches.policy import Policy
 from phasewise_analyzer.caches.prompt_cache import Asked, Reason
 from phasewise_analyzer.caches.sent_prefixes import Scopes
+from phasewise_analyzer.prefixes.live_tree import Fork
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,10 @@ class Prefixes(Protocol):
 
     def keep(self, call: Asked, scopes: Scopes, found: Found) -> None:
         """Use what was found and keep the rest."""
+        ...
+
+    def fork(self, fork: Fork) -> None:
+        """Keep of a new place what is kept of the one below it."""
         ...
 
 

@@ -25,7 +25,7 @@ class Prediction:
     """place among the calls in scope, in order of arrival"""
     sent_before: int
     """tokens of the prompt that an earlier call of the model had sent, or that the model itself had
-    written where its engine keeps that; as stored where the call is analysed"""
+    written where its engine keeps that"""
     policy: Policy | None
     """None where the book has no record of that day"""
     served: Served | None
@@ -52,12 +52,7 @@ def predict(requests: Requests, book: Book, *, step: Step | None = None) -> tupl
     group = np.array([numbers[one] for one in names], dtype=np.int64)
     every = np.arange(len(names))
     before = requests.tokens.at(every, shared_prefixes.any_earlier(requests.tree, group))
-    sent = [
-        int(estimated) if stored is None else stored
-        for estimated, stored in zip(
-            np.minimum(before, requests.tokens.whole), calls["sent_before_tokens"], strict=True
-        )
-    ]
+    sent = np.minimum(before, requests.tokens.whole).tolist()
     starts = calls["started_ns"].to_list()
     caches: dict[str, PromptCache] = {}
     found = []
@@ -86,10 +81,12 @@ def missed(call: Call, judged: Prediction) -> tuple[int, int]:
 
     Without a record all is beyond.
     """
-    read = call["cache_read_tokens"]
+    read, whole = call["cache_read_tokens"], call["input_tokens"]
     assert isinstance(read, int)
-    lost = max(0, judged.sent_before - read)
+    assert isinstance(whole, int)
+    sent_before = min(whole, judged.sent_before)
+    lost = max(0, sent_before - read)
     if judged.served is None:
         return 0, lost
-    by_rule = min(lost, max(0, judged.sent_before - judged.served.read))
+    by_rule = min(lost, max(0, sent_before - judged.served.read))
     return by_rule, lost - by_rule

@@ -12,6 +12,7 @@ from phasewise_analyzer.caches.policy import Policy
 from phasewise_analyzer.caches.prompt_cache import Asked, Reason, Served
 from phasewise_analyzer.caches.sent_prefixes import Scopes, Sent, scopes
 from phasewise_analyzer.caches.timed_prefixes import TimedPrefixes
+from phasewise_analyzer.prefixes.live_tree import Fork
 
 
 class PrefixUnits:
@@ -54,6 +55,18 @@ class PrefixUnits:
             if before < self._policy.min_tokens:
                 reason = "minimum"
         return Served(read, reason=reason)
+
+    def fork(self, fork: Fork) -> None:
+        """Take note of a place that stands before a known one, where prompts now part."""
+        for one in (self._sent, self._shared, self._prefixes):
+            one.fork(fork)
+
+    def answered(self, answer: Fork) -> None:
+        """Take note that a new place is the answer that was kept as another one."""
+        self._prefixes.fork(answer)
+        for ends in self._unit_ends.values():
+            if answer.below in ends:
+                ends.add(answer.new)
 
     def _unit(self, call: Asked, names: Scopes, places: int) -> int:
         """Give the tokens of the longest unit among the first places."""

@@ -4,6 +4,8 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from phasewise_analyzer.prefixes.live_tree import Fork
+
 TIERS = ("tools", "system", "messages")
 """the parts of a prompt, in the order in which models read them"""
 MESSAGES = TIERS.index("messages")
@@ -98,4 +100,12 @@ class PromptCache(Protocol):
 
     def serve(self, call: Asked) -> Served:
         """Answer one call, and keep what the rules say is kept."""
+        ...
+
+    def fork(self, fork: Fork) -> None:
+        """Take note of a place that stands before a known one, where prompts now part."""
+        ...
+
+    def answered(self, answer: Fork) -> None:
+        """Take note that a new place is the answer that was kept as another one."""
         ...

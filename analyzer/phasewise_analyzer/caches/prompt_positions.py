@@ -3,7 +3,7 @@
 The prompts of a stream grow: of the next one only what is behind the last one is looked up.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -78,11 +78,7 @@ class PromptPlaces:
 
     def _grown(self, last: Places, kept: int, row: int, fresh: list[int]) -> Places:
         tiers = last.tiers[:kept]
-        for node in fresh:
-            tier = self._tiers[node]
-            # a system message among messages is a message
-            after_front = tiers and tiers[0] < MESSAGES
-            tiers.append(max(tier, tiers[-1]) if after_front else tier)
+        extend(tiers, (self._tiers[node] for node in fresh))
         rows = np.full(len(fresh), row)
         ends = self._tokens.at(rows, np.array(fresh, dtype=np.int32)).tolist()
         return Places(
@@ -91,3 +87,10 @@ class PromptPlaces:
             [*last.whole[:kept], *(self._whole[node] for node in fresh)],
             tiers,
         )
+
+
+def extend(tiers: list[int], fresh: Iterable[int]) -> None:
+    """Add the tiers of further places; a system message among messages is a message."""
+    for tier in fresh:
+        after_front = tiers and tiers[0] < MESSAGES
+        tiers.append(max(tier, tiers[-1]) if after_front else tier)

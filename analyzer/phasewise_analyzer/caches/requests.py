@@ -16,11 +16,13 @@ from phasewise_analyzer.caches.prompt_cache import MESSAGES, TIERS, Asked, Marke
 from phasewise_analyzer.caches.prompt_positions import Places, PromptPlaces
 from phasewise_analyzer.prefixes import own_tokenizer, placed_tree, prefix_tree
 from phasewise_analyzer.prefixes.own_tokenizer import Tokenizer
+from phasewise_analyzer.prefixes.placed_tree import PlacedTree
 from phasewise_analyzer.prefixes.prompt_tokens import PromptTokens
 from phasewise_analyzer.request_settings import stated
 
 _KINDS = "SELECT segment_id, kind, coalesce(role, kind) FROM segments WHERE kind <> 'block'"
-_TIER_OF = {"tool": TIERS.index("tools"), "system": TIERS.index("system")}
+TIER_OF = {"tool": TIERS.index("tools"), "system": TIERS.index("system")}
+"""by kind of segment; all others are messages"""
 SPELLINGS: Mapping[str, tuple[str, ...]] = {
     "service_tier": ("servicetier",),
     "speed": ("speed", "fast", "fastmode"),
@@ -67,18 +69,24 @@ class Requests:
         scope: Scope = EVERYTHING,
         *,
         tokenizers: Mapping[str, Tokenizer] | None = None,
+        known: tuple[pl.DataFrame, PlacedTree] | None = None,
     ) -> None:
-        """Read calls and prompts; without `tokenizers`, those count that the store keeps."""
-        self.calls = reads.llm_calls(store, scope)
+        """Read calls and prompts; without `tokenizers`, those count that the store keeps.
+
+        `known` are the calls in scope and their tree, where they are at hand.
+        """
+        self.calls, placed = known or (
+            reads.llm_calls(store, scope),
+            placed_tree.read(store, scope),
+        )
         self.tokenizers = own_tokenizer.of(store) if tokenizers is None else tokenizers
-        placed = placed_tree.read(store, scope)
         self.tree: prefix_tree.PrefixTree = placed.tree
         self.stored = placed.stored
         own = own_tokenizer.counted(store, placed, self.calls, self.tokenizers)
         self.tokens = PromptTokens(self.calls, self.tree, own)
         tier, self._role_of = {}, {}
         for number, kind, role in store.frame(_KINDS).iter_rows():
-            tier[number] = _TIER_OF.get(kind, MESSAGES)
+            tier[number] = TIER_OF.get(kind, MESSAGES)
             self._role_of[number] = role
         self._segment = placed.segment
         self._whole = _ends_of_segments(placed, self.calls)
@@ -110,20 +118,7 @@ class Requests:
         stream = call["agent_id"], call["provider"], call["model"], call["block_tokens"]
         places = self._places.of(row, leaf, stream)
         request = orjson.loads(call["request"])
-        start_s = row * _UNTIMED_STEP_S if call["started_ns"] is None else call["started_ns"] / 1e9
-        asked = Asked(
-            space=(call["source"], call["provider"], call["model"]),
-            started_s=start_s,
-            available_s=start_s + (call["ttft_ns"] or call["duration_ns"] or 0) / 1e9,
-            path=places.path,
-            ends=places.ends,
-            whole=places.whole,
-            tiers=places.tiers,
-            tokens=int(self.tokens.whole[row]),
-            markers=_markers(call, request, places.whole),
-            sharding=request.get("prompt_cache_key"),
-            implicit=not _is_explicit(request),
-        )
+        asked = asked_of(call, request, places, row=row, tokens=int(self.tokens.whole[row]))
         return Recorded(row, replace(asked, answers=self._answered(row, asked, places)), request)
 
     def _find_answers(self) -> dict[int, list[int]]:
@@ -156,6 +151,34 @@ class Requests:
                 )
             )
         return tuple(made)
+
+
+def asked_of(
+    call: Mapping[str, Any],
+    request: Mapping[str, object],
+    places: Places,
+    *,
+    row: int,
+    tokens: int,
+) -> Asked:
+    """Make what a cache is asked by a recorded call, without settings and answers.
+
+    `row` is the number of calls of the data set before it, `tokens` are those of its whole prompt.
+    """
+    start_s = row * _UNTIMED_STEP_S if call["started_ns"] is None else call["started_ns"] / 1e9
+    return Asked(
+        space=(call["source"], call["provider"], call["model"]),
+        started_s=start_s,
+        available_s=start_s + (call["ttft_ns"] or call["duration_ns"] or 0) / 1e9,
+        path=places.path,
+        ends=places.ends,
+        whole=places.whole,
+        tiers=places.tiers,
+        tokens=tokens,
+        markers=_markers(call, request, places.whole),
+        sharding=request.get("prompt_cache_key"),
+        implicit=not _is_explicit(request),
+    )
 
 
 def _ends_of_segments(placed: placed_tree.PlacedTree, calls: pl.DataFrame) -> list[bool]:

@@ -8,6 +8,7 @@ from collections.abc import Hashable, Iterator
 
 from phasewise_analyzer.caches.policy import Policy
 from phasewise_analyzer.caches.prompt_cache import Asked
+from phasewise_analyzer.prefixes.live_tree import Fork
 
 Scopes = tuple[Hashable, Hashable, Hashable]
 """what makes a prefix that ends in a tier the same, beside its text"""
@@ -58,3 +59,9 @@ class Sent:
             if known < end:
                 fresh = call.path[max(start, known) : end]
                 self._known.setdefault(names[tier], set()).update(fresh)
+
+    def fork(self, fork: Fork) -> None:
+        """Take note of a new place: whoever sent the one below it has sent it."""
+        for known in self._known.values():
+            if fork.below in known:
+                known.add(fork.new)

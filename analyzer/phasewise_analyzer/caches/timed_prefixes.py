@@ -10,6 +10,7 @@ from phasewise_analyzer.caches.lookup import Found
 from phasewise_analyzer.caches.policy import Policy
 from phasewise_analyzer.caches.prompt_cache import Asked, Reason
 from phasewise_analyzer.caches.sent_prefixes import Scopes, stretches
+from phasewise_analyzer.prefixes.live_tree import Fork
 
 
 class TimedPrefixes:
@@ -54,6 +55,12 @@ class TimedPrefixes:
             else:  # an earlier call still answers: its use is the later one
                 used.update((one, max(now_s, used.get(one, now_s))) for one in numbers)
         self._newest_s = max(self._newest_s, now_s)
+
+    def fork(self, fork: Fork) -> None:
+        """Keep of a new place what is kept of the one below it."""
+        for times in (*self._used_s.values(), *self._born_s.values()):
+            if fork.below in times:
+                times[fork.new] = times[fork.below]
 
     def _state(self, call: Asked, scopes: Scopes, place: int) -> Reason:
         """Say why a place cannot be read, `nothing missed` where it can."""

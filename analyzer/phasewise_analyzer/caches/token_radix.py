@@ -10,6 +10,7 @@ from phasewise_analyzer.caches.lookup import keep_answers
 from phasewise_analyzer.caches.policy import Policy
 from phasewise_analyzer.caches.prompt_cache import Asked, Reason, Served
 from phasewise_analyzer.caches.sent_prefixes import Sent, scopes
+from phasewise_analyzer.prefixes.live_tree import Fork
 
 
 class TokenRadix:
@@ -35,3 +36,12 @@ class TokenRadix:
         if read < before:
             reason = found.why if found.places < sent else "granularity"
         return Served(read, reason=reason)
+
+    def fork(self, fork: Fork) -> None:
+        """Take note of a place that stands before a known one, where prompts now part."""
+        self._sent.fork(fork)
+        self._tree.fork(fork)
+
+    def answered(self, answer: Fork) -> None:
+        """Take note that a new place is the answer that was kept as another one."""
+        self._tree.fork(answer)

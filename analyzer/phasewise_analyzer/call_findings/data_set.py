@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from phasewise_store import reads
-from phasewise_store.scope import Scope
+import polars as pl
 from phasewise_store.store import Store
 
 from phasewise_analyzer.breaks import compared
@@ -15,18 +14,16 @@ from phasewise_analyzer.ledger.accounting import first_of_streams
 
 
 def judge_all(
-    store: Store, source: str, requests: Requests, predicted: Sequence[Prediction]
+    store: Store, calls: pl.DataFrame, requests: Requests, predicted: Sequence[Prediction]
 ) -> Judged:
-    """Give the rows of a data set's calls; their costs must have been analysed.
+    """Give the rows of a data set's calls: columns of `reads.llm_calls`, costs among them.
 
-    `requests` and `predicted` are of all its calls and may have been made before the costs were:
-    these are read now.
+    `requests` and `predicted` are of the same calls, and may have been made before the costs were.
     """
-    rows = reads.llm_calls(store, Scope(source=source)).rows(named=True)
     return judge(
         store,
-        replace(compared.all_of(requests), rows=rows),
-        [replace(one, sent_before=rows[one.row]["sent_before_tokens"]) for one in predicted],
-        wanted=range(len(rows)),
-        first=first_of_streams(requests.calls),
+        replace(compared.all_of(requests), rows=calls.rows(named=True)),
+        predicted,
+        wanted=range(calls.height),
+        first=first_of_streams(calls),
     )

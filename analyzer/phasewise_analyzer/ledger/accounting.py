@@ -85,7 +85,7 @@ def explain(
             row=one.row,
             call_id=str(call["call_id"]),
             policy=None if one.policy is None else one.policy.id,
-            sent_before=one.sent_before,
+            sent_before=min(one.sent_before, _whole(call, "input_tokens")),
             predicted_read=None if one.served is None else one.served.read,
             reported_read=_whole(call, "cache_read_tokens") if call["cache_reported"] else None,
             granularity=1 if one.policy is None else one.policy.granularity_tokens,

@@ -26,6 +26,8 @@ _HEAD_CHARACTERS = MARGIN_CHARACTERS + 128
 
 Text = tuple[str, str, str]
 """kind, role and the text itself: texts of another kind or role share nothing"""
+Shared = tuple[int, int]
+"""tokens that two texts begin with, and the other one's segment; (0, 0) where none is alike"""
 
 
 class Texts:
@@ -73,20 +75,20 @@ class Siblings:
         """Add one that is not there yet."""
         self._added.append(segment)
 
-    def common_tokens(self, segment: int) -> int:
-        """Give the tokens of the longest beginning that a segment shares with one of them."""
+    def nearest(self, segment: int) -> Shared:
+        """Give the longest beginning that a segment shares with one of them, and with which."""
         self._sort()
         own = self._texts.of(segment)
         head = _head(own)
         alike = self._of_head.get(head)
         if alike is not None:
             place = bisect_left(alike, own, key=self._texts.of)
-            return _most(own, [self._texts.of(one) for one in _around(alike, place)])
+            return _most(own, [(self._texts.of(one), one) for one in _around(alike, place)])
         place = bisect_left(self._heads, head)
-        near = list(_around(self._heads, place))
-        longest = max((_shared(head, other) for other in near), default=0)
+        near = [(other, self._of_head[other][0]) for other in _around(self._heads, place)]
+        longest = max((_shared(head, other) for other, _ in near), default=0)
         if longest + MARGIN_CHARACTERS > _HEAD_CHARACTERS:  # the heads do not tell all
-            near = [self._texts.of(self._of_head[other][0]) for other in near]
+            near = [(self._texts.of(one), one) for _, one in near]
         return _most(own, near)
 
     def _sort(self) -> None:
@@ -124,11 +126,13 @@ def _shared(one: Text, other: Text) -> int:
     return shared_length(one[2], other[2]) if one[:2] == other[:2] else 0
 
 
-def _most(own: Text, near: Iterable[Text]) -> int:
+def _most(own: Text, near: Sequence[tuple[Text, int]]) -> Shared:
     """Give the tokens shared with those that share the most characters."""
-    shared = [(_shared(own, other), other) for other in near]
-    longest = max((length for length, _ in shared), default=0)
-    return max(
-        (common_tokens(own[2], other[2]) for length, other in shared if length == longest > 0),
-        default=0,
-    )
+    shared = [(_shared(own, other), other, segment) for other, segment in near]
+    longest = max((length for length, _, _ in shared), default=0)
+    found = [
+        (common_tokens(own[2], other[2]), segment)
+        for length, other, segment in shared
+        if length == longest > 0
+    ]
+    return max(found, default=(0, 0))

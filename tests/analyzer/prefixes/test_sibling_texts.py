@@ -5,7 +5,7 @@ from unittest.mock import patch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from phasewise_analyzer.analyse import Memory, analyse
-from phasewise_analyzer.prefixes import live_prefix_index, sibling_texts
+from phasewise_analyzer.prefixes import live_tree, sibling_texts
 from phasewise_analyzer.prefixes.shared_text import common_tokens
 from phasewise_analyzer.prefixes.sibling_texts import Siblings, Texts
 from phasewise_store.facts import Batch, LlmCall, Segment, Usage
@@ -55,7 +55,10 @@ def test_a_neighbour_shares_as_much_as_any(
         known = Siblings(Texts(store), map(segment_id, segments[:first]))
         for place, segment in enumerate(segments[first:], start=first):
             most = max((shared(segment, one) for one in segments[:place]), default=0)
-            assert known.common_tokens(segment_id(segment)) == most
+            tokens, other = known.nearest(segment_id(segment))
+            assert tokens == most
+            named = {segment_id(one): one for one in segments[:place]}
+            assert not most or shared(segment, named[other]) == most
             known.add(segment_id(segment))
 
 
@@ -64,8 +67,8 @@ def test_where_too_many_are_remembered_the_latest_are(store: Store) -> None:
     memory = Memory()
     texts = [f"{number * 7919 % 101:03d} {'the same words ' * 20}{number}" for number in range(30)]
     with (
-        patch.object(live_prefix_index, "MOST_REMEMBERED", 5),
-        patch.object(live_prefix_index, "MOST_SIBLINGS", 2),
+        patch.object(live_tree, "MOST_REMEMBERED", 5),
+        patch.object(live_tree, "MOST_SIBLINGS", 2),
     ):
         for number, text in enumerate([*texts, f"{texts[-1]} and more"]):
             stored(store, [text_segment("system", text)], number)
