@@ -13,41 +13,41 @@ CODE := collector store analyzer replay reports web tests examples benchmarks
 help: ## list the recipes
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: $(STAMP) ## make the virtual environment and install the package in it
+install: $(STAMP) ## create the virtual environment and install the package in it
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Phasewise needs Python 3.11 or newer; name one with  make PYTHON=python3.12")'
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "python3 cannot make virtual environments; on Debian:  apt-get install python3-venv" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "python3 cannot create virtual environments; on Debian:  apt-get install python3-venv" >&2; exit 1; }
 	$(BIN)/python -m pip --disable-pip-version-check install --quiet uv
 	$(UV) --require-hashes -r requirements.lock
 	$(UV) --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: $(STAMP) ## load the sample traces, analyse, replay, print the verdict, serve the pages
+demo: $(STAMP) ## load the sample traces, analyse, replay, print the verdict, serve the web UI
 	@$(BIN)/phasewise demo $(if $(filter 0,$(SERVE)),--no-serve)
 
-test: $(STAMP) ## pass the tests that need no engine, no browser and no patience
+test: $(STAMP) ## run the fast tests, which need no engine and no browser
 	$(BIN)/python -m pytest -q -n auto --dist loadfile -m "not engine and not frameworks and not browser and not slow"
 
-check: $(STAMP) ## all that .ci/run runs: every test once, on all cores, after static checks and installs side by side
+check: $(STAMP) ## run what .ci/run runs: every test once, on all cores, after static checks and installs in parallel
 	@$(MAKE) --no-print-directory --jobs 4 --output-sync=target static parts
 	$(BIN)/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder --durations=25
 
-static: format lint types imports ## check what can be checked without running the code
+static: format lint types imports ## run all static checks
 
-parts: engines agent-sdks duckdb-1.5 browser ## install all that tests may need
+parts: engines agent-sdks duckdb-1.5 browser ## install everything that tests may need
 
-format: $(STAMP) ## say which files ruff would write otherwise
+format: $(STAMP) ## check the format with ruff
 	$(BIN)/ruff format --check $(CODE)
 
-lint: $(STAMP) ## judge the code with ruff
+lint: $(STAMP) ## lint with ruff
 	$(BIN)/ruff check $(CODE)
 
-types: $(STAMP) ## check the types, strictly
+types: $(STAMP) ## check the types with mypy (strict)
 	$(BIN)/mypy $(addprefix -p ,$(PACKAGES))
 	$(BIN)/mypy tests examples benchmarks --exclude 'tests/frameworks/(programs/|fake_models)'
 
-imports: $(STAMP) ## hold the floors of the house
+imports: $(STAMP) ## check the layers with import-linter
 	$(BIN)/lint-imports
 
 engines: tiny-model sglang ## install real vLLM and real SGLang for CPU, and write the tiny model
@@ -61,22 +61,26 @@ sglang: $(STAMP)
 tiny-model: vllm
 	.engines/vllm/bin/python replay/engines/make_tiny_model.py .engines/tiny
 
-frameworks: agent-sdks ## run agent programs in real SDKs, traced, and print what is wrong
+frameworks: agent-sdks ## run traced agent programs with real SDKs, and print every fault
 	$(BIN)/python -m tests.frameworks
 
 agent-sdks: $(STAMP)
 	tests/frameworks/install.sh .engines/frameworks
 
-duckdb-1.5: .engines/duckdb-1.5/duckdb/__init__.py ## install the older DuckDB that must read our files too
+duckdb-1.5: .engines/duckdb-1.5/duckdb/__init__.py ## install the older DuckDB, which must read our files too
 
 .engines/duckdb-1.5/duckdb/__init__.py: $(STAMP)
 	$(UV) --no-deps --target .engines/duckdb-1.5 "duckdb==1.5.5"
 	@touch $@
 
-browser: ## install Chromium where apt can
+browser: .engines/browser/.installed ## install Chromium with apt, and what inspects pages in it
 	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; }
 
-chaos: $(STAMP) ## kill, stop, starve and damage the collector under load; fuzz it
+.engines/browser/.installed: tests/web/browse.mjs
+	npm install --silent --no-audit --no-fund --prefix .engines/browser axe-core@4 playwright-core@1
+	@touch $@
+
+chaos: $(STAMP) ## kill, stop, starve and damage the collector under load, and fuzz it
 	tests/chaos/install.sh .engines/chaos
 	$(BIN)/python -m tests.chaos
 
@@ -86,29 +90,29 @@ peers: $(STAMP) ## install the collectors that `make bench-ingest` compares with
 bench-ingest: $(STAMP) ## send the same spans to Phasewise, Phoenix, MLflow and rotel
 	$(BIN)/python benchmarks/ingest.py
 
-bench-tracer: $(STAMP) ## print what tracing adds to a call with a hundred messages
+bench-tracer: $(STAMP) ## print what tracing adds to a call with 120 messages
 	$(BIN)/python benchmarks/tracer.py
 
-size: $(STAMP) ## print what `pip install phasewise` adds to a program: megabytes, and seconds to import
+size: $(STAMP) ## print what `pip install phasewise` adds to a program: size and import time
 	$(BIN)/python -m tests.packaging.size
 
-bench-loading: $(STAMP) ## print what a live span costs in a store that grows
+bench-loading: $(STAMP) ## print the cost of a live span in a growing store
 	$(BIN)/python benchmarks/loading.py
 
-bench-prefixes: $(STAMP) ## print how fast prompts are indexed, beside kvcache-simulator
+bench-prefixes: $(STAMP) ## print the speed of the prefix index, next to kvcache-simulator
 	$(BIN)/python benchmarks/prefixes.py
 
-bench: $(STAMP) ## print how fast import and analysis are here
+bench: $(STAMP) ## print the speed of import and analysis
 	$(BIN)/python benchmarks/analysis.py
 
-pages: $(STAMP) ## print docs/cli.md, schema.md and policies.md from the code
+pages: $(STAMP) ## generate docs/cli.md, schema.md and policies.md from the code
 	$(BIN)/python -m phasewise_web.cli.reference > docs/cli.md
 	$(BIN)/python -m phasewise_store.schema_page > docs/schema.md
 	$(BIN)/python -m phasewise_analyzer.caches.page > docs/policies.md
 
-lock: $(STAMP) ## pin and hash what the newest releases resolve to
+lock: $(STAMP) ## pin and hash the newest releases of all dependencies
 	$(BIN)/uv pip compile pyproject.toml --group dev --extra server --extra openai --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --no-header --no-annotate --upgrade --quiet -o requirements.lock
 
-clean: ## remove what the recipes made
+clean: ## remove what the recipes created
 	rm -rf .venv .engines .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -3,9 +3,9 @@
     phasewise up                                          # in one terminal
     python examples/tool_agent.py --base-url http://127.0.0.1:8000/v1
 
-It talks to any OpenAI-compatible server (vLLM, SGLang, a hosted API; the key comes from
-OPENAI_API_KEY). The agent plans which tool comes next by itself, so that it also works with a model
-that calls none: what it shows is a growing prompt, tool time between the calls, and streaming.
+It works with any OpenAI-compatible server (vLLM, SGLang, a hosted API; the key comes from
+OPENAI_API_KEY). The agent itself decides which tool comes next, so it also works with a model that
+never calls a tool. It shows a growing prompt, tool time between the calls, and streaming.
 """
 
 import argparse

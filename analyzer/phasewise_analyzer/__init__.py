@@ -1,1 +1,1 @@
-"""Findings from facts: the two phases, their price, the prefixes that repeat."""
+"""Findings from facts: the cost of the two phases, and the prefixes that repeat."""

@@ -24,6 +24,7 @@ from phasewise_analyzer.call_findings.judge import Judged
 from phasewise_analyzer.call_findings.live import LiveFindings
 from phasewise_analyzer.call_findings.version import version
 from phasewise_analyzer.latency_fit import ShareModel
+from phasewise_analyzer.ledger import recorded_drifts
 from phasewise_analyzer.prefixes import placed_tree
 from phasewise_analyzer.prices import PriceBook
 
@@ -222,6 +223,7 @@ def _save(
         cells.mark(connection, sessions.unique().to_list())
         cells.refresh(connection)
     _finish_cells(store)
+    recorded_drifts.refresh(store, source)
 
 
 def _share_model(seen: pl.DataFrame) -> ShareModel | None:

@@ -1,8 +1,8 @@
 """Split a call's price into phases.
 
-prefill$ = uncached + cache reads + cache writes, decode$ = output with its reasoning, other$ = what
-is charged by the request and by the search. Audio tokens have rates of their own where the list has
-them. The parts sum to the bill at the last digit kept.
+prefill $ = uncached + cache reads + cache writes; decode $ = output including reasoning; other $ =
+charges per request and per search. Audio tokens have their own rates where the list has them. The
+parts sum to the bill at the last stored digit.
 """
 
 from collections.abc import Iterable, Iterator

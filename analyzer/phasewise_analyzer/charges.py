@@ -1,8 +1,9 @@
-"""What one call cost, and by whose account: the price list, the source itself, or nobody's.
+"""The cost of one call, and its basis: the price list, the source's own report, or none.
 
-In this order: an answer out of the client's own cache costs what the source says, else nothing; the
-list's price of the call's day with the terms of its tier; the cost that the source reports, which
-nothing splits, so that it stands as other$. What none of them prices is unpriced, never 0.
+In this order: a response from the client's own cache costs what the source reports, else nothing;
+then the listed price of the call's day with the terms of its tier; then the cost that the source
+reports, which cannot be split and counts as other $. A call without any of these has no price,
+which is not 0.
 """
 
 from dataclasses import dataclass

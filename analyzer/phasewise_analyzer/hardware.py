@@ -73,7 +73,7 @@ def model_names() -> tuple[str, ...]:
 
 def _known(table: Mapping[str, T], name: str, what: str) -> T:
     if name not in table:
-        raise UsageError(f"we know no {what} `{name}`; known: {', '.join(table)}")
+        raise UsageError(f"unknown {what} `{name}`; known: {', '.join(table)}")
     return table[name]
 
 

@@ -1,7 +1,7 @@
-"""What a service tier, fast mode or a region does to a price: dated rows of `price_terms.yaml`.
+"""The effect of a service tier, fast mode or region on a price: dated rows of `price_terms.yaml`.
 
-A term that no row knows leaves the call unpriced, with the reason: the ordinary price would be
-wrong by a factor that nobody states.
+A call with a term that is not in the table has no price, with the reason: the ordinary price would
+be wrong by an unknown factor.
 """
 
 from dataclasses import dataclass

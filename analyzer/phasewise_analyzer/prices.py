@@ -1,8 +1,8 @@
-"""What a call's tokens cost at the time of the call, by the `genai-prices` package; no network.
+"""Prices of a call's tokens at the time of the call, from the `genai-prices` package; no network.
 
-The one door to `genai-prices`. Rates are resolved to plain numbers here (date, size tier, falling
-back from an unlisted rate to the next more general one, as the package itself does) and are kept
-with every priced row, so that a row still explains itself when the package has moved on.
+The only module that uses `genai-prices`. Rates are resolved to plain numbers (by date and size
+tier, falling back from an unlisted rate to the next more general one, as the package itself does)
+and stored with every priced row, so that a row stays explainable when the package changes.
 """
 
 import importlib.metadata

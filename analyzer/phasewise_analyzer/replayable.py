@@ -1,7 +1,7 @@
-"""How well a call could be sent again: 1 is exactly as it was, 0 is not at all, and why.
+"""How well a call can be replayed: from 0, not at all, to 1, exactly as recorded; with the reasons.
 
-Each loss takes a factor: score = product of the factors of all gaps found. `changes` says what
-`chat_messages` had to change so that an engine takes the prompt.
+Each gap has a factor: score = product of the factors of all gaps found. `changes` lists what
+`chat_messages` changes so that an engine accepts the prompt.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,24 +21,27 @@ GAPS: Mapping[str, tuple[float, str]] = {
     "no prompt": (0.0, "the prompt is not known"),
     "hashes only": (
         0.5,
-        "only hashes of the prompt are known: its lengths and reuse, not its text",
+        "only hashes of the prompt are known: lengths and reuse, but no text",
     ),
     "dropped": (
         0.2,
         "the sender's SDK dropped attributes, the oldest messages first; raise its limit of "
-        "attributes a span (phasewise.init() does)",
+        "attributes per span (phasewise.init() does)",
     ),
-    "truncated": (0.2, "the sender cut text short"),
-    "events": (0.7, "the prompt was put together from events"),
+    "truncated": (0.2, "the sender truncated text"),
+    "events": (0.7, "the prompt was rebuilt from events"),
     "flattened": (0.8, "the prompt was rebuilt from flattened attributes"),
-    "messages": (0.9, "the prompt was rebuilt from a convention's messages, not kept as sent"),
-    "changed": (0.95, "an engine does not take all of the prompt as it was"),
-    "no tools": (0.7, "tools were called, and their definitions are not known"),
-    "no usage": (0.8, "no token counts are known"),
-    "estimated usage": (0.9, "token counts are estimates; stream with include_usage"),
+    "messages": (
+        0.9,
+        "the prompt was rebuilt from a convention's messages, and is not the exact request",
+    ),
+    "changed": (0.95, "an engine does not accept the whole prompt as recorded"),
+    "no tools": (0.7, "tools were called, but their definitions are not known"),
+    "no usage": (0.8, "token counts are not known"),
+    "estimated usage": (0.9, "token counts are estimates; use include_usage when streaming"),
     "no model": (0.9, "the model is not known"),
 }
-"""name -> factor and what a person reads; the order is that of the list on the page"""
+"""name -> factor and text, in the order of the list on the page"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +56,12 @@ class Replayable:
 
     @property
     def changed(self) -> tuple[str, ...]:
-        """Say what is changed, in words."""
+        """Return what is changed, as text."""
         return in_words(self.changes)
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Say what is missing, in words."""
+        """Return what is missing, as text."""
         return tuple(GAPS[gap][1] for gap in self.gaps)
 
 
@@ -75,7 +78,7 @@ class Prompt:
 
 
 def score(call: Mapping[str, object], prompt: Prompt) -> Replayable:
-    """Judge one row of `reads.llm_calls`."""
+    """Score one row of `reads.llm_calls`."""
     fidelity = call["fidelity"]
     called = call["finish_reason"] in ("tool_calls", "tool_use", "function_call")
     found = {
@@ -103,7 +106,7 @@ def score(call: Mapping[str, object], prompt: Prompt) -> Replayable:
 
 
 def of_session(store: Store, session_id: str) -> dict[str, Replayable]:
-    """Judge every call of a session, by its id."""
+    """Score every call of a session, by call id."""
     nodes = reads.paths(store, session_id)
     texts = reads.segments(store, {node.segment_id for node in nodes.values() if node.has_text})
     normaliser = Normaliser()

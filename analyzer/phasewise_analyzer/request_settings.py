@@ -1,7 +1,7 @@
 """The settings of a request by name, however its API spells and nests them.
 
-A value that says what is meant where nothing is said counts as nothing: `tool_choice: auto` and no
-`tool_choice` are the same request.
+A value that equals the default counts as absent: `tool_choice: auto` and no `tool_choice` are the
+same request.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Price embeddings and rerankings: by the list of their day, else as their source reports."""
+"""Prices of embedding and reranking calls: by the list of their day, else as reported."""
 
 from decimal import ROUND_HALF_EVEN, Decimal
 

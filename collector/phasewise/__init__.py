@@ -1,8 +1,8 @@
-"""The Phasewise tracer: `import phasewise; phasewise.init()` and the program's agents are seen.
+"""The Phasewise tracer: `import phasewise; phasewise.init()` traces the program's agents.
 
-It depends on OpenTelemetry alone, never raises into the program, and sends to the address it was
-told, by default `phasewise up` on this machine. Each name is imported when it is first used: what a
-program imports and does not switch on costs it nothing.
+It depends only on OpenTelemetry, never raises into the program, and sends spans to the configured
+address, by default `phasewise up` on this machine. Modules are imported on first use, so features
+that are not enabled cost nothing.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""The line that a program prints at its end when no model call was seen: silence would look right.
+"""The line printed at exit when no model call was captured, so that this does not go unnoticed.
 
 It is printed once, by the process that called `init()`: not by its forks, and not by the workers
 that `multiprocessing` starts.
@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable
 
-LINE = "phasewise: 0 model calls seen"
+LINE = "phasewise: 0 model calls captured"
 
 
 def say_if_nothing_was_seen(seen: Callable[[], bool]) -> None:

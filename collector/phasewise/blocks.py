@@ -1,7 +1,7 @@
-"""A block of a program that is marked: `with block:`, or `@block` on any kind of function.
+"""Mark a block of a program: `with block:`, or `@block` on any kind of function.
 
-Functions, coroutines, generators and asynchronous generators are marked for as long as they run. A
-generator runs in its caller's context, so its block is entered anew for each step.
+Functions, coroutines, generators and asynchronous generators are marked while they run. A
+generator runs in the context of its caller, so its block is entered again for each step.
 """
 
 import functools

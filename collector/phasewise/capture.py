@@ -1,9 +1,9 @@
-"""What of a span may leave the program: its content, hashes of it, or neither.
+"""What a span may contain when it leaves the program: its content, hashes of it, or neither.
 
-A hash is keyed with a secret of the user and chained: each part's digest covers all parts before
-it. Equal prefixes have equal digests, a change anywhere changes all that follows, and no text can
-be guessed from them. A prompt mostly repeats the one before: what is equal is compared, not hashed
-again.
+A hash is keyed with a secret of the user and chained: the digest of each part covers all parts
+before it. Equal prefixes have equal digests, a change anywhere changes all later digests, and no
+text can be guessed from them. A prompt mostly repeats the previous one, so equal parts are compared
+instead of hashed again.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
-"""Let the CLI that the Claude Agent SDK starts report its own calls: they leave another process.
+"""Let the CLI that the Claude Agent SDK starts report its own calls, which leave from its process.
 
-The variables are those of `phasewise env claude-agent-sdk`. They are given to the CLI alone; what
-the program, or its environment, says wins.
+The variables are those of `phasewise env claude-agent-sdk`. Only the CLI gets them, and values set
+by the program or its environment take precedence.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Hooks that wait for a library: nothing is imported before the program imports it."""
+"""Import hooks: instrument a library when the program imports it, and not before."""
 
 import importlib.util
 import logging
@@ -17,7 +17,7 @@ def when_imported(name: str, hook: Callable[[ModuleType], None]) -> None:
         try:
             hook(module)
         except Exception:  # a tracer must never stop the program it watches
-            _log.exception("%s could not be instrumented", name)
+            _log.exception("could not instrument %s", name)
 
     wrapt.register_post_import_hook(guarded, name)
 

@@ -1,9 +1,9 @@
-"""The instrumentors that are switched on: a fixed list, for what is installed.
+"""The instrumentors that are enabled: a fixed list, limited to what is installed.
 
-They tell of agents, tools and sessions. The calls themselves are seen at the wire, so that no
-instrumentor of a provider's SDK is needed, and the frameworks' spans need not repeat the text.
-Entry points are never loaded: several packages register the same name there, and a call would be
-described twice. Nothing is imported before the program imports it: a hook waits for each library.
+They report agents, tools and sessions. The calls themselves are captured in the HTTP client, so no
+instrumentor of a provider's SDK is needed, and the spans of frameworks need not repeat the text.
+Entry points are never loaded: several packages register the same name there, and calls would be
+described twice. An import hook waits until the program imports a library.
 """
 
 import importlib

@@ -1,7 +1,7 @@
-"""What a program says of the calls inside a block; written on every span that begins there.
+"""Labels of the calls inside a block, written on every span that starts there.
 
-The labels travel in OpenTelemetry's context, so they reach threads and tasks as spans do, and mark
-the spans of every instrumentor, whichever began them.
+Labels travel in OpenTelemetry's context, so they reach threads and tasks like spans do, and apply
+to the spans of every instrumentor.
 """
 
 from collections.abc import Mapping

@@ -1,8 +1,7 @@
-"""Say what no framework says: a program's sessions, its agents, its tools, how a session ended.
+"""`session`, `agent`, `tool` and `outcome`: report what no framework reports.
 
-Each of `session`, `agent` and `tool` is a context manager and a decorator, for functions,
-coroutines and generators. None of them raises into the program, and without `phasewise.init()` all
-of them do nothing.
+`session`, `agent` and `tool` are context managers and decorators, for functions, coroutines and
+generators. None of them raises into the program, and without `phasewise.init()` they do nothing.
 """
 
 import inspect
@@ -93,7 +92,9 @@ def outcome(
     holds.
     """
     if session is None and not labels.current() and not trace.get_current_span().is_recording():
-        _log.warning("phasewise.outcome() stands outside of a session: name it with session=…")
+        _log.warning(
+            "phasewise.outcome() was called outside a session; name the session with session=…"
+        )
         return
     said: dict[str, str | float] = {"phasewise.outcome": str(outcome)}
     if revenue is not None:

@@ -1,6 +1,6 @@
-"""The span processor: takes ended spans from the program, hands them to the ring, never waits.
+"""The span processor: passes ended spans from the program to the ring without blocking.
 
-The program's thread only appends to a queue. A thread of our own encodes, writes to disk and sends.
+The program's thread only appends to a queue. A background thread encodes, writes to disk and sends.
 """
 
 import atexit
@@ -66,7 +66,7 @@ class RingExporter(SpanExporter):
             self._ring.put(encode_spans(chosen).SerializeToString(), len(spans))
         except OSError as error:
             self._ring.count_dropped(len(spans))
-            _log.warning("spans cannot be written to %s: %s", self._ring.folder, error)
+            _log.warning("cannot write spans to %s: %s", self._ring.folder, error)
             return SpanExportResult.FAILURE
         return SpanExportResult.SUCCESS
 
@@ -141,7 +141,7 @@ class RingProcessor(SpanProcessor):
         except LaterError:
             pass
         except Exception:
-            _log.exception("spans could not be sent; they wait in %s", self._ring.folder)
+            _log.exception("could not send spans; they are kept in %s", self._ring.folder)
 
     def _start(self) -> None:
         self._thread = threading.Thread(target=self._run, name="phasewise", daemon=True)
@@ -169,7 +169,7 @@ class RingProcessor(SpanProcessor):
                 pause_s = min(LONGEST_PAUSE_S, max(error.retry_s, pause_s * 2))
                 next_send = time.monotonic() + pause_s
             except Exception:  # a tracer must never stop the program it watches
-                _log.exception("sending spans failed; they wait in %s", self._ring.folder)
+                _log.exception("sending spans failed; they are kept in %s", self._ring.folder)
                 next_send = time.monotonic() + LONGEST_PAUSE_S
 
     def _report_losses(self) -> None:

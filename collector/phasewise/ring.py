@@ -1,8 +1,8 @@
-"""The disk ring: batches of spans wait here until the collector has acknowledged them.
+"""The ring buffer on disk: batches of spans wait here until the collector has acknowledged them.
 
-One file a batch, in a folder for each endpoint: written, synced, renamed; removed once it is
-acknowledged. Several programs share it; one of them sends at a time. What is over the limit goes,
-the oldest first, and is counted. `phasewise up` empties the ring of its own address, too.
+One file per batch, in one folder per endpoint: written, synced and renamed; removed once it is
+acknowledged. Several programs share the ring, and one of them sends at a time. Above the size limit
+the oldest batches are dropped and counted. `phasewise up` also empties the ring of its own address.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""Send what waits in a ring; the answer decides whether a batch goes, stays, or is given up."""
+"""Send the batches in a ring; the response decides whether a batch is removed, kept or given up."""
 
 import gzip
 import http.client

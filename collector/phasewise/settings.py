@@ -1,4 +1,4 @@
-"""What the tracer can be told: argument, else environment, else default."""
+"""The settings of the tracer: argument, else environment variable, else default."""
 
 import os
 from dataclasses import dataclass
@@ -39,46 +39,46 @@ SERVICE = Setting(
     "service_name",
     ("PHASEWISE_SERVICE_NAME", "OTEL_SERVICE_NAME"),
     "",
-    "what the program is called; its agents carry the name where they have none",
+    "name of the program; agents without a name get it too",
 )
 CAPTURE: Setting[Capture] = Setting(
     "capture",
     ("PHASEWISE_CAPTURE",),
     "content",
-    "`content` sends prompts and answers; `hash` sends a keyed hash and the length of each part, "
-    "so that prefixes are found and no text leaves the program; `none` sends neither",
+    "`content` sends prompts and outputs; `hash` sends a keyed hash and the length of each part, "
+    "so that prefixes are found but no text leaves the program; `none` sends neither",
 )
 KEY = Setting(
     "key",
     ("PHASEWISE_HASH_KEY",),
     "",
-    "secret of `hash`: programs that share it can be compared; by default one is made for this "
-    "user and kept beside the ring",
+    "secret key of `hash`: programs with the same key can be compared; by default one is created "
+    "for this user and stored next to the ring",
 )
 INCLUDE_USAGE = Setting(
     "include_usage",
     ("PHASEWISE_INCLUDE_USAGE",),
     False,
-    "`true` asks OpenAI-compatible servers for usage on streams; the program then sees one more "
-    "chunk, without choices",
+    "`true` requests usage on streams of OpenAI-compatible servers; the program then receives one "
+    "more chunk, without choices",
 )
 ALL_SPANS = Setting(
     "all_spans",
     ("PHASEWISE_ALL_SPANS",),
     False,
-    "`true` also sends spans that have nothing to do with models, agents or tools",
+    "`true` also sends spans that are not about models, agents or tools",
 )
 RING = Setting(
     "ring",
     ("PHASEWISE_RING",),
     str(Path("~/.local/state/phasewise/ring")),
-    "folder where spans wait until the collector has them",
+    "folder of the ring buffer: spans wait there until the collector has received them",
 )
 RING_BYTES = Setting(
     "ring_bytes",
     ("PHASEWISE_RING_BYTES",),
     1 << 30,
-    "the ring's size; beyond it the oldest spans are dropped, and counted",
+    "size limit of the ring; beyond it, the oldest spans are dropped and counted",
 )
 DISABLED = Setting(
     "disabled",
@@ -90,7 +90,7 @@ QUIET = Setting(
     "quiet",
     ("PHASEWISE_QUIET",),
     False,
-    "`true` leaves out the line that a program prints at its end when no model call was seen",
+    "`true` suppresses the line that is printed at exit when no model call was captured",
 )
 
 ALL: tuple[Setting[str] | Setting[bool] | Setting[int] | Setting[Capture], ...] = (

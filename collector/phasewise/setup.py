@@ -1,6 +1,6 @@
-"""`init`: set up provider, ring and instrumentors; whatever fails is logged once, never raised.
+"""`init`: set up provider, ring and instrumentors; failures are logged once and never raised.
 
-An existing TracerProvider is added to, never replaced.
+An existing TracerProvider is extended, never replaced.
 """
 
 import functools
@@ -106,7 +106,7 @@ def _ring(root: Path, endpoint: str | None, limit_bytes: int | None) -> Ring:
         return Ring(root, address, limit)
     except OSError as error:
         elsewhere = Path(tempfile.mkdtemp(prefix="phasewise-ring-"))
-        _log.warning("%s cannot be written (%s); spans wait in %s", root, error, elsewhere)
+        _log.warning("cannot write to %s (%s); spans are kept in %s", root, error, elsewhere)
         return Ring(elsewhere, address, limit)
 
 

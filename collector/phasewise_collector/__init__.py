@@ -1,1 +1,1 @@
-"""Everything that brings traces in: the OTLP receiver, the dialects, and the importers of files."""
+"""Everything that brings traces in: the OTLP receiver, the dialects, and the file importers."""

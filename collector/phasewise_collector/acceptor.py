@@ -76,7 +76,7 @@ def main() -> int:
         listener, hosts = socket.socket(fileno=arguments.socket), Hosts(arguments.allow_host)
         asyncio.run(serve(listener, arguments.log, arguments.grpc, hosts))
     except OSError as error:
-        sys.stderr.write(f"phasewise: spans cannot be received: {error}\n")
+        sys.stderr.write(f"phasewise: cannot receive spans: {error}\n")
         return LATER if error.errno in _MAY_PASS else CANNOT_START
     return 0
 

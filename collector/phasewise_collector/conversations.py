@@ -1,8 +1,8 @@
-"""Find the conversations of calls that no attribute puts into a session.
+"""Assign calls without a session attribute to conversations.
 
-A call whose prompt goes on where an earlier call's prompt and answer ended, in the same program, is
-the same conversation; equal first prompts alone are none. What each call says of that is kept in
-the store, so that the answer is the same however the calls arrive: only the set of calls counts.
+A call belongs to the same conversation as an earlier call of the same program if its prompt
+continues that call's prompt and response; equal first prompts alone are not enough. The links are
+stored, so that the result does not depend on the order in which calls arrive.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

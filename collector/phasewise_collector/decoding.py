@@ -1,4 +1,4 @@
-"""Frames of the log as spans and data points, with an account of every item in them."""
+"""Decode log frames to spans and data points, and account for every item in them."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -48,7 +48,7 @@ class Decoded:
             )
             if present[signal] + self.rejected[signal] != accepted:
                 _log.error(
-                    "the books do not balance: %d %s items accepted, %d present, %d rejected",
+                    "item counts do not add up: %d %s items accepted, %d present, %d rejected",
                     *(accepted, signal, present[signal], self.rejected[signal]),
                 )
         return made
@@ -62,7 +62,7 @@ def decoded(frames: Iterable[Frame]) -> Decoded:
             _decode(frame, done)
         except (MalformedError, TooLargeError, UnknownEncodingError):
             # the acceptor checked it and the checksum held: only another version's limits differ
-            _log.exception("a logged request cannot be read")
+            _log.exception("cannot read a logged request")
             done.damaged_bytes += len(frame.body)
             continue
         counted = frame.accepted + frame.rejected

@@ -1,4 +1,4 @@
-"""Tool runs that no span tells of: asked for by one call, answered in the next one's prompt."""
+"""Tool calls without a span: requested by one call, answered in the prompt of the next."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace

@@ -30,16 +30,16 @@ class Hosts:
         self._allowed = frozenset(name.lower().rstrip(".") for name in allowed)
 
     def refusal(self, headers: Mapping[str, str]) -> str | None:
-        """Say why a request is refused, by its `host` and `origin`; None where it is not."""
+        """Return why a request is refused, by its `host` and `origin`; None if it is allowed."""
         host = headers.get("host", "")
         if host and not self._answers(_name_of(host)):
             return (
-                f"this server does not answer to the name `{host[:100]}`; use its address, "
-                "or allow the name with --allow-host"
+                f"the Host name `{host[:100]}` is not allowed; use the IP address, or allow the "
+                "name with --allow-host"
             )
         origin = headers.get("origin")
         if origin is not None and not self._answers(urlsplit(origin).hostname or ""):
-            return f"pages of `{origin[:100]}` may not ask this server; --allow-host allows them"
+            return f"pages of `{origin[:100]}` are not allowed; allow them with --allow-host"
         return None
 
     def _answers(self, name: str) -> bool:

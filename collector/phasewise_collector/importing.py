@@ -96,8 +96,8 @@ def import_paths(
         elif was_named:
             known = ", ".join(detect.IMPORTERS)
             raise UnknownFormatError(
-                f"`{path}` is of no known format; nothing was imported. Known are {known}; "
-                "name one with --format if you know better"
+                f"`{path}` is in no known format; nothing was imported.  To choose a format, use "
+                f"--format with one of {known}"
             )
         else:
             done.skipped.append(Left(str(path), None, UNKNOWN))
@@ -111,7 +111,7 @@ def import_paths(
 
 
 def _files(paths: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
-    """Give the files, and whether each was named itself."""
+    """Yield the files, and whether each was named explicitly."""
     for path in paths:
         if path.is_dir():
             found = sorted(one for one in path.rglob("*") if one.is_file())
@@ -119,7 +119,7 @@ def _files(paths: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
         elif path.exists():
             yield path, True
         else:
-            raise UsageError(f"there is no file or folder `{path}`; nothing was imported")
+            raise UsageError(f"no file or folder `{path}`; nothing was imported")
 
 
 def _stamp(path: Path) -> Stamp:

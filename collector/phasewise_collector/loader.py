@@ -66,7 +66,7 @@ class Loader:
             except Exception:
                 # the thread must outlive a full disk or a bad span: what could not be written stays
                 # in the log, and is tried again
-                _log.exception("loading failed; the log keeps what was received, trying again")
+                _log.exception("loading failed; received data is still in the log, trying again")
                 stopping = stopping or stop.wait(RETRY_S)
             if stopping:
                 return

@@ -1,4 +1,4 @@
-"""The places of one bar that shows a whole bill by reason; templates draw it.  Pure."""
+"""Geometry of one bar that shows the whole bill by reason; templates draw it.  Pure."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

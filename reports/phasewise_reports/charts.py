@@ -149,6 +149,18 @@ ROW_HEIGHT = 24
 WIDTH, LEFT, RIGHT = 860, 330, 836
 
 
+NAME_CHARACTERS = 46
+"""fit between the edge and the first tick"""
+
+
+def _label(metric: Metric) -> str:
+    """Name a row; an arm's name that is too long for the picture is cut in its middle."""
+    arm, left = metric.compared, NAME_CHARACTERS - len(metric.title) - 2
+    if len(arm) > left:
+        arm = f"{arm[: left // 2]}…{arm[len(arm) - (left - left // 2 - 1) :]}"
+    return f"{arm}: {metric.title}"
+
+
 def interval_plot(metrics: Sequence[Metric], control: Sequence[Metric]) -> IntervalPlot | None:
     """Place each metric with a baseline above zero, with the row of its A/A control below it."""
     against = {metric.name: metric for metric in control}
@@ -184,8 +196,8 @@ def interval_plot(metrics: Sequence[Metric], control: Sequence[Metric]) -> Inter
         ends_of = metric.ci95
         rows.append(
             Row(
-                name="A/A control" if quiet else f"{metric.compared}: {metric.title}",
-                title=f"{metric.difference:+.4g} {metric.unit}",
+                name="A/A control" if quiet else _label(metric),
+                title=f"{metric.compared}, {metric.title}: {metric.difference:+.4g} {metric.unit}",
                 y=16 + place * ROW_HEIGHT,
                 x=across(metric.difference / scale),
                 low=None if ends_of is None else across(ends_of[0] / scale),

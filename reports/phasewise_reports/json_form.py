@@ -1,4 +1,4 @@
-"""Write facts as JSON, the same way on the command line, in page twins and in reports."""
+"""Write facts as JSON, in the same form on the command line, in page twins and in reports."""
 
 from dataclasses import asdict, is_dataclass
 from decimal import Decimal

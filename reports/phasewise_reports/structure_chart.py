@@ -1,7 +1,7 @@
-"""The places of an agent's prompt as two stacks: as it is sent, and as it should stand.  Pure.
+"""Geometry of an agent's prompt as two stacks: as sent, and in the best order.  Pure.
 
-Heights are in pixels; widths are the template's own, so that the picture fits every window.
-Neighbouring tools that are equally stable are drawn as one layer.
+Heights are in pixels; the template sets the widths, so that the picture fits every window.
+Neighbouring tools of equal stability are drawn as one layer.
 """
 
 from collections.abc import Iterator, Sequence

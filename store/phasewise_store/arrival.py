@@ -1,4 +1,4 @@
-"""What becomes of a batch as it arrives: calls that are new are added, known ones are completed."""
+"""Write an arriving batch: new calls are added, known calls are completed."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""A stored row of `llm_calls` as a fact again, without its prompt and output."""
+"""Convert a stored row of `llm_calls` back to a fact, without its prompt and output."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,8 +1,8 @@
-"""How columns of text are compressed in the file, where DuckDB's own choice costs too much.
+"""Compression of text columns in the file, where DuckDB's own choice costs too much.
 
-At every checkpoint DuckDB tries its methods on the last rows of each table again. On texts that are
-compressed already that takes most of the time of a checkpoint and gains nothing; JSON that is alike
-from row to row takes less room, and less time, with zstd.
+At every checkpoint DuckDB tries its methods again on the last rows of each table. For texts that
+are already compressed this takes most of the checkpoint's time and gains nothing; JSON that repeats
+from row to row takes less space and time with zstd.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The analyzer's result per call; kept so that pages read it instead of computing it again."""
+"""The analyzer's costs per call, stored so that pages read them instead of computing them again."""
 
 import duckdb
 import polars as pl

@@ -56,10 +56,10 @@ def open_database(path: Path) -> Database:
     if not path.parent.is_dir():
         raise StoreError(
             f"`{path}`: the folder `{path.parent}` does not exist; create it first, "
-            "or name another file with --db"
+            "or choose another file with --db"
         )
     if path.is_dir():
-        raise UsageError(f"`{path}` is a folder; name a database file with --db")
+        raise UsageError(f"`{path}` is a folder; choose a database file with --db")
     lock = _lock(path)
     try:
         if not path.exists():
@@ -87,7 +87,9 @@ def migrate(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     """Run the migrations that this file has not seen, each in a transaction of its own."""
     tables = {name for (name,) in run(connection, "SHOW TABLES")}
     if tables and "schema_migrations" not in tables:
-        raise SchemaError(f"`{path}` is a DuckDB file, but not Phasewise's; name another with --db")
+        raise SchemaError(
+            f"`{path}` is a DuckDB file, but not Phasewise's; choose another file with --db"
+        )
     run(
         connection,
         "CREATE TABLE IF NOT EXISTS schema_migrations ("
@@ -117,7 +119,7 @@ def _lock(path: Path) -> IO[str]:
     except OSError as error:
         raise StoreError(
             f"`{path}`: its folder cannot be written ({error.strerror}); change its permissions, "
-            "or name another file with --db"
+            "or choose another file with --db"
         ) from None
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -127,7 +129,7 @@ def _lock(path: Path) -> IO[str]:
         handle.close()
         raise StoreLockedError(
             f"`{path}` is in use by another Phasewise process (pid {pid or 'unknown'}); stop it, "
-            "or name another file with --db",
+            "or choose another file with --db",
             pid=pid or "unknown",
             address=address or None,
         ) from None
@@ -166,7 +168,7 @@ def _connect(path: Path) -> duckdb.DuckDBPyConnection:
         if "lock" in str(error).lower():
             raise StoreLockedError(
                 f"`{path}` is open in another program; close it there, "
-                "or name another file with --db"
+                "or choose another file with --db"
             ) from None
         raise _unreadable(path, error) from error
     except duckdb.Error as error:
@@ -177,5 +179,5 @@ def _unreadable(path: Path, error: duckdb.Error) -> SchemaError:
     # of another database's file, DuckDB says only that it may not load the extension for it
     reason = "" if "extension" in str(error) else f": {error}"
     return SchemaError(
-        f"`{path}` cannot be opened as a DuckDB file{reason}; name another file with --db"
+        f"`{path}` cannot be opened as a DuckDB file{reason}; choose another file with --db"
     )

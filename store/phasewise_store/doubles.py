@@ -1,8 +1,8 @@
-"""Mend databases of before calls had identities: one run of a migration.
+"""Remove duplicates from databases written before calls had identities; used by one migration.
 
-A session's file that had grown was imported again under another name, `RECORDED-HASH` for the hash
-of its bytes; a resumed session brought its history again. What the ids of answers, or equal content
-at one place of a session, show to be one call becomes one.
+A session file that had grown was imported again under another name, `RECORDED-HASH` with the hash
+of its bytes, and a resumed session repeated its history. Calls with the same response id, or with
+equal content at the same place of a session, are merged.
 """
 
 import logging
@@ -79,8 +79,8 @@ def mend(connection: duckdb.DuckDBPyConnection) -> Mended:
     done = Mended(len(doubles), len(recorded) - len(set(recorded.values())))
     if done.calls or done.sessions:
         _log.warning(
-            "%d calls and %d sessions stood twice, as copies of a file that had grown or of a "
-            "session that was resumed; they are removed",
+            "removed %d calls and %d sessions that were stored twice: copies of a file that had "
+            "grown, or of a resumed session",
             done.calls,
             done.sessions,
         )

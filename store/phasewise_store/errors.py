@@ -1,14 +1,14 @@
 """Every error that Phasewise raises on purpose.
 
-PhasewiseError                 something a person can act on; `exit_code` says how a command ends
-├── UsageError                 the command or a file it names was wrong (exit 2)
+PhasewiseError                 something the user can act on; `exit_code` is that of the command
+├── UsageError                 the command or a file it names is wrong (exit 2)
 │   └── UnknownFormatError     no importer recognises a file
 ├── StoreError                 the database cannot do what was asked
 │   ├── StoreLockedError       another process owns the database file
-│   └── SchemaError            the file is newer than this program, or not ours
-├── MissingExtraError          an optional part is not installed; the text names the pip line
-└── EngineError                an inference engine did not start, or answered wrongly
-    └── UnsupportedArmError    this machine or engine cannot run the arm, and why
+│   └── SchemaError            the file is newer than this program, or not a Phasewise database
+├── MissingExtraError          an optional part is not installed; the text has the pip command
+└── EngineError                an inference engine did not start, or gave a wrong response
+    └── UnsupportedArmError    this machine or engine cannot run the arm, with the reason
 """
 
 

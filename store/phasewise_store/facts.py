@@ -1,7 +1,7 @@
-"""The facts that cross floors: what an importer or the receiver writes and the analyzer reads.
+"""The facts that packages exchange: written by importers and the receiver, read by the analyzer.
 
 All are frozen. Times are nanoseconds since the Unix epoch (UTC); durations are nanoseconds;
-`None` means the source did not say.
+`None` means that the source does not report it.
 """
 
 from collections.abc import Mapping

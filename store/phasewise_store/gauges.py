@@ -1,4 +1,4 @@
-"""What engines say of themselves over time: gauges and counters, one row a point."""
+"""Gauges and counters that engines report over time, one row per point."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
-"""What identifies an LLM call, whichever door it comes through, and who shares it.
+"""What identifies an LLM call, whichever way it arrives; importers and dialects share these keys.
 
-A call is known by the id of its answer, by the id of its request, else by its place in its session:
-what was read and written there. Importers, dialects and log records make their keys here.
+A call is identified by the id of its response, by the id of its request, else by its place in its
+session together with its input and output.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Which files were imported, as they were then: what has not changed is not read again."""
+"""Which files were imported, and their state at that time: unchanged files are not read again."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Which traces tell of the same calls: an SDK's orphan trace beside its framework's."""
+"""Which traces describe the same calls, such as an SDK's orphan trace next to its framework's."""
 
 from collections.abc import Collection
 

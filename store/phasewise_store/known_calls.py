@@ -1,7 +1,7 @@
-"""Find the calls that the store knows already, and keep the keys of all.
+"""Find the calls that are already stored, and keep the keys of all calls.
 
-`call_identities` has a row a key. Its primary key is the key itself; a server that gives one id to
-several calls makes the later ones' keys end with their start.
+`call_identities` has one row per key, and the key is its primary key. When a server gives one id to
+several calls, the keys of the later ones end with their start time.
 """
 
 from collections.abc import Collection, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""How far the collector's log is loaded, and what became of every item in it.
+"""How far the collector's log is loaded, and what happened to every item in it.
 
 Both are saved in the transaction that writes the facts, so that after any crash
 accepted = stored + deduplicated + rejected + waiting.

@@ -1,4 +1,4 @@
-"""Merge two descriptions of one call, field by field: the most complete wins, in any order."""
+"""Merge two descriptions of one call per field: the most complete value wins, in any order."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Replay runs: what was planned, the arms, and every call that was measured."""
+"""Replay runs: the plan, the arms, and every measured call."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
@@ -110,9 +110,11 @@ def run(store: Store, run_id: str) -> Run:
         if run_id in (candidate.run_id, "latest"):
             return candidate
     if not known:
-        raise UsageError("no replay run in this database yet; make one with  phasewise replay PLAN")
+        raise UsageError(
+            "no replay runs in this database yet.  Start one with:  phasewise replay PLAN"
+        )
     newest = ", ".join(f"`{one.run_id}`" for one in known[:3])
-    raise UsageError(f"no replay run `{run_id}`; the newest are {newest}")
+    raise UsageError(f"no replay run `{run_id}`; the newest runs are {newest}")
 
 
 def runs(store: Store) -> list[Run]:

@@ -1,4 +1,4 @@
-"""`Store`: the one object that owns a database; everything above asks it and nothing else."""
+"""`Store`: the one object that owns a database; all other code goes through it."""
 
 import contextlib
 import threading
@@ -57,7 +57,7 @@ class Store:
                     with contextlib.suppress(OSError):  # it has just ended
                         return cls(RemoteDatabase(path, locked.address), path)
                 elif not told:
-                    waiting(f"waiting for process {locked.pid}, which is at work on `{path}`")
+                    waiting(f"waiting for process {locked.pid}, which is using `{path}`")
                     told = True
             time.sleep(POLL_S)
 

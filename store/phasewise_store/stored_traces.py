@@ -1,7 +1,7 @@
-"""Traces that are stored in part: read back what is there, take back what proved to be wrong.
+"""Traces that are stored in part: read back what is stored, and remove what proved to be wrong.
 
-The collector derives a trace again whenever more of it arrives; it may have dropped the trace from
-its memory by then, or have been restarted.
+The collector derives a trace again whenever more of it arrives. By then it may have dropped the
+trace from memory, or have been restarted.
 """
 
 from collections.abc import Collection

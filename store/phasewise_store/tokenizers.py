@@ -1,4 +1,4 @@
-"""The tokenizers of served models, kept with the calls that they count."""
+"""The tokenizers of self-hosted models, stored with the calls that they count."""
 
 from dataclasses import dataclass
 

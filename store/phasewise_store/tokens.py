@@ -1,9 +1,9 @@
-"""Estimate tokens without a tokenizer; the importers use it where a source gives text alone.
+"""Estimate token counts without a tokenizer, for sources that only have text.
 
-Text is cut into the pieces that byte-pair tokenizers start from (a word with its space, up to
-three digits, a run of punctuation, white space); most pieces are one token, long ones a few. Reuse
-*ratios* computed with it agree with true tokenization closely (tests hold them to 0.5 points on
-agent traces); totals do not, and are only ever shown as estimates.
+Text is cut into the pieces that byte-pair tokenizers start from (a word with its space, up to three
+digits, a run of punctuation, whitespace). Most pieces are one token, long ones a few. Reuse
+*ratios* computed this way are close to true tokenization (within 0.5 points on agent traces, which
+tests check); totals are not, and are always shown as estimates.
 """
 
 import re

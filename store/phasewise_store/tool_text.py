@@ -1,7 +1,7 @@
-"""What tools were given and what they gave back, as it is stored with their runs.
+"""Arguments, results and errors of tool calls, stored with the calls.
 
-A run may be told again without its text: spans are stored without it, and a file may say less than
-a span. What is stored stays then.
+A later description may lack the text: spans are stored without it, and a file may contain less than
+a span. The stored text is then kept.
 """
 
 from collections.abc import Iterable

@@ -1,7 +1,7 @@
-"""The prompt trie: a node is one segment under its parent, a call points at its leaf.
+"""The prompt trie: a node is one segment under its parent, and a call points at its leaf.
 
-It is the storage format (a history sent fifty times is fifty leaves on one path) and the prefix
-index. The writer builds it here; the analyzer reads it as arrays.
+It is both the storage format (a history sent fifty times is fifty leaves on one path) and the
+prefix index. The writer builds it here; the analyzer reads it as arrays.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Take back calls that proved to be none, and what no call refers to any more."""
+"""Remove calls that proved not to be calls, and rows that no call refers to any more."""
 
 from collections.abc import Collection
 

@@ -114,7 +114,10 @@ def test_check_fails_a_pipeline_that_wastes(
     [
         (["check", "{empty}"], "no LLM calls in these files"),
         (["breaks", "--db", "{nothing}"], "phasewise agents"),
-        (["ledger", "--db", "{nothing}", "--policies", "{empty}"], "has no records"),
+        (
+            ["ledger", "--db", "{nothing}", "--policies", "{empty}"],
+            "no .yaml files with records in",
+        ),
     ],
 )
 def test_what_cannot_be_answered_says_what_to_do(

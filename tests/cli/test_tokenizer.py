@@ -63,8 +63,8 @@ def test_what_does_not_fit_is_said(
     ("words", "sentence"),
     [
         (["served"], "give MODEL FILE to store a tokenizer"),
-        (["served", "nowhere/tokenizer.json"], "cannot be read"),
-        (["served", "{database}"], "no tokenizer that"),
+        (["served", "nowhere/tokenizer.json"], "cannot read"),
+        (["served", "{database}"], "not a tokenizer that"),
         (["absent", "--forget"], "no tokenizer of `absent` is stored in this database"),
         (["served", "{file}", "--forget"], "MODEL --forget to remove it"),
     ],

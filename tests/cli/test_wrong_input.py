@@ -35,7 +35,7 @@ def test_a_database_of_another_program_is_named(
         connection.execute("CREATE TABLE t (a)")
     connection.close()
     text = refused(capsys, 1, "agents", "--db", str(path))
-    assert "other.db` cannot be opened as a DuckDB file; name another file with --db" in text
+    assert "other.db` cannot be opened as a DuckDB file; choose another file with --db" in text
     assert "extension" not in text
     assert "no known format" in refused(
         capsys, 2, "import", str(path), "--db", str(tmp_path / "x.duckdb")
@@ -54,7 +54,7 @@ def test_a_port_beyond_all_ports_is_named(
 ) -> None:
     """The option and the range are said."""
     text = refused(capsys, 2, "web", "--port", "99999", "--db", empty_database(tmp_path))
-    assert "--port 99999: a port is a number from 0 to 65535" in text
+    assert "--port 99999: a port must be between 0 and 65535" in text
 
 
 READING = (
@@ -86,7 +86,7 @@ def test_a_folder_is_no_database(tmp_path: Path, capsys: pytest.CaptureFixture[s
     folder.mkdir()
     for words in (("agents",), ("import", "x.jsonl"), ("up",)):
         text = refused(capsys, 2, *words, "--db", str(folder))
-        assert f"`{folder}` is a folder; name a database file with --db" in text
+        assert f"`{folder}` is a folder; choose a database file with --db" in text
     assert list(tmp_path.iterdir()) == [folder]
 
 

@@ -90,4 +90,4 @@ def signal_of(request: Message) -> Signal:
     for signal in (*SIGNALS, PROFILES):
         if isinstance(request, signal.request):
             return signal
-    raise TypeError(f"`{type(request).__name__}` is no OTLP request")
+    raise TypeError(f"`{type(request).__name__}` is not an OTLP request")

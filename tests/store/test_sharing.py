@@ -140,7 +140,7 @@ def test_an_owner_that_dies_ends_a_transaction_with_a_clear_word(path: Path) -> 
     """Nothing of the transaction is kept, and the next owner's clients find what was before."""
     with owned(path) as owner, Store.open(path) as store:
         store.write(growing_session(2, "before"))
-        with pytest.raises(StoreError, match="ended in the middle of this command"):  # noqa: SIM117
+        with pytest.raises(StoreError, match="ended during this command"):  # noqa: SIM117
             with store.transaction():
                 store.write(growing_session(2, "during"))
                 owner.kill()
@@ -169,7 +169,7 @@ def test_a_file_that_is_kept_is_waited_for(path: Path) -> None:
         timer.start()
         with Store.open(path, waiting=said.append) as store:
             assert not store.is_shared
-        assert said == [f"waiting for process {owner.pid}, which is at work on `{path}`"]
+        assert said == [f"waiting for process {owner.pid}, which is using `{path}`"]
 
 
 def test_another_version_is_told_apart(path: Path) -> None:
@@ -340,7 +340,7 @@ def test_an_owner_that_dies_ends_a_snapshot_with_a_clear_word(path: Path) -> Non
     """What would be read behind it is of another moment."""
     with owned(path) as owner, Store.open(path) as store:
         store.write(growing_session(2))
-        with pytest.raises(StoreError, match="ended in the middle of this command"):  # noqa: SIM117
+        with pytest.raises(StoreError, match="ended during this command"):  # noqa: SIM117
             with store.snapshot():
                 reads.llm_calls(store)
                 owner.kill()

@@ -1,27 +1,54 @@
-"""Pages in real Chromium: they are drawn, and never wider than the window."""
+"""Pages in real Chromium: drawn, inside their window, sound to axe-core, whole on paper."""
 
-import re
+import json
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
-from fastapi import FastAPI, Request, Response
-from phasewise_analyzer import rollups
-from phasewise_collector.hosts import App, Message, Receive, Scope, Send
+from phasewise_replay.compare import compare
+from phasewise_reports import run_report
 from phasewise_store import runs
 from phasewise_store.store import Store
 from phasewise_web.app import make_app
+from phasewise_web.pages.address import call_path, run_path, session_path
 
 from tests.web.client import over_a_socket
+from tests.web.conftest import HOSTILE
 
 pytestmark = pytest.mark.browser
 
-WIDTHS = (1440, 800, 500)
-"""headless Chromium makes no window narrower than 500; the frame below is 390"""
-NARROW = 390
-FRAMELESS = (b"content-security-policy", b"x-frame-options")
+BROWSE = Path(__file__).with_name("browse.mjs")
+MODULES = Path(__file__).parents[2] / ".engines" / "browser"
+PAPER_MM = {"A4": 210, "Letter": 215.9}
+MARGIN_MM = 12
+"""of the style sheet's `@page`"""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One page in one window, or on one paper."""
+
+    url: str
+    width: int
+    scheme: Literal["light", "dark"] = "light"
+    media: Literal["screen", "print"] = "screen"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What is wrong with it."""
+
+    scrolls: bool
+    """whether it is wider than its window"""
+    violations: list[str]
+    """of axe-core's rules"""
+    cut: list[str]
+    """cells, lines and words that lie outside"""
+    rows: int
 
 
 @pytest.fixture(scope="module")
@@ -29,67 +56,87 @@ def chromium() -> str:
     """Find the browser."""
     found = shutil.which("chromium")
     if found is None:
-        pytest.skip("needs Chromium; install it with:  apt-get install chromium")
+        pytest.skip("needs Chromium; install it with:  make browser")
     return found
-
-
-class Framed:
-    """Takes away what keeps pages out of frames, since a frame is what measures them here."""
-
-    def __init__(self, app: App) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; pages whose address says `policy` keep their headers."""
-
-        async def sent(message: Message) -> None:
-            if message["type"] == "http.response.start" and b"policy" not in scope["query_string"]:
-                kept = [one for one in message["headers"] if one[0] not in FRAMELESS]
-                message = {**message, "headers": kept}
-            await send(message)
-
-        await self._app(scope, receive, sent)
 
 
 @pytest.fixture(scope="module")
 def address(seen: Store) -> Iterator[str]:
-    """Serve the real application, with a test page that measures another one in a frame."""
-    app: FastAPI = make_app(seen)
-    app.add_middleware(Framed)
-
-    @app.get("/measure")
-    def measure(request: Request) -> Response:
-        width, page = request.query_params["width"], request.query_params["page"]
-        return Response(
-            f"<iframe src='{page}' style='width:{width}px;height:900px;border:0'></iframe>"
-            "<p id=found></p><script>onload=()=>{const d=document.querySelector('iframe')"
-            ".contentDocument.documentElement;found.textContent="
-            "`${d.scrollWidth}/${d.clientWidth}`}</script>",
-            media_type="text/html",
-        )
-
-    with over_a_socket(app) as address:
+    """Serve the real application."""
+    with over_a_socket(make_app(seen)) as address:
         yield address
 
 
 def pages(store: Store) -> list[str]:
     """Give one address of each kind of page."""
-    session = rollups.sessions(store)[0].session_id
-    call = store.frame(
-        "SELECT call_id FROM llm_calls WHERE session_id = $id LIMIT 1", {"id": session}
-    ).item()
-    run_id = runs.runs(store)[0].run_id
+    sessions = store.frame(
+        "SELECT min(session_id) FROM sessions GROUP BY source_id ORDER BY source_id LIMIT 6"
+    )
+    calls = store.frame(
+        "SELECT min(call_id) FROM llm_calls GROUP BY source_id ORDER BY source_id LIMIT 6"
+    )
     return [
-        *("/", "/sessions", f"/sessions/{session}", f"/calls/{call}", "/prefixes"),
-        *("/prefixes/flame", "/breaks", "/breaks?source=tau2-bench%26finding=1"),
-        *("/ledger?source=tau2-bench", "/structure?source=tau2-bench", "/runs"),
-        *(f"/runs/{run_id}", "/patterns", "/nowhere"),
+        *("/", "/?view=time", "/sessions"),
+        *map(session_path, sessions.to_series()),
+        *map(call_path, calls.to_series()),
+        *("/prefixes", "/prefixes/flame", "/breaks", "/breaks?source=tau2-bench&finding=1"),
+        *("/ledger?source=tau2-bench", "/ledger?source=tau2-bench&reason=appended"),
+        *("/structure?source=tau2-bench", "/runs", run_path(runs.runs(store)[0].run_id)),
+        *("/collector", "/patterns", "/nowhere", "/sessions?offset=-1"),
     ]
 
 
-def browse(chromium: str, profile: Path, *words: str) -> str:
-    """Run the browser once and give what it printed."""
-    return run_browser(chromium, profile, *words).stdout
+def look(chromium: str, looks: Sequence[Look]) -> list[Seen]:
+    """Open each page and say what is wrong with it."""
+    if not (MODULES / "node_modules" / "axe-core").exists():
+        pytest.skip("needs axe-core and playwright-core; install them with:  make browser")
+    ended = subprocess.run(
+        ["node", BROWSE, MODULES, chromium],
+        input=json.dumps([asdict(one) for one in looks]),
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    return [Seen(**one) for one in json.loads(ended.stdout)]
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "dark"), (390, "light")])
+def test_every_page_is_sound_and_fits_its_window(
+    chromium: str, address: str, seen: Store, width: int, scheme: Literal["light", "dark"]
+) -> None:
+    """No violation of axe-core's rules; pages scroll down only, wide tables by themselves."""
+    looks = [Look(f"{address}{page}", width, scheme) for page in pages(seen)]
+    found = list(zip(looks, look(chromium, looks), strict=True))
+    assert {page.url: one.violations for page, one in found if one.violations} == {}
+    assert [page.url for page, one in found if one.scrolls] == []
+
+
+@pytest.mark.parametrize("paper", PAPER_MM)
+def test_a_report_is_whole_on_paper(chromium: str, seen: Store, tmp_path: Path, paper: str) -> None:
+    """Between the margins of A4 and Letter stand every row, the zero line and the verdicts.
+
+    Also with arms, models and engines whose names are long, and on the run's page.
+    """
+    verdict = compare(seen, "latest")
+    long = "an-arm-with-a-name-that-goes-on-and-on/and-on-" + "x" * 40
+    arms = tuple(replace(arm, name=long, model=f"organisation/{long}") for arm in verdict.arms)
+    metrics = tuple(replace(one, compared=long) for one in verdict.metrics)
+    for name, one in (
+        ("plain", verdict),
+        ("long", replace(verdict, arms=arms, metrics=metrics, run_id=HOSTILE)),
+    ):
+        (tmp_path / f"{name}.html").write_text(run_report.render_html(one), "utf-8")
+    width = int((PAPER_MM[paper] - 2 * MARGIN_MM) / 25.4 * 96)
+    looks = [
+        Look((tmp_path / f"{name}.html").as_uri(), width, media="print")
+        for name in ("plain", "long")
+    ]
+    for page, found in zip(looks, look(chromium, looks), strict=True):
+        assert found.cut == [], page.url
+        assert not found.scrolls
+        assert found.rows > 2 * len(verdict.metrics)
 
 
 def run_browser(chromium: str, profile: Path, *words: str) -> "subprocess.CompletedProcess[str]":
@@ -113,29 +160,11 @@ def test_no_page_breaks_its_own_policy(
             chromium,
             tmp_path / "profile",
             *("--enable-logging=stderr", "--v=0", "--dump-dom"),
-            f"{address}{page.replace('%26', '&')}{'&' if '?' in page else '?'}policy=on",
+            f"{address}{page}",
         )
         assert "<h1" in ended.stdout, page
         refusals = [line for line in ended.stderr.splitlines() if "CONSOLE" in line]
         assert [line for line in refusals if "favicon" not in line] == [], page
-
-
-def test_no_page_is_wider_than_its_window(
-    chromium: str, address: str, seen: Store, tmp_path: Path
-) -> None:
-    """At 390, 800 and 1440 px every page scrolls down only; wide tables scroll by themselves."""
-    for page in pages(seen):
-        for width in (NARROW, 800, 1440):
-            found = browse(
-                chromium,
-                tmp_path / "profile",
-                "--virtual-time-budget=3000",
-                "--dump-dom",
-                f"{address}/measure?width={width}&page={page}",
-            )
-            sizes = re.search(r'<p id="found">(\d+)/(\d+)</p>', found)
-            assert sizes is not None, page
-            assert int(sizes[1]) <= int(sizes[2]), (page, width)
 
 
 @pytest.mark.parametrize(("scheme", "dark"), [(0, True), (1, False)])
@@ -144,7 +173,7 @@ def test_pages_are_drawn_in_light_and_dark(
 ) -> None:
     """The landing page's screenshot is a picture whose paper is of the scheme asked for."""
     picture = tmp_path / "page.png"
-    browse(
+    run_browser(
         chromium,
         tmp_path / "profile",
         f"--blink-settings=preferredColorScheme={scheme}",

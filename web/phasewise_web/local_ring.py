@@ -1,7 +1,7 @@
-"""Collect what traced programs on this machine left in their ring while no collector was there.
+"""Collect the spans that traced programs on this machine left in their ring without a collector.
 
-A program that ended meanwhile sends nothing any more; its spans are on disk, and the collector that
-they were meant for fetches them.
+A program that has ended cannot send any more. Its spans are on disk, and the collector of their
+address fetches them.
 """
 
 import logging
@@ -36,4 +36,4 @@ def keep_fetching(port: int, folder: Path, stop: threading.Event) -> None:
         try:
             fetch(port, folder)
         except OSError:
-            _log.warning("the ring of this machine's programs cannot be read", exc_info=True)
+            _log.warning("cannot read the span ring of this machine's programs", exc_info=True)

@@ -1,7 +1,7 @@
-"""What every answer of the pages has: headers that keep a browser safe, gzip, an ETag.
+"""Added to every response of the pages: security headers, gzip, an ETag.
 
-A page of ours needs nothing from anywhere, runs no script of its own text, and stands in nobody's
-frame. Widths of bars are style attributes, which cannot load or run anything.
+A page needs nothing from other origins, runs no inline script, and cannot be framed. Widths of bars
+are style attributes, which cannot load or run anything.
 """
 
 import hashlib

@@ -1,8 +1,8 @@
-"""Collector and pages over one database: open the sockets, then become the supervisor.
+"""Run collector and web UI on one database: open the sockets, then become the supervisor.
 
-`up`, `web` and `demo` serve with it. The acceptor receives and logs, the owner of the database
-loads and serves the pages; the sockets belong to the supervisor and stay open when either is
-replaced, so that senders and readers wait for a moment instead of being refused.
+Used by `up`, `web` and `demo`. The acceptor receives and logs; the process that owns the database
+loads and serves the pages. The sockets belong to the supervisor and stay open when either process
+is replaced, so clients wait for a moment instead of being refused.
 """
 
 import os
@@ -113,7 +113,7 @@ def _bind(listener: socket.socket, host: str, port: int, option: str) -> None:
         listener.bind((host, port))
     except OverflowError:
         listener.close()
-        raise UsageError(f"{option} {port}: a port is a number from 0 to 65535") from None
+        raise UsageError(f"{option} {port}: a port must be between 0 and 65535") from None
     except OSError as error:
         listener.close()
         raise UsageError(

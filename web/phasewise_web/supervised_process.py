@@ -1,8 +1,8 @@
-"""Keep a process running: a new one takes its place the moment it ends.
+"""Keep a process running: it is replaced as soon as it ends.
 
-One that must be back at once has a standby, with its imports done, that only waits for a byte.
-A process says `ready` on standard output once it serves. One that ends before it was ready, with
-an exit code that says that the next would do no better, is not replaced.
+A process that must be back at once has a standby with its imports done, which waits for one byte.
+A process writes `ready` to standard output once it serves. One that exits before it is ready, with
+an exit code that means that a retry would fail as well, is not replaced.
 """
 
 import contextlib

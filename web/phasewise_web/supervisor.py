@@ -1,6 +1,6 @@
-"""The supervisor: keeps the acceptor and the owner of the database running, and does nothing else.
+"""The supervisor: keeps the acceptor and the process that owns the database running.
 
-It imports next to nothing, so that it is small and cannot break. `phasewise up` becomes it:
+It imports almost nothing, so that it is small and robust. `phasewise up` becomes it:
 `python -m phasewise_web.supervisor --db PATH --web FD [--otlp FD --log FOLDER] [--grpc FD]`.
 """
 
@@ -56,8 +56,8 @@ def main() -> int:
             child.stop()
     if failed is not None:
         sys.stderr.write(
-            f"phasewise up: the process that {ROLES[failed.module]} could not start; the reason "
-            "is above.  `phasewise doctor` checks what is installed\n"
+            f"phasewise up: the process that {ROLES[failed.module]} could not start; see the "
+            "error above.  `phasewise doctor` checks what is installed\n"
         )
     else:
         sys.stderr.write(STOPPED)

@@ -1,1 +1,1 @@
-"""Where prompts stop matching what was sent before: the place, the cause, the price."""
+"""Where prompts stop matching earlier ones: the place, the cause, the cost."""

@@ -1,9 +1,9 @@
-"""Which earlier call a prompt is to be compared with, and how much of it is still the same.
+"""Which earlier call a prompt is compared with, and how much of it is still the same.
 
-A call is expected to go on where the call before it in its stream ended. The first call of a stream
-is expected to start with the tools and the system prompt of the last stream's first call of the
-same role. What it does share is measured against all earlier calls of the same model, since a cache
-keeps them all: a call that goes back to an older one (a retry, a fork) breaks nothing.
+A call is expected to continue where the previous call of its stream ended. The first call of a
+stream is expected to start with the tools and the system prompt of the first call of the last
+stream of the same role. What it shares is measured against all earlier calls of the same model,
+since a cache keeps them all: a call that returns to an older one (a retry, a fork) breaks nothing.
 """
 
 from dataclasses import dataclass

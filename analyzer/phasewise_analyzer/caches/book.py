@@ -59,7 +59,7 @@ class Book:
             if policy.id == name:
                 return policy
         known = ", ".join(sorted(policy.id for policy in self.policies))
-        raise UsageError(f"no cache policy is called `{name}`; known: {known}")
+        raise UsageError(f"no cache policy `{name}`; the policies are {known}")
 
     def _find(self, provider: str | None, model: str, day: date) -> Policy | None:
         own, ours = self.policies[: self.own], self.policies[self.own :]
@@ -73,7 +73,7 @@ def read(own: Path | None = None) -> Book:
     if own.is_dir():
         files = sorted(path for ending in ENDINGS for path in own.glob(ending))
         if not files:
-            raise UsageError(f"`{own}` has no records; put a .yaml file there")
+            raise UsageError(f"no .yaml files with records in `{own}`")
     else:
         files = [own]
     mine: list[Record] = []
@@ -110,7 +110,7 @@ def _check_ids(records: Iterable[Record]) -> None:
     names: set[str] = set()
     for one in records:
         if one.policy.id in names:
-            raise one.wrong("another record has this id; give it one of its own")
+            raise one.wrong("another record has the same id; ids must be unique")
         names.add(one.policy.id)
 
 
@@ -125,8 +125,8 @@ def _check_overlaps(records: Iterable[Record]) -> None:
             for other in known.setdefault(key, []):
                 if _overlap(one.policy, other):
                     raise one.wrong(
-                        f"its dates overlap those of `{other.id}` for {key[0]} `{key[1]}`; end"
-                        " one with `effective` on the day on which the other begins"
+                        f"its dates overlap with `{other.id}` for {key[0]} `{key[1]}`; end one with"
+                        " `effective` on the day on which the other starts"
                     )
             known[key].append(one.policy)
 

@@ -9,14 +9,14 @@ from phasewise_analyzer.caches.policy import Keys, Policy
 HEAD = """\
 # Cache policies
 
-Printed from the records by `python -m phasewise_analyzer.caches.page > docs/policies.md`; a test
-holds it true. Each call is judged by the record of its own day; of several that match, the one with
-the most specific pattern holds. Days are UTC, and the last is the first on which the record no
-longer holds. *documented*: the seller's own page says so. *measured*: somebody tried. *inferred*: a
-guess, and the note says from what. Prices are shares of the input price, for where the price list
-has none.
+Generated from the records by `python -m phasewise_analyzer.caches.page > docs/policies.md`; a test
+keeps it up to date. The record of a call's own day applies to it; if several match, the one with
+the most specific pattern. Days are UTC, and `until` is the first day on which the record no longer
+applies. *documented*: stated on the provider's own page. *measured*: found by experiment.
+*inferred*: a guess, with its basis in the note. Prices are fractions of the input price, used when
+the price list has none.
 
-A record of your own goes into a file of this form, and is asked before these:
+Your own records go into a file of this form, and take precedence over these:
 
 ```yaml
 records:
@@ -38,21 +38,21 @@ records:
 
 FAMILY = {
     "breakpoint_hash": "prefixes that end at a breakpoint",
-    "block_prefix": "the longest prefix, in blocks",
-    "prefix_units": "whole prefixes, all or nothing",
-    "token_radix": "the longest prefix, in a tree of tokens",
-    "explicit_objects": "objects that the caller stores",
+    "block_prefix": "the longest prefix, in whole blocks",
+    "prefix_units": "complete earlier prefixes, all or nothing",
+    "token_radix": "the longest prefix, in a radix tree of tokens",
+    "explicit_objects": "cache objects created by the caller",
 }
 
 IMPLICIT = {
     "none": "",
-    "last_segment": "one put on the last segment",
-    "latest_user_or_tool": "one put on the latest message of a user or tool",
+    "last_segment": "an implicit one on the last segment",
+    "latest_user_or_tool": "an implicit one on the latest user or tool message",
 }
 
 
 def markdown() -> str:
-    """Give the whole page: a table of all records, then each with its sources and notes."""
+    """Return the whole page: a table of all records, then each with its sources and notes."""
     policies = book.read().policies
     table = [
         "| record | provider | models | from | until | rule | read | write | |",
@@ -63,28 +63,30 @@ def markdown() -> str:
 
 
 def rule(policy: Policy) -> str:
-    """Say a policy's rule in words."""
+    """Return a policy's rule as text."""
     parts = [FAMILY[policy.family]]
     if policy.opt_in:
-        parts.append("only where asked for")
+        parts.append("opt-in")
     if policy.min_tokens:
-        parts.append(f"of at least {policy.min_tokens:,} tokens")
+        parts.append(f"at least {policy.min_tokens:,} tokens")
     if policy.family in ("block_prefix", "token_radix") and policy.granularity_tokens > 1:
         parts.append(f"blocks of {policy.granularity_tokens} tokens")
     if policy.keeps_answers:
-        parts.append("answers are kept too")
+        parts.append("outputs are cached too")
     if policy.leave_a_token:
         parts.append("the last token is always computed")
     if policy.unit_interval_tokens is not None:
-        parts.append(f"one every {policy.unit_interval_tokens:,} tokens")
+        parts.append(f"one per {policy.unit_interval_tokens:,} tokens")
     if policy.capacity_tokens is not None:
-        parts.append(f"{policy.capacity_tokens:,} tokens in all, the least recently used go first")
+        parts.append(
+            f"{policy.capacity_tokens:,} tokens in total, least recently used evicted first"
+        )
     parts += _breakpoints(policy)
     parts += _lives(policy)
     if policy.sharding:
-        parts.append("the caller's routing key splits it")
+        parts.append("sharded by the caller's routing key")
     if policy.best_effort:
-        parts.append("no guarantee")
+        parts.append("best effort")
     return "; ".join(parts)
 
 
@@ -97,7 +99,7 @@ def _breakpoints(policy: Policy) -> list[str]:
     if policy.lookback_positions is not None:
         parts.append(f"looks back {policy.lookback_positions} positions from each")
     if policy.latest_breakpoints is not None:
-        parts.append(f"looks at the latest {policy.latest_breakpoints}")
+        parts.append(f"looks at the latest {policy.latest_breakpoints} breakpoints")
     return parts
 
 
@@ -111,9 +113,13 @@ def _lives(policy: Policy) -> list[str]:
         else f"{name} ({policy.lifetimes_s[name]:,.0f} s)"
         for name in names
     ]
-    start = "a request's start" if policy.ttl_from == "request_start" else "the answer's start"
+    start = (
+        "the start of the request"
+        if policy.ttl_from == "request_start"
+        else "the start of the response"
+    )
     renewed = ", renewed by reads" if policy.refresh_on_read else ""
-    return [f"lives {' or '.join(lives)} from {start}{renewed}"]
+    return [f"lifetime {' or '.join(lives)} from {start}{renewed}"]
 
 
 def _row(policy: Policy) -> str:
@@ -135,7 +141,7 @@ def _row(policy: Policy) -> str:
 def _section(policy: Policy) -> str:
     lines = [f"### {policy.id}", "", f"Shared by: {policy.isolation}.{_keys(policy.keys)}"]
     if policy.storage_usd_mtok_hour is not None:
-        lines += ["", f"Storage: ${policy.storage_usd_mtok_hour} a million tokens and hour."]
+        lines += ["", f"Storage: ${policy.storage_usd_mtok_hour} per million tokens and hour."]
     if policy.notes:
         lines += ["", f"Note: {policy.notes}."]
     lines.append("")

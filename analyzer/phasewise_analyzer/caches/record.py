@@ -99,8 +99,8 @@ def _check_dates(record: Record) -> None:
     first, until = record.policy.effective_from, record.policy.effective_until
     if first is not None and until is not None and until <= first:
         raise record.wrong(
-            f"`effective` ends on {until}, not after it begins ({first}); the second date is the"
-            " first day on which the record no longer holds"
+            f"`effective` ends on {until}, not after its start ({first}); the second date is the"
+            " first day on which the record no longer applies"
         )
 
 
@@ -111,14 +111,16 @@ def _check_lifetimes(record: Record) -> None:
         raise record.wrong(f"`default_lifetime` is missing; name one of {named}")
     if policy.default_lifetime is not None and policy.default_lifetime not in policy.lifetimes_s:
         raise record.wrong(
-            f"`default_lifetime` is `{policy.default_lifetime}`, which `lifetimes_s` has not;"
-            f" it has {named}"
+            f"`default_lifetime` is `{policy.default_lifetime}`, which is not in `lifetimes_s`"
+            f" ({named})"
         )
     for name in policy.write_multipliers:
         if name not in policy.lifetimes_s:
-            raise record.wrong(f"`write_multipliers` names `{name}`; `lifetimes_s` has {named}")
+            raise record.wrong(
+                f"`write_multipliers` names `{name}`, which is not in `lifetimes_s` ({named})"
+            )
     if policy.write_multipliers and not policy.writes_charged:
-        raise record.wrong("`write_multipliers` without `writes_charged: true`; add it")
+        raise record.wrong("`write_multipliers` needs `writes_charged: true`")
     for name in policy.lifetimes_s if policy.writes_charged else ():
         if name not in policy.write_multipliers:
             raise record.wrong(f"writes are charged, but `write_multipliers` lacks `{name}`")
@@ -133,18 +135,18 @@ def _check_family(record: Record) -> None:
             )
     elif not policy.refresh_on_read and policy.family != "explicit_objects":
         # a block that is read must outlive the blocks behind it, or these could not be found
-        raise record.wrong("`refresh_on_read: false` has no meaning for this family; take it out")
+        raise record.wrong("`refresh_on_read: false` does not apply to this family")
     if policy.family == "explicit_objects" and not policy.opt_in:
-        raise record.wrong("explicit objects have to be asked for; add `opt_in: true`")
+        raise record.wrong("explicit objects need `opt_in: true`")
 
 
 def _sources(fields: Fields) -> tuple[Source, ...]:
     listed = fields.maybe("sources")
     if listed is None:
-        raise fields.wrong("a record needs its source; add `sources: [{url: …, seen: 2026-11-23}]`")
+        raise fields.wrong("a record needs a source: `sources: [{url: …, seen: 2026-11-23}]`")
     found = tuple(_source(one) for one in listed.items())
     if not found:
-        raise listed.wrong("a record needs at least one source; add `{url: …, seen: 2026-11-23}`")
+        raise listed.wrong("a record needs at least one source: `{url: …, seen: 2026-11-23}`")
     return found
 
 
@@ -152,7 +154,7 @@ def _source(value: Value) -> Source:
     fields = value.fields()
     address = fields.take("url")
     if not address.word().startswith(("https://", "http://")):
-        raise address.wrong(f"`{address.word()}` is no address; it begins with https://")
+        raise address.wrong(f"`{address.word()}` is not a URL; it must start with https://")
     source = Source(address.word(), fields.take("seen").day(), fields.read("says", Value.word, ""))
     fields.finish()
     return source
@@ -162,7 +164,7 @@ def _days(value: Value) -> tuple[date | None, date | None]:
     """Take `[first day, first day on which it no longer holds]`; null is open."""
     both = value.items()
     if len(both) != 2:
-        raise value.wrong("two dates are wanted, e.g. `[2026-10-07, null]`")
+        raise value.wrong("must be two dates, e.g. `[2026-10-07, null]`")
     first, until = (None if one.empty() else one.day() for one in both)
     return first, until
 
@@ -185,7 +187,7 @@ def _numbers(value: Value) -> Mapping[str, Decimal]:
 def _some(value: Value) -> tuple[str, ...]:
     found = value.words()
     if not found:
-        raise value.wrong("at least one is wanted")
+        raise value.wrong("must have at least one entry")
     return found
 
 
@@ -194,8 +196,8 @@ def _multiplier(value: Value) -> Decimal | None:
     found = value.number()
     if found > 1:
         raise value.wrong(
-            f"a read at {found} times the input price is dearer than no cache; the"
-            " multiplier is at most 1"
+            f"a read at {found} times the input price costs more than without a cache; the"
+            " multiplier must be at most 1"
         )
     return found
 

@@ -28,7 +28,7 @@ class Value:
     def word(self) -> str:
         """Take a string that is not empty."""
         if not isinstance(self._node, yaml.ScalarNode) or not self._node.value or self.empty():
-            raise self.wrong("a word is wanted here")
+            raise self.wrong("must be a non-empty string")
         return str(self._node.value).strip()
 
     def empty(self) -> bool:
@@ -39,7 +39,7 @@ class Value:
         """Take one of these words."""
         found = self.word()
         if found not in allowed:
-            raise self.wrong(f"`{found}` is unknown; write one of {', '.join(allowed)}")
+            raise self.wrong(f"`{found}` is not one of {', '.join(allowed)}")
         return found
 
     def truth(self) -> bool:
@@ -52,23 +52,23 @@ class Value:
         try:
             found = Decimal(text)
         except InvalidOperation:
-            raise self.wrong(f"a number is wanted, not `{text}`") from None
+            raise self.wrong(f"must be a number, not `{text}`") from None
         if not found.is_finite() or found < 0:
-            raise self.wrong(f"a number from 0 up is wanted, not `{text}`")
+            raise self.wrong(f"must be a number of at least 0, not `{text}`")
         return found
 
     def whole(self) -> int:
         """Take a whole number from 0 up."""
         found = self.number()
         if found != int(found):
-            raise self.wrong(f"a whole number is wanted, not `{found}`")
+            raise self.wrong(f"must be a whole number, not `{found}`")
         return int(found)
 
     def above_zero(self) -> int:
         """Take a whole number from 1 up."""
         found = self.whole()
         if found == 0:
-            raise self.wrong("a whole number from 1 up is wanted, not `0`")
+            raise self.wrong("must be a whole number of at least 1, not `0`")
         return found
 
     def day(self) -> date:
@@ -77,12 +77,12 @@ class Value:
         try:
             return date.fromisoformat(text)
         except ValueError:
-            raise self.wrong(f"`{text}` is no date; write it as 2026-11-23") from None
+            raise self.wrong(f"`{text}` is not a date such as 2026-11-23") from None
 
     def items(self) -> "list[Value]":
         """Take a list."""
         if not isinstance(self._node, yaml.SequenceNode):
-            raise self.wrong("a list is wanted here; write it as `[one, two]` or with `-`")
+            raise self.wrong("must be a list: `[one, two]`, or lines that start with `-`")
         return [Value(one, self._where) for one in self._node.value]
 
     def words(self) -> tuple[str, ...]:
@@ -92,7 +92,7 @@ class Value:
     def fields(self) -> "Fields":
         """Take a mapping."""
         if not isinstance(self._node, yaml.MappingNode):
-            raise self.wrong("a mapping is wanted here; write it as `key: value`")
+            raise self.wrong("must be a mapping: `key: value` lines")
         return Fields(self._node, self._where)
 
 
@@ -106,7 +106,7 @@ class Fields:
         written: set[str] = set()
         for key, _ in node.value:
             if key.value in written:
-                raise Value(key, where).wrong(f"`{key.value}` stands here twice; take one out")
+                raise Value(key, where).wrong(f"duplicate key `{key.value}`")
             written.add(str(key.value))
         _MERGER.flatten_mapping(node)  # puts what `<<` brings in front of the mapping's own keys
         for key, value in node.value:
@@ -120,7 +120,7 @@ class Fields:
         """Give a key that must be there."""
         found = self.maybe(name)
         if found is None:
-            raise self.wrong(f"`{name}` is missing; add it to this record")
+            raise self.wrong(f"`{name}` is missing")
         return found
 
     def maybe(self, name: str) -> Value | None:
@@ -144,7 +144,7 @@ class Fields:
         """Refuse keys that nobody asked for."""
         for name, (key, _) in self._values.items():
             allowed = ", ".join(sorted(self._asked))
-            raise key.wrong(f"`{name}` is unknown here; known: {allowed}")
+            raise key.wrong(f"`{name}` is not a known key here; the keys are {allowed}")
 
 
 def document(text: str, where: str) -> Value:

@@ -1,1 +1,1 @@
-"""A recorded prompt as the messages and tools that an engine's chat endpoint takes."""
+"""Convert a recorded prompt to the messages and tools of an engine's chat endpoint."""

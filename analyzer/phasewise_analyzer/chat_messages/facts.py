@@ -37,16 +37,16 @@ _WORDS: Mapping[Change, tuple[str, str]] = {
     ),
     "unknown_parts": (
         "{} part of an unknown type sent as JSON",
-        "{} parts of unknown types as JSON",
+        "{} parts of unknown types sent as JSON",
     ),
     "late_system": (
-        "{} later system message sent as a user's",
-        "{} later system messages sent as a user's",
+        "{} later system message sent as a user message",
+        "{} later system messages sent as user messages",
     ),
-    "new_ids": ("{} tool call got an id of its own", "{} tool calls got ids of their own"),
+    "new_ids": ("{} tool call got a new id", "{} tool calls got new ids"),
     "arguments": (
-        "arguments of {} tool call were no JSON object: sent as its `input`",
-        "arguments of {} tool calls were no JSON objects: sent as their `input`",
+        "arguments of {} tool call were not a JSON object: sent as its `input`",
+        "arguments of {} tool calls were not JSON objects: sent as their `input`",
     ),
     "no_result": (
         "{} tool call without a result answered by a note",
@@ -58,8 +58,8 @@ _WORDS: Mapping[Change, tuple[str, str]] = {
     ),
     "empty": ("{} empty message left out", "{} empty messages left out"),
     "provider_tools": (
-        "{} tool of the provider sent by its name, without a schema",
-        "{} tools of the provider sent by their names, without schemas",
+        "{} provider tool sent by name, without a schema",
+        "{} provider tools sent by name, without schemas",
     ),
     "rewritten": (
         "{} message rewritten for a chat endpoint",

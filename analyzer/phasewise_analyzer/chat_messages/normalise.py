@@ -1,17 +1,17 @@
-"""Turn a stored prompt into what an engine's chat endpoint takes.
+"""Convert a stored prompt to what an engine's chat endpoint accepts.
 
-Replay sends it; `replayable` says what it changed. The roles are system, user, assistant and tool;
-content is text; calls and results are OpenAI's. A message that can be sent as it was recorded is
+Replay sends it; `replayable` lists what it changed. The roles are system, user, assistant and tool;
+content is text; calls and results have OpenAI's form. A message that can be sent as recorded is
 sent byte for byte.
 
-- System messages before the conversation become one; later ones are sent as a user's, because
-  templates take the first message only.
-- What an assistant says in a row is one message. Its reasoning is dropped, as chat templates drop
-  it from the history, or kept as text.
-- A result follows its call, one message each; a call without a result is answered by a note, a
+- System messages before the conversation are merged into one; later ones are sent as user messages,
+  because templates accept only the first message as system.
+- Consecutive assistant messages are merged. Their reasoning is dropped, as chat templates drop it
+  from the history, or kept as text.
+- A result follows its call, one message each; a call without a result gets a note as its result, a
   result without its call becomes text. Ids are made unique in the order of the calls.
-- Images, documents and recordings become text of about their size; a provider's own tools (a web
-  search) become text.
+- Images, documents and recordings become text with about as many tokens; a provider's own tools (a
+  web search) become text.
 """
 
 from collections import Counter

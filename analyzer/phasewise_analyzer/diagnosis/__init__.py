@@ -1,1 +1,1 @@
-"""Why one prompt stopped matching another: the place, the cause, the texts that differ."""
+"""Why one prompt stopped matching another: the place, the cause, the differing texts."""

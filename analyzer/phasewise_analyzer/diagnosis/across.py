@@ -1,6 +1,6 @@
-"""Compare calls of two conversations, or of two agents: what they should share, and do not.
+"""Compare calls of two conversations or two agents: what they should share, and do not.
 
-Their histories differ by right. What is in front of them, and text that stands again, does not.
+Their histories are expected to differ. The text in front of them, and repeated text, is not.
 """
 
 from collections.abc import Sequence

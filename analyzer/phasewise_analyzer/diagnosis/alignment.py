@@ -1,4 +1,4 @@
-"""Find again what two histories have in common behind the place where they part."""
+"""Find what two histories have in common after the place where they diverge."""
 
 from bisect import bisect_left
 from collections import Counter, defaultdict

@@ -1,8 +1,7 @@
-"""The catalogue of what breaks a prompt's prefix, with the repair of each.
+"""The catalogue of causes that break a prompt's prefix, each with its repair.
 
-Data; `diagnose.py` and `settings.py` decide which one it is. Sources: Anthropic's and OpenAI's
-prompt-caching guides, and public issues of agent tools (2025-2026) in which each was found and
-measured.
+Data only; `diagnose.py` and `settings.py` decide which cause applies. Sources: the prompt caching
+guides of Anthropic and OpenAI, and public issues of agent tools (2025-2026) with measurements.
 """
 
 from dataclasses import dataclass
@@ -14,193 +13,193 @@ class Cause:
 
     name: str
     what: str
-    """what happened, in a sentence"""
+    """what happened, as a sentence"""
     fix: str
     """what to do about it"""
     wasteful: bool = True
-    """False where the change is the point of the call: a person went back, a compaction pays off"""
+    """False when the change is intended: the user went back, a compaction pays off"""
 
 
-# values that stand in the prefix and change
+# values in the prefix that change
 
 CLOCK = Cause(
     "clock",
-    "a date or time stands in the prefix",
-    "move it into the last user message, or write the day only",
+    "the prefix contains a date or time",
+    "move it into the last user message, or use only the day",
 )
 UNIQUE_ID = Cause(
     "unique id",
-    "an id, nonce or hash that is new each time stands in the prefix",
-    "leave it out, or send it as metadata beside the prompt",
+    "the prefix contains an id, nonce or hash that is new every time",
+    "remove it, or send it as metadata outside the prompt",
 )
 COUNTER = Cause(
     "number",
-    "a number that changes (a counter, a count, a remaining budget) stands in the prefix",
-    "move it behind everything that stays",
+    "the prefix contains a number that changes (a counter, a count, a remaining budget)",
+    "move it after everything that stays the same",
 )
 ENVIRONMENT = Cause(
     "environment",
-    "a path, host, branch or other fact about the machine stands in the prefix and differs",
-    "move the block about the environment behind tools and instructions",
+    "the prefix contains a path, host, branch or other fact about the machine that differs",
+    "move the environment block after tools and instructions",
 )
 TENANT = Cause(
     "user or tenant",
-    "the name or data of one user or tenant stands before text that is the same for all",
-    "put the text that is the same for all first, the user's own behind it",
+    "the name or data of a user or tenant comes before text that is the same for everyone",
+    "put the text that is the same for everyone first, then the user's own",
 )
 RETRIEVED = Cause(
     "retrieved documents",
-    "documents that were looked up for this call stand before text that stays",
-    "put them behind the instructions and the history, into the last user message",
+    "documents retrieved for this call come before text that stays the same",
+    "put them after the instructions and the history, in the last user message",
 )
 
-# the same content, written in another way
+# the same content in another form
 
 KEY_ORDER = Cause(
     "key order",
-    "the same JSON was written with its keys in another order",
-    "serialise with sorted keys, or send on what was received byte for byte",
+    "the same JSON has its keys in another order",
+    "serialise with sorted keys, or forward what was received byte for byte",
 )
 WHITESPACE = Cause(
     "white space",
-    "the same JSON or text was written with other white space",
+    "the same JSON or text has different whitespace",
     "serialise once and keep the bytes",
 )
 REWRITTEN = Cause(
     "re-serialised",
-    "the same JSON was written in another way (escapes, number format)",
+    "the same JSON is serialised differently (escapes, number format)",
     "serialise once and keep the bytes",
 )
 RE_RENDERED = Cause(
     "re-rendered",
-    "the same message was put into another form (fields around it, parts, template tokens)",
-    "send messages back in the form in which they were first sent",
+    "the same message is rendered in another form (surrounding fields, parts, template tokens)",
+    "send messages in the form in which they were first sent",
 )
 
 # tools
 
 TOOLS_REORDERED = Cause(
     "tools reordered",
-    "the same tools were sent in another order",
+    "the same tools are in another order",
     "sort the tools by name",
 )
 TOOL_ADDED = Cause(
     "tool added",
     "a tool was added",
-    "keep one set of tools for the session, and restrict them by `tool_choice` or `allowed_tools`",
+    "keep one set of tools per session, and restrict it with `tool_choice` or `allowed_tools`",
 )
 TOOL_REMOVED = Cause(
     "tool removed",
-    "a tool was taken out",
-    "keep one set of tools for the session, and restrict them by `tool_choice` or `allowed_tools`",
+    "a tool was removed",
+    "keep one set of tools per session, and restrict it with `tool_choice` or `allowed_tools`",
 )
 TOOL_EDITED = Cause(
     "tool edited",
     "a tool's definition changed",
-    "freeze definitions for the session; what changes belongs into a message",
+    "freeze tool definitions for the session, and put what changes into a message",
 )
 
 # instructions and history
 
 SYSTEM_EDITED = Cause(
     "system prompt re-derived",
-    "the system prompt was made anew and came out different",
-    "make it once a session; append what is new as a message",
+    "the system prompt was generated again with a different result",
+    "generate it once per session, and append new information as a message",
 )
 HISTORY_EDITED = Cause(
     "history edited",
     "an earlier message was changed",
-    "append corrections instead of editing what was sent",
+    "append corrections instead of editing earlier messages",
 )
 HISTORY_CUT = Cause(
     "history cut",
-    "old messages were removed from the middle or the front",
-    "cut rarely and much at once, so that the shorter prefix is used for long",
+    "old messages were removed from the middle or the beginning",
+    "cut rarely and remove much at once, so that the shorter prefix is reused for long",
 )
 RESULT_CLEARED = Cause(
     "tool result cleared",
-    "an old tool result was taken out or replaced by a shorter one",
-    "clear results rarely and many at once",
+    "an old tool result was removed or replaced by a shorter one",
+    "clear results rarely, and many at once",
 )
 COMPACTION = Cause(
     "compaction",
     "the history was replaced by a summary",
-    "compact with the same tools and system prompt in front, so that these stay cached",
+    "keep the same tools and system prompt in front when compacting, so that they stay cached",
     wasteful=False,
 )
 REWOUND = Cause(
     "rewound",
-    "the end of the history was dropped and another continuation was asked for",
-    "nothing to repair: what was kept is still cached",
+    "the end of the history was dropped and continued differently",
+    "nothing to repair: the remaining history is still cached",
     wasteful=False,
 )
 FORKED = Cause(
     "forked in another order",
-    "another agent was given the same content in another order or form",
+    "another agent received the same content in another order or form",
     "fork with the parent's prompt byte for byte, and append the new instruction",
 )
 THINKING_STRIPPED = Cause(
     "thinking stripped",
-    "reasoning was taken out of an earlier answer",
-    "send answers back as they came, reasoning included, where the model takes it",
+    "reasoning was removed from an earlier response",
+    "send responses back unchanged, including reasoning, if the model accepts it",
 )
 INSERTED = Cause(
     "message inserted",
-    "a message was put before ones that had been sent",
+    "a message was inserted before messages that were already sent",
     "append it at the end",
 )
 REORDERED = Cause(
     "messages reordered",
-    "the same messages, or parts of one, were sent in another order",
+    "the same messages, or parts of one message, are in another order",
     "keep the order in which they were first sent",
 )
 ROLE_CHANGED = Cause(
     "role changed",
-    "the same text was sent under another role",
-    "keep each message's role",
+    "the same text was sent with another role",
+    "keep the role of each message",
 )
 IMAGE = Cause(
     "image changed",
-    "an image of an earlier message was encoded anew, resized, swapped or taken out",
-    "keep the bytes, the address and the detail with which an image was first sent",
+    "an image in an earlier message was re-encoded, resized, replaced or removed",
+    "keep the bytes, the URL and the detail level with which an image was first sent",
 )
 
-# settings that are part of a cache's key; a marker that moved is none of them
+# settings that are part of a cache's key; a moved breakpoint is not one of them
 
 MODEL = Cause(
     "model changed",
-    "another model was asked with the same prompt: each has a cache of its own",
-    "pin the model for the length of a session",
+    "the same prompt was sent to another model, and each model has its own cache",
+    "use one model for the whole session",
 )
 THINKING_CHANGED = Cause(
     "thinking changed",
-    "effort, thinking or reasoning was set in another way",
-    "keep it for the length of a session",
+    "the effort, thinking or reasoning setting changed",
+    "keep it for the whole session",
 )
 TOOL_CHOICE = Cause(
     "tool choice changed",
-    "the choice of tools, or whether they may run in parallel, was set in another way",
-    "keep it for the length of a session, and say in a message which tool is wanted",
+    "the tool choice, or the setting for parallel tool calls, changed",
+    "keep it for the whole session, and ask for a tool in a message",
 )
 SERVICE_TIER = Cause(
     "service tier changed",
-    "another speed or service tier was asked for",
-    "keep it for the length of a session",
+    "another speed or service tier was requested",
+    "keep it for the whole session",
 )
 RESPONSE_FORMAT = Cause(
     "response format changed",
-    "another format or schema was asked of the answer",
-    "keep one schema for the length of a session, or ask for it in the last message",
+    "another output format or schema was requested",
+    "keep one schema for the whole session, or ask for it in the last message",
 )
 BETA_HEADERS = Cause(
     "beta headers changed",
-    "another set of beta features was switched on",
-    "send the same set with each call of a session",
+    "another set of beta features was enabled",
+    "send the same set with every call of a session",
 )
 CACHE_KEY = Cause(
     "cache key changed",
-    "the key by which the provider finds the cache (`prompt_cache_key`, a salt) changed",
-    "derive it from what the calls share: the agent's name or the session",
+    "the key that selects the provider's cache (`prompt_cache_key`, a salt) changed",
+    "derive it from something that the calls share: the agent's name or the session",
 )
 
 # only hashes are known
@@ -212,17 +211,17 @@ HIDDEN_EDITED = Cause(
 )
 HIDDEN_INSERTED = Cause(
     "content not known: inserted",
-    "only hashes of the prompt are known: something was put in here",
-    "capture content to see what was put in",
+    "only hashes of the prompt are known: something was inserted here",
+    "capture content to see what was inserted",
 )
 HIDDEN_REMOVED = Cause(
     "content not known: removed",
-    "only hashes of the prompt are known: something was taken out here",
-    "capture content to see what was taken out",
+    "only hashes of the prompt are known: something was removed here",
+    "capture content to see what was removed",
 )
 HIDDEN_REORDERED = Cause(
     "content not known: reordered",
-    "only hashes of the prompt are known: the same parts came in another order",
+    "only hashes of the prompt are known: the same parts are in another order",
     "keep the order in which they were first sent",
 )
 
@@ -230,40 +229,40 @@ HIDDEN_REORDERED = Cause(
 
 LIFETIME = Cause(
     "lifetime",
-    "the prefix was the same, and the pause longer than the cache lives",
-    "ask for the longer lifetime, or keep the cache warm",
+    "the prefix was the same, but the pause was longer than the cache lifetime",
+    "use a longer lifetime, or keep the cache warm",
 )
 MINIMUM = Cause(
     "below the minimum",
-    "the shared prefix is shorter than what the provider caches",
-    "merge what stays into one longer prefix, or accept it",
+    "the shared prefix is shorter than the provider's minimum",
+    "combine stable text into one longer prefix, or accept it",
     wasteful=False,
 )
 NO_MARKER = Cause(
     "no breakpoint",
-    "the prefix was the same, and no breakpoint stood behind it: nothing is kept unasked",
-    "put a breakpoint behind tools and system prompt, and one on the last message",
+    "the prefix was the same, but no breakpoint follows it, and the provider caches only there",
+    "set a breakpoint after the tools and system prompt, and one on the last message",
 )
 LOOKBACK = Cause(
     "lookback exceeded",
-    "what is kept lies further back from the breakpoint than the provider looks",
-    "put another breakpoint every fifteen blocks or so, at the latest behind parallel tool results",
+    "the cached prefix ends further before the breakpoint than the provider looks back",
+    "add a breakpoint about every fifteen blocks, at the latest after parallel tool results",
 )
 IN_FLIGHT = Cause(
     "in flight",
-    "the call that writes the prefix had not begun to answer when this one started",
-    "let the first call begin to answer before the others start, or warm the cache with one",
+    "the call that writes the prefix had not started to respond when this call started",
+    "start the other calls after the first response has begun, or warm the cache with one call",
 )
 SETTINGS = Cause(
     "settings changed",
     "a setting that is part of the cache's key changed",
-    "keep it for the length of a session",
+    "keep it for the whole session",
 )
 OUTSIDE = Cause(
     "not in the trace",
-    "the recorded prompt was the same, and yet nothing was read from the cache: a part that is not "
-    "recorded changed, the cache was elsewhere, or the provider dropped it",
-    "record tools and system prompt; look at what is made anew at the start of a turn",
+    "the recorded prompt was the same, but the cache served less: a part that is not recorded "
+    "changed, another machine answered, or the provider evicted it",
+    "record tools and the system prompt, and check what is regenerated at the start of a turn",
 )
 
 CATALOGUE = tuple(one for one in list(globals().values()) if isinstance(one, Cause))

@@ -1,4 +1,4 @@
-"""Compare what stood at one place with what stands there now: how it is written, then its words."""
+"""Compare the old and the new content at one place: first its form, then its words."""
 
 import re
 from collections.abc import Mapping

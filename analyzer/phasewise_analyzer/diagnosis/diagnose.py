@@ -1,8 +1,8 @@
-"""Say why one prompt stopped matching another: the place, the cause, the texts that differ.
+"""Find why one prompt stopped matching another: the place, the cause, the differing texts.
 
-Both prompts come as segments in the order the model reads them: tools, system, messages.
-`diagnose` is for two calls of one conversation, `across.diagnose_across` for calls of two, and
-`settings.settings_changed` for what is not in the prompt.
+Both prompts are segments in the order the model reads them: tools, system, messages. `diagnose` is
+for two calls of one conversation, `across.diagnose_across` for calls of two, and
+`settings.settings_changed` for changes outside the prompt.
 """
 
 import re

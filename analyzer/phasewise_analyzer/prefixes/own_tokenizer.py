@@ -74,12 +74,14 @@ def load(content: bytes) -> FileTokenizer:
         from tokenizers import Tokenizer as Encoder  # noqa: PLC0415  # an extra
     except ImportError:
         raise UsageError(
-            "counting with a model's own tokenizer needs  pip install 'phasewise[tokenizers]'"
+            "counting with a model's own tokenizer needs:  pip install 'phasewise[tokenizers]'"
         ) from None
     try:
         return FileTokenizer(Encoder.from_str(content.decode()))
     except Exception as error:  # what it raises has no better name
-        raise UsageError(f"no tokenizer that Hugging Face's tokenizers can read: {error}") from None
+        raise UsageError(
+            f"not a tokenizer that Hugging Face tokenizers can read: {error}"
+        ) from None
 
 
 def of(store: Store) -> dict[str, Tokenizer]:

@@ -1,1 +1,1 @@
-"""An agent's prompt laid out by how stable its blocks are: static first, dynamic last."""
+"""An agent's prompt by the stability of its blocks: static first, dynamic last."""

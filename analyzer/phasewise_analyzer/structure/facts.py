@@ -1,4 +1,4 @@
-"""What `structure.lay_out` tells the floors above: an agent's prompt block by block."""
+"""The result of `structure.lay_out`: an agent's prompt block by block."""
 
 from dataclasses import dataclass
 from decimal import Decimal

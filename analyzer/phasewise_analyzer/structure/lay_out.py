@@ -48,10 +48,10 @@ def lay_out(store: Store, scope: Scope) -> Structure:
     calls = reads.llm_calls(store, scope)
     with_prompt = calls.filter(pl.col("leaf_node") != 0).tail(MOST_CALLS)
     if not with_prompt.height:
-        raise UsageError("no call of this agent has a known prompt; `phasewise agents` lists them")
+        raise UsageError("no calls with a known prompt; `phasewise agents` lists all agents")
     names = with_prompt["agent"].unique().to_list()
     if len(names) > 1:
-        raise UsageError(f"name one agent with --agent: {', '.join(sorted(names)[:12])}")
+        raise UsageError(f"choose one agent with --agent: {', '.join(sorted(names)[:12])}")
     rows = with_prompt.rows(named=True)
     fronts = list(front_of(store, [row["leaf_node"] for row in rows], FIRST_MESSAGES))
     months = _months(with_prompt)

@@ -1,1 +1,1 @@
-"""What the same traffic would use and cost under other rules, or with repaired prompts."""
+"""What the same calls would use and cost under other rules, or with repaired prompts."""

@@ -1,4 +1,4 @@
-"""Answer a what-if: what was billed, the calls' own rules, other rules, repairs, breakpoints."""
+"""Compute a what-if: as billed, own rules, other rules, repairs, breakpoints."""
 
 from dataclasses import dataclass, replace
 

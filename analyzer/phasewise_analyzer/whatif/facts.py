@@ -1,4 +1,4 @@
-"""What a what-if tells the floors above: tokens, money and waits under each set of rules."""
+"""The result of a what-if: tokens, cost and time to first token under each set of rules."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Repair: freeze what stands at a place at the first value that it has in its session."""
+"""Repair: replace the text at a place by its first value in the session."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What the trace itself says its calls used and were charged, in the form of a what-if."""
+"""What the trace itself reports as used and billed, in the form of a what-if."""
 
 from collections.abc import Mapping
 from decimal import Decimal

@@ -1,7 +1,7 @@
-"""Re-lay the prompts, simulate them again, and say what each repair saves: alone and together.
+"""Rewrite the prompts, simulate them again, and compute what each repair saves: alone and together.
 
-Savings are never added: repairs help and hide one another. Each set of repairs is a trace of its
-own, kept in memory, that goes through the same caches as the recorded one.
+Savings are never added, because repairs influence one another. Each set of repairs is a separate
+trace in memory that runs through the same caches as the recorded one.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

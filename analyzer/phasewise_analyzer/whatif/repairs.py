@@ -1,4 +1,4 @@
-"""Which repair of the prompts answers which cause of breaks, and what it may change beside."""
+"""The prompt repair for each cause of breaks, and its possible side effects."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,41 +32,41 @@ class Remedy:
 
 MOVE = Remedy(
     "move it to the end of the last user message",
-    "moving text may change what the model makes of it; in a long tool loop it is as old as the"
-    " message it stands in",
+    "moving text may change how the model uses it; in a long tool loop it is as old as the"
+    " message that contains it",
     moved_spans.moved,
 )
 FREEZE = Remedy(
     "keep the session's first version",
-    "what changed later does not reach the model: append it as a message",
+    "later changes do not reach the model: append them as a message",
     frozen_values.frozen,
 )
 SORT = Remedy(
-    "sort tools by name", "models may prefer tools that stand first", constant_tools.sorted_by_name
+    "sort tools by name", "models may prefer tools that come first", constant_tools.sorted_by_name
 )
 ALL_TOOLS = Remedy(
     "send all tools of the session in every call",
-    "the model sees tools it should not use now: restrict them by the tool choice",
+    "the model sees tools that it should not use yet: restrict them with the tool choice",
     constant_tools.constant,
 )
 CANONICAL = Remedy(
-    "write JSON with sorted keys and no white space",
+    "write JSON with sorted keys and without whitespace",
     "the model reads the same values in another order",
     canonical_json.canonical,
 )
 PIN_MODEL = Remedy(
-    "ask the stream's first model in all calls",
-    "another model answers, at another price",
+    "use the model of the stream's first call in all calls",
+    "another model responds, at another price",
     pinned_settings.model,
 )
 SHARD = Remedy(
-    "one routing key for each agent",
-    "above about 15 calls a minute one key overflows its machine",
+    "one routing key per agent",
+    "above about 15 calls per minute one key overloads its machine",
     pinned_settings.shard_key,
 )
 SETTINGS = Remedy(
     "keep the settings of the stream's first call",
-    "calls that asked for other settings get these",
+    "calls with other settings get these instead",
     pinned_settings.settings,
 )
 
@@ -102,7 +102,5 @@ def chosen(names: Sequence[str]) -> frozenset[Cause]:
         return frozenset(by_name.values())
     unknown = [name for name in names if name not in by_name]
     if unknown:
-        raise UsageError(
-            f"no repair is known for `{unknown[0]}`; there are all, {', '.join(sorted(by_name))}"
-        )
+        raise UsageError(f"no repair for `{unknown[0]}`; choose all, {', '.join(sorted(by_name))}")
     return frozenset(by_name[name] for name in names)

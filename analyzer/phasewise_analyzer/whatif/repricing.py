@@ -1,4 +1,4 @@
-"""Ask caches of several kinds the same calls, in one pass, and price what each would serve."""
+"""Run the same calls through several simulated caches in one pass, and price the results."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace

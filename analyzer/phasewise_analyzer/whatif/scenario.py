@@ -1,4 +1,4 @@
-"""A set of rules to try calls under: whose policy, which lifetime, whose prices."""
+"""A scenario: whose cache policy, which lifetime, whose prices."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -56,7 +56,7 @@ def parse_seller(text: str) -> Seller:
     """Read `provider/model`; raises UsageError."""
     provider, slash, model = text.partition("/")
     if not slash or not provider or not model:
-        raise UsageError(f"`{text}` names no seller; write it as anthropic/claude-sonnet-4-5")
+        raise UsageError(f"`{text}` is not PROVIDER/MODEL, such as anthropic/claude-sonnet-4-5")
     return Seller(provider, model)
 
 
@@ -66,8 +66,8 @@ def sold_by(seller: Seller, policy: Policy | None, book: Book) -> Scenario:
     name = f"as {seller.provider}/{seller.model}"
     if found is None:
         raise UsageError(
-            f"no cache policy is known for `{seller.provider}/{seller.model}`; name one with"
-            " --policy (docs/policies.md lists them)"
+            f"no cache policy for `{seller.provider}/{seller.model}`; choose one with --policy"
+            " (docs/policies.md lists them)"
         )
     return Scenario(name, one_model(found), seller=seller)
 
@@ -136,7 +136,9 @@ def check_lifetime(name: str, policies: Iterable[Policy]) -> None:
     if any(name in one.lifetimes_s for one in own):
         return
     known = ", ".join(f"`{one}`" for one in lifetimes(own)) or "none"
-    raise UsageError(f"no call in scope follows rules with a lifetime `{name}`; there are {known}")
+    raise UsageError(
+        f"no calls have cache rules with a lifetime `{name}`; the lifetimes are {known}"
+    )
 
 
 def under_lifetime(policy: Policy, name: str | None) -> Policy:

@@ -1,1 +1,1 @@
-"""The folder that `phasewise run` puts on the path of the program it starts."""
+"""The folder that `phasewise run` puts on the Python path of the program it starts."""

@@ -1,9 +1,9 @@
-"""Python imports this at its start where `phasewise run` put this folder on the path.
+"""Imported by Python at startup when `phasewise run` has put this folder on the path.
 
-It makes way for the environment's own `sitecustomize`, and starts the tracer. A Python that has no
-`phasewise` of its own gets the one that started it, and what that needs, by a finder that is asked
-last: whatever the environment has itself is what the program gets. Nothing but the standard library
-is used until then, and whatever goes wrong is one line.
+It runs the environment's own `sitecustomize`, then starts the tracer. A Python without `phasewise`
+imports it, and what it needs, from the environment of `phasewise run`, by a finder at the end of
+`sys.meta_path`: the environment's own packages take precedence. Until then only the standard
+library is used, and any failure is reported in one line.
 """
 
 import os

@@ -1,6 +1,6 @@
-"""Put the events of a stream back together as the answer that would have come whole.
+"""Reassemble the events of a stream to the response as it would be without streaming.
 
-The answer has the provider's own shape, so that whatever reads whole answers reads streams.
+The result has the provider's own format, so code that reads whole responses also reads streams.
 """
 
 import json

@@ -238,7 +238,7 @@ def _error(exchange: Exchange, answer: _Answer) -> tuple[str | None, str | None]
         text = said if said is not None else (answer.body or answer.text)
         return f"HTTP {status}: {_message(text)}"[:_LONGEST_ERROR].rstrip(": "), f"HTTP {status}"
     if said:
-        return _message(said)[:_LONGEST_ERROR], "the answer is an error"
+        return _message(said)[:_LONGEST_ERROR], "the response is an error"
     return None, None
 
 

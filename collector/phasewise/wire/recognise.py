@@ -1,7 +1,8 @@
-"""Know a model call by its bodies, whichever address, library or framework it went through.
+"""Recognise a model call by its bodies, whichever address, library or framework it uses.
 
-The request says which API it speaks; the answer confirms it. Where no answer came, or an error did,
-the end of the path must fit, too: other endpoints (counting tokens, moderation) take like requests.
+The request shows which API it uses, and the response confirms it. Without a response, or with an
+error, the end of the path must match as well, since other endpoints (counting tokens, moderation)
+take similar requests.
 """
 
 import re

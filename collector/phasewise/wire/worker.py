@@ -1,7 +1,7 @@
-"""The thread that makes spans of exchanges; the program's threads only leave bytes in the inbox.
+"""The thread that turns exchanges into spans; the program's threads only put bytes into its inbox.
 
-It works while the program waits for an answer: a new request wakes it, and it then looks at what
-had ended before. Flushing, and the end of the program, do its work at once.
+It works while the program waits for a response: each new request wakes it, and it then processes
+the exchanges that ended before. Flushing and the end of the program trigger its work at once.
 """
 
 import atexit
@@ -105,7 +105,7 @@ class Worker:
                 if described is not None:
                     self._emit(exchange, described)
             except Exception:  # a tracer must never stop the program it watches
-                _log.exception("a model call could not be recorded")
+                _log.exception("could not record a model call")
 
     def _sort_out(self) -> None:
         """Let go of requests that can be no model call, while their answers are still to come."""

@@ -1,1 +1,1 @@
-"""What spans mean: every convention's names are data here, and one derivation reads them all."""
+"""The meaning of spans: the names of every convention are data, read by one derivation."""

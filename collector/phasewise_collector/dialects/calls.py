@@ -1,4 +1,4 @@
-"""Make one LLM call of all the spans that describe it, each fact from where it is known best."""
+"""Build one LLM call from all spans that describe it, each fact from the best description."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -288,7 +288,7 @@ def _streamed(
 def _error(span: Span) -> str | None:
     if span.status != "error":
         return None
-    return span.status_message or "the span says error and not why"
+    return span.status_message or "the span has an error status without a message"
 
 
 _BESIDE = {

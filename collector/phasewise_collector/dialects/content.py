@@ -1,7 +1,7 @@
-"""Take the text out of a span: what is left is small, and the text is stored once, as segments.
+"""Move the text out of a span: the span becomes small, and the text is stored once, as segments.
 
-What the derivation needs of the content stays behind as attributes: estimated tokens, and the time
-of the first token, which conventions write as an event.
+What the derivation needs from the content remains as attributes: estimated token counts, and the
+time of the first token, which some conventions write as an event.
 """
 
 import re

@@ -1,7 +1,7 @@
-"""Read JSON that was cut short, as a limit on the length of attributes leaves it.
+"""Read truncated JSON, as a limit on the length of attributes produces it.
 
-`OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT` cuts a list of messages anywhere. What stands before the cut is
-kept, and the call says that it was truncated.
+`OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT` cuts a list of messages anywhere. The part before the cut is
+kept, and the call is marked as truncated.
 """
 
 import re

@@ -1,7 +1,7 @@
 """Turn spans into facts: sessions, agents, LLM calls, tool calls.
 
-Pure. A whole trace goes in, and the traces that tell of the same calls, in any order, so that a
-parent that arrives late changes nothing in the end.
+Pure. The input is a whole trace, plus the traces that describe the same calls, in any order, so a
+parent that arrives late does not change the result.
 """
 
 from collections.abc import Iterator, Sequence
@@ -135,6 +135,6 @@ def _records_of_tools(tree: Tree) -> dict[str, list[str]]:
 
 def _error(span: Span) -> str | None:
     if span.status == "error":
-        return span.status_message or "the span says error and not why"
+        return span.status_message or "the span has an error status without a message"
     failed = span.attributes.get("success") in (False, "false")
     return tool_text.FAILED if failed else None

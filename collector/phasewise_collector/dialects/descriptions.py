@@ -1,8 +1,7 @@
-"""Group the spans that describe one LLM call: nested ones, ones of one response, twins.
+"""Group the spans that describe one LLM call: nested spans, spans of one response, duplicates.
 
-Two instrumentors that are both switched on, an SDK that traces itself, an agent's telemetry in
-spans and again in logs, an engine's own span: each describes the same call. Counting them apart
-doubles the bill.
+Two enabled instrumentors, an SDK with its own tracing, an agent that reports spans and logs, and an
+engine's own span can all describe the same call. Counted separately, they would double the bill.
 """
 
 from collections.abc import Callable, Iterable, Iterator

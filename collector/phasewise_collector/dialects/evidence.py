@@ -1,4 +1,4 @@
-"""What shows that a request was made: without it, a span that says it is an LLM call is none."""
+"""Evidence that a request was made: a span marked as an LLM call does not count without it."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence

@@ -1,8 +1,8 @@
-"""Lists of messages that grow from call to call: of each, only what is new is parsed and written.
+"""Lists of messages that grow from call to call: only new messages are parsed and stored.
 
-An agent sends its whole history with every call. Where a JSON text begins as an earlier one did, up
-to the end of some message, the parser would do there what it did before: what was made of those
-messages is taken again, and reading goes on behind them.
+An agent sends its whole history with every call. If a JSON text starts like an earlier one up to
+the end of some message, the parsed form of these messages is reused, and parsing continues after
+them.
 """
 
 import re

@@ -1,6 +1,6 @@
-"""Read what people say of their calls: version, customer, tags, metadata, and how a session ended.
+"""Read the labels of calls (version, customer, tags, metadata) and the outcome of a session.
 
-Phasewise's own names first, then every convention's name for the same thing.
+Phasewise's own attribute names come first, then the equivalent names of other conventions.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -1,7 +1,8 @@
-"""A log record as a span of no length, so that events go the way of spans.
+"""Convert a log record to a span of zero length, so that events are processed like spans.
 
-OpenTelemetry's GenAI events, Claude Code's and Codex's telemetry arrive as log records. What names
-a span becomes its child; what names none shares a trace with its prompt, else with its session.
+OpenTelemetry's GenAI events and the telemetry of Claude Code and Codex arrive as log records. A
+record that names a span becomes its child; one that names none joins the trace of its prompt, else
+of its session.
 """
 
 import hashlib

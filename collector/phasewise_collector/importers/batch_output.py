@@ -59,7 +59,9 @@ def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
 
     yield from read_lines(trace, take)
     if failed:
-        yield Note(f"{len(failed)} requests failed, such as `{failed[0][:40]}`; none is billed")
+        yield Note(
+            f"{len(failed)} requests failed, for example `{failed[0][:40]}`; they are not billed"
+        )
     if calls:
         starts = [call.started_ns for call in calls if call.started_ns is not None]
         yield Batch(
@@ -87,7 +89,7 @@ def _answer(fields: Record) -> Record | None:
 def _call(body: Record, agent: Agent, step: int) -> LlmCall:
     usage = usage_of_body(body)
     if usage is None:
-        raise BadRecordError("the response has no usage of a language model's call")
+        raise BadRecordError("the response reports no token usage")
     model = optional_text(body, "model")
     content = content_of({"output.value": orjson.dumps(body).decode()})
     created = next((key for key in ("created", "created_at") if body.get(key) is not None), None)

@@ -60,7 +60,7 @@ def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
         else:
             calls.append(call)
     if others:
-        yield Note(f"{others} requests are no call of a model")
+        yield Note(f"{others} requests are not model calls")
     if calls:
         yield Batch(
             Source(trace.source_id, SOURCE, FORMAT, str(trace.path)),

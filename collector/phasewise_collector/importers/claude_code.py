@@ -44,7 +44,7 @@ def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
     if batch.llm_calls:
         yield batch
     if file.made_up:
-        yield Note(f"{file.made_up} answers were made by Claude Code itself, by no model")
+        yield Note(f"{file.made_up} responses were written by Claude Code itself, not by a model")
 
 
 @dataclass(slots=True)

@@ -55,7 +55,7 @@ def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
             numbered=False,
         )
     if file.inherited:
-        yield Note(f"{file.inherited} answers were taken over from the thread it was forked from")
+        yield Note(f"{file.inherited} responses belong to the thread that this one was forked from")
 
 
 @dataclass(slots=True)

@@ -57,7 +57,9 @@ def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
     source = Source(trace.source_id, SOURCE, FORMAT, str(trace.path))
     threads = [thread for thread in file.threads.values() if thread.chat.calls]
     if turns := sum(len(thread.chat.calls) for thread in threads):
-        yield Note(f"each of {turns} calls stands for all requests of a turn; no times, no models")
+        yield Note(
+            f"each of {turns} calls is the sum of all requests of a turn, without times and models"
+        )
     for thread in threads:
         yield Batch(
             source,

@@ -55,8 +55,10 @@ def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
     if not calls:
         return
     if estimated := sum(call.usage.origin == "estimated" for call in calls):
-        stated = "shared from the session's sums" if file.stated else "estimated from text"
-        yield Note(f"{estimated} of {len(calls)} calls do not state what they read: it is {stated}")
+        basis = "distributed from the session totals" if file.stated else "estimated from text"
+        yield Note(
+            f"{estimated} of {len(calls)} calls do not report input tokens; these are {basis}"
+        )
     main = file.chats[""]
     yield Batch(
         Source(trace.source_id, SOURCE, FORMAT, str(trace.path)),

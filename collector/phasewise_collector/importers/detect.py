@@ -55,7 +55,7 @@ IMPORTERS: Mapping[str, Importer] = {
 def named(name: str) -> Importer:
     """Give the importer of a format; raises UsageError where there is none."""
     if name not in IMPORTERS:
-        raise UsageError(f"no format `{name}`; there are {', '.join(IMPORTERS)}")
+        raise UsageError(f"unknown format `{name}`; the formats are {', '.join(IMPORTERS)}")
     return IMPORTERS[name]
 
 

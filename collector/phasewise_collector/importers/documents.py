@@ -54,7 +54,7 @@ def read_document(trace: Trace) -> Iterator[Document | Skipped]:
             yield from _each(several)
             return
         damage = f" ({trace.damage})" if trace.damage else ""
-        yield Skipped(error.line, f"the whole document: {error}{damage}")
+        yield Skipped(error.line, f"document skipped: {error}{damage}")
         return
     if trace.damage:
         yield Skipped(None, f"{trace.damage}; what follows is lost")

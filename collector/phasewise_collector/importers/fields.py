@@ -65,7 +65,7 @@ def count(fields: Record, key: str) -> int:
     if value != int(value):
         raise BadRecordError(f"`{key}` is {value}, not a whole number")
     if value > MAX_TOKENS:
-        raise BadRecordError(f"`{key}` is {value}, more than any model takes")
+        raise BadRecordError(f"`{key}` is {value}, more than any model accepts")
     return int(value)
 
 

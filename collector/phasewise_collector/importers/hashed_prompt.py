@@ -27,7 +27,7 @@ class HashedPrompts(dict[tuple[int, int], Segment]):
         """Make the segment of a block that is seen for the first time."""
         block_id, tokens = block
         if not -(2**_ID_BITS) <= block_id < 2**_ID_BITS:
-            raise BadRecordError("`hash_ids` holds a number of more than 64 bits")
+            raise BadRecordError("`hash_ids` contains a number of more than 64 bits")
         scope = self._scope if tokens == self.block_tokens else self._scope + b"%d" % tokens
         self[block] = made = block_segment(scope, block_id, tokens)
         return made
@@ -38,7 +38,7 @@ class HashedPrompts(dict[tuple[int, int], Segment]):
         Raises BadRecordError where the ids do not fit the number of tokens.
         """
         if not set(map(type, ids)) <= {int}:
-            raise BadRecordError("`hash_ids` holds something that is not a whole number")
+            raise BadRecordError("`hash_ids` contains a value that is not a whole number")
         full, rest = divmod(input_tokens, self.block_tokens)
         if len(ids) not in {full, full + (rest > 0)}:
             raise BadRecordError(

@@ -144,7 +144,7 @@ def _parse_leniently(text: str) -> object:
             f"not JSON: {error.msg} at column {error.colno}", error.lineno
         ) from error
     except RecursionError as error:
-        raise BadJsonError("not JSON that anyone wrote: nested too deeply") from error
+        raise BadJsonError("not valid JSON: nested too deeply") from error
     except ValueError as error:  # an integer of more digits than Python converts
         raise BadJsonError(f"not JSON: {error}") from error
 

@@ -79,7 +79,7 @@ def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
     if not calls:
         return
     if empty := sum(not call.prompt for call in calls):
-        yield Note(f"{empty} calls have an empty prompt: what they sent is not recorded")
+        yield Note(f"{empty} calls have an empty prompt: their input is not recorded")
     yield Batch(
         Source(trace.source_id, SOURCE, FORMAT, str(trace.path)),
         sessions=tuple(sessions.values()),

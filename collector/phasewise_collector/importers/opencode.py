@@ -158,7 +158,7 @@ def _database(path: Path, source: Source) -> Iterator[Batch | Skipped | Note]:
             infos = {info.session_id: info for info in _sessions(connection, tables)}
             messages, skipped = _messages(connection, tables)
     except sqlite3.Error as error:
-        yield Skipped(None, f"no OpenCode database: {error}")
+        yield Skipped(None, f"not an OpenCode database: {error}")
         return
     yield from skipped
     facts = Facts(source, infos)

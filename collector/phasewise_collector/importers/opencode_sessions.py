@@ -52,7 +52,9 @@ class Facts:
     def batches(self) -> Iterator[Batch | Note]:
         """Give everything that was read."""
         if self.without_usage:
-            yield Note(f"{self.without_usage} answers failed or were stopped before any usage")
+            yield Note(
+                f"{self.without_usage} responses failed or were stopped before they reported usage"
+            )
         if not self.calls:
             return
         for call in self.calls:

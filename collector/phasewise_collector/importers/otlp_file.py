@@ -148,4 +148,4 @@ def _bodies(data: bytes) -> list[bytes]:
 
 
 def _without_ids(rejected: int) -> Note:
-    return Note(f"{rejected} spans have no valid trace id and span id, and are left out")
+    return Note(f"skipped {rejected} spans without a valid trace id and span id")

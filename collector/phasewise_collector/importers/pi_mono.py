@@ -44,7 +44,9 @@ def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
     file = _File(trace)
     yield from read_lines(trace, file.take)
     if file.without_usage:
-        yield Note(f"{file.without_usage} answers were aborted or failed before any usage")
+        yield Note(
+            f"{file.without_usage} responses were aborted or failed before they reported usage"
+        )
     if file.transcript.calls:
         yield file.batch(Source(trace.source_id, SOURCE, FORMAT, str(trace.path)))
 

@@ -150,20 +150,20 @@ class _File:
         talk.last_ns = started_ns
 
     def notes(self) -> Iterator[Note]:
-        """Say what was found out, and what a reader of the numbers should know of it."""
+        """Yield what was derived from the file, and what a reader of the numbers should know."""
         if self.blocks is not None:
             yield Note(f"blocks of {self.blocks.block_tokens} tokens, times in {self.unit[1]}")
         else:
             yield Note(f"times in {self.unit[1]}")
         if self.delayed:
             yield Note(
-                f"{self.delayed} requests have a delay after the answer before them and no time; "
-                "how long that answer took is not recorded, so they began later than stored"
+                f"{self.delayed} requests have no time, only a delay after the previous response; "
+                "its duration is not recorded, so they started later than stored"
             )
         if self.later_turns and self.family.turns_hold_new_text_only:
             yield Note(
-                f"{self.later_turns} later turns hold only what is new in them: {self.family.name} "
-                "sends the turns and answers before them as well, which is not counted here"
+                f"{self.later_turns} later turns contain only their new text: {self.family.name} "
+                "also sends the earlier turns and responses, which are not counted here"
             )
 
     def batch(self, source: Source) -> Batch:

@@ -87,7 +87,7 @@ def _turn(transcript: Transcript, turn: Record) -> None:
     said_by = turn.get("from", turn.get("role"))
     role = _ROLES.get(said_by) if isinstance(said_by, str) else None
     if role is None:
-        raise BadRecordError(f"a turn is by `{str(said_by)[:40]}`, which is none of a chat")
+        raise BadRecordError(f"a turn is from `{str(said_by)[:40]}`, which is not a chat role")
     message: chat.Message = {"role": role, "content": turn.get("value", turn.get("content"))}
     if role == "assistant" and transcript.history:
         transcript.call(message, blank_call())

@@ -77,7 +77,7 @@ def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
                 else:
                     spans.append(span)
     if others:
-        yield Note(f"{others} records are no spans")
+        yield Note(f"{others} records are not spans")
     if spans:
         yield batch_of(spans, Source(trace.source_id, shapes[0], FORMAT, str(trace.path)))
 

@@ -84,7 +84,7 @@ def length_ns(value: object, unit_ns: int) -> int | None:
 
 def _of_pair(value: Sequence[object]) -> int:
     if len(value) != 2:
-        raise BadRecordError(f"{value!r} is no time of seconds and nanoseconds")
+        raise BadRecordError(f"{value!r} is not a [seconds, nanoseconds] time")
     return int(_number(value[0])) * 10**9 + int(_number(value[1]))
 
 
@@ -95,7 +95,7 @@ def _of_iso(value: str) -> int:
     try:
         when = datetime.fromisoformat(whole + zone)
     except ValueError:
-        raise BadRecordError(f"{value[:40]!r} is no date and time") from None
+        raise BadRecordError(f"{value[:40]!r} is not a date and time") from None
     seconds = int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp())
     return moment(seconds * 10**9 + int(fraction[:9].ljust(9, "0")))
 
@@ -112,7 +112,7 @@ def _number(value: object) -> int | float:
     if isinstance(value, str):
         value = int(value) if value.isdecimal() else float(value) if _is_number(value) else value
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e30:
-        raise BadRecordError(f"{str(value)[:40]!r} is no time")
+        raise BadRecordError(f"{str(value)[:40]!r} is not a time")
     return value
 
 

@@ -96,7 +96,7 @@ def _totals(info: Record, transcript: Transcript) -> Iterator[Note]:
     stats = info.get("model_stats")
     if isinstance(stats, dict) and stats.get("tokens_sent"):
         yield Note(
-            f"the run's own total is {stats['tokens_sent']:,} tokens sent and "
-            f"{stats.get('tokens_received', 0):,} received for {len(transcript.calls)} calls; "
-            "those of each call are estimated from its text"
+            f"the run reports a total of {stats['tokens_sent']:,} tokens sent and "
+            f"{stats.get('tokens_received', 0):,} received in {len(transcript.calls)} calls; "
+            "the tokens of each call are estimated from its text"
         )

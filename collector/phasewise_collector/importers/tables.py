@@ -50,7 +50,7 @@ def rows(trace: Trace) -> Iterator[tuple[int, Row] | Skipped]:
             elif row:
                 yield reader.line_num, dict(zip(names, row, strict=True))
     except csv.Error as error:
-        yield Skipped(reader.line_num, f"no row of a table: {error}")
+        yield Skipped(reader.line_num, f"not a table row: {error}")
     if trace.damage is not None:
         yield Skipped(None, f"{trace.damage}; what follows is lost")
 

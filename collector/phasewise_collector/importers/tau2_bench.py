@@ -194,7 +194,9 @@ class _File:
                 at_ns=calls[0].started_ns or 0,
             )
             if found is None:
-                yield Note(f"{model}: no rates explain the recorded costs; cached tokens unknown")
+                yield Note(
+                    f"{model}: no rates explain the recorded costs, so cached tokens are unknown"
+                )
                 continue
             for place, cached in zip(places, found.cached_tokens, strict=True):
                 call = self.calls[place]
@@ -258,7 +260,7 @@ class _Simulation:
                 heard = self.file.segments.of({"role": "user", "content": message["content"]})
                 self._histories["user" if role == "assistant" else "assistant"].append(heard)
         else:
-            raise BadRecordError(f"`role` is `{role[:40]}`, which is none of a simulation")
+            raise BadRecordError(f"`role` is `{role[:40]}`, which is not a role of a simulation")
         if ended_ns is not None:
             self._now_ns = ended_ns
 

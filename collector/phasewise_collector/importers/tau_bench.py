@@ -185,7 +185,7 @@ def outcome(reward: object) -> str | None:
 def _message(fields: Record) -> chat.Message:
     role = text(fields, "role")
     if role not in {"system", "user", "assistant", "tool"}:
-        raise BadRecordError(f"`role` is `{role[:40]}`, which is none of a chat")
+        raise BadRecordError(f"`role` is `{role[:40]}`, which is not a chat role")
     message: chat.Message = {"role": role, "content": fields.get("content")}
     if asked := chat.tool_calls(fields):
         message["tool_calls"] = asked

@@ -44,7 +44,7 @@ def _opened(path: Path) -> BinaryIO:
     try:
         return path.open("rb")
     except OSError as error:
-        raise UsageError(f"`{path}` cannot be read: {error.strerror}") from error
+        raise UsageError(f"cannot read `{path}`: {error.strerror}") from error
 
 
 def _gunzip(raw: bytes) -> tuple[bytes, str | None]:
@@ -53,7 +53,7 @@ def _gunzip(raw: bytes) -> tuple[bytes, str | None]:
     rest = raw
     while rest:
         if not rest.startswith(_GZIP_MAGIC):
-            return b"".join(parts), "bytes that are no gzip follow the compressed data"
+            return b"".join(parts), "the compressed data is followed by bytes that are not gzip"
         member = zlib.decompressobj(_GZIP)
         start = 0
         try:
@@ -63,6 +63,6 @@ def _gunzip(raw: bytes) -> tuple[bytes, str | None]:
         except zlib.error as error:
             return b"".join(parts), f"the compressed data is damaged ({error})"
         if not member.eof:
-            return b"".join(parts), "the compressed data ends too early"
+            return b"".join(parts), "the compressed data is truncated"
         rest = (member.unused_data + rest[start:]).lstrip(b"\0")
     return b"".join(parts), None

@@ -54,7 +54,7 @@ def _call(entry: Record, agent: Agent, step: int) -> LlmCall:
     body = record(entry.get("body"), "`body`")
     usage = usage_of_body(body)
     if usage is None:
-        raise BadRecordError("the body has no usage of a language model's call")
+        raise BadRecordError("the body reports no token usage")
     model = body.get("model", body.get("modelVersion"))
     named = model if isinstance(model, str) else None
     return LlmCall(

@@ -106,7 +106,7 @@ def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
     columns = tables.columns(trace.data)
     export = next((one for one in _EXPORTS if columns >= one.columns), None)
     if export is None:
-        yield Skipped(1, "these are no columns of OpenAI's or Anthropic's usage export")
+        yield Skipped(1, "the columns are not those of OpenAI's or Anthropic's usage export")
         return
     session_id = names.SessionNames(trace.source_id).new(f"{export.provider}-usage")
     agents: dict[str, Agent] = {}
@@ -128,8 +128,8 @@ def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
     if calls:
         said = f" of {requests:,} requests" if requests else ""
         yield Note(
-            f"each of {len(calls)} calls stands for a period's total{said}: hold them against "
-            f"captured calls with --source {SOURCE}, do not add them up"
+            f"each of {len(calls)} calls is the total of a period{said}: compare them with "
+            f"captured calls by --source {SOURCE}, do not add them up"
         )
         yield Batch(
             Source(trace.source_id, SOURCE, FORMAT, str(trace.path)),

@@ -31,9 +31,7 @@ class UnknownEncodingError(Exception):
     """The body is compressed in a way we do not read."""
 
     def __init__(self, encoding: str) -> None:
-        super().__init__(
-            f"content encoding `{encoding}` is not known; send gzip, zstd, deflate or none"
-        )
+        super().__init__(f"unknown content encoding `{encoding}`; send gzip, zstd, deflate or none")
 
 
 def inflate(body: bytes, encoding: str, limit_bytes: int = LIMIT_BYTES) -> bytes:
@@ -68,11 +66,11 @@ def _gzip(body: bytes, limit_bytes: int) -> bytes:
             if room < 0:
                 raise TooLargeError(limit_bytes)
             if not member.eof:
-                raise MalformedError("the gzip body is cut short")
+                raise MalformedError("the gzip body is truncated")
             parts.append(part)
             rest = member.unused_data
     except _BadZlib as error:
-        raise MalformedError(f"the body is labelled gzip, but is not: {error}") from None
+        raise MalformedError(f"the body is labelled gzip, but is not gzip: {error}") from None
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
@@ -85,7 +83,7 @@ def _zlib(body: bytes, limit_bytes: int) -> bytes:
     if len(plain) > limit_bytes:
         raise TooLargeError(limit_bytes)
     if not stream.eof:
-        raise MalformedError("the deflate body is cut short")
+        raise MalformedError("the deflate body is truncated")
     return plain
 
 
@@ -107,9 +105,9 @@ def _zstd(body: bytes, limit_bytes: int) -> bytes:
             parts.append(part)
             rest = rest[len(rest[:_ZSTD_STEP_BYTES]) - len(frame.unused_data) :]
     except zstandard.ZstdError as error:
-        raise MalformedError(f"the body is labelled zstd, but is not: {error}") from None
+        raise MalformedError(f"the body is labelled zstd, but is not zstd: {error}") from None
     if not frame.eof:
-        raise MalformedError("the zstd body is cut short")
+        raise MalformedError("the zstd body is truncated")
     return b"".join(parts)
 
 

@@ -72,7 +72,7 @@ class Counts:
 
 
 class LaterError(Exception):
-    """The request is good, and cannot be put away now; the sender should try again."""
+    """The request is valid, but cannot be stored now; the sender should try again."""
 
     def __init__(self, reason: str, retry_s: int) -> None:
         super().__init__(f"{reason}; try again in {retry_s} s")
@@ -101,9 +101,8 @@ class Intake:
                 checked = await asyncio.to_thread(self._check, signal, form, encoding, body)
         if checked.rejected and not checked.accepted:
             raise MalformedError(
-                f"none of the {checked.rejected} spans has a valid trace id and span id (in hex, "
-                "where they are JSON); if these are logs or metrics, post them to /v1/logs or "
-                "/v1/metrics"
+                f"none of the {checked.rejected} spans has a valid trace id and span id (in JSON, "
+                "ids are hex); if these are logs or metrics, post them to /v1/logs or /v1/metrics"
             )
         if checked.accepted:
             label, kept = canonical(encoding), body

@@ -77,7 +77,7 @@ def _check_leniently(signal: Signal, body: bytes) -> Checked:
 def nothing(signal: Signal, unknown: Iterable[str]) -> str:
     """Say that a body holds something, and nothing of it can be read."""
     names = ", ".join(f"`{name}`" for name in sorted(unknown)[:_MOST_NAMES])
-    return f"no {ITEMS[signal]} were found below `{FIELDS[signal]}`, and {names} is not known"
+    return f"no {ITEMS[signal]} were found in `{FIELDS[signal]}`, and {names} is not a known field"
 
 
 def can_read(signal: Signal, document: Mapping[str, object]) -> None:
@@ -194,9 +194,9 @@ def _parse(body: bytes) -> Mapping[str, object]:
     try:
         parsed = orjson.loads(body or b"{}")
     except orjson.JSONDecodeError as error:
-        raise MalformedError(f"the body is no JSON: {error}") from None
+        raise MalformedError(f"the body is not JSON: {error}") from None
     if not isinstance(parsed, dict):
-        raise MalformedError("the body is JSON, but no object")
+        raise MalformedError("the body is JSON, but not an object")
     return parsed
 
 

@@ -88,7 +88,7 @@ def requests_of(document: object) -> list[Json]:
     listed = document if isinstance(document, list) else [document]
     found = [one for one in listed if isinstance(one, dict)]
     if not found or len(found) < len(listed):
-        raise MalformedError("the body is JSON, but no object")
+        raise MalformedError("the body is JSON, but not an object")
     return found
 
 
@@ -117,11 +117,11 @@ def _parsed(body: bytes, remarks: list[str]) -> object:
     try:
         document = parse(clean)
     except BadJsonError:
-        raise MalformedError(f"the body is no JSON: {reason}") from None
+        raise MalformedError(f"the body is not JSON: {reason}") from None
     remarks.append(
-        "characters that are no Unicode were replaced by U+FFFD"
+        "characters that are not valid Unicode were replaced by U+FFFD"
         if clean == body
-        else "the body was no UTF-8; the bad bytes were replaced by U+FFFD"
+        else "the body was not UTF-8; invalid bytes were replaced by U+FFFD"
     )
     return document
 

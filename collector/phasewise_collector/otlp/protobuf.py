@@ -55,11 +55,13 @@ def check(signal: Signal, body: bytes) -> Checked:
             mended = None
         if mended is None or not accepted:
             raise MalformedError(
-                f"the body is no OTLP {signal} request in protobuf: {error}"
+                f"the body is not an OTLP {signal} request in protobuf: {error}"
             ) from None
     reasons = []
     if mended.texts:
-        reasons.append(f"{mended.texts} texts were no UTF-8; the bad bytes were replaced by U+FFFD")
+        reasons.append(
+            f"{mended.texts} texts were not UTF-8; invalid bytes were replaced by U+FFFD"
+        )
     if mended.dropped:
         reasons.append(f"{mended.dropped} items could not be parsed")
     return Checked(accepted, rejected + mended.dropped, "; ".join(reasons), mended=mended.body)
@@ -131,7 +133,9 @@ def _parse(signal: Signal, body: bytes) -> Any:  # noqa: ANN401  # the signal sa
     try:
         return _REQUESTS[signal].FromString(body)
     except DecodeError as error:
-        raise MalformedError(f"the body is no OTLP {signal} request in protobuf: {error}") from None
+        raise MalformedError(
+            f"the body is not an OTLP {signal} request in protobuf: {error}"
+        ) from None
 
 
 def _count_spans(request: ExportTraceServiceRequest) -> tuple[int, int]:

@@ -67,10 +67,10 @@ class Receiver:
         if path == HEALTH and method in {"GET", "HEAD"}:
             return Answer(200, JSON, orjson.dumps(asdict(self._intake.counts)))
         if path not in PATHS:
-            reason = f"nothing is received at `{path}`; post to one of {', '.join(PATHS)}"
+            reason = f"no endpoint at `{path}`; post to one of {', '.join(PATHS)}"
             return failure(404, Code.NOT_FOUND, reason, content_type=spoken)
         if method != "POST":
-            reason = f"`{path}` takes POST, not {method}"
+            reason = f"`{path}` accepts POST, not {method}"
             allow = (("allow", "POST"),)
             return failure(405, Code.UNIMPLEMENTED, reason, content_type=spoken, headers=allow)
         if content_type is None:
@@ -92,7 +92,9 @@ class Receiver:
         except UnknownEncodingError as error:
             return failure(415, Code.INVALID_ARGUMENT, str(error), content_type=spoken)
         except BusyError:
-            return _later(LaterError("too much is being received at once", BUSY_RETRY_S), spoken)
+            return _later(
+                LaterError("too many requests are being received at once", BUSY_RETRY_S), spoken
+            )
         except LaterError as error:
             return _later(error, spoken)
         return success(content_type, signal, taken.rejected, taken.message)

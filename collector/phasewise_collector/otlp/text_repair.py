@@ -1,8 +1,8 @@
-"""Mend a protobuf request that no parser takes as a whole, so that one bad span costs no other.
+"""Repair a protobuf request that no parser accepts, so that one bad span does not cost the others.
 
-A parser refuses the request when a single text in it is no UTF-8, or one value is nested too
-deeply. This walk over the wire format knows the message's fields, replaces what is no UTF-8, and
-leaves out the innermost item (span, log record, metric) that is broken.
+A parser rejects the whole request when a single text is not UTF-8, or one value is nested too
+deeply. This walk over the wire format knows the fields of the message, replaces bytes that are not
+UTF-8, and drops the innermost broken item (span, log record, metric).
 """
 
 from collections.abc import Iterator
@@ -56,7 +56,7 @@ def _message(data: memoryview, kind: Descriptor, done: Mended, depth: int) -> It
             content = data[place : place + length]
             place += length
             if place > len(data):
-                raise BrokenError("a field is cut short")
+                raise BrokenError("a field is truncated")
             field = fields.get(number)
             if field is None:
                 yield bytes(data[start:place])
@@ -98,7 +98,7 @@ def _varint(data: memoryview, place: int) -> tuple[int, int]:
     number = shift = 0
     for step in range(_LONGEST_VARINT):
         if place + step >= len(data):
-            raise BrokenError("a number is cut short")
+            raise BrokenError("a number is truncated")
         byte = data[place + step]
         number |= (byte & 0x7F) << shift
         if byte < 0x80:
@@ -111,10 +111,10 @@ def _skip(data: memoryview, place: int, wire: int) -> int:
     if wire == _VARINT:
         return _varint(data, place)[1]
     if wire not in (_FIXED64, _FIXED32):
-        raise BrokenError(f"wire type {wire} is not used")
+        raise BrokenError(f"unknown wire type {wire}")
     place += 8 if wire == _FIXED64 else 4
     if place > len(data):
-        raise BrokenError("a number is cut short")
+        raise BrokenError("a number is truncated")
     return place
 
 

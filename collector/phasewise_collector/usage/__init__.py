@@ -1,1 +1,1 @@
-"""Usage: the one room that turns what a source reports of a call's tokens into `Usage`."""
+"""The one package that converts the usage reported by any source to `Usage`."""

@@ -1,8 +1,8 @@
-"""Who sells a model, and under which name: one normaliser of the names that senders give.
+"""The provider of a model and its name there: one normaliser for the names that senders use.
 
-`provider` may be a seller in any SDK's spelling, a gateway, a framework (which sells nothing), or
-an engine of one's own; a model may carry a path, a region, a date or its seller. Importers, prices
-and cache policies all ask here. Sellers are spelt as `genai-prices` spells them.
+`provider` may be a provider in the spelling of any SDK, a gateway, a framework (which sells
+nothing), or your own engine; a model name may include a path, a region, a date or its provider.
+Used by importers, prices and cache policies. Spelling follows `genai-prices`.
 """
 
 import re

@@ -1,8 +1,8 @@
-"""What a source states of one call's tokens, and the one rule that makes `Usage` of it.
+"""What a source reports about the tokens of one call, and the one rule that turns it into `Usage`.
 
-The rule: a count may lie inside another or beside it. The source's own convention says which, the
-total that the source states decides where it fits one reading only, and what is impossible (more
-cached tokens than input) never holds. Where the total fits no reading, the call is ambiguous.
+A count can be included in another or be separate. The source's convention says which; the reported
+total overrides it when only one reading matches; an impossible reading (more cached tokens than
+input) is never chosen. When the total matches no reading, the call is ambiguous.
 """
 
 from collections.abc import Iterator

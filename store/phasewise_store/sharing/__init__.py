@@ -1,6 +1,6 @@
-"""One database file, many processes: its owner runs the statements of the others.
+"""One database file, many processes: the process that owns it runs the statements of the others.
 
-DuckDB lets one process write a file. Whoever opens a file that another Phasewise process owns
-therefore connects to that process, over a socket beside the file, and has it run its statements:
-the work around them (parsing, analysis, replay, printing) stays in the process that asked.
+DuckDB lets only one process write a file. A command that opens a file owned by another Phasewise
+process therefore connects to that process over a socket next to the file, and sends it its
+statements. All other work (parsing, analysis, replay, printing) stays in the command's process.
 """

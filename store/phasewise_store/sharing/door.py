@@ -1,8 +1,8 @@
-"""The owner's side: runs the statements of other processes, each client in a thread of its own.
+"""The owner's side: runs the statements of other processes, one thread per client.
 
-Reads go through a cursor each and never wait for a writer. A client's transaction holds the store's
-one write lock; it is rolled back when the client goes away. A query whose client goes away is
-interrupted.
+Each read has its own cursor and never waits for a writer. A client's transaction holds the store's
+one write lock, and is rolled back when the client disconnects. A query is interrupted when its
+client disconnects.
 """
 
 import contextlib
@@ -93,7 +93,7 @@ class Door:
         except (EOFError, OSError):
             pass  # it went away, as a killed process does
         except Exception:
-            _log.exception("a client's request could not be handled")
+            _log.exception("a request of another command failed")
         finally:
             self._clients.discard(client)
 
@@ -135,7 +135,7 @@ class _Visit:
                     return self._read_only(text, limit_s)
         except (duckdb.Error, PhasewiseError) as error:
             return Failure(type(error).__name__, str(error))
-        return Failure("StoreError", f"no such request: {type(request).__name__}")
+        return Failure("StoreError", f"unknown request: {type(request).__name__}")
 
     def _begin(self) -> None:
         self._held = ExitStack()

@@ -1,6 +1,6 @@
-"""What owner and client say to each other, and the socket between them.
+"""The messages between owner and client, and the socket that carries them.
 
-The socket lies beside the database file, readable by its user alone. Messages are pickled by
+The socket is next to the database file and readable only by its user. Messages are pickled by
 `multiprocessing.connection`: both ends are the same program, run by the same user, which the
 kernel confirms (SO_PEERCRED).
 """

@@ -1,4 +1,4 @@
-"""A person's own query: one statement, reading only, with a time limit."""
+"""A user's own query: one read-only statement with a time limit."""
 
 import threading
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ def read_only(connection: duckdb.DuckDBPyConnection, query: str, limit_s: float)
             connection.execute("ROLLBACK").fetchall()
     except duckdb.InterruptException:
         raise UsageError(
-            f"the query was stopped after {limit_s:g} s; narrow it, or allow more with --limit-s"
+            f"the query was stopped after {limit_s:g} s; narrow it, or raise --limit-s"
         ) from None
     except duckdb.Error as error:
         raise UsageError(str(error)) from error

@@ -1,6 +1,6 @@
-"""The client's side: a connection whose statements another process runs.
+"""The client's side: a connection whose statements run in another process.
 
-It has what the store uses of a DuckDB connection. Each thread has a socket of its own, so that a
+It has the methods of a DuckDB connection that the store uses. Each thread has its own socket, so a
 read never waits for another thread's transaction.
 """
 
@@ -66,8 +66,8 @@ class Link:
         except (EOFError, OSError):
             if self._writer == threading.get_ident() or self._has_snapshot():
                 raise StoreError(
-                    f"the process that owns `{self._path}` ended in the middle of this command; "
-                    "what was committed before is kept: run the command again"
+                    f"the process that owns `{self._path}` ended during this command; what was "
+                    "committed before is kept.  Run the command again"
                 ) from None
             self._reconnect()
             answer = self._exchange(request)
@@ -122,7 +122,7 @@ class Link:
             except OSError:
                 if time.monotonic() > until:
                     raise StoreError(
-                        f"the process that owned `{self._path}` ended; run the command again"
+                        f"the process that owned `{self._path}` ended.  Run the command again"
                     ) from None
                 time.sleep(_POLL_S)
             else:
@@ -192,8 +192,8 @@ def _introduced(path: Path, address: str) -> Connection:
     if owner != Hello():
         made.close()
         raise StoreLockedError(
-            f"`{path}` is in use by Phasewise {owner.version}, and this is {Hello().version}: "
-            "stop that one, or run this command with its version"
+            f"`{path}` is in use by Phasewise {owner.version}, but this is {Hello().version}: "
+            "stop that process, or use the same version"
         )
     return made
 

@@ -95,7 +95,7 @@ def test_policies_can_be_told_apart_in_a_set() -> None:
 
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
     """A typo in a what-if names what there is."""
-    with pytest.raises(UsageError, match=r"no cache policy is called `vlm`; known: .*vllm/blocks"):
+    with pytest.raises(UsageError, match=r"no cache policy `vlm`; the policies are .*vllm/blocks"):
         BOOK.named("vlm")
 
 
@@ -148,44 +148,64 @@ def added(line: str) -> str:
 @pytest.mark.parametrize(
     ("text", "line", "message"),
     [
-        (RECORD.replace("sources:", "source:"), 2, r"needs its source; add `sources:"),
+        (RECORD.replace("sources:", "source:"), 2, r"needs a source: `sources:"),
         (RECORD.replace("[{url", "[] #"), 8, r"needs at least one source"),
-        (RECORD.replace("https://gateway.example", "my head"), 8, r"`my head` is no address"),
-        (RECORD.replace("2026-11-23", "last week"), 8, r"`last week` is no date; write it as"),
-        (RECORD.replace("2026-11-23", "2026-02-30"), 8, r"`2026-02-30` is no date"),
-        (RECORD.replace("isolation: account", "isolation: room"), 6, r"`room` is unknown; write"),
-        (RECORD.replace("block_prefix", "magic"), 5, r"`magic` is unknown; write one of break"),
-        (RECORD.replace("measured", "sure"), 7, r"`sure` is unknown; write one of documented"),
-        (RECORD.replace("    family: block_prefix\n", ""), 2, r"`family` is missing; add it"),
-        (RECORD.replace('["*"]', "[]"), 4, r"at least one is wanted"),
-        (RECORD.replace('["*"]', "gpt"), 4, r"a list is wanted here"),
-        (added("minimum: 1024"), 9, r"`minimum` is unknown here; known: .*min_tokens"),
-        (added("min_tokens: -1"), 9, r"a number from 0 up is wanted, not `-1`"),
-        (added("min_tokens: 1.5"), 9, r"a whole number is wanted, not `1.5`"),
-        (added("min_tokens: many"), 9, r"a number is wanted, not `many`"),
-        (added("min_tokens: nan"), 9, r"a number from 0 up is wanted, not `nan`"),
-        (added("granularity_tokens: 0"), 9, r"a whole number from 1 up is wanted"),
-        (added("read_multiplier: 1.1"), 9, r"dearer than no cache; the multiplier is at most 1"),
-        (added("storage_usd_mtok_hour: -2"), 9, r"a number from 0 up is wanted"),
-        (added("best_effort: perhaps"), 9, r"`perhaps` is unknown; write one of true, false"),
-        (added("keys: {tools: [mood]}"), 9, r"`mood` is unknown; write one of model"),
-        (added("keys: {assistant: [model]}"), 9, r"`assistant` is unknown here; known: messages"),
-        (added("effective: [2026-10-07]"), 9, r"two dates are wanted, e.g."),
-        (added("effective: [2026-10-07, 2026-10-07]"), 2, r"not after it begins"),
+        (RECORD.replace("https://gateway.example", "my head"), 8, r"`my head` is not a URL"),
+        (RECORD.replace("2026-11-23", "last week"), 8, r"`last week` is not a date such as"),
+        (RECORD.replace("2026-11-23", "2026-02-30"), 8, r"`2026-02-30` is not a date"),
+        (RECORD.replace("isolation: account", "isolation: room"), 6, r"`room` is not one of"),
+        (RECORD.replace("block_prefix", "magic"), 5, r"`magic` is not one of break"),
+        (RECORD.replace("measured", "sure"), 7, r"`sure` is not one of documented"),
+        (RECORD.replace("    family: block_prefix\n", ""), 2, r"`family` is missing"),
+        (RECORD.replace('["*"]', "[]"), 4, r"must have at least one entry"),
+        (RECORD.replace('["*"]', "gpt"), 4, r"must be a list"),
+        (
+            added("minimum: 1024"),
+            9,
+            r"`minimum` is not a known key here; the keys are .*min_tokens",
+        ),
+        (added("min_tokens: -1"), 9, r"must be a number of at least 0, not `-1`"),
+        (added("min_tokens: 1.5"), 9, r"must be a whole number, not `1.5`"),
+        (added("min_tokens: many"), 9, r"must be a number, not `many`"),
+        (added("min_tokens: nan"), 9, r"must be a number of at least 0, not `nan`"),
+        (added("granularity_tokens: 0"), 9, r"must be a whole number of at least 1"),
+        (
+            added("read_multiplier: 1.1"),
+            9,
+            r"costs more than without a cache; the multiplier must be at most 1",
+        ),
+        (added("storage_usd_mtok_hour: -2"), 9, r"must be a number of at least 0"),
+        (added("best_effort: perhaps"), 9, r"`perhaps` is not one of true, false"),
+        (added("keys: {tools: [mood]}"), 9, r"`mood` is not one of model"),
+        (
+            added("keys: {assistant: [model]}"),
+            9,
+            r"`assistant` is not a known key here; the keys are messages",
+        ),
+        (added("effective: [2026-10-07]"), 9, r"must be two dates, e.g."),
+        (added("effective: [2026-10-07, 2026-10-07]"), 2, r"not after its start"),
         (added("lifetimes_s: {5m: 300}"), 2, r"`default_lifetime` is missing; name one of `5m`"),
-        (added("default_lifetime: 5m"), 2, r"which `lifetimes_s` has not; it has none"),
-        (added("lifetimes_s: {5m: -300}"), 9, r"a number from 0 up is wanted"),
-        (added("write_multipliers: {5m: 2}"), 2, r"names `5m`; `lifetimes_s` has none"),
-        (added("refresh_on_read: false"), 2, r"has no meaning for this family"),
-        (added("family: block_prefix"), 9, r"`family` stands here twice"),
+        (added("default_lifetime: 5m"), 2, r"which is not in `lifetimes_s` \(none\)"),
+        (added("lifetimes_s: {5m: -300}"), 9, r"must be a number of at least 0"),
+        (
+            added("write_multipliers: {5m: 2}"),
+            2,
+            r"names `5m`, which is not in `lifetimes_s` \(none\)",
+        ),
+        (added("refresh_on_read: false"), 2, r"does not apply to this family"),
+        (added("family: block_prefix"), 9, r"duplicate key `family`"),
         (RECORD.replace("block_prefix", "breakpoint_hash"), 2, r"needs `lookback_positions`"),
-        (RECORD.replace("block_prefix", "explicit_objects"), 2, r"add `opt_in: true`"),
-        (RECORD + SECOND, 9, r"record `other`: its dates overlap those of `mine` for gateway `\*`"),
-        (RECORD + RECORD.removeprefix("records:\n"), 9, r"another record has this id"),
-        ("- id: mine\n", 1, r"a mapping is wanted here"),
+        (RECORD.replace("block_prefix", "explicit_objects"), 2, r"need `opt_in: true`"),
+        (RECORD + SECOND, 9, r"record `other`: its dates overlap with `mine` for gateway `\*`"),
+        (RECORD + RECORD.removeprefix("records:\n"), 9, r"another record has the same id"),
+        ("- id: mine\n", 1, r"must be a mapping"),
         ("\n", 1, r"the file is empty"),
         ("records: [\n", 2, r"not YAML"),
-        ("records: []\nmore: 1\n", 2, r"`more` is unknown here; known: records, shared"),
+        (
+            "records: []\nmore: 1\n",
+            2,
+            r"`more` is not a known key here; the keys are records, shared",
+        ),
     ],
 )
 def test_a_mistake_is_named_with_file_and_line(text: str, line: int, message: str) -> None:
@@ -198,7 +218,7 @@ def test_charged_writes_need_a_price_for_every_lifetime() -> None:
     """A lifetime whose writes cost nobody knows what is refused."""
     text = added("lifetimes_s: {5m: 300, 1h: 3600}\n    default_lifetime: 5m")
     free = text + "    write_multipliers: {5m: 1}\n"
-    with pytest.raises(UsageError, match=r"without `writes_charged: true`"):
+    with pytest.raises(UsageError, match=r"needs `writes_charged: true`"):
         book.parse(free, "mine.yaml")
     with pytest.raises(UsageError, match=r"writes are charged, but .* lacks `1h`"):
         book.parse(free + "    writes_charged: true\n", "mine.yaml")
@@ -214,7 +234,7 @@ def test_records_that_follow_each_other_do_not_overlap() -> None:
 
 def test_a_folder_without_records_says_what_to_do(tmp_path: Path) -> None:
     """An empty folder is a mistake, and so is a file that is not there."""
-    with pytest.raises(UsageError, match=r"has no records; put a .yaml file there"):
+    with pytest.raises(UsageError, match=r"no .yaml files with records in"):
         book.read(tmp_path)
     with pytest.raises(UsageError, match=r"cannot read the records .*none.yaml"):
         book.read(tmp_path / "none.yaml")

@@ -140,7 +140,7 @@ def test_a_file_that_is_no_tokenizer_is_refused_and_an_unusable_one_only_said(
     store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Analysis goes on with estimates, and says which model it is about."""
-    with pytest.raises(UsageError, match="no tokenizer"):
+    with pytest.raises(UsageError, match="not a tokenizer"):
         own_tokenizer.load(b"{}")
     tokenizers.save(store, Definition("m", "broken", b"{}"))
     assert own_tokenizer.of(store) == {}

@@ -211,7 +211,7 @@ def test_an_unknown_lifetime_or_seller_is_refused_with_what_there_is() -> None:
     own = [BOOKS.rules.named("anthropic/sonnet-4.5")]
     with pytest.raises(UsageError, match="`5m`, `1h`"):
         scenario.check_lifetime("2h", own)
-    with pytest.raises(UsageError, match="names no seller"):
+    with pytest.raises(UsageError, match="is not PROVIDER/MODEL"):
         scenario.parse_seller("claude")
     with pytest.raises(UsageError, match="--policy"):
         scenario.sold_by(scenario.parse_seller("nobody/unheard-of"), None, BOOKS.rules)

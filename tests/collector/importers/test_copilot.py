@@ -105,7 +105,7 @@ def test_the_sums_of_a_session_are_the_sums_of_its_calls() -> None:
     assert sum(usage.cache_read_tokens for usage in usages) == 30_000
     assert sum(usage.cache_write_5m_tokens for usage in usages) == 7
     assert {usage.origin for usage in usages} == {"estimated"}
-    assert any("shared from the session's sums" in note for note in notes)
+    assert any("distributed from the session totals" in note for note in notes)
 
 
 def test_a_resumed_session_has_sums_of_its_own_or_goes_on_with_them() -> None:

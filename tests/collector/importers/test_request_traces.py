@@ -136,7 +136,7 @@ def test_a_delay_counts_from_the_turn_before() -> None:
     ]
     batch, notes, _ = parts(aiperf, rows)
     assert [call.started_ns for call in batch.llm_calls] == [10**9, 2_219_300_000]
-    assert any("began later than stored" in note for note in notes)
+    assert any("started later than stored" in note for note in notes)
 
 
 def test_messages_are_whole_histories_or_what_is_new() -> None:

@@ -67,7 +67,10 @@ def test_jaeger_s_scope_parent_and_status_come_back(tmp_path: Path, store: Store
     call = imported(store, tmp_path, json.dumps(page))
     assert call["trace_id"] == TRACE[2:].rjust(32, "0")
     assert (call["started_ns"], call["duration_ns"]) == (START_NS, 2 * 10**9)
-    assert (call["agent"], call["error"]) == ("planner", "the span says error and not why")
+    assert (call["agent"], call["error"]) == (
+        "planner",
+        "the span has an error status without a message",
+    )
 
 
 def python_console(**changes: object) -> dict[str, Any]:
@@ -403,7 +406,7 @@ def test_a_span_without_ids_or_with_a_bad_time_is_named(tmp_path: Path, store: S
     path.write_text("".join(json.dumps(one) + "\n" for one in (bad[0], good, bad[1])))
     done = import_paths(store, [path])
     assert [(left.line, left.reason) for left in done.skipped] == [
-        (1, "'soon' is no date and time"),
+        (1, "'soon' is not a date and time"),
         (3, "the span has no trace id and span id"),
     ]
     assert done.llm_calls == 1
@@ -455,7 +458,7 @@ def test_an_api_s_answer_around_otlp_is_opened(tmp_path: Path, store: Store) -> 
         assert (done.llm_calls, done.skipped) == (1, [])
     path.write_text('{"resourceSpans": [{"spans": [{"name": "x"}]}]}')
     (left,) = import_paths(store, [path]).skipped
-    assert "`spans` is not known" in left.reason
+    assert "`spans` is not a known field" in left.reason
 
 
 def test_an_answer_out_of_litellm_s_cache_is_one() -> None:

@@ -85,7 +85,7 @@ def _read(model: str, file: Path) -> Definition:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise UsageError(f"`{path}` cannot be read: {error.strerror}") from None
+        raise UsageError(f"cannot read `{path}`: {error.strerror}") from None
     own_tokenizer.load(content)
     return Definition(model, path.parent.name if path.name == FILE_NAME else path.name, content)
 

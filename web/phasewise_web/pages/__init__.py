@@ -1,1 +1,1 @@
-"""One module a page: a dataclass with what it shows, made from the store; templates only draw."""
+"""One module per page: a dataclass with its data, made from the store; templates only render it."""

@@ -1,7 +1,7 @@
-"""Keep the last few answers to a slow question, so that two tabs on the same facts compute once.
+"""Keep the last few answers to slow questions, so that two tabs with the same data compute once.
 
-An answer holds as long as the calls in scope are those it was made from: `version` is cheap, and
-another one as soon as a call or its price has come or changed.
+An answer is valid while `version` stays the same: it is cheap to compute, and changes as soon as a
+call in scope or its price changes.
 """
 
 import threading

@@ -1,4 +1,4 @@
-"""What the collector has taken, and what became of it: the books must balance."""
+"""What the collector has received, and what happened to it: the counts must add up."""
 
 from dataclasses import dataclass
 
