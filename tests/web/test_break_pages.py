@@ -270,7 +270,7 @@ def test_a_clock_in_the_middle_moves_to_the_end(store: Store) -> None:
     assert [one.stability for one in chart.here[:3]] == ["static", "call", "static"]
     assert chart.there[-1].label == "system 0, what differs"
     assert chart.there[-1].moves
-    assert chart.here[2].repaid > 0.5
+    assert chart.here[2].resent > 0.5
 
 
 @pytest.mark.parametrize("history", [True, False])

@@ -111,7 +111,7 @@ def test_frames_lie_inside_the_frame_above_and_never_overlap(seen: Store, measur
 
 
 def test_colours_split_a_frame_as_its_tokens_are(seen: Store) -> None:
-    """The topmost's cached and re-paid parts are as wide as their share of the tokens sent."""
+    """The topmost's cached and sent again parts are as wide as their share of the tokens sent."""
     whole = rollups.totals(seen, Scope(source="tau2-bench"))
     fills = {fill.colour: fill.width for fill in chart(seen, "tau2-bench").bars[0].fills}
     for colour, part in (("c", whole.cache_read_tokens), ("p", whole.missed_tokens)):
@@ -170,7 +170,7 @@ def test_a_measure_without_width_has_no_picture(client: TestClient) -> None:
             assert "Nothing has a width here" in page
             assert twin["chart"] is None
             return
-    pytest.fail("every sample has a re-paid price")
+    pytest.fail("every sample has a sent again price")
 
 
 def test_hostile_text_stays_text(client: TestClient) -> None:

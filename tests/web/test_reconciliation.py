@@ -138,7 +138,8 @@ def _scopes(store: Store) -> Iterable[Scope]:
             found = store.frame(
                 f"SELECT {column} FROM llm_calls c JOIN sources s USING (source_id) "
                 "LEFT JOIN agents a USING (agent_id) WHERE s.name = $source "
-                f"AND {column} IS NOT NULL GROUP BY ALL ORDER BY sum(c.input_tokens) DESC, 1 LIMIT 1",
+                f"AND {column} IS NOT NULL GROUP BY ALL "
+                "ORDER BY sum(c.input_tokens) DESC, 1 LIMIT 1",
                 {"source": source},
             )
             if found.height:
@@ -185,7 +186,7 @@ def _sum(rows: Iterable[Json], name: str) -> Decimal | None:
 
 
 def _states_sum_up(scope: Scope, totals: Json) -> None:
-    """The parts of the bill sum to it, and lie in its range."""
+    """Hold the parts of the bill to its sum and its range."""
     if totals["total_usd"] is not None and totals["prefill_usd"] is not None:
         parts = [_money(totals[name]) for name in ("prefill_usd", "decode_usd", "other_usd")]
         assert sum(part or 0 for part in parts) == _money(totals["total_usd"]), scope
@@ -198,7 +199,7 @@ def _states_sum_up(scope: Scope, totals: Json) -> None:
 
 
 def _rows_sum_up(scope: Scope, totals: Json, rows: Iterable[Json]) -> None:
-    """What a table's rows add up to is the page's sum."""
+    """Hold the sum of a table's rows to the page's."""
     sums = [row.get("totals", row) for row in rows]
     for name in (*SUMS, *MONEY):
         assert (_sum(sums, name) or 0) == (_money(totals[name]) or 0), (scope, name)
@@ -243,7 +244,7 @@ def _flame_agrees(scope: Scope, totals: Json, page: Json) -> None:
 def _commands_agree(database: Path, scope: Scope, totals: Json, pages: Json) -> None:
     words = [word for name, value in scope.items() for word in (f"--{name}", value)]
 
-    def said(command: str, *more: str) -> Any:
+    def said(command: str, *more: str) -> Any:  # noqa: ANN401 (JSON of any form)
         out = io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()):
             code = main([command, "--db", str(database), "--json", *words, *more])

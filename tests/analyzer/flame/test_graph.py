@@ -88,7 +88,7 @@ def head_ids(forest: graph.Forest, frame: int) -> Prefix:
 def test_every_frame_holds_what_a_walk_over_each_token_finds(
     recorded: list[tuple[list[int], int, float, float, str]],
 ) -> None:
-    """Tokens sent, cached and re-paid are exact in each frame, dollars to a digit a call."""
+    """Tokens sent, cached and sent again are exact in each frame, dollars to a digit a call."""
     prompts = [tuple(ids) for ids, *_ in recorded]
     head_of = heads_by_hand(prompts)
     with Store.in_memory() as store:
