@@ -43,17 +43,7 @@ def split(rates: Rates, usage: Usage) -> Bill:
     exact bill, rounded once.
     """
     cached_parts = _cached_parts(rates, usage)
-    heard = min(
-        max(usage.billing.input_audio_tokens - usage.billing.cached_audio_tokens, 0),
-        usage.uncached_tokens,
-    )
-    prefill = _cost(
-        (usage.uncached_tokens - heard, rates.uncached),
-        (heard, _or(rates.input_audio, rates.uncached)),
-        *cached_parts,
-        (usage.cache_write_5m_tokens, rates.cache_write_5m),
-        (usage.cache_write_1h_tokens, rates.cache_write_1h),
-    )
+    prefill = _cost(*cached_parts, *_behind_the_read(rates, usage))
     thought = min(usage.reasoning_tokens, usage.output_tokens)
     spoken = min(usage.billing.output_audio_tokens, usage.output_tokens - thought)
     decode = _cost(
@@ -67,7 +57,7 @@ def split(rates: Rates, usage: Usage) -> Bill:
     sums = [
         total.quantize(LAST_DIGIT, ROUND_HALF_EVEN, _EXACT) for total in (prefill, running, whole)
     ]
-    cached = _cost(*cached_parts).quantize(LAST_DIGIT, ROUND_DOWN, _EXACT)
+    cached = _cost(*cached_parts).quantize(LAST_DIGIT, ROUND_HALF_EVEN, _EXACT)
     return Bill(sums[0], sums[1] - sums[0], sums[2] - sums[1], cached)
 
 
@@ -89,8 +79,7 @@ def charged_usd(rates: Rates, usage: Usage, first_tokens: int) -> Decimal:
     What was read from a cache comes first in a prompt, then what was written, longest lifetime
     first, then what was charged in full.
     """
-    read = _or(rates.cache_read, rates.uncached)
-    in_order = ((usage.cache_read_tokens, read), *_behind_the_read(rates, usage))
+    in_order = (*_cached_parts(rates, usage), *_behind_the_read(rates, usage))
     charged = _cost(*_first(in_order, first_tokens))
     return charged.quantize(LAST_DIGIT, ROUND_HALF_EVEN, _EXACT)
 
@@ -111,10 +100,16 @@ def above_read_usd(rates: Rates, usage: Usage, tokens: int) -> Decimal:
 
 
 def _behind_the_read(rates: Rates, usage: Usage) -> tuple[tuple[int, Decimal], ...]:
+    """Give the other input tokens with their rates, in order; audio is taken to stand last."""
+    heard = min(
+        max(usage.billing.input_audio_tokens - usage.billing.cached_audio_tokens, 0),
+        usage.uncached_tokens,
+    )
     return (
         (usage.cache_write_1h_tokens, rates.cache_write_1h),
         (usage.cache_write_5m_tokens, rates.cache_write_5m),
-        (usage.uncached_tokens, rates.uncached),
+        (usage.uncached_tokens - heard, rates.uncached),
+        (heard, _or(rates.input_audio, rates.uncached)),
     )
 
 

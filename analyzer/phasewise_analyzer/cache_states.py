@@ -12,6 +12,7 @@ the words.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from phasewise_store import billing
 from phasewise_store.facts import Usage
 
 
@@ -83,6 +84,7 @@ def billed(call: Mapping[str, object]) -> Usage:
         cache_read_tokens=read,
         cache_write_5m_tokens=short,
         cache_write_1h_tokens=long,
+        billing=billing.from_json(str(call["billing"] or "{}")),
     )
 
 
