@@ -16,6 +16,7 @@ from phasewise_store.migrations import (
     findings,
     first_tables,
     identities,
+    prefixes,
 )
 from phasewise_store.statements import run
 
@@ -96,6 +97,11 @@ def m015_add_cells(connection: duckdb.DuckDBPyConnection) -> None:
     run(connection, cells.CELLS)
 
 
+def m016_add_reuse_and_kept_answers(connection: duckdb.DuckDBPyConnection) -> None:
+    """Keep what each call shares with earlier ones, and answers that take long to make."""
+    run(connection, prefixes.REUSE_AND_KEPT_ANSWERS)
+
+
 def m017_add_states_of_input(connection: duckdb.DuckDBPyConnection) -> None:
     """Make costs and findings again, with the states of input tokens and the bill's range."""
     run(connection, costs.STATES_OF_INPUT)
@@ -122,6 +128,7 @@ STATEMENTS = (
     calls.TOOL_TEXT,
     findings.FINDINGS,
     cells.CELLS,
+    prefixes.REUSE_AND_KEPT_ANSWERS,
     costs.STATES_OF_INPUT,
 )
 """what the migrations run, for `schema_page`"""
@@ -142,6 +149,7 @@ MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     m013_add_tool_text,
     m014_add_findings,
     m015_add_cells,
+    m016_add_reuse_and_kept_answers,
     m017_add_states_of_input,
 )
 """in order; the schema's version is how many of them have run"""

@@ -33,7 +33,7 @@ class Blocks:
         self._thinking = thinking
 
     def read(self, content: object) -> Iterator[Item]:
-        """Give the items of a message's content, whatever it is."""
+        """Return the items of a message's content, whatever it is."""
         if isinstance(content, str):
             yield Text(content)
         elif isinstance(content, list):
@@ -61,7 +61,7 @@ class Blocks:
         return Call(_first(block, _CALL_IDS), name, arguments)
 
     def result_text(self, given: object) -> str:
-        """Give what a tool gave as text: parts read, any other JSON as it is written."""
+        """Return what a tool gave as text: parts read, any other JSON as it is written."""
         if isinstance(given, str):
             return given
         parts = given if isinstance(given, list) else [given]
@@ -159,7 +159,7 @@ def _words_of(thought: object) -> str:
 
 
 def _arguments(given: object) -> tuple[str, bool]:
-    """Give a JSON object as text, and whether it was one already."""
+    """Return a JSON object as text, and whether it was one already."""
     if isinstance(given, Mapping):
         return _json(given), True
     if given in (None, ""):

@@ -142,7 +142,7 @@ def _results(message: Mapping[str, object], content: object, blocks: Blocks) -> 
 
 
 def _is_sendable(message: Mapping[str, object]) -> bool:
-    """Say whether a chat endpoint takes a message as it is; ids are looked at later."""
+    """Return whether a chat endpoint takes a message as it is; ids are looked at later."""
     role, content = message.get("role"), message.get("content")
     calls = message.get("tool_calls")
     if not message.keys() <= _SENDABLE_KEYS or role not in ("system", "user", "assistant", "tool"):

@@ -49,13 +49,13 @@ class Place:
         return {name: self.query[name] for name in SCOPE if name in self.query and name != "source"}
 
     def with_(self, **changes: str | int | None) -> str:
-        """Give the address with some of the query changed; None takes a key away."""
+        """Return the address with some of the query changed; None takes a key away."""
         merged = {name: value for name, value in self.query.items() if name not in changes}
         merged |= {name: str(value) for name, value in changes.items() if value is not None}
         return self.path + (f"?{urlencode(merged)}" if merged else "")
 
     def to(self, path: str, **changes: str | int | None) -> str:
-        """Give the address of another page about the same scope."""
+        """Return the address of another page about the same scope."""
         kept = {name: self.query[name] for name in SCOPE if name in self.query}
         return Place(path, kept).with_(**changes)
 
@@ -67,17 +67,17 @@ class Place:
 
 
 def session_path(session_id: str) -> str:
-    """Give the path of a session's page."""
+    """Return the path of a session's page."""
     return f"/sessions/{encoded(session_id)}"
 
 
 def call_path(call_id: str) -> str:
-    """Give the path of a call's page."""
+    """Return the path of a call's page."""
     return f"/calls/{encoded(call_id)}"
 
 
 def run_path(run_id: str) -> str:
-    """Give the path of a run's page."""
+    """Return the path of a run's page."""
     return f"/runs/{encoded(run_id)}"
 
 
@@ -97,7 +97,7 @@ def decoded(path: str) -> str:
 
 
 def sources(store: Store) -> tuple[str, ...]:
-    """Give the names of the data sets, for choosing one."""
+    """Return the names of the data sets, for choosing one."""
     return tuple(store.frame("SELECT DISTINCT name FROM sources ORDER BY name")["name"])
 
 
@@ -111,7 +111,7 @@ LIMIT 1
 
 
 def source_of(store: Store, place: Place) -> str | None:
-    """Give the data set named in the address, or the one that the newest call in scope came to.
+    """Return the data set named in the address, or the one that the newest call in scope came to.
 
     None where there is no call.
     """

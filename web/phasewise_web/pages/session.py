@@ -98,13 +98,13 @@ class BusyClock:
         self.length_ns = max(1, before - self.cut_ns)
 
     def at(self, moment_ns: int) -> int:
-        """Give a moment on this clock."""
+        """Return a moment on this clock."""
         place = bisect_right(self._starts, moment_ns) - 1
         return moment_ns - (self._shifts[place] if place >= 0 else 0)
 
 
 def _merged(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Give the stretches in which something ran."""
+    """Return the stretches in which something ran."""
     merged: list[tuple[int, int]] = []
     for start, end in sorted(spans):
         if merged and start <= merged[-1][1]:
@@ -128,7 +128,7 @@ def _in_time(found: Timeline, clock: BusyClock) -> tuple[Bar, ...]:
 
 
 def _side_by_side(found: Timeline, view: View) -> tuple[Bar, ...]:
-    """Give bars that begin at the left, as long as the step is large."""
+    """Return bars that begin at the left, as long as the step is large."""
     sizes = [_size(step, view) for step in found.steps]
     largest = max(sizes, default=0.0) or 1.0
     return tuple(
