@@ -120,7 +120,8 @@ def _notes(store: Store, scope: Scope) -> Iterator[str]:
     if totals.cache_unknown_calls:
         yield (
             f"{totals.cache_unknown_calls:,} of {totals.calls:,} calls do not report cached "
-            "tokens: all they had sent before counts as not read, which is an upper bound."
+            "tokens: what they had sent before is a line of its own (hatched), charged as their "
+            "provider's rule would."
         )
     if unpriced := totals.calls - totals.priced_calls:
         yield (
