@@ -25,7 +25,14 @@ from phasewise_analyzer.call_findings.judge import Judged
 from phasewise_analyzer.call_findings.live import LiveFindings
 from phasewise_analyzer.call_findings.version import version
 from phasewise_analyzer.latency_fit import ShareModel
-from phasewise_analyzer.prefixes import hit_rates, placed_tree, prefix_tree, shared_prefixes
+from phasewise_analyzer.ledger import recorded_drifts
+from phasewise_analyzer.prefixes import (
+    hit_rates,
+    kept_reuse,
+    placed_tree,
+    prefix_tree,
+    shared_prefixes,
+)
 from phasewise_analyzer.prices import PriceBook
 
 Step = Callable[[int, int, str], None]
@@ -93,6 +100,8 @@ def analyse(store: Store, *, memory: Memory | None = None, step: Step | None = N
             _analyse_live(store, source, books, memory or Memory(), again=source in outdated)
         done += calls
     _finish_cells(store)
+    if memory is None:  # the owner of the store has a process that does
+        kept_reuse.grow(store, step=step, without=LIVE if store.is_shared else None)
     if step is not None and total:
         step(total, total, "")
     return total
@@ -220,6 +229,7 @@ def _save(
         cells.mark(connection, sessions.unique().to_list())
         cells.refresh(connection)
     _finish_cells(store)
+    recorded_drifts.refresh(store, source)
 
 
 def _costs(new: pl.DataFrame, model: ShareModel, book: PriceBook) -> pl.DataFrame:

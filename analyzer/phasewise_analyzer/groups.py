@@ -18,7 +18,7 @@ _COLUMNS: dict[By, str] = {
 
 
 def numbered(store: Store, calls: pl.DataFrame, by: By) -> tuple[npt.NDArray[np.int64], list[str]]:
-    """Give each call's group as a number, and the groups' names in the order of first calls.
+    """Return each call's group as a number, and the groups' names in the order of first calls.
 
     A file is named by its path.
     """

@@ -32,11 +32,11 @@ class CountedIds(IdGenerator):
         self._spans = itertools.count(1)
 
     def generate_span_id(self) -> int:
-        """Give the next span id."""
+        """Return the next span id."""
         return next(self._spans)
 
     def generate_trace_id(self) -> int:
-        """Give the next trace id."""
+        """Return the next trace id."""
         return next(self._traces)
 
 
@@ -47,7 +47,7 @@ class CountedClock:
         self._next_ns = first_ns
 
     def __call__(self) -> int:
-        """Give the time in nanoseconds."""
+        """Return the time in nanoseconds."""
         now_ns = self._next_ns
         self._next_ns += TICK_NS
         return now_ns
@@ -61,7 +61,7 @@ class _Provider(TracerProvider):
         self._clock = clock
 
     def get_tracer(self, *arguments: Any, **options: Any) -> Tracer:  # noqa: ANN401  # as above it
-        """Give a tracer."""
+        """Return a tracer."""
         return _Tracer(super().get_tracer(*arguments, **options), self._clock)
 
 
@@ -101,7 +101,7 @@ class _Tracer(Tracer):
 
 
 def provider(*, clock: CountedClock | None = None) -> tuple[TracerProvider, InMemorySpanExporter]:
-    """Give a provider that keeps its spans in the exporter beside it; ids and times are counted."""
+    """Return a provider and its in-memory exporter; ids and times are sequential."""
     exporter = InMemorySpanExporter()
     made = _Provider(
         clock or CountedClock(),

@@ -128,7 +128,7 @@ def write(
 
 
 def _old_calls(store: Store, derived: Iterable[Derived]) -> dict[str, LlmCall]:
-    """Give the stored calls that these spans alone described before; some prove to be none."""
+    """Return the stored calls that these spans alone described before; some prove to be none."""
     traces = {span.trace_id for one in derived for span in one.spans}
     calls = stored_traces.llm_calls(store, traces)
     return {call.call_id: call for call in calls if not identity.is_of_file(call)}

@@ -28,7 +28,7 @@ Traces = Mapping[str, list[Taken]]
 
 
 def related(store: Store, taken: Iterable[Taken]) -> set[str]:
-    """Give the stored traces that may tell of the same calls as these new spans."""
+    """Return the stored traces that may tell of the same calls as these new spans."""
     ids: set[str] = set()
     alike: list[Likeness] = []
     silent: list[Moment] = []
@@ -108,7 +108,7 @@ def _nested(taken: Iterable[Taken]) -> Iterator[tuple[Span, Span]]:
 
 
 def _across(spans: list[Span]) -> Iterator[tuple[Span, Span]]:
-    """Give the pairs of two traces that are near enough in time to be looked at."""
+    """Return the pairs of two traces that are near enough in time to be looked at."""
     ordered = sorted(spans, key=lambda span: span.start_ns)
     for place, one in enumerate(ordered):
         for other in islice(ordered, place + 1, None):

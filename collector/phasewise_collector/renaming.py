@@ -1,4 +1,4 @@
-"""Give derived facts in other sessions than their own trace says."""
+"""Return derived facts in other sessions than their own trace says."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,7 +12,7 @@ Call = TypeVar("Call", LlmCall, ToolCall, SideCall)
 
 
 def in_sessions(derived: Derived, sessions: Mapping[str, str]) -> Derived:
-    """Give the facts with the sessions of their conversations."""
+    """Return the facts with the sessions of their conversations."""
     if all(name == sessions.get(name, name) for one in derived.spans if (name := one.session_id)):
         return derived
 

@@ -34,7 +34,7 @@ def assign_req_to_token_pool_cpu(  # noqa: PLR0917  # the kernel's own signature
 
 
 def __getattr__(name: str) -> Callable[..., NoReturn]:
-    """Give a function that says what is missing when it is called, not when it is imported."""
+    """Return a function that says what is missing when it is called, not when it is imported."""
     if name.startswith("__") or not name.endswith("_cpu"):
         raise AttributeError(name)
 

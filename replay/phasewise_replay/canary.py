@@ -17,7 +17,7 @@ TOKENS = 1200
 
 
 def canary(like: Request, *, vocabulary_tokens: int, most_tokens: int | None) -> Request:
-    """Give the canary in the form of a recorded request: chat, raw text or token ids."""
+    """Return the canary in the form of a recorded request: chat, raw text or token ids."""
     share = 1.0 if most_tokens is None else min(1.0, most_tokens / (2 * TOKENS))
     text = " ".join(f"canary {number}" for number in range(int(WORDS * share)))
     bare = replace(

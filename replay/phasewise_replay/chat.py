@@ -14,12 +14,12 @@ from phasewise_replay.engine import Request, TokenIds
 
 
 def has_text(prompt: Sequence[Segment]) -> bool:
-    """Say whether all of the prompt is known, not only its hashes."""
+    """Return whether all of the prompt is known, not only its hashes."""
     return all(segment.content is not None for segment in prompt)
 
 
 def with_text(request: Request, prompt: Sequence[Segment], normaliser: Normaliser) -> Request:
-    """Give the request with the prompt as a chat, or as the text that it was."""
+    """Return the request with the prompt as a chat, or as the text that it was."""
     if any(segment.kind == "text" for segment in prompt):
         raw = b"".join(_content(segment) for segment in prompt)
         return replace(request, prompt=raw.decode("utf-8", "replace"))
@@ -28,7 +28,7 @@ def with_text(request: Request, prompt: Sequence[Segment], normaliser: Normalise
 
 
 def with_ids(request: Request, ids: TokenIds) -> Request:
-    """Give the request with a prompt of token ids."""
+    """Return the request with a prompt of token ids."""
     return replace(request, prompt_token_ids=ids)
 
 

@@ -39,7 +39,7 @@ class Pace:
     longest_wait_s: float = 60.0
 
     def wait_ns(self, recorded_ns: int) -> int:
-        """Give the wait to keep."""
+        """Return the wait to keep."""
         return min(round(recorded_ns * self.tool_time), round(self.longest_wait_s * 1e9))
 
 

@@ -8,7 +8,7 @@ from phasewise_replay.vllm import VllmEngine
 
 
 def engine_of(arm: Arm) -> Engine:
-    """Give the engine that the arm describes."""
+    """Return the engine that the arm describes."""
     if isinstance(arm, SimulatedArm):
         return SimulatedEngine(arm)
     if isinstance(arm, UrlArm):

@@ -54,6 +54,6 @@ class FakeEngine:
         self.resets += 1
 
     def send(self, request: Request) -> Answer:
-        """Give the function's answer."""
+        """Return the function's answer."""
         self.requests.append(request)
         return self._answer(request)

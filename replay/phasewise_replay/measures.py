@@ -70,7 +70,7 @@ def interval(
     before: Sequence[float],
     after: Sequence[float],
 ) -> Interval | None:
-    """Give the interval of a measure's difference: `of`, inside what its unit can be."""
+    """Return the interval of a measure's difference: `of`, inside what its unit can be."""
     if measure.unit == "share":
         return share_interval(of, before, after)
     return of(before, after)

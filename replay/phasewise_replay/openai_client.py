@@ -75,7 +75,7 @@ class OpenAiClient:
         return np.array(tokens, dtype=np.int64) if isinstance(tokens, list) else None
 
     def healthy(self) -> bool:
-        """Say whether the server answers at `/health`."""
+        """Return whether the server answers at `/health`."""
         try:
             return self._http.get("/health", timeout=5.0).is_success
         except httpx.TransportError:

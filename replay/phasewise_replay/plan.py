@@ -48,7 +48,7 @@ class VllmArm:
     start_timeout_s: float = 900.0
 
     def all_flags(self) -> dict[str, FlagValue]:
-        """Give the presets' flags and the arm's own."""
+        """Return the presets' flags and the arm's own."""
         merged: dict[str, FlagValue] = {}
         for preset in chosen(self.presets):
             merged |= preset.vllm
@@ -94,7 +94,7 @@ class SimulatedArm:
     """they win over the options"""
 
     def all_options(self) -> SimulatedOptions:
-        """Give the options with the presets' changes.
+        """Return the options with the presets' changes.
 
         Raises UnsupportedArmError where the simulator cannot know what a preset does.
         """
@@ -163,7 +163,7 @@ class Plan:
                 )
 
     def turns(self) -> list[tuple[Arm, int]]:
-        """Give arm and block number of every block, in the order they run."""
+        """Return arm and block number of every block, in the order they run."""
         baseline, *others = self.arms
         visits = [baseline, baseline, *others, *reversed(others), baseline, baseline]
         blocks: Counter[str] = Counter()
@@ -184,7 +184,7 @@ def control_half(block: int) -> int:
 
 
 def chosen(names: tuple[str, ...]) -> list[Preset]:
-    """Give the presets of these names; raises UsageError where one is unknown or two disagree."""
+    """Return the presets of these names; raises UsageError where one is unknown or two disagree."""
     known = presets()
     if unknown := [name for name in names if name not in known]:
         raise UsageError(f"unknown preset {_quoted(unknown)}; the presets are {_quoted(known)}")

@@ -46,7 +46,7 @@ class Keys:
         self._asked: list[str] = []
 
     def take(self, name: str, kind: Callable[[object], T], default: T | None = None) -> T:
-        """Give a key as what `kind` makes of it; without a default it must be there."""
+        """Return a key as what `kind` makes of it; without a default it must be there."""
         self._asked.append(name)
         if name not in self._values:
             if default is None:
@@ -55,7 +55,7 @@ class Keys:
         return self._made(name, kind)
 
     def maybe(self, name: str, kind: Callable[[object], T]) -> T | None:
-        """Give a key as what `kind` makes of it, None where it is absent or null."""
+        """Return a key as what `kind` makes of it, or None if it is absent or null."""
         self._asked.append(name)
         if self._values.get(name) is None:
             self._values.pop(name, None)
@@ -63,16 +63,16 @@ class Keys:
         return self._made(name, kind)
 
     def has(self, name: str) -> bool:
-        """Say whether a key is there."""
+        """Return whether a key is there."""
         return name in self._values
 
     def inner(self, name: str) -> "Keys":
-        """Give a mapping inside; empty where it is absent."""
+        """Return a mapping inside; empty where it is absent."""
         self._asked.append(name)
         return Keys(self._values.pop(name, {}), self._where, self._join(name))
 
     def items(self, name: str) -> list["Keys"]:
-        """Give a list of mappings; it must not be empty."""
+        """Return a list of mappings; it must not be empty."""
         self._asked.append(name)
         found = self._values.pop(name, None)
         if not isinstance(found, list) or not found:

@@ -44,7 +44,7 @@ class Prediction:
 
 
 def _cold_cache(resolved: Resolved) -> PagedPrefixCache | RadixPrefixCache | None:
-    """Give the model of the engine's own cache; None where its rules or its size are not known."""
+    """Return the model of the engine's cache; None if its rules or its size are not known."""
     size = resolved.block_tokens
     if size is None or resolved.prefix_cache is None:
         return None

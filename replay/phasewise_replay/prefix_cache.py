@@ -35,7 +35,7 @@ class PagedPrefixCache:
         self._holders: dict[bytes, OrderedDict[int, None]] = {}
 
     def lookup(self, prompt: TokenIds) -> int:
-        """Give how many tokens of the prompt would be served from the cache."""
+        """Return how many tokens of the prompt would be served from the cache."""
         return len(self._hits(prompt, self._hashes(prompt))) * self.block_tokens
 
     def admit(self, prompt: TokenIds, output: TokenIds) -> None:
@@ -57,7 +57,7 @@ class PagedPrefixCache:
                 self._free.move_to_end(block, last=False)
 
     def _hashes(self, tokens: TokenIds) -> list[bytes]:
-        """Give the chained hash of every full block."""
+        """Return the chained hash of every full block."""
         size = self.block_tokens
         raw = np.ascontiguousarray(tokens, dtype=np.int64).tobytes()
         digests: list[bytes] = []
@@ -68,7 +68,7 @@ class PagedPrefixCache:
         return digests
 
     def _hits(self, prompt: TokenIds, hashes: list[bytes]) -> list[int]:
-        """Give the cached blocks that the prompt starts with, at least one token left over."""
+        """Return the cached blocks that the prompt starts with, at least one token left over."""
         found: list[int] = []
         for digest in hashes[: max(0, len(prompt) - 1) // self.block_tokens]:
             holders = self._holders.get(digest)

@@ -38,7 +38,7 @@ class Preset:
 
 @cache
 def presets() -> Mapping[str, Preset]:
-    """Give all presets by name."""
+    """Return all presets by name."""
     text = resources.files("phasewise_replay").joinpath("presets.yaml").read_text("utf-8")
     return {name: _preset(name, fields) for name, fields in yaml.safe_load(text).items()}
 

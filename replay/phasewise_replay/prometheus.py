@@ -38,7 +38,7 @@ def total(samples: Iterable[Sample], name: str) -> float | None:
 
 
 def labels_of(samples: Iterable[Sample], name: str) -> dict[str, str]:
-    """Give the labels of an info metric; empty when it is not there."""
+    """Return the labels of an info metric; empty when it is not there."""
     return next((sample.labels for sample in samples if sample.name == name), {})
 
 

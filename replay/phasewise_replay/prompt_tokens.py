@@ -25,7 +25,7 @@ class PromptTokens:
         self._known: dict[bytes, TokenIds] = {}
 
     def ids(self, prompt: Sequence[Segment]) -> TokenIds:
-        """Give the whole prompt; it has exactly as many ids as its segments have tokens."""
+        """Return the whole prompt; it has exactly as many ids as its segments have tokens."""
         return np.concatenate([np.empty(0, np.int64), *map(self._of, prompt)])
 
     def _of(self, segment: Segment) -> TokenIds:
@@ -42,7 +42,7 @@ class PromptTokens:
 
 
 def text_ids(text: str) -> TokenIds:
-    """Give an id for each token a text is likely to have; equal text starts give equal ids."""
+    """Return an id for each token a text is likely to have; equal text starts give equal ids."""
     ids = [
         xxhash.xxh3_64_intdigest(piece.encode("utf-8", "surrogatepass"), seed=place) >> 2
         for piece in pieces(text)
@@ -52,7 +52,7 @@ def text_ids(text: str) -> TokenIds:
 
 
 def digest_ids(digest: bytes, tokens: int, vocabulary_tokens: int) -> TokenIds:
-    """Give ids for a block known by its hash, away from both ends of the vocabulary.
+    """Return ids for a block known by its hash, away from both ends of the vocabulary.
 
     Special tokens stand there. The numbers are SplitMix64's, so that they never change with NumPy.
     """

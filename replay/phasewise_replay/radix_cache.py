@@ -72,7 +72,7 @@ class RadixPrefixCache:
         """a heap by time of touch; an entry holds while its node was not touched again"""
 
     def lookup(self, prompt: TokenIds, *, namespace: str = "") -> int:
-        """Give how many tokens of the prompt would be served from the cache."""
+        """Return how many tokens of the prompt would be served from the cache."""
         node, at = self._root(namespace), 0
         key = self._key(prompt[:-1])
         while at < len(key) and (child := node.children.get(self._page(key, at))) is not None:
@@ -104,7 +104,7 @@ class RadixPrefixCache:
         return self._roots.setdefault(namespace, _Node(_NOTHING, None))
 
     def _step_end(self, done: int, prompt_tokens: int) -> int:
-        """Give where the next prefill step ends."""
+        """Return where the next prefill step ends."""
         if self._chunk is None:
             return prompt_tokens
         return min(prompt_tokens, done + self._chunk)
@@ -218,7 +218,7 @@ class _Running:
 
 
 def _shared(left: TokenIds, right: TokenIds, page_tokens: int) -> int:
-    """Give how many tokens two stretches share from their start, in whole pages."""
+    """Return how many tokens two stretches share from their start, in whole pages."""
     shorter = min(len(left), len(right))
     differ = left[:shorter] != right[:shorter]
     first = int(differ.argmax()) if differ.any() else shorter

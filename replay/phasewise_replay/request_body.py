@@ -31,7 +31,7 @@ SGLANG = Dialect(forced_length=True, token_ids=True, chats_as_ids=True)
 
 
 def completion(request: Request, model: str, dialect: Dialect) -> tuple[str, bytes]:
-    """Give the path and the body that make a server answer the request as a stream."""
+    """Return the path and the body that make a server answer the request as a stream."""
     options: dict[str, object] = {
         "model": model,
         "max_tokens": request.output_tokens,
@@ -54,7 +54,7 @@ def completion(request: Request, model: str, dialect: Dialect) -> tuple[str, byt
 
 
 def tokenization(request: Request, model: str) -> bytes:
-    """Give the body that makes vLLM's `/tokenize` say what the prompt is in token ids."""
+    """Return the body that makes vLLM's `/tokenize` say what the prompt is in token ids."""
     return _join({"model": model}, _prompt(request))
 
 

@@ -51,13 +51,13 @@ def describe(client: OpenAiClient, *, engine: str, model: str | None) -> Resolve
 
 
 def cached_tokens(client: OpenAiClient) -> int | None:
-    """Give vLLM's own count of the tokens it took from its prefix cache."""
+    """Return vLLM's own count of the tokens it took from its prefix cache."""
     hits = prometheus.total(prometheus.parse(client.text("/metrics") or ""), HITS)
     return None if hits is None else round(hits)
 
 
 def flatten(value: object, path: str = "") -> Iterator[tuple[str, object]]:
-    """Give every setting by its dotted name, without those that differ at every start."""
+    """Return every setting by its dotted name, without those that differ at every start."""
     if isinstance(value, Mapping):
         for name, inner in value.items():
             if not any(f"_{word}_" in f"_{name}_" for word in _VOLATILE):

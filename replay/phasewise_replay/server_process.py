@@ -42,7 +42,7 @@ class ServerProcess:
         return self._guard.poll() is None
 
     def log(self) -> str:
-        """Give everything the server has written so far."""
+        """Return everything the server has written so far."""
         size = os.fstat(self._log.fileno()).st_size
         return os.pread(self._log.fileno(), size, 0).decode("utf-8", "replace")
 
@@ -78,7 +78,7 @@ class ServerEndedError(EngineError):
 
 
 def free_port() -> int:
-    """Give a port of the loopback interface that is free now."""
+    """Return a port of the loopback interface that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -86,10 +86,10 @@ def free_port() -> int:
 
 
 def tail(log: str) -> str:
-    """Give the last lines of a log."""
+    """Return the last lines of a log."""
     return "\n".join(log.splitlines()[-TAIL_LINES:])
 
 
 def interpreter_of(folder: Path) -> Path:
-    """Give the Python interpreter of a virtual environment."""
+    """Return the Python interpreter of a virtual environment."""
     return folder / "bin" / "python"

@@ -77,7 +77,7 @@ def load(store: Store, choice: SessionChoice) -> Recorded:
 
 
 def _wanted(calls: pl.DataFrame, choice: SessionChoice) -> list[str]:
-    """Give the ids of the chosen sessions in the order they are replayed.
+    """Return the ids of the chosen sessions in the order they are replayed.
 
     Raises UsageError where an id is unknown, or no call has a prompt that could be sent.
     """
@@ -116,7 +116,7 @@ def _segments(store: Store, trie: Trie, leaves: Sequence[int]) -> dict[int, Segm
 
 
 def _path(trie: Trie, leaf: int) -> list[int]:
-    """Give the nodes from the root to a leaf."""
+    """Return the nodes from the root to a leaf."""
     path = np.empty(int(trie.depth[leaf]), dtype=np.int64)
     node = leaf
     for place in range(len(path) - 1, -1, -1):

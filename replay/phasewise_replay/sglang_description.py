@@ -66,12 +66,12 @@ def with_cache(resolved: Resolved, info: Mapping[str, object]) -> Resolved:
 
 
 def is_sglang(info: Mapping[str, object]) -> bool:
-    """Say whether an answer at one of the paths is SGLang's."""
+    """Return whether an answer at one of the paths is SGLang's."""
     return "max_total_num_tokens" in info
 
 
 def _is_followed(info: Mapping[str, object]) -> bool:
-    """Say whether all attention layers share one cache that works by the known rules."""
+    """Return whether all attention layers share one cache that works by the known rules."""
     numbers = tuple(map(int, re.findall(r"\d+", str(info.get("version")))[:3]))
     if numbers < OLDEST:
         return False
@@ -84,5 +84,5 @@ def _is_followed(info: Mapping[str, object]) -> bool:
 
 
 def _count(value: object) -> int | None:
-    """Give a number of tokens; SGLang writes -1 for no limit."""
+    """Return a number of tokens; SGLang writes -1 for no limit."""
     return value if isinstance(value, int) and value > 0 else None

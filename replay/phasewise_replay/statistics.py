@@ -63,7 +63,7 @@ def mean_interval(values: Sequence[float]) -> Interval | None:
 
 
 def paired_interval(before: Sequence[float], after: Sequence[float]) -> Interval | None:
-    """Give the mean of after less before, for quantities that are never negative.
+    """Return the mean of after less before, for quantities that are never negative.
 
     Where all values are above zero it is (ratio - 1) * mean(before), and the interval that of the
     ratio of the means: above -mean(before), whatever the values. A ratio says nothing where some
@@ -81,7 +81,7 @@ def paired_interval(before: Sequence[float], after: Sequence[float]) -> Interval
 
 
 def _ratio_ends(one: Floats, two: Floats) -> tuple[float, float]:
-    """Give the interval of mean(two) / mean(one), pairs of values above zero."""
+    """Return the interval of mean(two) / mean(one), pairs of values above zero."""
     count = len(one)
     picks = _picks(count)
     ratio, error = _log_ratio(one[None], two[None])
@@ -94,14 +94,14 @@ def _ratio_ends(one: Floats, two: Floats) -> tuple[float, float]:
 
 
 def _log_ratio(one: Floats, two: Floats) -> tuple[Floats, Floats]:
-    """Give each row's log(mean(two) / mean(one)), and its standard error by the delta method."""
+    """Return each row's log(mean(two) / mean(one)), and its standard error by the delta method."""
     first, second = one.mean(axis=1), two.mean(axis=1)
     apart = two / second[:, None] - one / first[:, None]
     return np.log(second / first), apart.std(axis=1, ddof=1) / math.sqrt(one.shape[1])
 
 
 def _studentised(apart: Floats, errors: Floats, least_error: float) -> tuple[float, float]:
-    """Give the ends of the distribution of resamples, in standard errors."""
+    """Return the ends of the distribution of resamples, in standard errors."""
     low, high = np.quantile(apart / np.maximum(errors, least_error), _TAILS)
     return float(low), float(high)
 
@@ -111,7 +111,7 @@ def _picks(count: int) -> npt.NDArray[np.int64]:
 
 
 def unpaired_interval(before: Sequence[float], after: Sequence[float]) -> Interval | None:
-    """Give the difference of two means, after less before, where the units are not the same.
+    """Return the difference of two means, after less before, where the units are not the same.
 
     Of quantities that are never negative: as in `paired_interval` it is (ratio - 1) *
     mean(before), and ends at -mean(before).
@@ -137,7 +137,7 @@ def share_interval(
     before: Sequence[float],
     after: Sequence[float],
 ) -> Interval | None:
-    """Give the interval `of` shares: a share that grows is compared by what it leaves to one.
+    """Return the interval `of` shares: a share that grows is compared by what it leaves to one.
 
     So no interval says that more than all is served.
     """

@@ -32,7 +32,7 @@ def events(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def has_content(event: bytes) -> bool:
-    """Say whether an event brings tokens: text, reasoning, a part of a tool call, ids, the end."""
+    """Return whether an event has output: text, reasoning, a part of a tool call, ids, the end."""
     if event == DONE:
         return False
     for choice in orjson.loads(event).get("choices") or []:

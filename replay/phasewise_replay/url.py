@@ -58,7 +58,7 @@ class UrlEngine:
         return self._running.send(request)
 
     def token_ids(self, request: Request) -> TokenIds | None:
-        """Give the prompt in token ids, where the server tells its outputs' ids as well."""
+        """Return the prompt in token ids, where the server tells its outputs' ids as well."""
         client = self._running
         if not client.dialect.token_ids:
             return None
@@ -70,7 +70,7 @@ class UrlEngine:
         return self._ids[key]
 
     def cached_tokens(self) -> int | None:
-        """Give the server's own count; other clients' requests are in it."""
+        """Return the server's own count; other clients' requests are in it."""
         return server_description.cached_tokens(self._running)
 
     def _key(self) -> str | None:

@@ -73,11 +73,11 @@ class VllmEngine:
         return answer
 
     def token_ids(self, request: Request) -> TokenIds | None:
-        """Give the prompt as vLLM's own tokenizer and chat template make it."""
+        """Return the prompt as vLLM's own tokenizer and chat template make it."""
         return self._running.token_ids(request)
 
     def cached_tokens(self) -> int | None:
-        """Give the sum of `vllm:prefix_cache_hits`."""
+        """Return the sum of `vllm:prefix_cache_hits`."""
         return server_description.cached_tokens(self._running)
 
     @property

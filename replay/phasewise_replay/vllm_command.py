@@ -66,7 +66,7 @@ def interpreter(python: str | None) -> Path:
 
 
 def runs_on_cpu(python: Path) -> bool:
-    """Say whether this vLLM is the CPU build, or the machine has no GPU."""
+    """Return whether this vLLM is the CPU build, or the machine has no GPU."""
     if not any(Path(device).exists() for device in _GPU_DEVICES):
         return True
     probe = subprocess.run(  # noqa: S603  # the interpreter that is about to serve
@@ -78,7 +78,7 @@ def runs_on_cpu(python: Path) -> bool:
 def command(
     python: Path, *, model: str, port: int, flags: Mapping[str, FlagValue], on_cpu: bool
 ) -> list[str]:
-    """Give the command line of the server; the plan's flags win over ours."""
+    """Return the command line of the server; the plan's flags win over ours."""
     ours: dict[str, FlagValue] = {"host": "127.0.0.1", "port": port, **REPORTING}
     merged = {"model": model} | ours | (dict(CPU_FLAGS) if on_cpu else {}) | dict(flags)
     # the `vllm` program of the CPU wheel fails: it looks for a distribution named `vllm`
@@ -87,7 +87,7 @@ def command(
 
 
 def environment(extra: Mapping[str, str], *, on_cpu: bool) -> dict[str, str]:
-    """Give the variables to set; the plan's win over ours."""
+    """Return the variables to set; the plan's win over ours."""
     ours = {"VLLM_SERVER_DEV_MODE": "1", "VLLM_NO_USAGE_STATS": "1"}  # dev mode: cache reset
     return ours | (dict(CPU_ENVIRONMENT) if on_cpu else {}) | dict(extra)
 

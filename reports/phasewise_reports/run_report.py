@@ -29,7 +29,7 @@ def render_html(verdict: Verdict) -> str:
 
 
 def render_markdown(verdict: Verdict) -> str:
-    """Give Markdown with the same tables."""
+    """Return Markdown with the same tables."""
     tables = [
         (arm.name, [metric for metric in verdict.metrics if metric.compared == arm.name])
         for arm in verdict.arms[1:]
@@ -39,7 +39,7 @@ def render_markdown(verdict: Verdict) -> str:
 
 
 def render_json(verdict: Verdict) -> str:
-    """Give the facts."""
+    """Return the facts."""
     return to_json(verdict, sort_keys=True) + "\n"
 
 

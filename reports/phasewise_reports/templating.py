@@ -31,5 +31,5 @@ def environment(*, extra: BaseLoader | None = None) -> Environment:
 
 @cache
 def style() -> str:
-    """Give the one style sheet."""
+    """Return the one style sheet."""
     return resources.files("phasewise_reports").joinpath("templates/style.css").read_text("utf-8")

@@ -13,7 +13,7 @@ class ArrowTable:
     frame: pl.DataFrame
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        """Give a new stream of the whole frame; DuckDB takes one to plan and one to read."""
+        """Return a new stream of the whole frame; DuckDB takes one to plan and one to read."""
         schema = self.frame.schema
         untyped = pl.Schema(
             {name: _typed(dtype) for name, dtype in schema.items() if _typed(dtype) != dtype}
@@ -22,7 +22,7 @@ class ArrowTable:
 
 
 def _typed(dtype: pl.DataType) -> pl.DataType:
-    """Give the type of a column of nulls: text, which DuckDB casts to that of the target.
+    """Return the type of a column of nulls: text, which DuckDB casts to that of the target.
 
     DuckDB 2.0.1 refuses Arrow's null type: "a non-zero null count but no validity bitmap".
     """

@@ -22,7 +22,7 @@ KEY: dict[str, str] = {
 
 
 def hashed(values: dict[str, str]) -> str:
-    """Give the SQL of the number of a cell, from that of its parts."""
+    """Return the SQL of the number of a cell, from that of its parts."""
     texts = values | {"tags": f"array_to_string({values['tags']}, chr(29))"}
     parts = ", ".join(f"coalesce(({text})::VARCHAR, chr(30))" for text in texts.values())
     return f"md5_number_lower(concat_ws(chr(31), {parts}))"

@@ -7,17 +7,17 @@ from phasewise_store.store import Store
 
 
 def of_calls(store: Store, scope: Scope = EVERYTHING) -> pl.DataFrame:
-    """Give the columns of `call_findings` for the calls in scope, in order of arrival."""
+    """Return the columns of `call_findings` for the calls in scope, in order of arrival."""
     return _read(store, "call_findings", scope)
 
 
 def breaks(store: Store, scope: Scope = EVERYTHING) -> pl.DataFrame:
-    """Give the columns of `breaks` for the calls in scope, in order of arrival."""
+    """Return the columns of `breaks` for the calls in scope, in order of arrival."""
     return _read(store, "breaks", scope)
 
 
 def analysed(store: Store) -> pl.DataFrame:
-    """Give the columns of `analysed_sources`, by name."""
+    """Return the columns of `analysed_sources`, by name."""
     return store.frame("SELECT * FROM analysed_sources ORDER BY source")
 
 

@@ -177,23 +177,23 @@ def to_json(value: object) -> str:
 
 
 def sessions(source: Source, facts: Iterable[Session]) -> pl.DataFrame:
-    """Give the rows of `sessions`."""
+    """Return the rows of `sessions`."""
     return _frame(SESSIONS, facts, {"source_id": source.source_id})
 
 
 def agents(facts: Iterable[Agent]) -> pl.DataFrame:
-    """Give the rows of `agents`."""
+    """Return the rows of `agents`."""
     return _frame(AGENTS, facts, {})
 
 
 def outcomes(facts: Iterable[Outcome]) -> pl.DataFrame:
-    """Give the rows of `outcomes`: of a session's outcomes the one that was said last."""
+    """Return the rows of `outcomes`: of a session's outcomes the one that was said last."""
     last = {one.session_id: one for one in sorted(facts, key=lambda one: one.said_ns or 0)}
     return _frame(OUTCOMES, last.values(), {})
 
 
 def tool_calls(source: Source, facts: Iterable[ToolCall]) -> pl.DataFrame:
-    """Give the rows of `tool_calls`, their text cut to what is stored."""
+    """Return the rows of `tool_calls`, their text cut to what is stored."""
     cut = (
         replace(one, arguments=tool_text.stored(one.arguments), result=tool_text.stored(one.result))
         for one in facts
@@ -202,20 +202,20 @@ def tool_calls(source: Source, facts: Iterable[ToolCall]) -> pl.DataFrame:
 
 
 def side_calls(source: Source, facts: Iterable[SideCall]) -> pl.DataFrame:
-    """Give the rows of `side_calls`, not priced yet."""
+    """Return the rows of `side_calls`, not priced yet."""
     constants = {"source_id": source.source_id, "price_source": None}
     return _frame(SIDE_CALLS, facts, constants)
 
 
 def spans(facts: Iterable[Span]) -> pl.DataFrame:
-    """Give the rows of `spans`."""
+    """Return the rows of `spans`."""
     rows = tuple(facts)
     frame = _frame(SPANS, rows, {"attributes": ""})
     return frame.with_columns(pl.Series("attributes", [to_json(s.attributes) for s in rows], _TEXT))
 
 
 def segments(facts: Iterable[Segment]) -> pl.DataFrame:
-    """Give the rows of `segments`, each text compressed on its own."""
+    """Return the rows of `segments`, each text compressed on its own."""
     compress = zstandard.ZstdCompressor(level=3).compress
     rows = tuple(facts)
     texts = [s.content for s in rows]
@@ -234,7 +234,7 @@ def segments(facts: Iterable[Segment]) -> pl.DataFrame:
 
 
 def nodes(facts: Iterable[Node]) -> pl.DataFrame:
-    """Give the rows of `nodes`."""
+    """Return the rows of `nodes`."""
     rows = tuple(facts)
     return pl.DataFrame(
         {
@@ -251,7 +251,7 @@ def nodes(facts: Iterable[Node]) -> pl.DataFrame:
 def llm_calls(
     source: Source, facts: Sequence[LlmCall], leaves: Sequence[int], first_ordinal: int
 ) -> pl.DataFrame:
-    """Give the rows of `llm_calls`; `leaves` are the calls' trie leaves, in their order."""
+    """Return the rows of `llm_calls`; `leaves` are the calls' trie leaves, in their order."""
     columns: dict[str, list[object]] = {
         name: [getattr(call.usage if name in _USAGE else call, name) for call in facts]
         for name in LLM_CALLS

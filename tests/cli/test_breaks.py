@@ -113,7 +113,7 @@ def test_check_fails_a_pipeline_that_wastes(
     ("words", "said"),
     [
         (["check", "{empty}"], "no LLM calls in these files"),
-        (["breaks", "--db", "{nothing}"], "phasewise agents"),
+        (["breaks", "--db", "{nothing}"], "phasewise import --db"),
         (
             ["ledger", "--db", "{nothing}", "--policies", "{empty}"],
             "no .yaml files with records in",

@@ -75,7 +75,7 @@ def test_a_database_that_is_not_there_is_not_made(
     database = tmp_path / "typo.duckdb"
     given = [word.format(plan=plan) for word in words]
     text = refused(capsys, 2, *given, "--db", str(database))
-    assert f"there is no database `{database}`; name one with --db" in text
+    assert f"there is no database `{database}`; choose one with --db" in text
     assert f"phasewise import --db {database} PATH" in text
     assert list(tmp_path.iterdir()) == [plan]
 

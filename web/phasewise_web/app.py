@@ -12,11 +12,6 @@ from importlib import resources
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, PlainTextResponse
 from jinja2 import Environment, PackageLoader
-from phasewise_analyzer.breaks.find import find as find_breaks
-from phasewise_analyzer.caches import book
-from phasewise_analyzer.caches.book import Book
-from phasewise_analyzer.ledger.accounting import keep as keep_ledger
-from phasewise_analyzer.structure.lay_out import lay_out
 from phasewise_collector.hosts import Guarded, Hosts
 from phasewise_collector.loader import Loader
 from phasewise_reports import run_report, templating
@@ -27,10 +22,10 @@ from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.middleware.gzip import GZipMiddleware
 
+from phasewise_web.background.answers import Answers, Drawing
 from phasewise_web.pages import address, views
 from phasewise_web.pages.address import Place, check_scope, decoded, encoded
 from phasewise_web.pages.agents import agents_page
-from phasewise_web.pages.answer_cache import Kept
 from phasewise_web.pages.breaks import breaks_page
 from phasewise_web.pages.call import call_page
 from phasewise_web.pages.collector import collector_page
@@ -44,6 +39,7 @@ from phasewise_web.pages.session import session_page
 from phasewise_web.pages.sessions import sessions_page
 from phasewise_web.pages.structure import structure_page
 from phasewise_web.responses import Dressed
+from phasewise_web.server_timing import Timed
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,23 +62,30 @@ class Where:
 LEAST_GZIPPED_BYTES = 1024
 
 
-def make_app(store: Store, loader: Loader | None = None, hosts: Hosts | None = None) -> FastAPI:
+def make_app(
+    store: Store,
+    loader: Loader | None = None,
+    hosts: Hosts | None = None,
+    drawing: Drawing | None = None,
+) -> FastAPI:
     """Make the application over a store, and over the collector's log where there is one.
 
-    `hosts` says which names it answers to; by default this machine's own.
+    `hosts` says which names it answers to; by default this machine's own. `drawing` makes what
+    takes long; by default it is made while the page waits.
     """
     app = FastAPI(title="Phasewise", docs_url=None, redoc_url=None, openapi_url=None)
-    _add_pages(app, store, loader)
+    _add_pages(app, store, loader, Answers(store, drawing))
     _add_files(app)
     app.add_exception_handler(StarletteHTTPException, _http_error)
     app.add_exception_handler(PhasewiseError, _known_error)
     app.add_middleware(Dressed)
     app.add_middleware(GZipMiddleware, minimum_size=LEAST_GZIPPED_BYTES)
     app.add_middleware(Guarded, hosts=hosts or Hosts())
+    app.add_middleware(Timed)
     return app
 
 
-def _add_pages(app: FastAPI, store: Store, loader: Loader | None) -> None:
+def _add_pages(app: FastAPI, store: Store, loader: Loader | None, answers: Answers) -> None:
     def page(path: str, template: str, section: str, make: Callable[[Place, str], object]) -> None:
         twin = "/agents" if path == "/" else path
 
@@ -106,17 +109,19 @@ def _add_pages(app: FastAPI, store: Store, loader: Loader | None) -> None:
     page("/", "agents.html", "Agents", lambda place, _: agents_page(store, place))
     page("/sessions", "sessions.html", "Sessions", lambda place, _: sessions_page(store, place))
     page("/prefixes", "prefixes.html", "Prefixes", lambda place, _: prefixes_page(store, place))
-    page("/prefixes/flame", "flame.html", "Prefixes", lambda place, _: flame_page(store, place))
-    breaks = Kept(store, lambda scope: find_breaks(store, _book(), scope))
-    ledger = Kept(store, lambda scope: keep_ledger(store, _book(), scope))
-    structure = Kept(store, lambda scope: lay_out(store, scope))
-    page("/breaks", "breaks.html", "Breaks", lambda place, _: breaks_page(store, place, breaks))
-    page("/ledger", "ledger.html", "Breaks", lambda place, _: ledger_page(store, place, ledger))
+    page(
+        "/prefixes/flame",
+        "flame.html",
+        "Prefixes",
+        lambda place, _: flame_page(store, place, answers),
+    )
+    page("/breaks", "breaks.html", "Breaks", lambda place, _: breaks_page(store, place))
+    page("/ledger", "ledger.html", "Breaks", lambda place, _: ledger_page(store, place))
     page(
         "/structure",
         "structure.html",
         "Breaks",
-        lambda place, _: structure_page(store, place, structure),
+        lambda place, _: structure_page(store, place, answers),
     )
     page("/runs", "runs.html", "Replay", lambda _, __: runs_page(store))
     page(
@@ -125,7 +130,7 @@ def _add_pages(app: FastAPI, store: Store, loader: Loader | None) -> None:
         "Sessions",
         lambda place, id: session_page(store, id, place),
     )
-    page("/calls/{id:any}", "call.html", "Sessions", lambda _, id: call_page(store, id))
+    page("/calls/{id:any}", "call.html", "Sessions", lambda place, id: call_page(store, id, place))
 
     @app.get(REPORT)
     def report(request: Request) -> Response:
@@ -201,11 +206,6 @@ def _error(request: Request, page: ErrorPage) -> Response:
     if request.url.path.endswith(".json"):
         return Response(to_json(page), page.status, media_type="application/json")
     return HTMLResponse(_render("error.html", "", Where(Place("/", {}), False), page), page.status)
-
-
-@cache
-def _book() -> Book:
-    return book.read()
 
 
 @cache

@@ -38,7 +38,7 @@ def score(compared: Compared, breaks: Sequence[tuple[int, Break]]) -> tuple[int,
 
 
 def agrees(said: str | None, ours: Break | None) -> bool | None:
-    """Say whether we find of a call what its provider says; None where that says nothing."""
+    """Return whether we find of a call what its provider says; None where that says nothing."""
     if said is None or said not in (*NO_MISS, *TIERS, *CAUSES, INPUT):
         return None
     return _same(said, ours)

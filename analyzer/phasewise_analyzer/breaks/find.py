@@ -25,7 +25,7 @@ from phasewise_analyzer.caches.requests import Requests
 def find(
     store: Store, book: Book, scope: Scope = EVERYTHING, *, step: Step | None = None
 ) -> Breaks:
-    """Give the breaks of all calls in scope; their costs must have been analysed."""
+    """Return the breaks of all calls in scope; their costs must have been analysed."""
     requests = Requests(store, scope)
     calls = compared.all_of(requests)
     found = content_breaks.find(store, calls)
@@ -60,6 +60,6 @@ def _sum(values: Sequence[Decimal | None]) -> Decimal | None:
 
 
 def _span_s(calls: pl.DataFrame) -> float | None:
-    """Give the time from the first to the last start; None where there are no times."""
+    """Return the time from the first to the last start; None where there are no times."""
     starts: list[int] = calls["started_ns"].drop_nulls().to_list()
     return (max(starts) - min(starts)) / 1e9 if starts else None

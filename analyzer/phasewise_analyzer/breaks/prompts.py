@@ -27,7 +27,7 @@ class PromptPaths:
         self._leaf = trie.leaf
 
     def segments(self, row: int) -> list[int]:
-        """Give the ids of a prompt's segments, front first."""
+        """Return the ids of a prompt's segments, front first."""
         path = []
         node = int(self._leaf[row])
         while node >= 0:
@@ -52,7 +52,7 @@ class Prompts:
         self._block_tokens = block_tokens
 
     def pairs(self, wanted: Iterable[Pair]) -> Iterator[tuple[Pair, Prompt, Prompt]]:
-        """Give the segments of both prompts of each pair."""
+        """Return the segments of both prompts of each pair."""
         waiting = iter(wanted)
         while some := tuple(islice(waiting, AT_ONCE)):
             ids = {row: self._segments(row) for pair in some for row in pair}
@@ -95,7 +95,7 @@ JOIN segments s USING (segment_id)
 
 
 def front_of(store: Store, leaves: Sequence[int], messages: int) -> Iterator[Prompt]:
-    """Give the tools, system blocks and first messages of the prompts that end at these nodes."""
+    """Return the tools, system blocks and first messages of the prompts that end at these nodes."""
     found = store.frame(_FRONTS, {"leaves": sorted(set(leaves))})
     above = {row[0]: row for row in found.iter_rows()}
     fronts: dict[int, tuple[int, ...]] = {0: ()}

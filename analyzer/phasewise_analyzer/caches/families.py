@@ -28,7 +28,7 @@ def make(policy: Policy) -> PromptCache:
 
 
 def with_lifetime(policy: Policy, name: str) -> Policy:
-    """Give the policy with another of its lifetimes as the default; raises UsageError."""
+    """Return the policy with another of its lifetimes as the default; raises UsageError."""
     if name not in policy.lifetimes_s:
         known = ", ".join(f"`{one}`" for one in policy.lifetimes_s) or "none"
         raise UsageError(f"policy `{policy.id}` has no lifetime `{name}`; it has {known}")

@@ -71,7 +71,7 @@ class Conversation:
             self._add_input(entry)
 
     def messages(self) -> tuple[tuple[bytes, ...], Counter[Change]]:
-        """Give the messages so far and what was changed; more may be added later."""
+        """Return the messages so far and what was changed; more may be added later."""
         end = Conversation(self._made)
         end.changes = self.changes.copy()
         end._used = set(self._used)
@@ -191,7 +191,7 @@ class Conversation:
         self._messages.append(self._written(message))
 
     def _named(self, call: Call) -> _Pending:
-        """Give a call an id that no other has: its own, else one made of its place."""
+        """Return a call an id that no other has: its own, else one made of its place."""
         base = call.call_id or f"call_{len(self._used)}"
         sent, again = base, 1
         while sent in self._used:

@@ -38,7 +38,7 @@ _LAST = frozenset({"text", "content", "cachecontrol", "thoughtsignature", "thoug
 
 
 def kind_of(block: Block) -> tuple[Kind, Block]:
-    """Give a part's kind, and the object that holds its fields."""
+    """Return a part's kind, and the object that holds its fields."""
     named = block.get("type")
     if isinstance(named, str) and named:
         return _of_type(squeezed(named), block), block
@@ -56,7 +56,7 @@ def kind_of(block: Block) -> tuple[Kind, Block]:
 
 
 def squeezed(name: str) -> str:
-    """Give a name without case and signs: `tool_use`, `toolUse` and `tool-use` are one."""
+    """Return a name without case and signs: `tool_use`, `toolUse` and `tool-use` are one."""
     return _SIGNS.sub("", name.lower())
 
 

@@ -65,7 +65,7 @@ class Placeholder(NamedTuple):
 
 
 def text_in(block: Mapping[str, object]) -> str | None:
-    """Give the words of a document that is text itself."""
+    """Return the words of a document that is text itself."""
     source = block.get("source", block.get("inlineData", block.get("inline_data", block)))
     if not isinstance(source, Mapping) or not _mime(source).startswith("text/"):
         return None
@@ -79,7 +79,7 @@ def text_in(block: Mapping[str, object]) -> str | None:
 
 
 def for_data(block: Mapping[str, object], kind: str) -> Placeholder:
-    """Give the text that stands for an image, a document or a recording in any API's form."""
+    """Return the text that stands for an image, a document or a recording in any API's form."""
     data = max(_strings(block), key=len, default="")
     named = _DATA_URL.match(data)
     mime = named[1] if named else next(filter(None, map(_mime, _objects(block))), "")
@@ -90,7 +90,7 @@ def for_data(block: Mapping[str, object], kind: str) -> Placeholder:
 
 
 def for_secret(block: Mapping[str, object], encrypted: str) -> str:
-    """Give text for what only the provider can read, about as long as it: base64 of UTF-8."""
+    """Return text for what only the provider can read, about as long as it: base64 of UTF-8."""
     return _filler("document", orjson.dumps(block, default=str), len(encrypted) * 3 // 16)[0]
 
 

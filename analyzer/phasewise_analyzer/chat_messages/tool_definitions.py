@@ -24,7 +24,7 @@ _NO_ARGUMENTS: Mapping[str, object] = {"type": "object", "properties": {}}
 
 
 def sendable(raw: bytes) -> tuple[bytes, Counter[Change]]:
-    """Give a stored definition in OpenAI's form, and what had to be changed."""
+    """Return a stored definition in OpenAI's form, and what had to be changed."""
     changes: Counter[Change] = Counter()
     try:
         tool = orjson.loads(raw)
@@ -62,7 +62,7 @@ def _is_sendable(tool: Mapping[str, object]) -> bool:
 
 
 def _description(inner: Mapping[str, object]) -> str:
-    """Give what a tool is for; a grammar in which its input is written is part of that."""
+    """Return what a tool is for; a grammar in which its input is written is part of that."""
     said = inner.get("description")
     words = [said] if isinstance(said, str) else []
     grammar = inner.get("format")

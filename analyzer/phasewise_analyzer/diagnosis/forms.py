@@ -1,4 +1,4 @@
-"""Give messages and tools in forms that leave out one thing: reasoning, fields around, order."""
+"""Return messages and tools in forms that leave out one thing: reasoning, fields around, order."""
 
 import re
 from collections import Counter
@@ -42,7 +42,7 @@ _AROUND_BLOCK = _WRAPPER_KEYS - {
 
 
 def is_reasoning(value: object) -> bool:
-    """Say whether a part, or a message, is reasoning and nothing else."""
+    """Return whether a part, or a message, is reasoning and nothing else."""
     if not isinstance(value, Mapping):
         return False
     if str(value.get("type")) in REASONING_TYPES or value.get("thought") is True:
@@ -68,7 +68,7 @@ def reasoning_in(value: object) -> int:
 
 
 def without_reasoning(value: object) -> object:
-    """Give an answer of the model without its reasoning; other messages as they are."""
+    """Return an answer of the model without its reasoning; other messages as they are."""
     if isinstance(value, str):
         return _without_tags(value)[0]
     if not isinstance(value, dict) or value.get("role") not in ("assistant", "model"):
@@ -117,7 +117,7 @@ def _one_text(blocks: list[object]) -> object:
 
 
 def same_but_wrapper(one: object, two: object) -> bool:
-    """Say whether two messages, tools or raw texts say the same in another form."""
+    """Return whether two messages, tools or raw texts say the same in another form."""
     if isinstance(one, str) and isinstance(two, str):
         return without_template(one) == without_template(two) != ""
     if not isinstance(one, dict) or not isinstance(two, dict):
@@ -135,14 +135,14 @@ def same_but_wrapper(one: object, two: object) -> bool:
 
 
 def content_of(value: object) -> object:
-    """Give what a message says without who says it."""
+    """Return what a message says without who says it."""
     if isinstance(value, dict):
         return {key: inner for key, inner in value.items() if key != "role"}
     return value
 
 
 def same_parts_in_another_order(one: object, two: object) -> bool:
-    """Say whether two messages have the same parts, or calls, in another order."""
+    """Return whether two messages have the same parts, or calls, in another order."""
     if not isinstance(one, dict) or not isinstance(two, dict) or one.keys() != two.keys():
         return False
     differing = [key for key in one if dumped(one[key]) != dumped(two[key])]
@@ -162,12 +162,12 @@ def _is_nothing(one: Mapping[str, object], two: Mapping[str, object], key: str) 
 
 
 def without_template(text: str) -> str:
-    """Give the words of a rendered prompt without the template's own tokens."""
+    """Return the words of a rendered prompt without the template's own tokens."""
     return _SPACE.sub("", _TEMPLATE.sub("", text))
 
 
 def _said(message: Mapping[str, object]) -> tuple[str, list[bytes], list[bytes]]:
-    """Give a message's words, its calls, and what else it holds."""
+    """Return a message's words, its calls, and what else it holds."""
     calls = message.get("tool_calls")
     rest = {
         key: value
@@ -223,7 +223,7 @@ def _call(call: object) -> bytes:
 
 
 def _tool_form(tool: Mapping[str, object]) -> tuple[object, object, object] | None:
-    """Give name, description and schema of a tool, whichever API wrote it."""
+    """Return name, description and schema of a tool, whichever API wrote it."""
     inner = tool.get("function", tool.get("toolSpec", tool))
     if not isinstance(inner, Mapping) or "role" in tool:
         return None

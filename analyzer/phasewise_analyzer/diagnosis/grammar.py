@@ -57,7 +57,7 @@ class _Value:
 
 
 def kind_of(hunk: Hunk) -> Cause | None:
-    """Give the cause that a change of one value is; None where words were changed.
+    """Return the cause that a change of one value is; None where words were changed.
 
     Forms that cannot be mistaken go first, then labels, then forms that could be several things.
     """
@@ -80,14 +80,14 @@ def kind_of(hunk: Hunk) -> Cause | None:
 
 
 def is_id(before: object, after: object) -> bool:
-    """Say whether two values look like ids by themselves."""
+    """Return whether two values look like ids by themselves."""
     return all(
         isinstance(value, str) and len(value) <= 200 and _is_id(value) for value in (before, after)
     )
 
 
 def is_number(text: str) -> bool:
-    """Say whether a text is one number, with or without a unit."""
+    """Return whether a text is one number, with or without a unit."""
     return _NUMBER.fullmatch(text.strip()) is not None
 
 
@@ -133,7 +133,7 @@ def _value(text: str, start: int, end: int) -> _Value:
 
 
 def _core_start(value: _Value) -> int:
-    """Give where in its run the value starts, behind a label that is written together with it."""
+    """Return where in its run the value starts, behind a label that is written together with it."""
     head = value.run[: value.start - value.run_start]
     return max(head.rfind(":"), head.rfind("=")) + 1
 
@@ -159,7 +159,7 @@ def _is_path(value: _Value) -> bool:
 
 
 def _names_place(path: str) -> bool:
-    """Say whether it is a path rather than a slash between words or a piece of base64."""
+    """Return whether it is a path rather than a slash between words or a piece of base64."""
     if path[0] == "/" and not path.startswith("//"):
         return path.count("/") >= 2 and "//" not in path and "+" not in path
     return True
@@ -182,12 +182,12 @@ def _is_single(value: _Value) -> bool:
 
 
 def _looks_made(value: _Value) -> bool:
-    """Say whether a value is no plain word: it has a digit or a sign inside."""
+    """Return whether a value is no plain word: it has a digit or a sign inside."""
     return any(not letter.isalpha() for letter in _core(value))
 
 
 def _is_opaque(text: str) -> bool:
-    """Say whether a run can only have been made by chance: long, and letters mixed with digits."""
+    """Return whether a string looks random: long, with letters and digits mixed."""
     plain = re.sub(r"[-_+/=.~]", "", text)
     if len(plain) < 16 or not plain.isascii() or not plain.isalnum():
         return False
@@ -215,7 +215,7 @@ def _turns(text: str) -> int:
 
 
 def _is_phrase(text: str) -> bool:
-    """Say whether it is words that are joined: each piece has letters only, or digits only."""
+    """Return whether it is words that are joined: each piece has letters only, or digits only."""
     pieces = [piece for piece in re.split(r"[-_+/=.~]", text) if piece]
     plain = [
         piece.isdigit() or (piece.isalpha() and piece[1:] == piece[1:].lower()) for piece in pieces
@@ -224,7 +224,7 @@ def _is_phrase(text: str) -> bool:
 
 
 def _are_counts(one: str, two: str) -> bool:
-    """Say whether the same few words stand around numbers that differ: `3 of 10`."""
+    """Return whether the same few words stand around numbers that differ: `3 of 10`."""
     words = _LETTERS.findall(one)
     return (
         words == _LETTERS.findall(two)

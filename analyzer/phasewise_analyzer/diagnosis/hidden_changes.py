@@ -7,7 +7,7 @@ from phasewise_analyzer.diagnosis.history_changes import is_reordered
 
 
 def of_hidden(aligned: Alignment) -> Cause:
-    """Say whether parts moved, went, came, or were replaced."""
+    """Return whether parts moved, went, came, or were replaced."""
     if is_reordered(aligned):
         return causes.HIDDEN_REORDERED
     gone, come = aligned.first_gap

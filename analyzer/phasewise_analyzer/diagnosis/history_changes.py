@@ -62,7 +62,7 @@ def of_history(aligned: Alignment) -> Finding:
 
 
 def is_reordered(aligned: Alignment) -> bool:
-    """Say whether segments changed places rather than came or went."""
+    """Return whether segments changed places rather than came or went."""
     if aligned.common == len(aligned.kept):
         return False
     if aligned.common == len(aligned.old):
@@ -72,7 +72,7 @@ def is_reordered(aligned: Alignment) -> bool:
 
 
 def is_copied(aligned: Alignment) -> bool:
-    """Say whether most of the old texts stand in the new prompt, in another form or role."""
+    """Return whether most of the old texts stand in the new prompt, in another form or role."""
     news = {part.key for part in aligned.new}
     texts = [(part, _text(part)) for part in aligned.old if part.key not in news]
     long = [(part, text) for part, text in texts if len(text) >= _SHORTEST_COPY]
@@ -132,7 +132,7 @@ def _of_unlike(aligned: Alignment, gone: Sequence[Part], come: Sequence[Part]) -
 
 
 def _is_summary(after: Part, gone: Sequence[Part], come: Sequence[Part]) -> bool:
-    """Say whether one message tells in short what several said."""
+    """Return whether one message tells in short what several said."""
     text = text_of(after.value)
     told_by_model = after.segment.role in ("assistant", "model")
     if len(gone) < 2 or len(text) < SUMMARY_CHARACTERS or told_by_model:
@@ -149,7 +149,7 @@ def _is_summary(after: Part, gone: Sequence[Part], come: Sequence[Part]) -> bool
 
 
 def _skips_reasoning(gone: Sequence[Part], come: Sequence[Part]) -> bool:
-    """Say whether what stands there now is what came after reasoning that is gone."""
+    """Return whether what stands there now is what came after reasoning that is gone."""
     if not forms.is_reasoning(gone[0].value):
         return False
     rest = next((part for part in gone if not forms.is_reasoning(part.value)), None)

@@ -49,13 +49,13 @@ _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 def label_words(left: str) -> frozenset[str]:
-    """Give the words of the label (`Session id:`) under which a value stands."""
+    """Return the words of the label (`Session id:`) under which a value stands."""
     found = _LABELLED.search(left) or _SAID.search(left)
     return _lower(found[1]) if found else frozenset()
 
 
 def last_word(left: str) -> frozenset[str]:
-    """Give the word right before a value, label or not."""
+    """Return the word right before a value, label or not."""
     found = _LAST_WORD.search(left)
     return _lower(found[1]) if found else frozenset()
 

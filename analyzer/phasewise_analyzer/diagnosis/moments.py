@@ -80,7 +80,7 @@ NEAR_CHARACTERS = 8
 
 
 def covers(line: str, start: int, end: int) -> bool:
-    """Say whether all letters and digits of a stretch of a line belong to dates and times."""
+    """Return whether all letters and digits of a stretch of a line belong to dates and times."""
     marked = _marked(line, _PATTERNS)
     joining = _marked(line, (_JOINING,))
     seen = False
@@ -102,7 +102,7 @@ def _marked(line: str, patterns: Iterable[re.Pattern[str]]) -> bytearray:
 
 
 def _is_near(line: str, marked: bytearray, place: int) -> bool:
-    """Say whether nothing but signs stands between a number and what is marked."""
+    """Return whether nothing but signs stands between a number and what is marked."""
     for step in (-1, 1):
         at = place
         while 0 <= at < len(line) and not marked[at] and not line[at].isalpha():

@@ -30,7 +30,7 @@ _SIGN = re.compile(
 
 
 def are_documents(old: str, new: str) -> bool:
-    """Say whether what differs between two texts are looked-up documents."""
+    """Return whether what differs between two texts are looked-up documents."""
     before, after = middles(old, new)
     if max(len(before), len(after)) < LEAST_CHARACTERS or likeness(before, after) > MOST_LIKE:
         return False

@@ -23,7 +23,7 @@ Ways = frozenset[Cause]
 
 
 def rewritten(one: object, two: object) -> Cause | None:
-    """Give the way in which the same content was written otherwise; None where it is not the same.
+    """Return how the same content is serialised differently; None if the content differs.
 
     Of several, the one that says most: the order of keys, then escapes and numbers, then spaces.
     """
@@ -37,7 +37,7 @@ def rewritten(one: object, two: object) -> Cause | None:
 
 
 def _ways(one: object, two: object, levels: int) -> Ways | None:
-    """Give all the ways; None where the two differ, nothing where they are equal."""
+    """Return all the ways; None where the two differ, nothing where they are equal."""
     if levels == 0:
         return Ways() if one == two else None
     if isinstance(one, dict) and isinstance(two, dict):

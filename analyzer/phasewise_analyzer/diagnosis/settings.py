@@ -47,7 +47,7 @@ def settings_changed(
     old_model: str | None,
     new_model: str | None,
 ) -> Cause | None:
-    """Give the first setting that differs, the weightiest first; None where none does.
+    """Return the first setting that differs, the weightiest first; None where none does.
 
     A model or setting that one of the sources does not say is only compared where both say it.
     """
@@ -63,7 +63,7 @@ def settings_changed(
 
 
 def _model(name: str) -> str:
-    """Give a model's name without the provider in front and the date behind."""
+    """Return a model's name without the provider in front and the date behind."""
     return _DATED.sub("", name.lower().rpartition("/")[2])
 
 

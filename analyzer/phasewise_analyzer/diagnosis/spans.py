@@ -44,7 +44,7 @@ class Hunk:
 
 
 def whole_values(hunk: Hunk) -> tuple[str, str]:
-    """Give what differs, widened to all that is written together with it: a date, not its day."""
+    """Return what differs, widened to all that is written together with it: a date, not its day."""
     start = hunk.start
     while hunk.start - start < WIDEST_CHARACTERS and _is_inside(hunk.old, start - 1):
         start -= 1
@@ -84,14 +84,14 @@ def first_hunk(old: str, new: str) -> Hunk:
 
 
 def middles(old: str, new: str) -> tuple[str, str]:
-    """Give each text without what both begin with and end with."""
+    """Return each text without what both begin with and end with."""
     start = shared_length(old, new)
     tail = _common_tail(old, new, start)
     return old[start : len(old) - tail], new[start : len(new) - tail]
 
 
 def likeness(old: str, new: str) -> float:
-    """Give the share of pairs of neighbouring words that two texts have in common; 0 to 1.
+    """Return the share of pairs of neighbouring words that two texts have in common; 0 to 1.
 
     Pairs, since any two texts of one language share their little words.
     """
@@ -105,7 +105,7 @@ def _common_tail(old: str, new: str, start: int) -> int:
 
 
 def _words(text: str, start: int) -> list[tuple[str, int, int]]:
-    """Give the words behind a place, where each starts and ends, and an empty one at the end."""
+    """Return the words behind a place, where each starts and ends, and an empty one at the end."""
     found: list[tuple[str, int, int]] = []
     for word in _WORD.finditer(text, start):
         if len(found) == WINDOW_WORDS:
@@ -119,5 +119,5 @@ def _run(words: list[tuple[str, int, int]], place: int) -> tuple[str, ...]:
 
 
 def _end(words: list[tuple[str, int, int]], place: int, start: int) -> int:
-    """Give where the words before this one end."""
+    """Return where the words before this one end."""
     return words[place - 1][2] if place else start

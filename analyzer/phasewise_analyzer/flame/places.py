@@ -56,14 +56,14 @@ def segments(store: Store, placed: PlacedTree, nodes: Iterable[int]) -> dict[int
 
 
 def place(placed: PlacedTree, node: int, segment: Segment) -> Place:
-    """Give the place of a node."""
+    """Return the place of a node."""
     return Place(_TIERS[segment.kind], segment.role, int(placed.index[node]))
 
 
 def start(
     segment: Segment, siblings: Sequence[Segment], following: Sequence[Segment]
 ) -> Start | None:
-    """Give the text where a segment parts from its siblings; None where only a hash is known.
+    """Return the text where a segment parts from its siblings; None where only a hash is known.
 
     `siblings` need not be all: the text begins where the first of these parts. `following` are two
     segments that part in turn inside this one: the text ends there.

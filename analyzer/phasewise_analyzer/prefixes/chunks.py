@@ -26,7 +26,7 @@ _CODE = np.random.default_rng(0).integers(0, 2**64, 256, dtype=np.uint64)
 
 
 def cut(text: bytes, mean_bytes: int = MEAN_BYTES) -> Ints:
-    """Give where the chunks of a text end, the last at its end; `mean_bytes` is a power of two."""
+    """Return the ends of a text's chunks, including its own; `mean_bytes` is a power of two."""
     rolling = _CODE[np.frombuffer(text, dtype=np.uint8)]
     reach = 1
     while reach < WINDOW_BYTES:
@@ -40,7 +40,7 @@ def cut(text: bytes, mean_bytes: int = MEAN_BYTES) -> Ints:
 
 
 def fingerprints(text: bytes, mean_bytes: int = MEAN_BYTES) -> tuple[npt.NDArray[np.uint64], Ints]:
-    """Give a hash of each chunk's content, and its bytes."""
+    """Return a hash of each chunk's content, and its bytes."""
     ends = cut(text, mean_bytes)
     starts = np.append(0, ends[:-1])[: len(ends)]
     view = memoryview(text)
@@ -67,7 +67,7 @@ class Chunks:
     """[segments] 0 where no text is known"""
 
     def spread(self, segments: Ints) -> tuple[Ints, Ints]:
-        """Give the chunks of these segments, and for each the place of its segment in the list."""
+        """Return the chunks of these segments, each with the index of its segment."""
         length = self.start[segments + 1] - self.start[segments]
         before = np.cumsum(length) - length
         inside = np.arange(int(length.sum())) - np.repeat(before, length)

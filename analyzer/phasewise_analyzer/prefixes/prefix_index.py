@@ -79,7 +79,7 @@ class PrefixIndex:
         return known
 
     def stretches(self) -> Stretches:
-        """Give what `lru.curve` and `ttl.curve` are made of, for all prompts so far."""
+        """Return what `lru.curve` and `ttl.curve` are made of, for all prompts so far."""
         return of_rows(self._rows)
 
     def _follow(self, ids: Ids, stream: Hashable) -> tuple[list[Part], int]:
@@ -127,7 +127,7 @@ class PrefixIndex:
 
 
 def _common(left: Ids, right: Ids) -> int:
-    """Give the number of leading ids two prompts share."""
+    """Return the number of leading ids two prompts share."""
     length = min(len(left), len(right))
     if not length or left[0] != right[0]:
         return 0

@@ -50,17 +50,17 @@ class Repeated:
 
     @property
     def prefix_share(self) -> float:
-        """Give the share of prompt tokens that an unbounded prefix cache would serve."""
+        """Return the share of prompt tokens that an unbounded prefix cache would serve."""
         return self.prefix_tokens / self.prompt_tokens if self.prompt_tokens else 0.0
 
     @property
     def anywhere_share(self) -> float:
-        """Give the share that a cache of any place could serve at most."""
+        """Return the share that a cache of any place could serve at most."""
         return self.anywhere_tokens / self.prompt_tokens if self.prompt_tokens else 0.0
 
     @property
     def dedup_factor(self) -> float | None:
-        """Give how often the average byte was sent; None where no text is known."""
+        """Return how often the average byte was sent; None where no text is known."""
         return self.sent_bytes / self.unique_bytes if self.unique_bytes else None
 
 
@@ -80,7 +80,7 @@ def find(
     by: By | None = None,
     mean_bytes: int = chunks.MEAN_BYTES,
 ) -> Repeats:
-    """Give what the calls in scope repeat; chunks are `mean_bytes` long on average."""
+    """Return what the calls in scope repeat; chunks are `mean_bytes` long on average."""
     calls = reads.llm_calls(store, scope)
     prompts = _Prompts(store, scope, calls, mean_bytes)
     one = np.zeros(calls.height, dtype=np.int64)
@@ -107,7 +107,7 @@ class _Prompts:
         self.bytes_end = _bytes_end(self.trie.parent, self.chunks.text_bytes[self.segment])
 
     def repeated(self, group: Ints, keys: Sequence[str | None]) -> Iterator[Repeated]:
-        """Give what each group repeats; `group` is a number a call, an index into `keys`."""
+        """Return what each group repeats; `group` is a number a call, an index into `keys`."""
         prefix = shared_prefixes.any_earlier(self.tree, group)
         prefix_tokens = hit_rates.shared(self.tree, self.whole, self.block_tokens, prefix).tokens
         fresh, unique_bytes = self._fresh(group, len(keys))
@@ -123,7 +123,7 @@ class _Prompts:
             yield Repeated(key, *map(int, row))
 
     def _fresh(self, group: Ints, groups: int) -> tuple[Floats, Floats]:
-        """Give the estimated tokens of each call that are new to its group, and unique bytes."""
+        """Return the estimated tokens of each call that are new to its group, and unique bytes."""
         node, call = _first_sent(self.trie, group)
         if not len(node):
             return np.zeros(len(group)), np.zeros(groups)
@@ -149,7 +149,7 @@ def _sums(of: Ints, values: Ints | Floats, length: int) -> Floats:
 
 
 def _first_sent(trie: Trie, group: Ints) -> tuple[Ints, Ints]:
-    """Give each node with the call that sends it first, once for every group that does."""
+    """Return each node with the call that sends it first, once for every group that does."""
     parent, leaves = trie.parent.tolist(), trie.leaf.tolist()
     owner = [-1] * len(parent)
     nodes: list[int] = []
@@ -165,7 +165,7 @@ def _first_sent(trie: Trie, group: Ints) -> tuple[Ints, Ints]:
 
 
 def _first(key: Ints, call: Ints) -> tuple[Ints, Ints, Ints]:
-    """Give the distinct keys, the first call of each, and which of them each entry is."""
+    """Return the distinct keys, the first call of each, and which of them each entry is."""
     distinct, which = np.unique(key, return_inverse=True)
     first = np.full(len(distinct), shared_prefixes.NEVER, dtype=np.int64)
     np.minimum.at(first, which, call)

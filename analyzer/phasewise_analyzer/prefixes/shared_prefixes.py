@@ -20,7 +20,7 @@ _GROUP_SPAN = 2**40
 def mark(
     parent: Sequence[int], leaves: Iterable[int], times: Iterable[int], first: list[int]
 ) -> list[int]:
-    """Give the deepest node on each path that was marked earlier, and mark the path.
+    """Return the deepest node on each path that was marked earlier, and mark the path.
 
     `first` holds when each node was marked first, NEVER where it was not. A node's mark is never
     later than its child's, so the walk from the leaf ends at the first earlier mark: a call costs
@@ -39,7 +39,7 @@ def mark(
 def any_earlier(
     tree: PrefixTree, group: npt.NDArray[np.int64] | None = None
 ) -> npt.NDArray[np.int32]:
-    """Give what any earlier call had sent; with `group` (a number a call), one of its own group."""
+    """Return what any earlier call sent; with `group` (one number per call), any of its group."""
     calls = len(tree.leaf)
     order = np.arange(calls) if group is None else np.argsort(group, kind="stable")
     times = np.arange(calls)
@@ -53,7 +53,7 @@ def any_earlier(
 
 
 def previous_call(tree: PrefixTree, stream: Iterable[Hashable]) -> npt.NDArray[np.int32]:
-    """Give what the last call of the same stream had sent that has a known prompt."""
+    """Return what the last call of the same stream had sent that has a known prompt."""
     parent = tree.parent.tolist()
     last: dict[Hashable, int] = {}
     found = []

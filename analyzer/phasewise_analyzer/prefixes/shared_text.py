@@ -43,7 +43,7 @@ class Nodes:
 def families(
     parent: npt.NDArray[np.int32], text: npt.NDArray[np.bool_]
 ) -> list[npt.NDArray[np.intp]]:
-    """Give the text nodes that have siblings, a family each: the nodes under one parent."""
+    """Return the text nodes that have siblings, a family each: the nodes under one parent."""
     nodes = np.flatnonzero(text)
     nodes = nodes[np.argsort(parent[nodes], kind="stable")]
     starts = np.flatnonzero(np.diff(parent[nodes])) + 1
@@ -67,7 +67,7 @@ def split(nodes: Nodes, family: Mapping[int, Segment]) -> None:
 
 
 def common_tokens(left: str, right: str) -> int:
-    """Give the tokens of the whole pieces with which both texts begin."""
+    """Return the tokens of the whole pieces with which both texts begin."""
     length = shared_length(left, right)
     if not length:
         return 0

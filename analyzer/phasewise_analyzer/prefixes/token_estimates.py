@@ -108,7 +108,7 @@ class _Shape:
         return passed[:-1]
 
     def anchor_above(self, anchored: npt.NDArray[np.bool_]) -> Nodes:
-        """Give the nearest anchor above each node, -1 where there is none."""
+        """Return the nearest anchor above each node, -1 where there is none."""
         above = np.full(len(self.parent) + 1, -1, dtype=np.int32)
         anchored = np.append(anchored, False)
         for level in self.levels:
@@ -117,14 +117,14 @@ class _Shape:
         return above[:-1]
 
     def least_below(self, values: Floats) -> Floats:
-        """Give the least value at each node or below it."""
+        """Return the least value at each node or below it."""
         least = np.append(values, np.inf)
         for level in reversed(self.levels):
             np.minimum.at(least, self.parent[level], least[level])
         return least[:-1]
 
     def most_above(self, values: Floats) -> Floats:
-        """Give the largest value at each node or above it."""
+        """Return the largest value at each node or above it."""
         most = np.append(values, -np.inf)
         for level in self.levels:
             most[level] = np.maximum(most[level], most[self.parent[level]])
@@ -139,7 +139,7 @@ def measure(
     block_tokens: int = 0,
     text: TextTokens | None = None,
 ) -> NodeTokens:
-    """Give the tokens at every node that these calls pass.
+    """Return the tokens at every node that these calls pass.
 
     The calls are those of one model (one tokenizer): `leaf` is each call's node, -1 where no prompt
     is known, and `reported` its input tokens, 0 where nothing was reported. `text` is what its
@@ -183,7 +183,7 @@ class _Learned:
 
     @property
     def tail(self) -> float:
-        """Give the part of the overhead that may stand behind the prompts."""
+        """Return the part of the overhead that may stand behind the prompts."""
         return self.overhead if self.overhead <= MOST_TAIL_TOKENS else 0.0
 
 
@@ -218,7 +218,7 @@ def _learn(shape: _Shape, estimate: Floats, known: Floats, usual_spread: float) 
 
 
 def _rate(size: Floats, gain: Floats, usual_spread: float) -> tuple[float, float]:
-    """Give the median rate, weighted by size, and the spread that covers nearly all deltas."""
+    """Return the median rate, weighted by size, and the spread that covers nearly all deltas."""
     rate = _weighted_median(gain / size, size) if len(size) else USUAL_RATE
     if len(size) < FEWEST_DELTAS:
         return rate, usual_spread * rate
@@ -227,7 +227,7 @@ def _rate(size: Floats, gain: Floats, usual_spread: float) -> tuple[float, float
 
 
 def _overhead(size: Floats, total: Floats, rate: float, spread: float) -> tuple[float, float]:
-    """Give the constant of the topmost totals, and how far it may be off.
+    """Return the constant of the topmost totals, and how far it may be off.
 
     Small prompts show it best. One that the spread of the text alone explains is not believed.
     """
@@ -246,7 +246,7 @@ def _weighted_median(values: Floats, weights: Floats) -> float:
 
 
 def _reported(nodes: int, leaf: Nodes, reported: Ints) -> tuple[Floats, Floats]:
-    """Give the least and the largest total reported at each node, nan where none was."""
+    """Return the least and the largest total reported at each node, nan where none was."""
     said = (leaf >= 0) & (reported > 0)
     low, high = np.full(nodes, np.inf), np.full(nodes, -np.inf)
     np.minimum.at(low, leaf[said], reported[said])
@@ -257,7 +257,7 @@ def _reported(nodes: int, leaf: Nodes, reported: Ints) -> tuple[Floats, Floats]:
 def _smooth(
     shape: _Shape, estimate: Floats, anchor: Floats, learned: _Learned
 ) -> tuple[Floats, Floats]:
-    """Give each node's tokens given all anchors, and the square of their half interval."""
+    """Return each node's tokens given all anchors, and the square of their half interval."""
     parent = shape.parent
     step = np.append(estimate[:-1] - estimate[parent], 0.0)
     gain, noise = learned.rate * step, np.square(learned.spread) * step
@@ -291,7 +291,7 @@ def _smooth(
 def _interval(
     shape: _Shape, smooth: tuple[Floats, Floats], low: Floats, high: Floats, tail: float
 ) -> tuple[Floats, Floats, Floats]:
-    """Give low, tokens and high, rounded, with no node below what stands above it.
+    """Return low, tokens and high, rounded, with no node below what stands above it.
 
     `tail` of the tokens may stand behind every prompt instead of in front of it.
     Where an anchor has less than one above it, one of the two reports is wrong: the interval of

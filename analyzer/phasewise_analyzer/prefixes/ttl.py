@@ -56,7 +56,7 @@ class TtlCurve:
 def curve(
     found: Stretches, whole: Tokens, block_tokens: Ints, started_ns: Sequence[int | None]
 ) -> TtlCurve | None:
-    """Give the curve over the calls whose start is known; None where none is."""
+    """Return the curve over the calls whose start is known; None where none is."""
     start = np.array([-1 if one is None else one for one in started_ns], dtype=np.int64)
     timed = start >= 0
     if not timed.any():

@@ -31,7 +31,7 @@ class Spots:
     place: Mapping[str, int]
 
     def marked(self, marks: Marks) -> tuple[Marker, ...]:
-        """Give the markers of a placement; of several on one segment the first holds."""
+        """Return the markers of a placement; of several on one segment the first holds."""
         found: dict[int, str] = {}
         for name, lifetime in marks:
             if name in self.place:
@@ -61,7 +61,7 @@ def spots(asked: Asked, previous: Asked | None) -> Spots:
 
 
 def placements(classes: Sequence[str], lifetimes: Sequence[str], most: int) -> Iterator[Marks]:
-    """Give every placement of none to so many breakpoints; `lifetimes` come longest first."""
+    """Return every placement of none to so many breakpoints; `lifetimes` come longest first."""
     for size in range(min(most, len(classes)) + 1):
         for chosen in combinations(classes, size):
             for lives in _falling(lifetimes, size):
@@ -69,7 +69,7 @@ def placements(classes: Sequence[str], lifetimes: Sequence[str], most: int) -> I
 
 
 def _falling(lifetimes: Sequence[str], size: int) -> Iterator[tuple[str, ...]]:
-    """Give the sequences in which no lifetime is followed by a longer one."""
+    """Return the sequences in which no lifetime is followed by a longer one."""
     if size == 0:
         yield ()
         return

@@ -17,7 +17,7 @@ def sorted_by_name(calls: Sequence[Laid], places: Places) -> tuple[Laid, ...]:
 
 
 def constant(calls: Sequence[Laid], places: Places) -> tuple[Laid, ...]:
-    """Give every call of a session and agent all tools that one of them has, first come first.
+    """Return every call of a session and agent all tools that one of them has, first come first.
 
     A tool that is defined anew in the session has its first definition throughout.
     """

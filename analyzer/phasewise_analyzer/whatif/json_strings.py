@@ -12,7 +12,7 @@ Path = tuple[str | int, ...]
 
 
 def strings(segment: Segment) -> dict[Path, str]:
-    """Give the strings of a segment; the text itself, at the empty path, where it is no JSON."""
+    """Return the strings of a segment; the text itself, at the empty path, where it is no JSON."""
     raw = segment.content or b""
     value = parsed(raw)
     if value is None:
@@ -21,7 +21,7 @@ def strings(segment: Segment) -> dict[Path, str]:
 
 
 def with_strings(segment: Segment, changed: Mapping[Path, str]) -> Segment:
-    """Give the segment with some of its strings replaced."""
+    """Return the segment with some of its strings replaced."""
     if segment.content is None or not changed:
         return segment
     if () in changed:
@@ -31,7 +31,7 @@ def with_strings(segment: Segment, changed: Mapping[Path, str]) -> Segment:
 
 
 def with_more(segment: Segment, text: str) -> Segment:
-    """Give a message with a text appended to its own."""
+    """Return a message with a text appended to its own."""
     value = parsed(segment.content or b"")
     if isinstance(value, dict):
         for key, block in (("content", {"type": "text", "text": text}), ("parts", {"text": text})):

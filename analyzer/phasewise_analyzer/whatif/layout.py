@@ -35,18 +35,18 @@ class Laid:
         return self.call.prompt
 
     def with_prompt(self, prompt: Prompt) -> "Laid":
-        """Give the call with another prompt; its breakpoints move along."""
+        """Return the call with another prompt; its breakpoints move along."""
         if prompt == self.call.prompt:
             return self
         request = _with_markers(self.call.request, self.call.prompt, prompt)
         return replace(self, call=replace(self.call, prompt=prompt, request=request))
 
     def with_request(self, request: Mapping[str, object]) -> "Laid":
-        """Give the call with other settings."""
+        """Return the call with other settings."""
         return replace(self, call=replace(self.call, request=request))
 
     def sold_by(self, provider: str | None, model: str | None) -> "Laid":
-        """Give the call to another model."""
+        """Return the call to another model."""
         return replace(self, call=replace(self.call, provider=provider, model=model))
 
 
@@ -136,7 +136,7 @@ def _call(row: Mapping[str, object], prompt: Prompt) -> LlmCall:
 
 
 def _named(one: Laid, suffix: str) -> LlmCall:
-    """Give the call to be stored, with the usage of its new prompt."""
+    """Return the call to be stored, with the usage of its new prompt."""
     call = one.call
     return replace(
         call,

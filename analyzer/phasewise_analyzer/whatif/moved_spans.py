@@ -111,7 +111,7 @@ def _part_segments(segments: Mapping[bytes, Segment]) -> dict[bytes, _Parted]:
 
 
 def _part_texts(texts: Mapping[bytes, str]) -> dict[bytes, tuple[str, list[str]]]:
-    """Give for each text that has something of its own what stays and what moves."""
+    """Return for each text that has something of its own what stays and what moves."""
     found: dict[bytes, tuple[str, list[str]]] = {}
     groups = template.templates(tuple(texts.values()), LEAST_SHARED)
     of_text = {text: shared for shared, members in groups if len(members) > 1 for text in members}

@@ -89,14 +89,14 @@ def plan(
 
 
 def naive_marks(classes: Iterable[str], policy: Policy) -> Marks:
-    """Give what good clients set without thinking: end of the fixed part, and last segment."""
+    """Return what good clients set without thinking: end of the fixed part, and last segment."""
     there = list(classes)
     fixed = [name for name in (SYSTEM_END, TOOLS_END) if name in there][:1]
     return tuple((name, policy.lifetime_name()) for name in (*fixed, LAST))
 
 
 def shortened(calls: Sequence[Planned], most: int) -> list[Planned]:
-    """Give whole sessions from the front until there are enough calls; at least one session."""
+    """Return whole sessions from the front until there are enough calls; at least one session."""
     sizes: dict[str, int] = {}
     for one in calls:
         sizes[one.session_id] = sizes.get(one.session_id, 0) + 1
@@ -136,7 +136,7 @@ def _priced(calls: Sequence[Planned]) -> bool:
 
 
 def _in_tokens(policy: Policy) -> Rates:
-    """Give rates at which a token of input costs one; a million of them, as rates are."""
+    """Return rates at which a token of input costs one; a million of them, as rates are."""
     one = Decimal(10**6)
     free = Rates(one, None, one, one, Decimal(0), Decimal(0))
     return filled(free, policy)

@@ -13,12 +13,12 @@ _NUMBERED = re.compile(r"(tools|system|messages)\[(\d+)\]")
 
 
 def tool_at(segment: Segment) -> str:
-    """Give the name of a tool's definition; of one known by its hash alone, the hash."""
+    """Return the name of a tool's definition; of one known by its hash alone, the hash."""
     return tool_name(parsed(segment.content or b"")) or segment.digest.hex()
 
 
 def index(prompt: Sequence[Segment], place: str) -> int | None:
-    """Give the index of the segment at a place; None where the prompt has none."""
+    """Return the index of the segment at a place; None where the prompt has none."""
     if place.startswith("tool:"):
         name = place.removeprefix("tool:")
         return next(
@@ -38,7 +38,7 @@ def index(prompt: Sequence[Segment], place: str) -> int | None:
 
 
 def by_agent(findings: Sequence[Finding]) -> dict[str, list[str]]:
-    """Give the places of each agent's findings, each once."""
+    """Return the places of each agent's findings, each once."""
     found: dict[str, list[str]] = {}
     for one in findings:
         places = found.setdefault(one.agent, [])

@@ -28,7 +28,7 @@ class Proof:
 
     @property
     def cached(self) -> float | None:
-        """Give the share of the prompts that is served from the cache, in [0, 1]."""
+        """Return the share of the prompts that is served from the cache, in [0, 1]."""
         return self.cached_tokens / self.prompt_tokens if self.prompt_tokens else None
 
 
@@ -50,7 +50,7 @@ def _forgetful(engine: Scenario) -> Scenario:
 
 
 def _in_turn(laid: Sequence[Laid], capacity_tokens: int | None) -> Iterator[Laid]:
-    """Give the calls in the order of a replay, without times and without what was reported."""
+    """Return the calls in the order of a replay, without times and without what was reported."""
     sessions: dict[str, list[Laid]] = {}
     for one in laid:
         sessions.setdefault(one.call.session_id, []).append(one)

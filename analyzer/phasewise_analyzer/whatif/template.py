@@ -47,7 +47,7 @@ def templates(texts: Sequence[str], least_share: float) -> list[tuple[Words, tup
 
 
 def common(one: Words, two: Words) -> Words:
-    """Give words that both have, in order."""
+    """Return words that both have, in order."""
     kept: Words = ()
     at = 0
     for start, end in _own(one, two):
@@ -57,7 +57,7 @@ def common(one: Words, two: Words) -> Words:
 
 
 def own_stretches(text: str, shared: Words) -> list[str]:
-    """Give what a text has beside its template's words: the whole line where it is a short one."""
+    """Return the text outside the template's words; the whole line if it is short."""
     every = words(text)
     found: list[str] = []
     done = 0
@@ -74,7 +74,7 @@ def own_stretches(text: str, shared: Words) -> list[str]:
 
 
 def _line(every: Words, start: int, end: int) -> tuple[int, int]:
-    """Give the words of the lines that a stretch is on."""
+    """Return the words of the lines that a stretch is on."""
     while start > 0 and "\n" not in every[start - 1]:
         start -= 1
     while end < len(every) and "\n" not in every[end]:
@@ -93,7 +93,7 @@ def _settled(shared: Words, members: Sequence[str]) -> Words:
 
 
 def _own(one: Words, two: Words) -> list[tuple[int, int]]:
-    """Give the stretches of the first that are not matched in the second."""
+    """Return the stretches of the first that are not matched in the second."""
     start = shared_length(one, two)
     left, right = one[start:], two[start:]
     tail = shared_length(left[::-1], right[::-1])

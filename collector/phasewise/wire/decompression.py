@@ -21,7 +21,7 @@ class UnreadableError(Exception):
 
 
 def plain(chunks: Iterable[Chunk], encoding: str) -> Iterator[Chunk]:
-    """Give the chunks decompressed; raises UnreadableError."""
+    """Return the chunks decompressed; raises UnreadableError."""
     decode: Decoder | None = None
     known, head = False, b""
     for moment, piece in chunks:
@@ -41,7 +41,7 @@ def plain(chunks: Iterable[Chunk], encoding: str) -> Iterator[Chunk]:
 
 
 def unpacked(body: bytes) -> bytes:
-    """Give a request's body decompressed; raises UnreadableError."""
+    """Return a request's body decompressed; raises UnreadableError."""
     return b"".join(data for _, data in plain([(0, body)], ""))
 
 

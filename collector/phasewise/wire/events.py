@@ -31,7 +31,7 @@ def form_of(content_type: str, start: bytes, *, streamed: bool) -> Form:
 
 
 def events(form: Form, chunks: Iterable[Chunk]) -> Iterator[Event]:
-    """Give the events that are JSON objects, in order."""
+    """Return the events that are JSON objects, in order."""
     if form == "sse":
         return _server_sent(chunks)
     return _amazon(chunks) if form == "amazon" else _array(chunks)
@@ -89,7 +89,7 @@ def _headers(data: bytes) -> Mapping[str, str]:
 
 
 def _unwrapped(headers: Mapping[str, str], body: dict[str, object]) -> dict[str, object]:
-    """Give what an event holds: InvokeModel wraps the model's own, Converse names it beside it."""
+    """Return an event's content: InvokeModel wraps the model's event, Converse names it."""
     inner = body.get("bytes")
     if isinstance(inner, str):
         try:

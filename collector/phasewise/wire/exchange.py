@@ -103,7 +103,7 @@ class Inbox:
         self.done: deque[Exchange] = deque()
 
     def begin(self, url: object, body: bytes) -> Exchange | None:
-        """Give the exchange of a POST that may be a model call; None where it cannot be one."""
+        """Return the exchange of a POST that may be a model call; None where it cannot be one."""
         if not body.startswith(_JSON) or len(body) > MOST_BYTES or self.full:
             return None
         made = Exchange(self, url, body, get_current())
@@ -118,6 +118,6 @@ class Inbox:
             self.done.append(exchange)
 
     def held_bytes(self) -> int:
-        """Give what is held now, from the worker's thread."""
+        """Return what is held now, from the worker's thread."""
         everything = (*self.live.copy().values(), *self.done.copy())
         return sum(one.kept_bytes + len(one.body) for one in everything)

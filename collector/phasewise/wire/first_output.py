@@ -1,4 +1,4 @@
-"""Say whether an event of a stream carries output: the first that does is the first token.
+"""Return whether an event of a stream carries output: the first that does is the first token.
 
 `response.created`, `message_start`, a role alone and empty text are none: they come before the
 model has read the prompt.

@@ -28,7 +28,7 @@ _LLAMA_INDEX_STEP = re.compile(r"current_agent_name=\\?['\"]([^'\"\\]+)")
 
 
 def agent_named_by(span: Span, kind: Kind) -> str | None:
-    """Give the agent whose run this span is, or is part of; None where it says nothing of one."""
+    """Return the agent whose run this span is, or is part of; None where it says nothing of one."""
     inherited = aliases.text(span.attributes, aliases.AGENT_OF_RUN)
     if inherited is not None:
         return inherited
@@ -43,7 +43,7 @@ def agent_named_by(span: Span, kind: Kind) -> str | None:
 
 
 def agent_of_step(received: ReceivedSpan) -> str | None:
-    """Give the agent that a step of LlamaIndex's workflow names in the text of its event."""
+    """Return the agent that a step of LlamaIndex's workflow names in the text of its event."""
     if not received.name.endswith((".setup_agent", ".run_agent_step")):
         return None
     event = received.attributes.get("input.value")

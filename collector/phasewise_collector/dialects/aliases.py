@@ -238,7 +238,7 @@ MOST = 1 << 53
 
 
 def first(attributes: Attributes, names: Sequence[str]) -> object:
-    """Give the first of these attributes that is there and not empty."""
+    """Return the first of these attributes that is there and not empty."""
     for name in names:
         value = attributes.get(name)
         if value is not None and value != "":
@@ -247,13 +247,13 @@ def first(attributes: Attributes, names: Sequence[str]) -> object:
 
 
 def named_first(attributes: Attributes, names: Sequence[str]) -> str | None:
-    """Give the name under which `first` finds its value."""
+    """Return the name under which `first` finds its value."""
     found = (name for name in names if attributes.get(name) not in (None, ""))
     return next(found, None)
 
 
 def text(attributes: Attributes, names: Sequence[str]) -> str | None:
-    """Give a text; of a list, its first entry."""
+    """Return a text; of a list, its first entry."""
     value = first(attributes, names)
     if isinstance(value, list):
         value = value[0] if value else None
@@ -267,13 +267,13 @@ def _unquoted(value: str) -> str:
 
 
 def whole(attributes: Attributes, names: Sequence[str]) -> int | None:
-    """Give a count; some senders write numbers as text. A negative one is none."""
+    """Return a count; some senders write numbers as text. A negative one is none."""
     value = number(attributes, names)
     return None if value is None else int(value)
 
 
 def number(attributes: Attributes, names: Sequence[str]) -> float | None:
-    """Give a number that is not negative and not beyond all bounds."""
+    """Return a number that is not negative and not beyond all bounds."""
     value = first(attributes, names)
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
@@ -285,6 +285,6 @@ def number(attributes: Attributes, names: Sequence[str]) -> float | None:
 
 
 def nanoseconds(attributes: Attributes, names: Sequence[str]) -> int | None:
-    """Give a time that is reported in seconds."""
+    """Return a time that is reported in seconds."""
     seconds = number(attributes, names)
     return None if seconds is None or seconds * 1e9 > MOST else round(seconds * 1e9)

@@ -33,7 +33,7 @@ _WHOLE = frozenset((*usage_aliases.PROVIDERS_OWN, *usage_aliases.WHOLE_USAGE))
 
 
 def facts(attributes: Mapping[str, Value]) -> Iterator[tuple[str, Value]]:
-    """Give the facts inside the attributes that are there."""
+    """Return the facts inside the attributes that are there."""
     for name, wanted in PATHS.items():
         value = attributes.get(name)
         if value is None:
@@ -48,7 +48,7 @@ def facts(attributes: Mapping[str, Value]) -> Iterator[tuple[str, Value]]:
 
 
 def object_in(value: object) -> Mapping[str, object]:
-    """Give the JSON object that an attribute holds; an empty one where it holds none."""
+    """Return the JSON object that an attribute holds; an empty one where it holds none."""
     if isinstance(value, Mapping):
         return value
     if not isinstance(value, str) or len(value) > _MOST_CHARACTERS:

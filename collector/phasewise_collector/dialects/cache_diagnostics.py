@@ -12,7 +12,7 @@ _NAMES = ("cache_miss_reason", "prompt_cache_diagnostics")
 
 
 def diagnosis(answer: object) -> dict[str, object] | None:
-    """Give the reason, as the provider names it, and the missed tokens; None where it is silent."""
+    """Return the reason, as the provider names it, and the missed tokens; None if there is none."""
     if isinstance(answer, str):
         if not any(name in answer for name in _NAMES):
             return None

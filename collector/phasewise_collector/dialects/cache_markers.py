@@ -17,7 +17,7 @@ Mark = tuple[int, str | None]
 
 
 def may_hold(written: bytes) -> bool:
-    """Say whether a marker can stand in this JSON: most has none, and is not looked through."""
+    """Return whether a marker can stand in this JSON: most has none, and is not looked through."""
     return _COMMON in written and any(name in written for name in _WRITTEN)
 
 
@@ -38,7 +38,7 @@ class _Found:
 
 
 def split(value: object) -> tuple[object, bool, str | None]:
-    """Give a message or tool without its markers, whether it had one, and the lifetime asked for.
+    """Return a message or tool without its markers, whether it had one, and the lifetime asked for.
 
     Arguments and results of tools are the program's own data, and left as they are.
     """

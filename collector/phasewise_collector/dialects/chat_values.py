@@ -22,13 +22,13 @@ def parsed(value: object) -> object:
 
 
 def mapping(value: object) -> Mapping[str, object]:
-    """Give an object, parsed where it is text; an empty one where it is none."""
+    """Return an object, parsed where it is text; an empty one where it is none."""
     found = parsed(value)
     return found if isinstance(found, dict) else {}
 
 
 def plain(value: object) -> str:
-    """Give a text as it is, anything else as JSON."""
+    """Return a text as it is, anything else as JSON."""
     return value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
 
 

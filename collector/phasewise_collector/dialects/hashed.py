@@ -18,7 +18,7 @@ _DIGEST_BYTES = 16
 
 
 def segments(written: str) -> Iterator[Segment]:
-    """Give the parts, without content; lines of another form are left out."""
+    """Return the parts, without content; lines of another form are left out."""
     for line in written.splitlines():
         fields = line.split(" ")
         if len(fields) != _FIELDS or fields[0] not in get_args(SegmentKind):

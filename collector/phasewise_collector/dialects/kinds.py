@@ -18,7 +18,7 @@ _OTHER = _TOOLS | _AGENTS | _EMBEDDINGS | _RERANKINGS
 
 
 def kind_of(name: str, attributes: Attributes, span_kind: str = "") -> Kind:
-    """Give the kind of a span by its name, its attributes, and `Span.kind`."""
+    """Return the kind of a span by its name, its attributes, and `Span.kind`."""
     if span_kind == LOG:
         return _kind_of_record(name, attributes)
     if name in aliases.ENGINE_SPANS and any(
@@ -37,7 +37,7 @@ def kind_of(name: str, attributes: Attributes, span_kind: str = "") -> Kind:
 
 
 def may_be_llm(name: str, attributes: Attributes, span_kind: str = "") -> bool:
-    """Say whether a span that arrives may hold an LLM call's content."""
+    """Return whether a span that arrives may hold an LLM call's content."""
     if span_kind == LOG:
         return _kind_of_record(name, attributes) in ("llm", "message")
     word = _word(attributes)

@@ -18,12 +18,12 @@ _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)?((?:;[\w.=+-]+)*);base64,")
 
 
 def may_hold(raw: bytes) -> bool:
-    """Say whether a written message may hold media."""
+    """Return whether a written message may hold media."""
     return len(raw) > LEAST_CHARACTERS and any(mark in raw for mark in _MARKS)
 
 
 def without(value: object) -> object:
-    """Give a message with placeholders in the place of its media."""
+    """Return a message with placeholders in the place of its media."""
     if isinstance(value, dict):
         if value.get("type") == "text":
             return value

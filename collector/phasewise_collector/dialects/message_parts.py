@@ -51,7 +51,7 @@ class Parts:
 
     @classmethod
     def of(cls, message: object) -> Self:
-        """Give the parts of a message; none of what is no object."""
+        """Return the parts of a message; none of what is no object."""
         parts = cls()
         if isinstance(message, Mapping):
             parts.take_message(message)
@@ -145,7 +145,7 @@ class Parts:
 
 
 def _is_failure(result: Mapping[str, object]) -> bool:
-    """Say whether a tool's result is marked as an error: by Anthropic, by Bedrock."""
+    """Return whether a tool's result is marked as an error: by Anthropic, by Bedrock."""
     return result.get("is_error") is True or result.get("status") == "error"
 
 

@@ -40,7 +40,7 @@ class Exchange:
 
 
 def exchange(attributes: Attributes, events: Sequence[Event]) -> Exchange:
-    """Give the content of an LLM span."""
+    """Return the content of an LLM span."""
     answer, _ = _best(ANSWERS, attributes, events)
     raw = _raw_prompt(attributes)
     if raw is not None:
@@ -54,7 +54,7 @@ def _first(attributes: Attributes, names: Sequence[str]) -> object:
 
 
 def _raw_prompt(attributes: Attributes) -> str | None:
-    """Give the prompt of a completion API: `{"prompt": "…"}`, or an attribute that is the text."""
+    """Return the prompt of a completion API: `{"prompt": "…"}`, or an attribute with the text."""
     request = _first(attributes, _REQUEST)
     if isinstance(request, str) and request.startswith('{"prompt"'):
         sent = mapping(request).get("prompt")
@@ -89,7 +89,7 @@ def _requested(attributes: Attributes, events: Sequence[Event]) -> Iterator[Mess
 
 
 def _request(attributes: Attributes) -> Mapping[str, object]:
-    """Give the request itself, HERE in the place of a long history."""
+    """Return the request itself, HERE in the place of a long history."""
     read = _REQUESTS.read(_first(attributes, _REQUEST))
     found = parsed(_first(attributes, _REQUEST)) if read is None else read.document
     return found if isinstance(found, dict) else {}
@@ -116,7 +116,7 @@ def _google(attributes: Attributes, events: Sequence[Event]) -> Iterator[Message
 
 
 def _google_field(request: Mapping[str, object], *names: str) -> object:
-    """Give a field of Google's request, which its SDKs put under `config`; the API spells camel."""
+    """Return a field of Google's request; SDKs put it under `config`, the API uses camel case."""
     config = request.get("config")
     for holder in (request, config if isinstance(config, Mapping) else {}):
         for name in names:
@@ -229,7 +229,7 @@ def _sent(message: object) -> Iterator[Message]:
 
 
 def _item(item: Message) -> Message:
-    """Give an item of the responses API that is no message the role of who wrote it."""
+    """Return an item of the responses API that is no message the role of who wrote it."""
     kind = str(item.get("type", ""))
     if kind.endswith("_output"):
         return {"role": "tool", "content": [item]}
@@ -355,7 +355,7 @@ def _tools(attributes: Attributes) -> Iterator[object]:
 
 
 def _declared(tool: object) -> Iterator[object]:
-    """Give the functions that one tool of Google's declares; any other tool as it is."""
+    """Return the functions that one tool of Google's declares; any other tool as it is."""
     rest = dict(tool) if isinstance(tool, dict) else {}
     for name in ("functionDeclarations", "function_declarations"):
         functions = rest.pop(name, None)

@@ -23,7 +23,7 @@ _TOKENS = (
 
 
 def side_calls(tree: Tree) -> Iterator[SideCall]:
-    """Give each embedding and reranking once."""
+    """Return each embedding and reranking once."""
     keys = [key for key, kind in tree.kinds.items() if kind in KINDS]
     described = {key: _tokens(tree.span(key)) for key in keys}
     twice: set[str] = set()

@@ -65,7 +65,7 @@ class ToolText(NamedTuple):
     result: str | None = None
 
     def or_else(self, other: "ToolText") -> "ToolText":
-        """Give this, and what the other knows more."""
+        """Return this, and what the other knows more."""
         return ToolText(
             other.arguments if self.arguments is None else self.arguments,
             other.result if self.result is None else self.result,

@@ -32,7 +32,7 @@ class Tree:
         self._agents: dict[str, Agent] = {}
 
     def span(self, key: str) -> Span:
-        """Give a span."""
+        """Return a span."""
         return self.taken[key].span
 
     def above(self, key: str) -> Iterator[str]:
@@ -60,7 +60,7 @@ class Tree:
         return self._sessions[key]
 
     def user(self, key: str) -> str | None:
-        """Give the user whose name stands nearest."""
+        """Return the user whose name stands nearest."""
         return self._nearest(key, aliases.USER)
 
     def agent(self, key: str) -> Agent:
@@ -70,7 +70,7 @@ class Tree:
         return self._agents[key]
 
     def has_agent(self, key: str) -> bool:
-        """Say whether anything at or above the span names an agent."""
+        """Return whether anything at or above the span names an agent."""
         return any(
             agent_named_by(self.span(one), self.kinds[one])
             or text_of(self.span(one), aliases.AGENT)
@@ -78,11 +78,11 @@ class Tree:
         )
 
     def names_session(self, key: str) -> bool:
-        """Say whether anything at or above the span names a session."""
+        """Return whether anything at or above the span names a session."""
         return self._nearest(key, aliases.SESSION) is not None
 
     def agents(self, used: set[str]) -> list[Agent]:
-        """Give the agents that made a call, and those above them."""
+        """Return the agents that made a call, and those above them."""
         wanted: dict[str, Agent] = {}
         for name in used:
             agent: Agent | None = self.agent_facts[name]
@@ -93,7 +93,7 @@ class Tree:
         return list(wanted.values())
 
     def placed(self) -> Iterator[Span]:
-        """Give every span with its session and agent."""
+        """Return every span with its session and agent."""
         for key, one in self.taken.items():
             yield replace(one.span, session_id=self.session(key), agent_id=self.agent(key).agent_id)
 
@@ -139,10 +139,10 @@ class Tree:
 
 
 def key_of(span: Span) -> str:
-    """Give a span's key, which is also the id of the call that it alone describes."""
+    """Return a span's key, which is also the id of the call that it alone describes."""
     return f"{span.trace_id}-{span.span_id}"
 
 
 def text_of(span: Span, names: Sequence[str]) -> str | None:
-    """Give a text of a span."""
+    """Return a text of a span."""
     return aliases.text(span.attributes, names)

@@ -80,14 +80,14 @@ def turn_of(prompt: Sequence[Segment]) -> Turn:
 
 
 def answer_of(output: Sequence[Segment]) -> tuple[tuple[int, ...], tuple[Asked, ...]]:
-    """Give the marks of an answer, and the tools that it asks for."""
+    """Return the marks of an answer, and the tools that it asks for."""
     found = [said_in(segment) for segment in output]
     marks = tuple(mark for said in found for mark in said.marks)
     return marks, tuple(one for said in found for one in said.asked)
 
 
 def arguments_in(output: Sequence[Segment]) -> list[str | None]:
-    """Give the arguments of the tools that an answer asks for, in the order of `answer_of`."""
+    """Return the arguments of the tools that an answer asks for, in the order of `answer_of`."""
     return [
         tool_text.written(one)
         for segment in output
@@ -106,7 +106,7 @@ class Result:
 
 
 def results_in(prompt: Sequence[Segment]) -> list[Result]:
-    """Give what tools gave back after the last answer."""
+    """Return what tools gave back after the last answer."""
     found: list[Result] = []
     for segment in reversed(prompt):
         if segment.kind != "message":
@@ -118,7 +118,7 @@ def results_in(prompt: Sequence[Segment]) -> list[Result]:
 
 
 def results_of(message: object) -> list[Result]:
-    """Give the results of tools that one message brings."""
+    """Return the results of tools that one message brings."""
     parts = Parts.of(message)
     return [
         Result(tool_id, tool_text.written(value), failed)

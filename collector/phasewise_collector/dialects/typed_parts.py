@@ -9,7 +9,7 @@ from phasewise_collector.dialects.written import Written
 
 
 def prompt(attributes: Attributes) -> Iterator[Message | Written]:
-    """Give the system instructions and the messages that were sent."""
+    """Return the system instructions and the messages that were sent."""
     instructions = parsed(attributes.get("gen_ai.system_instructions"))
     if isinstance(instructions, list) and instructions:
         yield {"role": "system", "content": _text_of(instructions)}
@@ -63,7 +63,7 @@ def _is_said(part: Mapping[str, object]) -> bool:
 
 
 def _chat_part(part: Mapping[str, object]) -> Mapping[str, object]:
-    """Give a part as a chat API has it; what it has no form for stays as it is."""
+    """Return a part as a chat API has it; what it has no form for stays as it is."""
     if part.get("type") in ("text", None):
         return {"type": "text", "text": str(part.get("content", ""))}
     if part.get("type") == "uri":

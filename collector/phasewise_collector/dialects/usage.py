@@ -67,7 +67,7 @@ def counting_of(scope_name: str, scope_version: str, attributes: Attributes) -> 
 
 
 def usage_of(attributes: Attributes, scope_name: str = "", scope_version: str = "") -> Usage:
-    """Give the usage of an LLM call.
+    """Return the usage of an LLM call.
 
     A sender that is unclear, or whose cached tokens exceed its input, is ambiguous unless the total
     decides: the input is bounded from below by the reading with the cached tokens inside (or, where
@@ -106,7 +106,7 @@ def _stated(attributes: Attributes, billing: Billing) -> Stated:
 
 
 def _billing(attributes: Attributes) -> Billing:
-    """Give what decides the price beside the counts: from attributes, else from a usage object."""
+    """Return what else decides the price: from attributes, else from a usage object."""
 
     def number(names: Sequence[str]) -> int:
         return aliases.whole(attributes, names) or 0
@@ -127,7 +127,7 @@ def _billing(attributes: Attributes) -> Billing:
 
 
 def merged(first: Billing, second: Billing) -> Billing:
-    """Give what either says; where both do, the first."""
+    """Return what either says; where both do, the first."""
     found = {
         field.name: getattr(first, field.name) or getattr(second, field.name)
         for field in fields(Billing)
@@ -149,7 +149,7 @@ def _of_a_provider_that_counts_beside(attributes: Attributes) -> bool:
 
 
 def _is_ai_sdk_before_6(attributes: Attributes) -> bool:
-    """Say whether Vercel's AI SDK wrote the span in the way of before version 6."""
+    """Return whether Vercel's AI SDK wrote the span in the way of before version 6."""
     return any(name in attributes for name in _AI_SDK_INPUT) and not any(
         name.startswith(_AI_SDK_6) for name in attributes
     )

@@ -21,19 +21,19 @@ _REFUSED = 400
 
 
 def is_wire(span: Span) -> bool:
-    """Say whether a span is of the wire."""
+    """Return whether a span is of the wire."""
     return span.scope_name == SCOPE
 
 
 def provider(attributes: Attributes) -> dict[str, str]:
-    """Give the attribute that names who answered: by the address, else by the model."""
+    """Return the attribute that names who answered: by the address, else by the model."""
     address, model = attributes.get("url.full"), attributes.get("gen_ai.request.model")
     named = provider_at(str(address), model if isinstance(model, str) else None)
     return {_PROVIDER: named} if named else {}
 
 
 def usage(span: Span) -> Usage:
-    """Give the usage: the provider's, none of a refused request, else what the text was taken for.
+    """Return the usage: the provider's, none for a rejected request, else an estimate from text.
 
     A stream without usage, and one that the program left, were read and written all the same.
     """

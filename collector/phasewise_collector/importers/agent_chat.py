@@ -24,7 +24,7 @@ class Request:
     arguments: object
 
     def message(self) -> chat.Message:
-        """Give it as a chat API writes it."""
+        """Return it as a chat API writes it."""
         written = self.arguments
         if not isinstance(written, str):
             try:
@@ -119,7 +119,7 @@ class AgentChat:
         return self.transcript.tool_calls
 
     def session(self, name: str | None, outcome: str | None = None) -> Session:
-        """Give the session, from its first call to its last."""
+        """Return the session, from its first call to its last."""
         return self.transcript.session(name, outcome)
 
 
@@ -134,7 +134,7 @@ def spoken(content: str, requests: Sequence[Request]) -> chat.Message:
 
 
 def plain_text(content: object) -> str:
-    """Give the text of a content that is text, or parts that hold some; the rest as JSON."""
+    """Return the text of a content that is text, or parts that hold some; the rest as JSON."""
     if content is None:
         return ""
     if isinstance(content, str):

@@ -27,13 +27,13 @@ _SHAPES = (
 
 
 def recognises(head: bytes, path: Path) -> bool:
-    """Say whether a line is a turn of a session, or a request as text."""
+    """Return whether a line is a turn of a session, or a request as text."""
     del path
     return any(any_line_has(head, keys) for keys in _SHAPES)
 
 
 def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
-    """Give the turns of each session."""
+    """Return the turns of each session."""
     family = request_trace.Family(
         FORMAT,
         SOURCE,

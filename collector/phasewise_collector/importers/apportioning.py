@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 
 def shares(total: int, weights: Sequence[int]) -> list[int]:
-    """Give each part its share of the total, rounded by largest remainder: their sum is the total.
+    """Distribute a total over parts, rounded by largest remainder so that they sum to the total.
 
     Weights are above zero; no parts get no shares.
     """

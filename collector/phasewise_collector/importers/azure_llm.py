@@ -24,13 +24,13 @@ COLUMNS = frozenset({"TIMESTAMP", "ContextTokens", "GeneratedTokens"})
 
 
 def recognises(head: bytes, path: Path) -> bool:
-    """Say whether the file begins with the columns' names."""
+    """Return whether the file begins with the columns' names."""
     del path
     return tables.columns(head) >= COLUMNS
 
 
 def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
-    """Give every request, in the file's order, as calls of one session."""
+    """Return every request, in the file's order, as calls of one session."""
     session_id = names.SessionNames(trace.source_id).new("requests")
     agent = Agent(names.agent_id(session_id, ROLE), session_id, ROLE)
     calls: list[LlmCall] = []

@@ -20,12 +20,12 @@ SOURCE = "qwen-bailian"
 
 
 def recognises(head: bytes, path: Path) -> bool:
-    """Say whether a line is a request of a chat."""
+    """Return whether a line is a request of a chat."""
     del path
     return any_line_has(head, {"chat_id", "parent_chat_id", "input_length"})
 
 
 def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
-    """Give the requests of each chat as a session."""
+    """Return the requests of each chat as a session."""
     family = request_trace.Family(FORMAT, SOURCE, request_trace.SECONDS)
     return request_trace.read(trace, family)

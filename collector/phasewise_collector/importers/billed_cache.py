@@ -53,7 +53,7 @@ class Recovered:
 def recover(
     bills: Sequence[Bill], *, provider: str | None, model: str, at_ns: int
 ) -> Recovered | None:
-    """Give the cached tokens of one model's calls; None where no rates explain every cost.
+    """Return the cached tokens of one model's calls; None where no rates explain every cost.
 
     Also None where rates that disagree on the tokens explain them equally well.
     """
@@ -73,7 +73,7 @@ def recover(
 
 
 def _explained(bills: Iterable[Bill], rates: Rates) -> Recovered | None:
-    """Give the cached tokens if these rates explain every cost with whole ones."""
+    """Return the cached tokens if these rates explain every cost with whole ones."""
     read, written = float(rates.input_usd), float(rates.output_usd)
     cached = read if rates.cache_read_usd is None else float(rates.cache_read_usd)
     discount = read - cached
@@ -90,7 +90,7 @@ def _explained(bills: Iterable[Bill], rates: Rates) -> Recovered | None:
 
 
 def _read_off(bills: Sequence[Bill], ever: Sequence[Rates]) -> Iterator[Rates]:
-    """Give likely rates: input and output off the bill, cached from the lists."""
+    """Return likely rates: input and output off the bill, cached from the lists."""
     for read, written in _full_rates(bills):
         cached: dict[Decimal | None, None] = {}
         for rates in ever:

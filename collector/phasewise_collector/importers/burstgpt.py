@@ -27,13 +27,13 @@ _FAILED = "no response tokens"
 
 
 def recognises(head: bytes, path: Path) -> bool:
-    """Say whether the file begins with the columns' names."""
+    """Return whether the file begins with the columns' names."""
     del path
     return tables.columns(head) >= COLUMNS
 
 
 def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
-    """Give every request, in the file's order."""
+    """Return every request, in the file's order."""
     file = _File(names.SessionNames(trace.source_id))
     for part in tables.read_table(trace):
         if isinstance(part, Skipped):

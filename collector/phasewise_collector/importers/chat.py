@@ -33,7 +33,7 @@ class Segments:
         self._made: dict[bytes, Segment] = {}
 
     def of(self, message: Message) -> Segment:
-        """Give the segment of one message."""
+        """Return the segment of one message."""
         made = segment(message)
         return self._made.setdefault(made.digest, made)
 
@@ -57,5 +57,5 @@ def content(fields: Record) -> str:
 
 
 def input_tokens(prompt: tuple[Segment, ...]) -> int:
-    """Give the tokens of a prompt by the estimate that its segments carry."""
+    """Return the tokens of a prompt by the estimate that its segments carry."""
     return sum(part.tokens for part in prompt)

@@ -104,7 +104,7 @@ class Answer:
         return round(max(spans) * 1e6) if spans else None
 
     def content(self) -> list[object]:
-        """Give all blocks."""
+        """Return all blocks."""
         blocks: list[object] = []
         for entry in self.entries:
             found = entry.message.get("content")
@@ -113,7 +113,7 @@ class Answer:
 
 
 def answers(entries: Mapping[str, Entry], above: Mapping[str, str | None]) -> list[Answer]:
-    """Give the answers of a model, in the order of their start."""
+    """Return the answers of a model, in the order of their start."""
     by_id: dict[str, list[Entry]] = {}
     for entry in entries.values():
         if entry.role == "assistant" and entry.message.get("model") != NO_MODEL:
@@ -163,7 +163,7 @@ def _has_words_between(
     entries: Mapping[str, Entry],
     above: Mapping[str, str | None],
 ) -> bool:
-    """Say whether a user's own words stand between an entry and those before it."""
+    """Return whether a user's own words stand between an entry and those before it."""
     words = False
     seen: set[str] = set()
     uuid = part.parent

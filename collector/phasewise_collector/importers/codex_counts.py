@@ -30,7 +30,7 @@ class Counts:
     """whether the last call was counted by a total only: its record may follow"""
 
     def of_record(self, payload: Record) -> tuple[Usage | None, str | None]:
-        """Give what a `token_usage_record` adds, and the id of the response.
+        """Return what a `token_usage_record` adds, and the id of the response.
 
         The usage is None where the response was counted before; with an id, it is the last one's.
         """
@@ -53,7 +53,7 @@ class Counts:
         return usage_of(usage), named
 
     def of_total(self, payload: Record) -> Usage | None:
-        """Give what a `token_count` adds; None where it was counted, or tells of limits only."""
+        """Return what a `token_count` adds; None where it was counted, or tells of limits only."""
         info = payload.get("info")
         if not isinstance(info, Mapping):
             return None
@@ -94,7 +94,7 @@ def _added(total: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:
 
 
 def _difference(total: Mapping[str, int], before: Mapping[str, int]) -> dict[str, int]:
-    """Give what came since; a counter that fell has started anew."""
+    """Return what came since; a counter that fell has started anew."""
     if any(total.get(name, 0) < before.get(name, 0) for name in _WHOLE):
         return dict(total)
     return {name: max(0, number - before.get(name, 0)) for name, number in total.items()}

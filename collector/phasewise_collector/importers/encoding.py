@@ -1,4 +1,4 @@
-"""Give a file's text as UTF-8 without a mark, whatever wrote it; all importers read through this.
+"""Return a file's text as UTF-8 without a mark, whatever wrote it; all importers read through this.
 
 PowerShell's `>` writes UTF-16 with a byte order mark, some editors put one before UTF-8, and some
 programs write UTF-16 without one. Bytes that are no text (protobuf, SQLite) pass as they are.
@@ -20,7 +20,7 @@ _SHOWN_UNITS = 4
 
 
 def utf8(data: bytes) -> bytes:
-    """Give the same text as UTF-8 without a byte order mark.
+    """Return the same text as UTF-8 without a byte order mark.
 
     A lone surrogate, or half a character where the data was cut, becomes U+FFFD.
     """

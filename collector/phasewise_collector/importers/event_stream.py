@@ -11,7 +11,7 @@ Body = dict[str, object]
 
 
 def assembled(stream: str) -> Body | None:
-    """Give the body; None where the stream is of none of these."""
+    """Return the body; None where the stream is of none of these."""
     body: Body = {}
     text: list[str] = []
     for event in _events(stream):

@@ -48,7 +48,7 @@ _IN_USAGE = {
 
 
 def recognises(head: bytes, path: Path) -> bool:
-    """Say whether the file opens a session as Gemini CLI does."""
+    """Return whether the file opens a session as Gemini CLI does."""
     del path
     return any_line_has(head, {"sessionId", "projectHash"}) or has_keys(
         head, b"{", ("sessionId", "projectHash")
@@ -56,7 +56,7 @@ def recognises(head: bytes, path: Path) -> bool:
 
 
 def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
-    """Give the session."""
+    """Return the session."""
     file = _File()
     if trace.path.name.removesuffix(".gz").endswith(".jsonl") or b"\n{" in trace.data[:4096]:
         yield from read_lines(trace, file.take)
@@ -147,7 +147,7 @@ class _Chat:
                 yield Skipped(None, f"message `{message_id[:40]}`: {error}")
 
     def batch(self, source: Source) -> Batch:
-        """Give what was read."""
+        """Return what was read."""
         summary = self.file.head.get("summary")
         session = self.chat.session(summary if isinstance(summary, str) else None)
         return Batch(
@@ -207,7 +207,7 @@ class _Chat:
         self._results(fields)
 
     def _began_ns(self, message_id: str) -> int | None:
-        """Give when the message before was there, or its last tool was done."""
+        """Return when the message before was there, or its last tool was done."""
         before = self.file.before[message_id]
         if not before:
             return None
@@ -238,7 +238,7 @@ def _requests(fields: Record) -> list[Request]:
 
 
 def _result(call: Record) -> str:
-    """Give what the model was shown of a tool's result: the output of its function response."""
+    """Return what the model was shown of a tool's result: the output of its function response."""
     found = call.get("result")
     shown: list[str] = []
     for part in found if isinstance(found, list) else [found]:

@@ -58,11 +58,11 @@ class Importer(Protocol):
     """what `--source` takes afterwards: the data set"""
 
     def recognises(self, head: bytes, path: Path) -> bool:
-        """Say whether a file that starts with these uncompressed bytes is of this format."""
+        """Return whether a file that starts with these uncompressed bytes is of this format."""
         ...
 
     def read(self, trace: Trace) -> Iterator[Batch | Skipped | Note]:
-        """Give the file's facts in its own order, and each record it had to leave out.
+        """Return the file's facts in its own order, and each record it had to leave out.
 
         Bad content never raises: it is skipped with a reason.
         """

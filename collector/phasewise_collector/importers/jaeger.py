@@ -13,7 +13,7 @@ _SCOPE = (("otel.scope.name", "otel.library.name"), ("otel.scope.version", "otel
 
 
 def spans(root: Record) -> Iterator[ReceivedSpan | BadRecordError]:
-    """Give the spans of a trace, with the process of each as its resource."""
+    """Return the spans of a trace, with the process of each as its resource."""
     listed = root.get("spans")
     processes = root.get("processes")
     processes = processes if isinstance(processes, Mapping) else {}
@@ -34,7 +34,7 @@ def _resource(process: object) -> dict[str, Value] | None:
 
 
 def _plain(span: Record) -> Record:
-    """Give a span with OpenTelemetry's own fields taken out of its tags again."""
+    """Return a span with OpenTelemetry's own fields taken out of its tags again."""
     tags = attributes(span.get("tags"))
     names, versions = _SCOPE
     failed = tags.get("error") in (True, "true") or tags.get("otel.status_code") == "ERROR"

@@ -25,7 +25,7 @@ _WORDS = {"true": "true", "false": "false", "null": "null", "undefined": "null",
 
 
 def is_printed(head: bytes) -> bool:
-    """Say whether a file holds objects as JavaScript prints them."""
+    """Return whether a file holds objects as JavaScript prints them."""
     return _OPENS.search(head) is not None
 
 

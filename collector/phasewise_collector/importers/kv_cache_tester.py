@@ -46,13 +46,13 @@ _MILLISECOND_NS = 10**6
 
 
 def recognises(head: bytes, path: Path) -> bool:
-    """Say whether the document has blocks and requests."""
+    """Return whether the document has blocks and requests."""
     del path
     return has_keys(head, b"{", ("block_size", "requests"))
 
 
 def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
-    """Give the session with all its calls, sub-agents in their place."""
+    """Return the session with all its calls, sub-agents in their place."""
     for part in read_document(trace):
         if isinstance(part, Skipped):
             yield part
@@ -113,7 +113,7 @@ class _Session:
                 yield self.document.skip(error, *here)
 
     def batch(self, source: Source) -> Batch:
-        """Give everything that was read."""
+        """Return everything that was read."""
         return Batch(
             source,
             sessions=(self.session,),

@@ -24,7 +24,7 @@ _OF_CLASS = {
 
 
 def are(value: object) -> bool:
-    """Say whether a list of messages is LangChain's, and not the request of an API."""
+    """Return whether a list of messages is LangChain's, and not the request of an API."""
     batch = value[0] if isinstance(value, list) and value else None
     one = batch[0] if isinstance(batch, list) and batch else batch
     return isinstance(batch, list) or (
@@ -33,7 +33,7 @@ def are(value: object) -> bool:
 
 
 def messages(value: object) -> Iterator[Message]:
-    """Give the messages of a list, or of the first list of a batch."""
+    """Return the messages of a list, or of the first list of a batch."""
     listed = value if isinstance(value, list) else []
     if listed and isinstance(listed[0], list):
         listed = listed[0]
@@ -43,7 +43,7 @@ def messages(value: object) -> Iterator[Message]:
 
 
 def message(value: Mapping[str, object]) -> Message:
-    """Give one message: serialised as a constructor's arguments, as its fields, or already one."""
+    """Return one message, from constructor arguments, from its fields, or as it is."""
     fields = value.get("kwargs", value.get("data"))
     fields = fields if isinstance(fields, Mapping) else value
     kind = fields.get("type", value.get("type"))

@@ -74,7 +74,7 @@ _SNAKE = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 def recognises(head: bytes, path: Path) -> bool:
-    """Say whether the file holds exported traces or observations."""
+    """Return whether the file holds exported traces or observations."""
     del path
     if any(has_keys(head, b"{", keys) for keys in _TRACES):
         return True
@@ -85,7 +85,7 @@ def recognises(head: bytes, path: Path) -> bool:
 
 
 def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
-    """Give the facts of all observations in the file."""
+    """Return the facts of all observations in the file."""
     spans: list[ReceivedSpan] = []
     found = records.rows(trace) if tables.columns(trace.data) else records.values(trace)
     for one in found:
@@ -104,7 +104,7 @@ def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
 def _observations(
     value: object, shared: Mapping[str, Value]
 ) -> Iterator[tuple[object, Mapping[str, Value]]]:
-    """Give the observations of a value, each with what its trace says."""
+    """Return the observations of a value, each with what its trace says."""
     if isinstance(value, list):
         for one in value:
             yield from _observations(one, shared)
@@ -165,7 +165,7 @@ def _span(observation: Record, shared: Mapping[str, Value]) -> ReceivedSpan:
 
 
 def _counted(observation: Record, found: Mapping[str, Value]) -> dict[str, Value]:
-    """Give usage and cost as older exports have them, where the details are missing."""
+    """Return usage and cost as older exports have them, where the details are missing."""
     made: dict[str, Value] = {}
     if _FIELDS["usageDetails"] not in found:
         old = _object(_field(observation, "usage"))
@@ -182,7 +182,7 @@ def _counted(observation: Record, found: Mapping[str, Value]) -> dict[str, Value
 
 
 def _field(fields: Record, name: str) -> object:
-    """Give a field, spelt in camel case or as a column of the database."""
+    """Return a field, spelt in camel case or as a column of the database."""
     return fields[name] if name in fields else fields.get(_SNAKE.sub("_", name).lower())
 
 

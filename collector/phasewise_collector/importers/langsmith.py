@@ -19,7 +19,7 @@ _SESSION = ("thread_id", "session_id", "conversation_id")
 
 
 def spans(root: Record) -> Iterator[ReceivedSpan | BadRecordError]:
-    """Give the span of a run, and those of the runs inside it."""
+    """Return the span of a run, and those of the runs inside it."""
     try:
         yield span_of(_renamed(root), Around())
     except BadRecordError as error:
@@ -81,7 +81,7 @@ def _of_model(run: Record, about: Record, sent: Record) -> dict[str, Value]:
 
 
 def _counts(run: Record) -> dict[str, Value]:
-    """Give the run's own counts; LangSmith writes 0 where it knows none."""
+    """Return the run's own counts; LangSmith writes 0 where it knows none."""
     read, written = run.get("prompt_tokens"), run.get("completion_tokens")
     if not read and not written:
         return {}
@@ -128,7 +128,7 @@ def _content(inputs: Record, outputs: Record, sent: Record) -> dict[str, Value]:
 
 
 def _answer(outputs: Record) -> Record:
-    """Give LangChain's message in a run's outputs."""
+    """Return LangChain's message in a run's outputs."""
     generations = outputs.get("generations")
     if isinstance(generations, list) and generations:
         one = generations[0][0] if isinstance(generations[0], list) and generations[0] else None

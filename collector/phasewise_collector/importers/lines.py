@@ -12,7 +12,7 @@ from phasewise_collector.importers.json_text import BadJsonError, by_line, docum
 
 
 def any_line_has(head: bytes, keys: Set[str]) -> bool:
-    """Say whether a line of the head is an object with at least these keys.
+    """Return whether a line of the head is an object with at least these keys.
 
     Any line, not the first: a file whose first line is damaged is still of its format.
     """
@@ -21,7 +21,7 @@ def any_line_has(head: bytes, keys: Set[str]) -> bool:
 
 @lru_cache(maxsize=1)
 def _keys(head: bytes) -> tuple[frozenset[str], ...]:
-    """Give the keys of each object in a head, which every importer is asked about."""
+    """Return the keys of each object in a head, which every importer is asked about."""
     objects = _values(head, begins=b"{")
     return tuple(frozenset(value) for _, value in objects if isinstance(value, dict))
 
@@ -43,7 +43,7 @@ def read_lines(trace: Trace, take: Callable[[Record], None]) -> Iterator[Skipped
 
 
 def records(trace: Trace) -> Iterator[tuple[int, Record] | Skipped]:
-    """Give every line's number and object, and the lines that are no object; blank ones pass."""
+    """Return every line's number and object, and the lines that are no object; blank ones pass."""
     number = 0
     for number, value in _values(trace.data):
         try:
@@ -59,6 +59,6 @@ def records(trace: Trace) -> Iterator[tuple[int, Record] | Skipped]:
 
 
 def _values(data: bytes, *, begins: bytes = b"") -> Iterator[tuple[int, object]]:
-    """Give the number and the value, or the error, of each line that begins like this."""
+    """Return the number and the value, or the error, of each line that begins like this."""
     spread = documents(data)
     yield from by_line(data, begins=begins) if spread is None else spread

@@ -29,7 +29,7 @@ _NAMES = {
 
 
 def spans(root: Record) -> Iterator[ReceivedSpan | BadRecordError]:
-    """Give the span of a row."""
+    """Return the span of a row."""
     try:
         yield span_of(_renamed(root), Around())
     except BadRecordError as error:
@@ -97,14 +97,14 @@ def _of_model(row: Record, about: Record) -> dict[str, Value]:
 
 
 def _first_token(row: Record) -> Iterator[Mapping[str, object]]:
-    """Give the first token; of an answer in one piece, LiteLLM writes the end in its place."""
+    """Return the first token; of an answer in one piece, LiteLLM writes the end in its place."""
     at = moment_ns(row.get("completionStartTime"))
     if at is not None and at != moment_ns(row.get("endTime")):
         yield {"name": FIRST_CHUNK, "timestamp": at}
 
 
 def _object(value: object) -> Record:
-    """Give an object; the database's columns of JSON may stand as text."""
+    """Return an object; the database's columns of JSON may stand as text."""
     found = _parsed(value)
     return found if isinstance(found, dict) else {}
 
@@ -119,5 +119,5 @@ def _parsed(value: object) -> object:
 
 
 def _count(value: object) -> object:
-    """Give a count; a table has it as text."""
+    """Return a count; a table has it as text."""
     return int(value) if isinstance(value, str) and value.isdecimal() else value

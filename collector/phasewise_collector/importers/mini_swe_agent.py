@@ -54,7 +54,7 @@ _TOOL = {
 
 
 def recognises(head: bytes, path: Path) -> bool:
-    """Say whether the document says its format, or holds a run of this agent."""
+    """Return whether the document says its format, or holds a run of this agent."""
     named = path.name.removesuffix(".gz").endswith((".traj.json", ".traj"))
     if b'"mini-swe-agent' in head and has_keys(head, b"{", ("messages",)):
         return True
@@ -64,7 +64,7 @@ def recognises(head: bytes, path: Path) -> bool:
 
 
 def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
-    """Give the run as a session."""
+    """Return the run as a session."""
     for part in read_roots(trace):
         if isinstance(part, Skipped):
             yield part
@@ -191,7 +191,7 @@ class _Run:
 
 
 def _offers_a_tool(root: Record) -> bool:
-    """Say whether the run used tool calls: the answers of others hold commands as text."""
+    """Return whether the run used tool calls: the answers of others hold commands as text."""
     messages = root.get("messages")
     return isinstance(messages, list) and any(
         isinstance(one, dict)
@@ -210,7 +210,7 @@ def _plain(message: Record) -> chat.Message:
 
 
 def _named(message: chat.Message) -> chat.Message:
-    """Give a tool's result its tool's name, and the role that the Responses API leaves out."""
+    """Return a tool's result its tool's name, and the role that the Responses API leaves out."""
     if message.get("type") == "function_call_output":
         said = {"tool_call_id": message.get("call_id"), "content": message.get("output")}
         return {"role": "tool", "name": "bash", **said}

@@ -17,13 +17,13 @@ _OF_TRACE = {"mlflow.trace.session": "session.id", "mlflow.trace.user": "user.id
 
 
 def is_trace(root: Record) -> bool:
-    """Say whether a document is a trace of MLflow."""
+    """Return whether a document is a trace of MLflow."""
     data = root.get("data")
     return "info" in root and isinstance(data, Mapping) and "spans" in data
 
 
 def spans(root: Record) -> Iterator[ReceivedSpan | BadRecordError]:
-    """Give the spans of a trace."""
+    """Return the spans of a trace."""
     info, data = root.get("info"), root.get("data")
     shared = _shared(info if isinstance(info, Mapping) else {})
     listed = data.get("spans") if isinstance(data, Mapping) else None

@@ -11,7 +11,7 @@ from phasewise_collector.usage import sellers
 
 @cache
 def provider_of(model: str) -> str | None:
-    """Give the provider of a model that stands alone, or None where none is known for it."""
+    """Return the provider of a model that stands alone, or None where none is known for it."""
     try:
         return get_snapshot().find_provider(model.lower(), None, None).id
     except LookupError:
@@ -20,7 +20,7 @@ def provider_of(model: str) -> str | None:
 
 @cache
 def provider_at(address: str, model: str | None) -> str | None:
-    """Give the provider at an address, else that of the model, or None where neither is known."""
+    """Return the provider at an address, else that of the model, or None where neither is known."""
     try:
         return get_snapshot().find_provider(None, None, address).id
     except LookupError:

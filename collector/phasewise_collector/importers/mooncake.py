@@ -19,7 +19,7 @@ SOURCE = "mooncake"
 
 
 def recognises(head: bytes, path: Path) -> bool:
-    """Say whether a line is a request."""
+    """Return whether a line is a request."""
     del path
     return any_line_has(head, {"timestamp", "input_length", "hash_ids"}) or any_line_has(
         head, {"timestamp", "input_length", "output_length"}
@@ -27,6 +27,6 @@ def recognises(head: bytes, path: Path) -> bool:
 
 
 def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
-    """Give all requests as one session."""
+    """Return all requests as one session."""
     family = request_trace.Family(FORMAT, SOURCE, request_trace.MILLISECONDS)
     return request_trace.read(trace, family)

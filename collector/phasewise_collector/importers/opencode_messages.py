@@ -195,7 +195,7 @@ def _tool(part: Record) -> ToolRun:
 
 
 def _said(parts: Sequence[Record]) -> str:
-    """Give the text of parts; a file is named in its place."""
+    """Return the text of parts; a file is named in its place."""
     said: list[str] = []
     for part in parts:
         if part.get("type") == "text" and part.get("ignored") is not True:

@@ -41,7 +41,7 @@ _PARAMETERS = ("temperature", "top_p", "max_completion_tokens", "max_tokens", "s
 
 
 def recognises(head: bytes, path: Path) -> bool:
-    """Say whether the document is the log of one call.
+    """Return whether the document is the log of one call.
 
     The response stands behind messages and tools, often beyond the head: the file's name, which
     ends in the moment of the call, says the rest.
@@ -55,7 +55,7 @@ def recognises(head: bytes, path: Path) -> bool:
 
 
 def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
-    """Give the one call of the file."""
+    """Return the one call of the file."""
     for part in read_document(trace):
         if isinstance(part, Skipped):
             yield part

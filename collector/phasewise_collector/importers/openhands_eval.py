@@ -37,7 +37,7 @@ SECOND_NS = 10**9
 
 
 def recognises(head: bytes, path: Path) -> bool:
-    """Say whether a line begins as a run does; a run is longer than the head."""
+    """Return whether a line begins as a run does; a run is longer than the head."""
     del path
     keys = {"instance_id", "history", "metrics"}
     begins = head.startswith(b'{"instance_id"') and b'"instruction"' in head
@@ -45,7 +45,7 @@ def recognises(head: bytes, path: Path) -> bool:
 
 
 def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
-    """Give every run as a session."""
+    """Return every run as a session."""
     runs: list[_Run] = []
     session_names = names.SessionNames(trace.source_id)
 

@@ -23,7 +23,7 @@ class Rates:
 
 
 def listed_at(provider: str | None, model: str, at_ns: int) -> Rates | None:
-    """Give the rates that the provider's list had for the model at that time."""
+    """Return the rates that the provider's list had for the model at that time."""
     found = sellers.listed(provider, model)
     if found is None:
         return None
@@ -31,7 +31,7 @@ def listed_at(provider: str | None, model: str, at_ns: int) -> Rates | None:
 
 
 def ever_listed(provider: str | None, model: str) -> tuple[Rates, ...]:
-    """Give every rate that any provider's list has, or had, for the model."""
+    """Return every rate that any provider's list has, or had, for the model."""
     sellers = {provider, provider_of(model)} - {None}
     names = {model.lower()} | {f"{seller}/{model}".lower() for seller in sellers}
     found = {
@@ -60,5 +60,5 @@ def _rates(price: ModelPrice) -> Rates | None:
 
 
 def _base(value: Decimal | TieredPrices | None) -> Decimal | None:
-    """Give the price of a prompt below the first size tier."""
+    """Return the price of a prompt below the first size tier."""
     return value.base if isinstance(value, TieredPrices) else value

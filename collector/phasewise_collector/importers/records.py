@@ -30,7 +30,7 @@ class Found(NamedTuple):
 
 
 def values(trace: Trace) -> Iterator[Found | Skipped]:
-    """Give the file's values in their order, and what is no JSON."""
+    """Return the file's values in their order, and what is no JSON."""
     if not trace.data.strip():
         yield Skipped(None, trace.damage or "the file is empty")
         return
@@ -41,12 +41,12 @@ def values(trace: Trace) -> Iterator[Found | Skipped]:
 
 
 def is_json(head: bytes) -> bool:
-    """Say whether a file starts as an object or a list does."""
+    """Return whether a file starts as an object or a list does."""
     return head.lstrip().startswith((b"{", b"["))
 
 
 def rows(trace: Trace) -> Iterator[Found | Skipped]:
-    """Give the rows of a table as objects; JSON in a cell is parsed, an empty cell is left out."""
+    """Return the rows of a table as objects; JSON in cells is parsed, empty cells are skipped."""
     for part in tables.rows(trace):
         if isinstance(part, Skipped):
             yield part
@@ -56,7 +56,7 @@ def rows(trace: Trace) -> Iterator[Found | Skipped]:
 
 
 def _values(data: bytes) -> Iterator[tuple[int, object]]:
-    """Give each value, or the error, with its line."""
+    """Return each value, or the error, with its line."""
     try:
         return iter([(1, orjson.loads(data))])
     except orjson.JSONDecodeError:
@@ -76,7 +76,7 @@ def _cell(value: str) -> object:
 
 
 def _is_line(data: bytes) -> bool:
-    """Say whether the first line that holds anything is a whole value."""
+    """Return whether the first line that holds anything is a whole value."""
     first = data.lstrip().partition(b"\n")[0]
     try:
         parse(first)

@@ -9,21 +9,21 @@ _ABOUT = ".meta.json"
 
 
 def beside(path: Path) -> Path | None:
-    """Give the file that describes this one, where there is one."""
+    """Return the file that describes this one, where there is one."""
     stem = path.name.partition(_LINES)[0]
     about = path.with_name(stem + _ABOUT)
     return about if _LINES in path.name and about.is_file() else None
 
 
 def is_one(path: Path) -> bool:
-    """Say whether this file only describes another one that is there."""
+    """Return whether this file only describes another one that is there."""
     if not path.name.endswith(_ABOUT):
         return False
     return path.with_name(path.name.removesuffix(_ABOUT) + _LINES).is_file()
 
 
 def text(path: Path, field: str) -> str | None:
-    """Give a text that the file beside this one says of it."""
+    """Return a text that the file beside this one says of it."""
     about = beside(path)
     if about is None:
         return None

@@ -64,7 +64,7 @@ class Around:
 
 
 def span_of(record: Record, around: Around) -> ReceivedSpan:
-    """Give the span; raises BadRecordError where it has no ids, or a time that is none."""
+    """Return the span; raises BadRecordError where it has no ids, or a time that is none."""
     trace_id = identity(first(record, "trace"), TRACE_DIGITS)
     span_id = identity(first(record, "span"), SPAN_DIGITS)
     if trace_id is None or span_id is None:
@@ -96,7 +96,7 @@ def span_of(record: Record, around: Around) -> ReceivedSpan:
 
 
 def first(record: Record, fact: str) -> object:
-    """Give a fact under the first of its names that is there."""
+    """Return a fact under the first of its names that is there."""
     for name in FIELDS[fact]:
         value = _at(record, name)
         if value not in (None, ""):
@@ -135,7 +135,7 @@ def _events(record: Record) -> list[Event]:
 
 
 def _kind(record: Record) -> str:
-    """Give `Span.kind`: a name, protobuf's number, or JavaScript's, which begins at INTERNAL."""
+    """Return `Span.kind`: a name, protobuf's number, or JavaScript's, which begins at INTERNAL."""
     kind = record.get("kind")
     if isinstance(kind, str):
         name = kind.rpartition(".")[2].removeprefix("SPAN_KIND_").lower()

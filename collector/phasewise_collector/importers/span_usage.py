@@ -11,5 +11,5 @@ ATTRIBUTE = WHOLE_USAGE[0]
 
 
 def attribute(usage: Mapping[str, object]) -> dict[str, Value]:
-    """Give the attribute that holds a usage object; none where it counts nothing."""
+    """Return the attribute that holds a usage object; none where it counts nothing."""
     return {ATTRIBUTE: as_text(usage)} if usage_of(usage) is not None else {}

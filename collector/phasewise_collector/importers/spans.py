@@ -9,5 +9,5 @@ from phasewise_collector.otlp.spans import ReceivedSpan
 
 
 def batch_of(spans: Iterable[ReceivedSpan], source: Source) -> SpanBatch:
-    """Give the spans as a batch; what they mean is derived beside those that are stored."""
+    """Return the spans as a batch; what they mean is derived beside those that are stored."""
     return SpanBatch(source, received=tuple(spans))

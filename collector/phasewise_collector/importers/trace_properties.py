@@ -22,7 +22,7 @@ _LONGEST_IN_SECONDS = 10**6
 
 
 def block_tokens(prompts: Sequence[tuple[int, int]], file_name: str) -> int:
-    """Give the tokens per block that explain most prompts, each as (tokens, block ids).
+    """Return the tokens per block that explain most prompts, each as (tokens, block ids).
 
     A prompt of n tokens has ceil(n / size) ids, or floor(n / size) where partial blocks are left
     out. Where several sizes explain as many, the one that the file's name states (`blksz_16`),
@@ -38,7 +38,7 @@ def block_tokens(prompts: Sequence[tuple[int, int]], file_name: str) -> int:
 
 
 def _with_partial_blocks(tokens: int, ids: int) -> tuple[int, int]:
-    """Give the smallest and the largest size of which so many tokens take so many blocks."""
+    """Return the smallest and the largest size of which so many tokens take so many blocks."""
     return -(-tokens // ids), (tokens - 1) // (ids - 1) if ids > 1 else MAX_TOKENS
 
 
@@ -47,7 +47,7 @@ def _whole_blocks_only(tokens: int, ids: int) -> tuple[int, int]:
 
 
 def _most_explained(bounds: list[tuple[int, int]], wanted: list[int]) -> tuple[int, int]:
-    """Give how many prompts the best size explains, and that size; earlier wanted ones first."""
+    """Return how many prompts the best size explains, and that size; earlier wanted ones first."""
     ends = sorted(high for low, high in bounds if high >= low)
     starts = sorted(low for low, high in bounds if high >= low)
     candidates = dict.fromkeys([*wanted, *starts])
@@ -57,7 +57,7 @@ def _most_explained(bounds: list[tuple[int, int]], wanted: list[int]) -> tuple[i
 
 
 def time_unit(times: Iterable[float], *, usual: tuple[int, str]) -> tuple[int, str]:
-    """Give the unit of a trace's times, as nanoseconds and in words.
+    """Return the unit of a trace's times, as nanoseconds and in words.
 
     Moments since 1970 show it by their size. Times since the trace's start are in the format's
     usual unit, unless that makes the trace longer than eleven days.

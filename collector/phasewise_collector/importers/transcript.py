@@ -106,7 +106,7 @@ class Transcript:
         return made
 
     def session(self, name: str | None = None, outcome: str | None = None) -> Session:
-        """Give the session, from its first call to its last."""
+        """Return the session, from its first call to its last."""
         starts = [call.started_ns for call in self.calls if call.started_ns is not None]
         ends = [
             call.started_ns + (call.duration_ns or 0)
@@ -123,7 +123,7 @@ class Transcript:
 
 
 def _requests(output: chat.Message | None, asked: Sequence[str]) -> list[tuple[str, str | None]]:
-    """Give id and arguments of the tools that an answer asks for, where it says them."""
+    """Return id and arguments of the tools that an answer asks for, where it says them."""
     if not asked:
         return []
     parts = Parts.of(output or {})
@@ -143,5 +143,5 @@ def _requests(output: chat.Message | None, asked: Sequence[str]) -> list[tuple[s
 
 
 def blank_call() -> LlmCall:
-    """Give a call of which nothing is known, to be filled in."""
+    """Return a call of which nothing is known, to be filled in."""
     return LlmCall("", "", "", 0, Usage(origin="absent", cache_reported=False))

@@ -56,7 +56,7 @@ class Found:
 
 
 def pack(frame: Frame) -> tuple[bytes, bytes]:
-    """Give a frame as header and body, to be written without joining them."""
+    """Return a frame as header and body, to be written without joining them."""
     head = _HEAD.pack(
         MAGIC,
         SIGNALS.index(frame.signal),
@@ -116,7 +116,7 @@ def _header(head: bytes) -> tuple[Frame | None, int]:
 
 
 def _at(data: bytes, offset: int) -> Found | None:
-    """Give the frame that begins here, if a whole and sound one does."""
+    """Return the frame that begins here, if a whole and sound one does."""
     body_at = offset + HEADER_BYTES
     if body_at > len(data) or data[offset : offset + len(MAGIC)] != MAGIC:
         return None
@@ -133,7 +133,7 @@ def _at(data: bytes, offset: int) -> Found | None:
 
 
 def _next(data: bytes, offset: int, *, complete: bool) -> int | None:
-    """Give where the next sound frame begins; the end of a complete segment if none does."""
+    """Return where the next sound frame begins; the end of a complete segment if none does."""
     here = data.find(MAGIC, offset)
     while here >= 0:
         if _at(data, here) is not None:

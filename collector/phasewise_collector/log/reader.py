@@ -38,7 +38,7 @@ class Chunk:
 
 
 def segments(folder: Path) -> list[str]:
-    """Give the names of the segments, oldest first; the acceptor may be writing to the last."""
+    """Return the names of the segments, oldest first; the acceptor may be writing to the last."""
     if not folder.is_dir():
         return []
     return sorted(entry.name for entry in folder.iterdir() if entry.suffix == SUFFIX)
@@ -62,7 +62,7 @@ def read(
 
 
 def waiting_bytes(folder: Path, positions: Mapping[str, Position]) -> int:
-    """Give how much of the log is not loaded yet."""
+    """Return how much of the log is not loaded yet."""
     waiting = 0
     for name in segments(folder):
         position = positions.get(name, Position())
@@ -73,7 +73,7 @@ def waiting_bytes(folder: Path, positions: Mapping[str, Position]) -> int:
 
 
 def waiting_items(folder: Path, positions: Mapping[str, Position]) -> dict[str, int]:
-    """Give how many acknowledged items are not loaded yet, by signal; rejected ones included.
+    """Return how many acknowledged items are not loaded yet, by signal; rejected ones included.
 
     Only the frames' headers are read.
     """

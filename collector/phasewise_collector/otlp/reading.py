@@ -26,7 +26,7 @@ class Room:
 
     @contextmanager
     def hold(self) -> Iterator[Callable[[int], None]]:
-        """Give a function that takes bytes of room, all given back at the end of the block."""
+        """Return a function that takes bytes of room, all given back at the end of the block."""
         held = 0
 
         def take(size: int) -> None:
@@ -43,7 +43,7 @@ class Room:
 
 
 async def read_body(receive: Receive, take: Callable[[int], None], *, limit_bytes: int) -> bytes:
-    """Give a request's body; raises TooLargeError, BusyError, DisconnectedError.
+    """Return a request's body; raises TooLargeError, BusyError, DisconnectedError.
 
     A body that is too large is read to its end, and dropped: only then does its sender listen.
     """

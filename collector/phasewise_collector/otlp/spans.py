@@ -13,7 +13,7 @@ LATEST_NS = 1 << 62
 
 
 def moment(time_ns: int) -> int:
-    """Give a moment that the store can hold; OTLP has 64 bits without a sign, broken clocks too."""
+    """Return a time that the store can hold; OTLP times are unsigned, and clocks can be broken."""
     return min(max(0, time_ns), LATEST_NS)
 
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 @contextmanager
 def folder() -> Iterator[Path]:
-    """Give the folder with all sample traces."""
+    """Return the folder with all sample traces."""
     with resources.as_file(resources.files(__name__)) as path:
         yield path
 
 
 def traces(path: Path) -> list[Path]:
-    """Give the trace files in that folder."""
+    """Return the trace files in that folder."""
     return sorted(path.rglob("*.gz"))

@@ -10,7 +10,7 @@ MOST = 1 << 53
 
 
 def count(fields: Fields, *paths: str) -> int | None:
-    """Give the first count that stands at one of these paths (`a.b` is the field `b` of `a`)."""
+    """Return the first count that stands at one of these paths (`a.b` is the field `b` of `a`)."""
     for path in paths:
         found = as_count(at(fields, path))
         if found is not None:
@@ -19,7 +19,7 @@ def count(fields: Fields, *paths: str) -> int | None:
 
 
 def at(fields: Fields, path: str) -> object:
-    """Give what stands at a path, None where nothing does."""
+    """Return what stands at a path, None where nothing does."""
     here: object = fields
     for name in path.split("."):
         if not isinstance(here, Mapping):
@@ -29,7 +29,7 @@ def at(fields: Fields, path: str) -> object:
 
 
 def inner(fields: Fields, *paths: str) -> Fields | None:
-    """Give the first mapping that stands at one of these paths."""
+    """Return the first mapping that stands at one of these paths."""
     for path in paths:
         found = at(fields, path)
         if isinstance(found, Mapping):
@@ -38,13 +38,13 @@ def inner(fields: Fields, *paths: str) -> Fields | None:
 
 
 def word(fields: Fields, *paths: str) -> str | None:
-    """Give the first text that stands at one of these paths."""
+    """Return the first text that stands at one of these paths."""
     found = (at(fields, path) for path in paths)
     return next((one for one in found if isinstance(one, str) and one), None)
 
 
 def rows(fields: Fields, *paths: str) -> Iterator[Fields]:
-    """Give the mappings in the lists at these paths."""
+    """Return the mappings in the lists at these paths."""
     for path in paths:
         found = at(fields, path)
         if isinstance(found, Sequence) and not isinstance(found, str | bytes):

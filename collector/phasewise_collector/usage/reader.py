@@ -98,13 +98,13 @@ _BESIDE_ITS_CALL = frozenset({"advisor_message", "compaction"})
 
 
 def usage_of_body(body: Fields) -> Usage | None:
-    """Give the usage of a provider's response; None where the body reports none."""
+    """Return the usage of a provider's response; None where the body reports none."""
     usage = inner(body, "usageMetadata", "usage_metadata", "usage")
     return None if usage is None else usage_of(usage, service_tier=word(body, "service_tier"))
 
 
 def reported_cost_usd(body: Fields) -> float | None:
-    """Give the cost that a gateway states in a response, in USD, e.g. OpenRouter's `usage.cost`."""
+    """Return the cost in USD that a gateway reports, e.g. OpenRouter's `usage.cost`."""
     for path in ("usage.cost", "usage.total_cost", "response_cost"):
         found = at(body, path)
         if isinstance(found, int | float) and not isinstance(found, bool) and 0 <= found < MOST:
@@ -113,7 +113,7 @@ def reported_cost_usd(body: Fields) -> float | None:
 
 
 def usage_of(usage: Fields, *, service_tier: str | None = None) -> Usage | None:
-    """Give the usage that a `usage` mapping means; None where it counts nothing.
+    """Return the usage that a `usage` mapping means; None where it counts nothing.
 
     `service_tier` is what stands beside the mapping, where it does not say so itself.
     """
@@ -122,7 +122,7 @@ def usage_of(usage: Fields, *, service_tier: str | None = None) -> Usage | None:
 
 
 def stated_in(usage: Fields, *, service_tier: str | None = None) -> Stated | None:
-    """Give the counts of a `usage` mapping and the convention of its shape."""
+    """Return the counts of a `usage` mapping and the convention of its shape."""
     read, written, total = count(usage, *INPUT), count(usage, *OUTPUT), count(usage, *TOTAL)
     counts = (read, written, *_cached_counts(usage))
     if all(one is None for one in counts):
@@ -144,7 +144,7 @@ def stated_in(usage: Fields, *, service_tier: str | None = None) -> Stated | Non
 
 
 def billing_in(usage: Fields, *, service_tier: str | None = None) -> Billing:
-    """Give what else of a `usage` mapping decides the price."""
+    """Return what else of a `usage` mapping decides the price."""
     region = word(usage, "inference_geo")
     speed = word(usage, "speed")
     return Billing(
@@ -216,7 +216,7 @@ def _write_once(usage: Fields, read: int | None, hit: int | None, stored: int | 
 
 
 def _audio(usage: Fields, paths: tuple[str, ...], *lists: str) -> int:
-    """Give audio tokens: a number of OpenAI's, or one of Google's list of modalities."""
+    """Return audio tokens: a number of OpenAI's, or one of Google's list of modalities."""
     plain = count(usage, *paths)
     if plain is not None:
         return plain

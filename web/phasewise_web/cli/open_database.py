@@ -25,16 +25,16 @@ def created(path: Path) -> Store:
 
 
 def opened(path: Path) -> Store:
-    """Give the store of an existing database; raises UsageError where there is none."""
+    """Open an existing database; raises UsageError when there is none."""
     require(path)
     return created(path)
 
 
 def require(path: Path) -> None:
-    """Raise UsageError where there is no database, so that a wrong name creates nothing."""
+    """Raise UsageError when there is no database, so that a mistyped name creates no file."""
     if not path.exists():
         raise UsageError(
-            f"there is no database `{path}`; name one with --db, or make it with  "
+            f"there is no database `{path}`; choose one with --db, or create it with  "
             f"phasewise import --db {path} PATH  or  phasewise up --db {path}"
         )
 

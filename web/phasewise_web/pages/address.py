@@ -49,13 +49,13 @@ class Place:
         return {name: self.query[name] for name in SCOPE if name in self.query and name != "source"}
 
     def with_(self, **changes: str | int | None) -> str:
-        """Give the address with some of the query changed; None takes a key away."""
+        """Return the address with some of the query changed; None takes a key away."""
         merged = {name: value for name, value in self.query.items() if name not in changes}
         merged |= {name: str(value) for name, value in changes.items() if value is not None}
         return self.path + (f"?{urlencode(merged)}" if merged else "")
 
     def to(self, path: str, **changes: str | int | None) -> str:
-        """Give the address of another page about the same scope."""
+        """Return the address of another page about the same scope."""
         kept = {name: self.query[name] for name in SCOPE if name in self.query}
         return Place(path, kept).with_(**changes)
 
@@ -67,17 +67,17 @@ class Place:
 
 
 def session_path(session_id: str) -> str:
-    """Give the path of a session's page."""
+    """Return the path of a session's page."""
     return f"/sessions/{encoded(session_id)}"
 
 
 def call_path(call_id: str) -> str:
-    """Give the path of a call's page."""
+    """Return the path of a call's page."""
     return f"/calls/{encoded(call_id)}"
 
 
 def run_path(run_id: str) -> str:
-    """Give the path of a run's page."""
+    """Return the path of a run's page."""
     return f"/runs/{encoded(run_id)}"
 
 
@@ -97,38 +97,28 @@ def decoded(path: str) -> str:
 
 
 def sources(store: Store) -> tuple[str, ...]:
-    """Give the names of the data sets, for choosing one."""
+    """Return the names of the data sets, for choosing one."""
     return tuple(store.frame("SELECT DISTINCT name FROM sources ORDER BY name")["name"])
 
 
 _NEWEST = """
-SELECT name
-FROM sources
-WHERE source_id = (SELECT source_id FROM llm_calls ORDER BY ordinal DESC LIMIT 1)
-"""
-_NEWEST_IN_SCOPE = """
-SELECT s.name
-FROM llm_calls c
-JOIN sources s USING (source_id)
-LEFT JOIN agents a USING (agent_id)
+SELECT c.source
+FROM cells c
 WHERE {condition}
-ORDER BY c.ordinal DESC
+ORDER BY c.last_ordinal DESC NULLS LAST
 LIMIT 1
 """
 
 
 def source_of(store: Store, place: Place) -> str | None:
-    """Give the data set named in the address, or the one that the newest call in scope came to.
+    """Return the data set named in the address, or the one that the newest call in scope came to.
 
     None where there is no call.
     """
     if "source" in place.query:
         return place.query["source"]
-    if not place.narrowed:
-        found = store.frame(_NEWEST)
-    else:
-        condition, parameters = place.scope.condition()
-        found = store.frame(_NEWEST_IN_SCOPE.format(condition=condition), parameters)
+    condition, parameters = place.scope.of_cells()
+    found = store.frame(_NEWEST.format(condition=condition), parameters)
     return str(found.item()) if found.height else None
 
 
@@ -136,11 +126,11 @@ _IS_THERE: Mapping[str, tuple[str, str]] = {
     "source": ("data set", "SELECT 1 FROM sources WHERE name = $value LIMIT 1"),
     "session": ("session", "SELECT 1 FROM sessions WHERE session_id = $value"),
     "agent": ("agent", "SELECT 1 FROM agents WHERE name = $value LIMIT 1"),
-    "model": ("model", "SELECT 1 FROM llm_calls WHERE model = $value LIMIT 1"),
-    "user": ("user", "SELECT 1 FROM llm_calls WHERE user_id = $value LIMIT 1"),
-    "customer": ("customer", "SELECT 1 FROM llm_calls WHERE customer = $value LIMIT 1"),
-    "version": ("version", "SELECT 1 FROM llm_calls WHERE version = $value LIMIT 1"),
-    "tag": ("tag", "SELECT 1 FROM llm_calls WHERE list_contains(tags, $value) LIMIT 1"),
+    "model": ("model", "SELECT 1 FROM cells WHERE model = $value LIMIT 1"),
+    "user": ("user", "SELECT 1 FROM cells WHERE user_id = $value LIMIT 1"),
+    "customer": ("customer", "SELECT 1 FROM cells WHERE customer = $value LIMIT 1"),
+    "version": ("version", "SELECT 1 FROM cells WHERE version = $value LIMIT 1"),
+    "tag": ("tag", "SELECT 1 FROM cells WHERE list_contains(tags, $value) LIMIT 1"),
 }
 NAMELESS_AGENT = "unknown"
 """what calls are listed under whose agent nobody named"""
