@@ -5,6 +5,8 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python
 PACKAGES := phasewise phasewise_collector phasewise_store phasewise_analyzer phasewise_replay phasewise_reports phasewise_web
+SLOW := engine or frameworks or browser or slow
+WORKERS := $(shell expr 1 + $$(nproc))  # of slow tests, which wait for servers half of their time
 CODE := collector store analyzer replay reports web tests examples benchmarks
 
 .DEFAULT_GOAL := help
@@ -27,11 +29,11 @@ demo: $(STAMP) ## load the sample traces, analyse, replay, print the verdict, se
 	@$(BIN)/phasewise demo $(if $(filter 0,$(SERVE)),--no-serve)
 
 test: $(STAMP) ## run the fast tests, which need no engine and no browser
-	$(BIN)/python -m pytest -q -n auto --dist loadfile -m "not engine and not frameworks and not browser and not slow"
+	$(BIN)/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder --durations=10 -m "not ($(SLOW))"
 
-check: $(STAMP) ## run what .ci/run runs: every test once, on all cores, after static checks and installs in parallel
-	@$(MAKE) --no-print-directory --jobs 4 --output-sync=target static parts
-	$(BIN)/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder --durations=25
+check: $(STAMP) ## run what .ci/run runs: every test once, the fast tests in parallel with static checks and installs
+	@$(MAKE) --no-print-directory --jobs 5 --output-sync=target test static parts
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=25 -m "$(SLOW)"
 
 static: format lint types imports ## run all static checks
 

@@ -24,8 +24,8 @@ _IDS = frozenset(
 _TIMES = frozenset({"started_ns", "ended_ns", "said_ns"})
 _MADE_AGAIN = frozenset({"cells", "cell_reasons", "session_times", "stale_sessions", "drifts"})
 """tables that the analysis makes of the others"""
-_GAP_NS = 3_600 * 10**9
-"""between the last call of a copy and the first of the next"""
+_DAY_NS = 86_400 * 10**9
+"""from one copy to the next"""
 
 
 def fill(path: Path, calls: int, traces: Sequence[Path] = TRACES) -> str:
@@ -72,16 +72,13 @@ def _tables(store: Store) -> dict[str, list[str]]:
 
 
 def _copy(store: Store, table: str, columns: Sequence[str]) -> str:
-    span = store.frame(
-        "SELECT max(ordinal), coalesce(max(started_ns) - min(started_ns), 0) FROM llm_calls"
-    ).row(0)
-    ordinals, length_ns = (span[0] or 0) + 1, span[1] + _GAP_NS
+    ordinals = int(store.frame("SELECT max(ordinal) FROM llm_calls").item()) + 1
 
     def made(name: str) -> str:
         if name in _IDS:
             return f"{name} || '~' || copy"
         if name in _TIMES:
-            return f"{name} + copy * {length_ns}"
+            return f"{name} + copy * {_DAY_NS}"
         return f"{name} + copy * {ordinals}" if name == "ordinal" else name
 
     values = ", ".join(map(made, columns))

@@ -1,11 +1,14 @@
 """What every test may ask for: the shared traces, a store."""
 
+import fcntl
 import os
+import shutil
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from phasewise_collector.importing import import_paths
 from phasewise_store.store import Store
 
 from tests.side_by_side import arrange, share
@@ -30,6 +33,32 @@ def shared_traces() -> Path:
 def store() -> Iterator[Store]:
     """Give an empty store in memory."""
     with Store.in_memory() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def imported_kv_cache_tester(
+    shared_traces: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: str
+) -> Path:
+    """Give a database with all of kv-cache-tester, which all workers import once."""
+    folder = tmp_path_factory.getbasetemp()
+    if worker_id != "master":
+        folder = folder.parent
+    path = folder / "kv-cache-tester.duckdb"
+    with (folder / "kv-cache-tester.turn").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        if not path.exists():
+            made = folder / "kv-cache-tester.part"
+            with Store.own(made) as store:
+                import_paths(store, [shared_traces / "kv-cache-tester" / "traces"])
+            made.rename(path)
+    return path
+
+
+@pytest.fixture
+def kv_cache_tester(imported_kv_cache_tester: Path, tmp_path: Path) -> Iterator[Store]:
+    """Give a store of one's own with all of kv-cache-tester; nothing is analysed."""
+    with Store.own(Path(shutil.copy(imported_kv_cache_tester, tmp_path))) as opened:
         yield opened
 
 

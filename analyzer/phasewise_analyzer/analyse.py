@@ -25,6 +25,7 @@ from phasewise_analyzer.call_findings.judge import Judged
 from phasewise_analyzer.call_findings.live import LiveFindings
 from phasewise_analyzer.call_findings.version import version
 from phasewise_analyzer.latency_fit import ShareModel
+from phasewise_analyzer.ledger import recorded_drifts
 from phasewise_analyzer.prefixes import hit_rates, placed_tree, prefix_tree, shared_prefixes
 from phasewise_analyzer.prices import PriceBook
 
@@ -220,6 +221,7 @@ def _save(
         cells.mark(connection, sessions.unique().to_list())
         cells.refresh(connection)
     _finish_cells(store)
+    recorded_drifts.refresh(store, source)
 
 
 def _costs(new: pl.DataFrame, model: ShareModel, book: PriceBook) -> pl.DataFrame:

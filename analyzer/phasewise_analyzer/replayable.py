@@ -7,12 +7,12 @@ Each gap has a factor: score = product of the factors of all gaps found. `change
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import polars as pl
 from phasewise_store import reads
 from phasewise_store.facts import Segment
-from phasewise_store.reads import PathNode
+from phasewise_store.prompt_paths import PromptPaths
 from phasewise_store.scope import Scope
 from phasewise_store.store import Store
-from phasewise_store.trie import ROOT
 
 from phasewise_analyzer.chat_messages.facts import Changes, in_words, loses
 from phasewise_analyzer.chat_messages.normalise import Normaliser
@@ -107,37 +107,35 @@ def score(call: Mapping[str, object], prompt: Prompt) -> Replayable:
 
 def of_session(store: Store, session_id: str) -> dict[str, Replayable]:
     """Score every call of a session, by call id."""
-    nodes = reads.paths(store, session_id)
-    texts = reads.segments(store, {node.segment_id for node in nodes.values() if node.has_text})
+    return of_calls(store, reads.llm_calls(store, Scope(session_id=session_id)))
+
+
+def of_calls(store: Store, calls: pl.DataFrame) -> dict[str, Replayable]:
+    """Score some calls (rows of `reads.llm_calls`), by call id."""
+    reader = PromptPaths(store)
+    paths = {
+        call_id: [node.segment_id for node in reader.path(leaf)]
+        for call_id, leaf in calls.select("call_id", "leaf_node").iter_rows()
+    }
+    parts = reads.segments(store, {number for path in paths.values() for number in path})
     normaliser = Normaliser()
-    judged: dict[str, Replayable] = {}
-    for call in reads.llm_calls(store, Scope(session_id=session_id)).iter_rows(named=True):
-        path = _path(nodes, call["leaf_node"])
-        judged[call["call_id"]] = score(call, _prompt(path, texts, normaliser))
-    return judged
+    return {
+        call["call_id"]: score(
+            call, _prompt([parts[number] for number in paths[call["call_id"]]], normaliser)
+        )
+        for call in calls.iter_rows(named=True)
+    }
 
 
-def _path(nodes: Mapping[int, PathNode], leaf: int) -> list[PathNode]:
-    """Give the nodes of a prompt from its beginning; none where it is not known."""
-    path: list[PathNode] = []
-    while leaf != ROOT and leaf in nodes:
-        path.append(nodes[leaf])
-        leaf = nodes[leaf].parent_id
-    return path[::-1]
-
-
-def _prompt(
-    path: Sequence[PathNode], texts: Mapping[int, Segment], normaliser: Normaliser
-) -> Prompt:
+def _prompt(parts: Sequence[Segment], normaliser: Normaliser) -> Prompt:
     """Give what a prompt is made of, and what of it an engine does not take as it is."""
     prompt = Prompt(
-        known=bool(path),
-        has_text=all(node.has_text for node in path),
-        has_tools=any(node.kind == "tool" for node in path),
-        has_tool_results=any(node.role == "tool" for node in path),
+        known=bool(parts),
+        has_text=all(part.content is not None for part in parts),
+        has_tools=any(part.kind == "tool" for part in parts),
+        has_tool_results=any(part.role == "tool" for part in parts),
     )
-    is_chat = prompt.known and prompt.has_text and all(node.kind != "text" for node in path)
+    is_chat = prompt.known and prompt.has_text and all(part.kind != "text" for part in parts)
     if not is_chat:
         return prompt
-    sent = normaliser.prompt([texts[node.segment_id] for node in path])
-    return replace(prompt, changes=sent.changes)
+    return replace(prompt, changes=normaliser.prompt(parts).changes)

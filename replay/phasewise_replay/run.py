@@ -14,13 +14,13 @@ from datetime import UTC, datetime
 
 import orjson
 from phasewise_store import runs
+from phasewise_store.causes import was_interrupted
 from phasewise_store.errors import (
     EngineError,
     MissingExtraError,
     StoreError,
     UnsupportedArmError,
 )
-from phasewise_store.interruption import was_interrupted
 from phasewise_store.runs import ArmStatus
 from phasewise_store.store import Store
 

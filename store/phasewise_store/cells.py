@@ -9,7 +9,7 @@ from collections.abc import Collection
 
 import duckdb
 
-from phasewise_store.cell_key import KEY, hashed
+from phasewise_store.cell_key import CELL_ID, KEY, hashed
 from phasewise_store.statements import run
 
 SUMS: dict[str, str] = {
@@ -45,13 +45,28 @@ SUMS: dict[str, str] = {
     "side_calls": "count(*) FILTER (c.is_side)",
     "unpriced_side_calls": "count(*) FILTER (c.is_side AND c.side_usd IS NULL)",
     "side_usd": "sum(c.side_usd)",
+    "prompt_calls": "count(f.prompt_tokens)",
+    "prompt_tokens": "sum(f.prompt_tokens)",
+    "prompt_usd": "sum(k.prefill_usd) FILTER (f.prompt_tokens IS NOT NULL)",
+    "deep_calls": "count(*) FILTER (f.is_deep)",
+    "judged_calls": (
+        "count(*) FILTER (f.predicted_read IS NOT NULL AND f.reported_read IS NOT NULL)"
+    ),
+    "exact_calls": "count(*) FILTER (abs(f.predicted_read - f.reported_read) < f.granularity)",
+    "diagnosed_calls": "count(f.agrees)",
+    "agreed_calls": "count(*) FILTER (f.agrees)",
+    "wasted_tokens": "sum(b.lost_tokens) FILTER (b.wasteful)",
+    "wasted_usd": "sum(b.lost_usd) FILTER (b.wasteful)",
 }
 """what is kept of a cell's calls, by column: everything here can be added up over cells"""
 
 _BOUNDS: dict[str, str] = {
     "first_ordinal": "min(c.ordinal)",
+    "last_ordinal": "max(c.ordinal)",
     "first_ns": "min(c.started_ns)",
     "last_ns": "max(c.started_ns + coalesce(c.duration_ns, 0))",
+    "first_prompt_ns": "min(c.started_ns) FILTER (f.prompt_tokens IS NOT NULL)",
+    "last_prompt_ns": "max(c.started_ns) FILTER (f.prompt_tokens IS NOT NULL)",
     "first_step": "min(c.step)",
     "is_sub_agent": "bool_and(a.parent_agent_id IS NOT NULL) FILTER (NOT c.is_side)",
 }
@@ -71,6 +86,8 @@ FROM (
 JOIN sources s USING (source_id)
 LEFT JOIN agents a USING (agent_id)
 LEFT JOIN call_costs k USING (call_id)
+LEFT JOIN call_findings f USING (call_id)
+LEFT JOIN breaks b USING (call_id)
 """
 
 
@@ -100,6 +117,33 @@ FROM cells c
 LEFT JOIN sessions n USING (session_id)
 WHERE c.session_id IN (SELECT unnest($ids))
 GROUP BY c.session_id
+"""
+
+_RENUMBER = f"""
+UPDATE {{table}} AS f
+SET cell_id = now.cell_id
+FROM (
+    SELECT c.call_id, {CELL_ID} AS cell_id
+    FROM llm_calls c
+    JOIN sources s USING (source_id)
+    LEFT JOIN agents a USING (agent_id)
+    WHERE c.session_id IN (SELECT unnest($ids))
+) AS now
+WHERE f.session_id IN (SELECT unnest($ids))
+  AND f.call_id = now.call_id
+  AND f.cell_id <> now.cell_id
+"""
+
+_INSERT_REASONS = """
+INSERT INTO cell_reasons BY NAME
+SELECT cell_id, session_id, part.reason AS reason, count(*) AS calls, sum(part.tokens) AS tokens,
+       sum(part.usd) AS usd, max(part.tokens) AS most_tokens, max(part.usd) AS most_usd
+FROM (
+    SELECT cell_id, session_id, unnest(reasons) AS part
+    FROM call_findings
+    WHERE session_id IN (SELECT unnest($ids))
+)
+GROUP BY cell_id, session_id, part.reason
 """
 
 SLICE = 4_000
@@ -145,8 +189,11 @@ def refresh(connection: duckdb.DuckDBPyConnection) -> bool:
     if not found:
         return False
     stale = {"ids": [name for (name,) in found]}
-    for table in ("cells", "session_times", "stale_sessions"):
+    for table in ("call_findings", "breaks"):
+        run(connection, _RENUMBER.format(table=table), stale)
+    for table in ("cells", "cell_reasons", "session_times", "stale_sessions"):
         run(connection, f"DELETE FROM {table} WHERE session_id IN (SELECT unnest($ids))", stale)
     run(connection, _INSERT_CELLS, stale)
     run(connection, _INSERT_TIMES, stale)
+    run(connection, _INSERT_REASONS, stale)
     return bool(run(connection, "SELECT 1 FROM stale_sessions LIMIT 1"))

@@ -144,7 +144,11 @@ def _create(path: Path) -> None:
     quoted = str(path).replace("'", "''")
     with duckdb.connect(":memory:") as maker:
         options = f"STORAGE_VERSION '{STORAGE_VERSION}', BLOCK_SIZE {BLOCK_BYTES}"
-        run(maker, f"ATTACH '{quoted}' AS fresh ({options})")
+        try:
+            run(maker, f"ATTACH '{quoted}' AS fresh ({options})")
+        except duckdb.Error:
+            path.unlink(missing_ok=True)  # a full disk leaves a file that is no database
+            raise
         run(maker, "DETACH fresh")
 
 

@@ -4,7 +4,6 @@ Every frame is in order of arrival (`llm_calls.ordinal`), which is file order fo
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -12,6 +11,7 @@ import zstandard
 
 from phasewise_store.errors import StoreError
 from phasewise_store.facts import Segment
+from phasewise_store.prompt_paths import PromptPaths
 from phasewise_store.scope import EVERYTHING, Scope
 from phasewise_store.store import Store
 from phasewise_store.trie import ROOT, Trie, dense
@@ -192,11 +192,18 @@ def stored_nodes(store: Store, scope: Scope = EVERYTHING) -> pl.DataFrame:
 
 
 def segments(store: Store, segment_ids: Iterable[int]) -> dict[int, Segment]:
-    """Give the segments of these numbers with their exact text."""
+    """Give the segments of these numbers with their exact text.
+
+    First their rows alone, by the column of numbers: the texts of all others are not to be read.
+    """
+    rows = store.frame(
+        "SELECT rowid FROM segments WHERE segment_id IN (SELECT unnest($ids))",
+        {"ids": sorted({int(number) for number in segment_ids})},
+    )
     found = store.frame(
         "SELECT segment_id, digest, kind, role, tokens, content FROM segments "
-        "WHERE segment_id IN (SELECT unnest($ids))",
-        {"ids": sorted({int(number) for number in segment_ids})},
+        "WHERE rowid IN (SELECT unnest($rows))",
+        {"rows": rows["rowid"].to_list()},
     )
     expand = zstandard.ZstdDecompressor().decompress
     return {
@@ -216,14 +223,11 @@ def segment_kinds(store: Store, segment_ids: Iterable[int]) -> dict[int, tuple[s
 
 def prompt(store: Store, call_id: str) -> tuple[Segment, ...]:
     """Give a call's whole prompt in the order the model read it."""
-    path = store.frame(
-        "WITH RECURSIVE path AS ("
-        "SELECT n.* FROM nodes n JOIN llm_calls c ON c.leaf_node = n.node_id "
-        "WHERE c.call_id = $call_id "
-        "UNION ALL SELECT n.* FROM nodes n JOIN path ON n.node_id = path.parent_id) "
-        "SELECT segment_id FROM path ORDER BY depth",
-        {"call_id": call_id},
-    )["segment_id"].to_list()
+    leaf = store.frame(
+        "SELECT leaf_node FROM llm_calls WHERE call_id = $call_id", {"call_id": call_id}
+    )
+    nodes = PromptPaths(store).path(leaf.item()) if leaf.height else []
+    path = [node.segment_id for node in nodes]
     texts = segments(store, path)
     return tuple(texts[number] for number in path)
 
@@ -238,34 +242,3 @@ def output(store: Store, call_id: str) -> tuple[Segment, ...]:
     numbers: list[int] = found["output_segments"].to_list()[0]
     texts = segments(store, numbers)
     return tuple(texts[number] for number in numbers)
-
-
-@dataclass(frozen=True, slots=True)
-class PathNode:
-    """One node on the way from the root to some prompt's leaf."""
-
-    parent_id: int
-    segment_id: int
-    kind: str
-    role: str | None
-    has_text: bool
-
-
-_PATHS = """
-WITH RECURSIVE way AS (
-    SELECT DISTINCT leaf_node AS node_id FROM llm_calls
-    WHERE session_id = $session_id AND leaf_node <> 0
-    UNION
-    SELECT n.parent_id FROM nodes n JOIN way USING (node_id) WHERE n.parent_id <> 0
-)
-SELECT n.node_id, n.parent_id, n.segment_id, s.kind, s.role, s.content IS NOT NULL
-FROM way
-JOIN nodes n USING (node_id)
-JOIN segments s USING (segment_id)
-"""
-
-
-def paths(store: Store, session_id: str) -> dict[int, PathNode]:
-    """Give the nodes of all prompts of a session, by their number."""
-    found = store.frame(_PATHS, {"session_id": session_id})
-    return {row[0]: PathNode(*row[1:]) for row in found.iter_rows()}

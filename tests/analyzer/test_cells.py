@@ -171,7 +171,7 @@ def test_an_older_database_has_its_cells_made_by_the_first_analysis() -> None:
     with after([("write", "s", 4, 0), ("write", "t", 3, 1)]) as store:
         before = rollups.sessions(store)
         with store.transaction() as connection:
-            for table in ("cells", "session_times"):
+            for table in ("cells", "cell_reasons", "session_times"):
                 connection.execute(f"DELETE FROM {table}")
             for source in ("one", "two"):
                 cells.mark_source(connection, source)

@@ -1,14 +1,11 @@
 """The split of a call's wait: sums, bases, and an interval that holds what it claims."""
 
-from pathlib import Path
-
 import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from phasewise_analyzer import analyse, latency, latency_fit, timeline
-from phasewise_collector.importing import import_paths
 from phasewise_store.facts import Usage
 from phasewise_store.store import Store
 
@@ -49,12 +46,11 @@ def test_the_best_basis_wins() -> None:
 
 @pytest.mark.slow
 def test_the_interval_covers_what_it_claims_on_calls_it_has_not_seen(
-    shared_traces: Path, store: Store
+    kv_cache_tester: Store,
 ) -> None:
     """Fitted on half of the real streamed calls, it holds 95 % of the other half (90 to 99)."""
-    import_paths(store, [shared_traces / "kv-cache-tester" / "traces"])
-    analyse.analyse(store)
-    seen = store.frame(
+    analyse.analyse(kv_cache_tester)
+    seen = kv_cache_tester.frame(
         "SELECT c.input_tokens, k.reusable_tokens, c.output_tokens, c.ttft_ns, c.duration_ns "
         "FROM llm_calls c JOIN call_costs k USING (call_id) "
         "WHERE ttft_ns > 0 AND duration_ns >= ttft_ns ORDER BY hash(call_id)"

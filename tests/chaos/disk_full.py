@@ -15,7 +15,7 @@ from tests.chaos.kills import stored_ids
 from tests.cli.test_up import until, up
 from tests.collector.otlp_for_tests import Made, request
 
-SIZE_MIB = 64
+SIZE_KIB = 64 << 10
 TEXT_BYTES = 40_000
 HEADERS = {"content-type": "application/x-protobuf"}
 
@@ -40,11 +40,11 @@ class NoMountError(Exception):
 
 
 @contextmanager
-def small_disk(place: Path) -> Iterator[Path]:
+def small_disk(place: Path, kib: int = SIZE_KIB) -> Iterator[Path]:
     """Mount a small tmpfs; raises NoMountError where that is not allowed."""
     place.mkdir()
     made = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={SIZE_MIB}m", "tmpfs", str(place)],
+        ["mount", "-t", "tmpfs", "-o", f"size={kib}k", "tmpfs", str(place)],
         capture_output=True,
         text=True,
         check=False,
@@ -55,6 +55,11 @@ def small_disk(place: Path) -> Iterator[Path]:
         yield place
     finally:
         subprocess.run(["umount", "-l", str(place)], check=False)
+
+
+def enlarge(place: Path, kib: int) -> None:
+    """Give a small disk more room."""
+    subprocess.run(["mount", "-o", f"remount,size={kib}k", str(place)], check=True)
 
 
 def run(folder: Path) -> Outcome:

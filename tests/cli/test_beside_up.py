@@ -12,17 +12,13 @@ import httpx
 import pytest
 from phasewise_store.store import Store
 
+from tests.cli.session_files import SESSION
 from tests.cli.test_runs import written
 from tests.cli.test_up import PROTOBUF, Up, send, until, up
 from tests.collector.otlp_for_tests import Made, request
 from tests.collector.test_dialects import OPENINFERENCE
 from tests.replay.recorded import write_sessions
 from tests.replay.test_run import SIMULATED
-
-SESSION = (
-    Path(__file__).parents[1] / "cases/first/claude-code-grown/2-after"
-    "/11111111-0000-4000-8000-000000000001.jsonl"
-)
 
 
 def phasewise(database: Path, *words: str) -> tuple[int, str, str]:
@@ -154,13 +150,14 @@ def test_an_owner_that_dies_under_a_command_loses_nothing(tmp_path: Path, databa
         send(running.otlp, 1)
         with Store.open(database) as store:
             before = store.frame("SELECT count(*) AS n FROM llm_calls").item()
-            _kill_owner(running)
+            kill_owner(running)
             assert store.frame("SELECT count(*) AS n FROM llm_calls").item() >= before
         until(lambda: httpx.get(f"{running.pages}/healthz").is_success)
         assert phasewise(database, "agents")[0] == 0
 
 
-def _kill_owner(running: Up) -> None:
+def kill_owner(running: Up) -> None:
+    """Kill the process that owns the database, as nothing but a crash does."""
     children = f"/proc/{running.process.pid}/task/{running.process.pid}/children"
     for pid in Path(children).read_text().split():
         command = Path(f"/proc/{pid}/cmdline").read_text()

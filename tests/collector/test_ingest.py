@@ -3,6 +3,7 @@
 import itertools
 import json
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import pytest
@@ -93,14 +94,20 @@ def test_each_call_of_a_run_counts_once() -> None:
     assert len(found) == 4
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@cache
+def whole() -> list[dict[str, Any]]:
+    """Give the calls of the run in one batch."""
+    return at_once(*RUN)
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.permutations(RUN), st.sets(st.integers(1, len(RUN) - 1)))
 def test_batches_in_any_order_give_what_one_gives(order: Sequence[Made], cuts: set[int]) -> None:
     """The spans of the run, shuffled and cut into batches: the same calls."""
     with Store.in_memory() as store:
         for begin, end in itertools.pairwise([0, *sorted(cuts), len(order)]):
             arrive(store, *order[begin:end])
-        assert calls(store) == at_once(*RUN)
+        assert calls(store) == whole()
         used = store.frame("SELECT DISTINCT session_id FROM sessions").rows()
         assert used == [("s1",)]
 

@@ -203,12 +203,11 @@ def test_the_loader_outlives_a_failure(
 ) -> None:
     """What is called after loading fails once: it is logged, and the next span is loaded too."""
     monkeypatch.setattr("phasewise_collector.loader.RETRY_S", 0.0)
-    stop, second = threading.Event(), threading.Event()
-    times: list[int] = []
+    stop, first, second = threading.Event(), threading.Event(), threading.Event()
 
     def on_loaded() -> None:
-        times.append(1)
-        if len(times) == 1:
+        if not first.is_set():
+            first.set()
             raise RuntimeError("disk full")
         second.set()
 
@@ -217,15 +216,13 @@ def test_the_loader_outlives_a_failure(
         thread = threading.Thread(target=loader.follow, args=(stop, on_loaded))
         thread.start()
         try:
-            for number in range(1, 200):
+            for number, loaded in ((1, first), (2, second)):
                 body = request(Made(number, trace=number, attributes=OPENINFERENCE))
                 post(running.address, body.SerializeToString())
-                if second.wait(0.1):
-                    break
+                assert loaded.wait(30)
         finally:
             stop.set()
             thread.join()
-    assert second.is_set()
     assert "disk full" in caplog.text
 
 

@@ -97,35 +97,39 @@ def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
         yield running
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("encoding", EVERY)
-def test_every_case_passes(receiver: Receiver, encoding: Encoding) -> None:
-    """At least 60 cases an encoding; only what OTLP leaves free may be declined."""
-    results = list(run(receiver, encodings=[encoding]))
+QUICK: tuple[Encoding, bool] = ("json", False)
+LARGE = {"sizes", "bombs"}
+"""sections whose cases send megabytes"""
+
+
+@pytest.mark.parametrize(
+    ("encoding", "large"),
+    [
+        pytest.param(encoding, large, marks=() if (encoding, large) == QUICK else pytest.mark.slow)
+        for encoding in EVERY
+        for large in (False, True)
+    ],
+)
+def test_every_case_passes(receiver: Receiver, encoding: Encoding, large: bool) -> None:
+    """Only what OTLP leaves free may be declined; the small cases in JSON are quick tests."""
+
+    def wanted(case: Case) -> bool:
+        return (case.section in LARGE) is large
+
+    results = list(run(receiver, encodings=[encoding], wanted=wanted))
     bad = [
         f"{one.case.section}.{one.case.name}: {one.reason}"
         for one in results
         if one.end in ("failed", "not checked")
     ]
+    assert results
     assert not bad, "\n".join(bad)
-    assert len(results) >= 60
 
 
-LARGE = {"sizes", "bombs"}
-
-
-def test_small_cases_pass_quickly(receiver: Receiver) -> None:
-    """All but the cases that send megabytes, in JSON, as part of the quick tests."""
-
-    def small(case: Case) -> bool:
-        return case.section not in LARGE
-
-    ends = {
-        one.case.name: one.reason
-        for one in run(receiver, encodings=["json"], wanted=small)
-        if one.end == "failed"
-    }
-    assert not ends
+@pytest.mark.parametrize("encoding", EVERY)
+def test_there_are_sixty_cases_of_each_encoding(encoding: Encoding) -> None:
+    """At least."""
+    assert sum(encoding in case.encodings for case in cases()) >= 60
 
 
 def test_every_obligation_says_what_and_where_from() -> None:

@@ -1,4 +1,4 @@
-"""What people install works: wheel and sdist, each in an environment that holds nothing else."""
+"""What people install works: the wheel in an environment that holds nothing else, and the sdist."""
 
 import json
 import signal
@@ -9,7 +9,14 @@ import httpx
 import pytest
 
 from tests.cli.test_up import PATIENCE_S, send, until, up
-from tests.packaging.environments import Built, Environment, build, install
+from tests.packaging.environments import (
+    Built,
+    Environment,
+    build,
+    contents,
+    install,
+    wheel_of,
+)
 from tests.packaging.size import measure
 
 pytestmark = [pytest.mark.wheel, pytest.mark.slow]
@@ -44,11 +51,15 @@ def call(environment: Environment, *words: str, cwd: Path) -> "subprocess.Comple
     )
 
 
-@pytest.mark.parametrize("kind", ["wheel", "sdist"])
-def test_an_installed_program_collects_and_answers(tmp_path: Path, built: Built, kind: str) -> None:
-    """Install, `up`, one POST, the page shows it, stop, one query: all from the artifact alone."""
-    artifact = built.wheel if kind == "wheel" else built.sdist
-    program = install(tmp_path / "venv", artifact, "server")
+def test_the_sdist_builds_the_same_wheel(tmp_path: Path, built: Built) -> None:
+    """File by file: what is proved of the wheel holds for the sdist."""
+    again = wheel_of(built.sdist, tmp_path)
+    assert contents(again) == contents(built.wheel)
+
+
+def test_an_installed_program_collects_and_answers(tmp_path: Path, built: Built) -> None:
+    """Install, `up`, one POST, the page shows it, stop, one query: all from the wheel alone."""
+    program = install(tmp_path / "venv", built.wheel, "server")
     database = tmp_path / "p.duckdb"
     command = (str(program.phasewise),)
     with up(database, command=command, variables=program.variables, folder=tmp_path) as running:

@@ -20,14 +20,14 @@ TINY = ROOT / ".engines" / "tiny"
 VLLM = ROOT / ".engines" / "vllm" / "bin" / "python"
 SGLANG = ROOT / ".engines" / "sglang" / "bin" / "python"
 
-pytestmark = [pytest.mark.engine, pytest.mark.timed]
+pytestmark = pytest.mark.engine
 
-MOST_CALLS = 11
-"""of eleven sessions: over a hundred calls a block, sent one after another"""
+SESSIONS, MOST_CALLS = 8, 7
+"""over fifty calls per block, sent one after another; test_real_caches.py sends hundreds"""
 
 CACHING = f"""
 name: caching
-sessions: {{source: tau-bench, limit: 11, max_calls: {MOST_CALLS}}}
+sessions: {{source: tau-bench, limit: {SESSIONS}, max_calls: {MOST_CALLS}}}
 arms:
   - name: caching-off
     engine: vllm
@@ -70,13 +70,14 @@ def metric(verdict: Verdict, name: str) -> Metric:
     return next(one for one in verdict.metrics if (one.name, one.compared) == (name, "caching-on"))
 
 
+@pytest.mark.timed  # the first of the tests that share the fixture, which measures
 def test_predicted_cached_tokens_equal_vllm_s_on_every_call(
     caching: tuple[Store, Verdict],
 ) -> None:
-    """More than a hundred calls, in a cache of 512 blocks that evicts: not one differs."""
+    """Every call of the run, in a cache of 512 blocks: not one differs."""
     store, verdict = caching
     rows = runs.measured(store, verdict.run_id).filter(pl.col("arm") == "caching-on")
-    assert rows["call_id"].n_unique() >= 100
+    assert rows["call_id"].n_unique() >= 50
     assert rows["error"].null_count() == rows.height
     assert rows["cached_tokens"].to_list() == rows["predicted_cached_tokens"].to_list()
     assert 0 < int(rows["cached_tokens"].sum()) < int(rows["input_tokens"].sum())

@@ -5,7 +5,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import httpx
@@ -113,22 +112,19 @@ for number in range(50):
 """
 
 
-@pytest.mark.parametrize("away_s", [0.0, pytest.param(60.0, marks=pytest.mark.slow)])
 def test_a_program_that_ended_while_the_collector_was_away_loses_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, away_s: float
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The collector is away for a minute, the program exits, `phasewise up` comes: all is there."""
+    """The collector is away, the program exits, `phasewise up` comes: all is there."""
     file = tmp_path / "program.py"
     file.write_text(PROGRAM)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     monkeypatch.setenv("PHASEWISE_RING", str(tmp_path / "ring"))
     monkeypatch.setenv("PHASEWISE_ENDPOINT", f"http://127.0.0.1:{port}")
-    began = time.monotonic()
     subprocess.run([sys.executable, str(file)], check=True)
     (ring,) = rings(tmp_path / "ring", 1 << 30)
     assert sum(batch.spans for batch in ring.waiting()) == 50
-    time.sleep(max(0.0, away_s - (time.monotonic() - began)))
     with up(tmp_path / "p.duckdb", otlp_port=port) as running:
         until(lambda: stored_spans(running.pages) == 50)
     assert ring.waiting() == []

@@ -12,10 +12,6 @@ from importlib import resources
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, PlainTextResponse
 from jinja2 import Environment, PackageLoader
-from phasewise_analyzer.breaks.find import find as find_breaks
-from phasewise_analyzer.caches import book
-from phasewise_analyzer.caches.book import Book
-from phasewise_analyzer.ledger.accounting import keep as keep_ledger
 from phasewise_analyzer.structure.lay_out import lay_out
 from phasewise_collector.hosts import Guarded, Hosts
 from phasewise_collector.loader import Loader
@@ -44,6 +40,7 @@ from phasewise_web.pages.session import session_page
 from phasewise_web.pages.sessions import sessions_page
 from phasewise_web.pages.structure import structure_page
 from phasewise_web.responses import Dressed
+from phasewise_web.server_timing import Timed
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +76,7 @@ def make_app(store: Store, loader: Loader | None = None, hosts: Hosts | None = N
     app.add_middleware(Dressed)
     app.add_middleware(GZipMiddleware, minimum_size=LEAST_GZIPPED_BYTES)
     app.add_middleware(Guarded, hosts=hosts or Hosts())
+    app.add_middleware(Timed)
     return app
 
 
@@ -107,11 +105,9 @@ def _add_pages(app: FastAPI, store: Store, loader: Loader | None) -> None:
     page("/sessions", "sessions.html", "Sessions", lambda place, _: sessions_page(store, place))
     page("/prefixes", "prefixes.html", "Prefixes", lambda place, _: prefixes_page(store, place))
     page("/prefixes/flame", "flame.html", "Prefixes", lambda place, _: flame_page(store, place))
-    breaks = Kept(store, lambda scope: find_breaks(store, _book(), scope))
-    ledger = Kept(store, lambda scope: keep_ledger(store, _book(), scope))
     structure = Kept(store, lambda scope: lay_out(store, scope))
-    page("/breaks", "breaks.html", "Breaks", lambda place, _: breaks_page(store, place, breaks))
-    page("/ledger", "ledger.html", "Breaks", lambda place, _: ledger_page(store, place, ledger))
+    page("/breaks", "breaks.html", "Breaks", lambda place, _: breaks_page(store, place))
+    page("/ledger", "ledger.html", "Breaks", lambda place, _: ledger_page(store, place))
     page(
         "/structure",
         "structure.html",
@@ -201,11 +197,6 @@ def _error(request: Request, page: ErrorPage) -> Response:
     if request.url.path.endswith(".json"):
         return Response(to_json(page), page.status, media_type="application/json")
     return HTMLResponse(_render("error.html", "", Where(Place("/", {}), False), page), page.status)
-
-
-@cache
-def _book() -> Book:
-    return book.read()
 
 
 @cache

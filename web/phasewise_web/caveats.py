@@ -2,7 +2,17 @@
 
 from collections.abc import Iterable
 
+from phasewise_analyzer.coverage import coverage
 from phasewise_analyzer.findings import Totals
+from phasewise_store.store import Store
+
+
+def waiting(store: Store) -> tuple[str, ...]:
+    """Give a sentence where calls wait for their analysis; none where all are in the sums."""
+    found = coverage(store)
+    if found.is_complete:
+        return ()
+    return (f"{found.analysed_calls:,} of {found.calls:,} calls analysed; the rest will follow.",)
 
 
 def caveats(rows: Iterable[Totals]) -> tuple[str, ...]:

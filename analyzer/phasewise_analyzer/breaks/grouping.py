@@ -27,9 +27,6 @@ def findings(breaks: Sequence[Break], span_s: float | None) -> tuple[Finding, ..
 def _finding(group: Sequence[Break], span_s: float | None) -> Finding:
     priced = [one.lost_usd for one in group if one.lost_usd is not None]
     usd = sum(priced, Decimal(0)) if priced else None
-    monthly = None
-    if usd is not None and span_s is not None and span_s >= DAY_S:
-        monthly = usd * Decimal(MONTH_S / span_s)
     dearest = max(group, key=lambda one: (one.lost_usd or 0, one.lost_tokens))
     return Finding(
         agent=dearest.agent,
@@ -40,9 +37,16 @@ def _finding(group: Sequence[Break], span_s: float | None) -> Finding:
         sessions=len({one.session_id for one in group}),
         lost_tokens=sum(one.lost_tokens for one in group),
         lost_usd=usd,
-        usd_a_month=monthly,
+        usd_a_month=monthly_usd(usd, span_s),
         example=dearest,
     )
+
+
+def monthly_usd(usd: Decimal | None, span_s: float | None) -> Decimal | None:
+    """Give what a month costs at the pace of the trace; None where it spans less than a day."""
+    if usd is None or span_s is None or span_s < DAY_S:
+        return None
+    return usd * Decimal(MONTH_S / span_s)
 
 
 def _weight(finding: Finding) -> tuple[Decimal, int]:

@@ -196,11 +196,17 @@ def _lines(explained: Sequence[Explained]) -> tuple[Line, ...]:
             sum(priced, Decimal(0)) if priced else None,
         )
 
-    def place(one: Line) -> tuple[int, int]:
-        kind = next(n for n, name in enumerate(_ORDER) if one.reason.startswith(name))
-        return kind, -one.tokens
+    return in_order(line(*item) for item in sums.items())
 
-    return tuple(sorted((line(*item) for item in sums.items()), key=place))
+
+def in_order(lines: Iterable[Line]) -> tuple[Line, ...]:
+    """Give lines as a bill lists them: what was read first, and the largest of a kind first."""
+
+    def place(one: Line) -> tuple[int, int, str]:
+        kind = next(n for n, name in enumerate(_ORDER) if one.reason.startswith(name))
+        return kind, -one.tokens, one.reason
+
+    return tuple(sorted(lines, key=place))
 
 
 def _accounts(

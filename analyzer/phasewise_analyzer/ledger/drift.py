@@ -15,6 +15,8 @@ FEWEST_CALLS = 12
 LEAST_CHANGE = 0.15
 """of the promised tokens"""
 PERMUTATIONS = 999
+MOST_CALLS = 20_000
+"""the last ones: each permutation costs as much as the series is long"""
 MOST_CHANCE = 0.005
 _SEED = 20_260_301
 
@@ -34,6 +36,8 @@ def find(shares: npt.NDArray[np.float64]) -> Change | None:
     """Give the change point of a series in order of time; None where it shows none."""
     if len(shares) < 2 * FEWEST_CALLS:
         return None
+    skipped = max(0, len(shares) - MOST_CALLS)
+    shares = shares[skipped:]
     at, height = _highest(shares)
     before, after = float(shares[:at].mean()), float(shares[at:].mean())
     if abs(before - after) < LEAST_CHANGE:
@@ -41,7 +45,7 @@ def find(shares: npt.NDArray[np.float64]) -> Change | None:
     random = np.random.default_rng(_SEED)
     higher = sum(_highest(random.permutation(shares))[1] >= height for _ in range(PERMUTATIONS))
     p_value = (higher + 1) / (PERMUTATIONS + 1)
-    return Change(at, before, after, p_value) if p_value <= MOST_CHANCE else None
+    return Change(skipped + at, before, after, p_value) if p_value <= MOST_CHANCE else None
 
 
 def _highest(shares: npt.NDArray[np.float64]) -> tuple[int, float]:

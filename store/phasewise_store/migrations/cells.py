@@ -42,11 +42,46 @@ CREATE TABLE cells (
     side_calls          BIGINT NOT NULL,   -- embeddings and rerankings, not among the calls
     unpriced_side_calls BIGINT NOT NULL,
     side_usd            DECIMAL(38, 12),
+    prompt_calls        BIGINT NOT NULL,   -- with a known prompt
+    prompt_tokens       BIGINT,            -- of them
+    prompt_usd          DECIMAL(38, 12),   -- of them, the input
+    deep_calls          BIGINT NOT NULL,   -- that share less than half with the previous call
+    judged_calls        BIGINT NOT NULL,   -- with a rule and a reported cache
+    exact_calls         BIGINT NOT NULL,   -- of them, those that read what the rule says
+    diagnosed_calls     BIGINT NOT NULL,   -- of which the provider says why its cache missed
+    agreed_calls        BIGINT NOT NULL,   -- of them, those of which we say the same
+    wasted_tokens       BIGINT,            -- lost in wasteful breaks
+    wasted_usd          DECIMAL(38, 12),
     first_ordinal       BIGINT,
+    last_ordinal        BIGINT,
     first_ns            BIGINT,
     last_ns             BIGINT,            -- the last end
+    first_prompt_ns     BIGINT,
+    last_prompt_ns      BIGINT,
     first_step          INTEGER,
     is_sub_agent        BOOLEAN
+);
+CREATE TABLE cell_reasons (
+    cell_id     UBIGINT NOT NULL,
+    session_id  VARCHAR NOT NULL,
+    reason      VARCHAR NOT NULL,  -- of the ledger
+    calls       BIGINT NOT NULL,
+    tokens      BIGINT NOT NULL,
+    usd         DECIMAL(38, 12),
+    most_tokens BIGINT NOT NULL,   -- of one call
+    most_usd    DECIMAL(24, 12)
+);
+CREATE TABLE drifts (
+    source   VARCHAR NOT NULL,  -- the data set
+    provider VARCHAR,
+    model    VARCHAR,
+    judged   BIGINT NOT NULL,   -- calls with a rule and a reported cache, as it was looked for
+    calls    BIGINT NOT NULL,   -- of them, those whose rule promises a read
+    call_id  VARCHAR,           -- from which on another share is read; NULL: no change was found
+    at_ns    BIGINT,
+    before   DOUBLE,            -- share of the promised tokens that was read
+    after    DOUBLE,
+    p_value  DOUBLE
 );
 CREATE TABLE session_times (
     session_id    VARCHAR NOT NULL,

@@ -1,12 +1,18 @@
 """The rows that are kept are what breaks and ledger find over the whole data set."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from phasewise_analyzer.analyse import analyse
 from phasewise_analyzer.breaks import find as breaks
+from phasewise_analyzer.breaks import recorded as recorded_breaks
 from phasewise_analyzer.caches import book
+from phasewise_analyzer.groups import By
 from phasewise_analyzer.ledger import accounting
+from phasewise_analyzer.ledger import recorded as recorded_ledger
+from phasewise_analyzer.ledger.facts import Ledger
 from phasewise_collector.importing import import_paths
 from phasewise_store import findings
 from phasewise_store.facts import Usage
@@ -22,11 +28,25 @@ BREAK_COLUMNS = (
 )
 
 
+def assert_ledger_is_what_is_kept(store: Store, scope: Scope, ledger: Ledger) -> None:
+    """Hold the sums, the groups and each call to those of the batch."""
+    whole = recorded_ledger.whole(store, scope)
+    listed = {one.call_id: replace(one, row=0) for one in whole.explained}
+    assert listed == {one.call_id: replace(one, row=0) for one in ledger.explained}
+    assert replace(whole, explained=()) == replace(ledger, explained=())
+    for by in get_args(By):
+        groups = accounting.keep(store, book.read(), scope, by=by).accounts
+        assert recorded_ledger.accounts(store, scope, by) == groups
+
+
 def assert_rows_are_what_is_found(store: Store, source: str) -> None:
     """Every break, every part of every call, and the counts of the breaks page."""
     scope = Scope(source=source)
     found = breaks.find(store, book.read(), scope)
     ledger = accounting.keep(store, book.read(), scope)
+    assert recorded_breaks.summary(store, scope) == replace(found, breaks=())
+    assert recorded_breaks.breaks(store, scope) == found.breaks
+    assert_ledger_is_what_is_kept(store, scope, ledger)
     rows = findings.breaks(store, scope)
     assert rows.select(BREAK_COLUMNS).rows() == [
         tuple(one.cause.name if name == "cause" else getattr(one, name) for name in BREAK_COLUMNS)

@@ -88,11 +88,10 @@ def test_a_prefix_may_end_inside_a_message(store: Store) -> None:
 
 @pytest.mark.slow
 def test_kv_cache_tester_reuse_is_the_reference_per_trace(
-    shared_traces: Path, store: Store
+    shared_traces: Path, kv_cache_tester: Store
 ) -> None:
     """For each of 155 traces both ratios equal the independent computation to 1e-6."""
-    import_paths(store, [shared_traces / "kv-cache-tester" / "traces"])
-    found = reuse.find(store, by="file")
+    found = reuse.find(kv_cache_tester, by="file")
     reference = json.loads((shared_traces / "reference.json").read_text())["kv-cache-tester"]
     assert len(found.groups) == len(reference["per_trace"]) == 155
     for group in found.groups:

@@ -259,7 +259,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(STEPS)
 def test_any_way_there_gives_the_same_calls(
     steps: Sequence[tuple[str, int] | list[ReceivedSpan]],

@@ -7,8 +7,10 @@ and cause form one finding. Lost dollars are what the tokens cost above the pric
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 
 from phasewise_analyzer.breaks import find as breaks
+from phasewise_analyzer.breaks import recorded
 from phasewise_analyzer.breaks.facts import Breaks, Finding
 from phasewise_reports.words import count, percent, tokens, usd
 from phasewise_store.errors import UsageError
@@ -32,9 +34,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the findings."""
-    book = policy_arguments.read(arguments)
-    with analysed(arguments.db) as store, progress("finding breaks") as step:
-        found = breaks.find(store, book, scope_arguments.scope(arguments), step=step)
+    scope, book = scope_arguments.scope(arguments), policy_arguments.given(arguments)
+    with analysed(arguments.db) as store:
+        if book is not None:
+            with progress("finding breaks") as step:
+                found = breaks.find(store, book, scope, step=step)
+        else:
+            found = recorded.summary(store, scope)
+            if arguments.json or arguments.calls:
+                found = replace(found, breaks=recorded.breaks(store, scope))
     if arguments.json:
         print_json(found)
         return 0
@@ -50,10 +58,11 @@ def run(arguments: argparse.Namespace) -> int:
 def print_summary(found: Breaks) -> None:
     """Print what was analysed and what is wasted."""
     money = "" if found.wasted_usd is None else f", {usd(found.wasted_usd)} $"
+    broken = sum(one.calls for one in found.findings)
     of_bill = "" if found.prefill_usd is None else f" of {usd(found.prefill_usd)} $ for input"
     stdout.print(
         f"{found.calls:,} calls, {found.input_tokens:,} input tokens; "
-        f"{len(found.breaks):,} breaks; wasted: {found.wasted_tokens:,} tokens "
+        f"{broken:,} breaks; wasted: {found.wasted_tokens:,} tokens "
         f"({percent(found.waste)} %){money}{of_bill}",
         highlight=False,
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from phasewise_analyzer.analyse import analyse
 from phasewise_analyzer.breaks import find as breaks
+from phasewise_analyzer.breaks import recorded
 from phasewise_analyzer.breaks.facts import Finding
 from phasewise_analyzer.diagnosis.causes import OUTSIDE
 from phasewise_collector.importing import import_paths
@@ -59,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Check the waste, and return 1 when it is too high."""
-    book = policy_arguments.read(arguments)
+    scope, book = scope_arguments.scope(arguments), policy_arguments.given(arguments)
     with ExitStack() as stack:
         if arguments.path:
             store = stack.enter_context(Store.in_memory())
@@ -72,7 +73,10 @@ def run(arguments: argparse.Namespace) -> int:
         with progress("analysing") as step:
             analyse(store, step=step)
         with store.snapshot(), progress("finding breaks") as step:
-            found = breaks.find(store, book, scope_arguments.scope(arguments), step=step)
+            if book is None:
+                found = recorded.summary(store, scope)
+            else:
+                found = breaks.find(store, book, scope, step=step)
     if not found.calls:
         raise UsageError(
             "no calls with a known prompt to check; name trace files, or import some first"

@@ -6,9 +6,11 @@ cache should have served, and compares it with what was reported. The lines sum 
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import get_args
 
 from phasewise_analyzer.groups import By
+from phasewise_analyzer.ledger import recorded
 from phasewise_analyzer.ledger.accounting import keep
 from phasewise_analyzer.ledger.facts import Ledger, Line
 from phasewise_reports.words import count, moment, percent, usd
@@ -33,9 +35,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the ledger."""
-    book = policy_arguments.read(arguments)
-    with analysed(arguments.db) as store, progress("applying cache policies") as step:
-        found = keep(store, book, scope_arguments.scope(arguments), by=arguments.by, step=step)
+    scope, book = scope_arguments.scope(arguments), policy_arguments.given(arguments)
+    with analysed(arguments.db) as store:
+        if book is not None:
+            with progress("applying cache policies") as step:
+                found = keep(store, book, scope, by=arguments.by, step=step)
+        elif arguments.json or arguments.calls:
+            found = recorded.whole(store, scope, by=arguments.by)
+        else:
+            groups = recorded.accounts(store, scope, arguments.by) if arguments.by else ()
+            found = replace(recorded.summary(store, scope), accounts=groups)
     if arguments.json:
         print_json(found)
         return 0

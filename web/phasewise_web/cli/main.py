@@ -15,8 +15,8 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
+from phasewise_store.causes import disk_was_full, was_interrupted
 from phasewise_store.errors import MissingExtraError, PhasewiseError
-from phasewise_store.interruption import was_interrupted
 
 from phasewise_web.cli.messages import say
 
@@ -67,6 +67,12 @@ class Command(Protocol):
         ...
 
 
+DISK_FULL = (
+    "the disk is full. What was finished before is kept: free some space, then run the command "
+    "again"
+)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code."""
     words = sys.argv[1:] if argv is None else list(argv)
@@ -81,6 +87,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if was_interrupted(error):
             say(f"phasewise {_spelled(name)}: interrupted")
             return 130
+        if disk_was_full(error):
+            say(f"phasewise {_spelled(name)}: {DISK_FULL}")
+            return 1
         if isinstance(error, PhasewiseError):
             say(f"phasewise {_spelled(name)}: {error}")
             return error.exit_code

@@ -17,6 +17,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def given(arguments: argparse.Namespace) -> Book | None:
+    """Read the book with one's own policies; None where none are named: then kept rows tell."""
+    return None if arguments.policies is None else read(arguments)
+
+
 def read(arguments: argparse.Namespace) -> Book:
     """Read the book; raises UsageError naming file and line."""
     return book.read(arguments.policies)

@@ -102,17 +102,10 @@ def sources(store: Store) -> tuple[str, ...]:
 
 
 _NEWEST = """
-SELECT name
-FROM sources
-WHERE source_id = (SELECT source_id FROM llm_calls ORDER BY ordinal DESC LIMIT 1)
-"""
-_NEWEST_IN_SCOPE = """
-SELECT s.name
-FROM llm_calls c
-JOIN sources s USING (source_id)
-LEFT JOIN agents a USING (agent_id)
+SELECT c.source
+FROM cells c
 WHERE {condition}
-ORDER BY c.ordinal DESC
+ORDER BY c.last_ordinal DESC NULLS LAST
 LIMIT 1
 """
 
@@ -124,11 +117,8 @@ def source_of(store: Store, place: Place) -> str | None:
     """
     if "source" in place.query:
         return place.query["source"]
-    if not place.narrowed:
-        found = store.frame(_NEWEST)
-    else:
-        condition, parameters = place.scope.condition()
-        found = store.frame(_NEWEST_IN_SCOPE.format(condition=condition), parameters)
+    condition, parameters = place.scope.of_cells()
+    found = store.frame(_NEWEST.format(condition=condition), parameters)
     return str(found.item()) if found.height else None
 
 
@@ -136,11 +126,11 @@ _IS_THERE: Mapping[str, tuple[str, str]] = {
     "source": ("data set", "SELECT 1 FROM sources WHERE name = $value LIMIT 1"),
     "session": ("session", "SELECT 1 FROM sessions WHERE session_id = $value"),
     "agent": ("agent", "SELECT 1 FROM agents WHERE name = $value LIMIT 1"),
-    "model": ("model", "SELECT 1 FROM llm_calls WHERE model = $value LIMIT 1"),
-    "user": ("user", "SELECT 1 FROM llm_calls WHERE user_id = $value LIMIT 1"),
-    "customer": ("customer", "SELECT 1 FROM llm_calls WHERE customer = $value LIMIT 1"),
-    "version": ("version", "SELECT 1 FROM llm_calls WHERE version = $value LIMIT 1"),
-    "tag": ("tag", "SELECT 1 FROM llm_calls WHERE list_contains(tags, $value) LIMIT 1"),
+    "model": ("model", "SELECT 1 FROM cells WHERE model = $value LIMIT 1"),
+    "user": ("user", "SELECT 1 FROM cells WHERE user_id = $value LIMIT 1"),
+    "customer": ("customer", "SELECT 1 FROM cells WHERE customer = $value LIMIT 1"),
+    "version": ("version", "SELECT 1 FROM cells WHERE version = $value LIMIT 1"),
+    "tag": ("tag", "SELECT 1 FROM cells WHERE list_contains(tags, $value) LIMIT 1"),
 }
 NAMELESS_AGENT = "unknown"
 """what calls are listed under whose agent nobody named"""

@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from phasewise_analyzer import rollups
+from phasewise_analyzer.breaks import recorded
 from phasewise_analyzer.breaks.facts import Break, Breaks, Finding
-from phasewise_analyzer.breaks.grouping import of_template
+from phasewise_analyzer.breaks.recorded import Choice
 from phasewise_analyzer.diagnosis.causes import Cause
 from phasewise_store.scope import Scope
 from phasewise_store.store import Store
 
+from phasewise_web.caveats import waiting
 from phasewise_web.pages.address import Place, source_of, sources
-from phasewise_web.pages.answer_cache import Kept
 
 PAGE_ROWS = 50
 FILTERS = ("cause", "tier")
@@ -71,14 +72,14 @@ class BreaksPage:
     notes: tuple[str, ...]
 
 
-def breaks_page(store: Store, place: Place, kept: Kept[Breaks]) -> BreaksPage:
+def breaks_page(store: Store, place: Place) -> BreaksPage:
     """Make the page for the data set named in the address, or the newest one."""
     there = sources(store)
     source = source_of(store, place)
     if source is None:
         return BreaksPage(None, there, 0, 0, None, 0, None, 0.0, 0, (), (), None, ())
     scope = Place(place.path, {**place.query, "source": source}).scope
-    found = kept.of(scope)
+    found = recorded.summary(store, scope)
     rows = _rows(found)
     return BreaksPage(
         source=source,
@@ -92,8 +93,8 @@ def breaks_page(store: Store, place: Place, kept: Kept[Breaks]) -> BreaksPage:
         deep_breaks=found.deep_breaks,
         wasteful=tuple(row for row in rows if row.finding.cause.wasteful),
         legitimate=tuple(row for row in rows if not row.finding.cause.wasteful),
-        shown=_shown(found, place),
-        notes=tuple(_notes(store, scope)),
+        shown=_shown(store, scope, found, place),
+        notes=(*waiting(store), *_notes(store, scope)),
     )
 
 
@@ -109,41 +110,31 @@ def _rows(found: Breaks) -> list[Row]:
     ]
 
 
-def _shown(found: Breaks, place: Place) -> Shown | None:
+def _shown(store: Store, scope: Scope, found: Breaks, place: Place) -> Shown | None:
     """Choose the breaks that the address asks for; an unknown finding has none."""
     number = place.query.get("finding", "")
     wanted = {name: place.query[name] for name in FILTERS if name in place.query}
     if not number and not wanted:
         return None
     finding = None
-    chosen = [
-        one
-        for one in found.breaks
-        if wanted.get("cause", one.cause.name) == one.cause.name
-        and wanted.get("tier", one.tier) == one.tier
-    ]
+    offset = place.offset
     if number:
         place_of = int(number) - 1
         finding = found.findings[place_of] if 0 <= place_of < len(found.findings) else None
-        chosen = [one for one in chosen if finding is not None and _belongs(one, finding)]
-    offset = place.offset
-    chosen.sort(key=lambda one: (one.lost_usd or 0, one.lost_tokens), reverse=True)
-    rows = tuple(chosen[offset : offset + PAGE_ROWS])
+        if finding is None:
+            return Shown(None, (), 0, (), False, offset, None, None)
+    choice = Choice(finding, wanted.get("cause"), wanted.get("tier"))
+    chosen = recorded.listed(store, scope, choice, limit=PAGE_ROWS, offset=offset)
     return Shown(
         finding=finding,
-        causes=tuple(dict.fromkeys(one.cause for one in chosen)),
-        there=len(chosen),
-        rows=rows,
-        differing=any(one.before or one.after for one in rows),
+        causes=chosen.causes,
+        there=chosen.there,
+        rows=chosen.breaks,
+        differing=any(one.before or one.after for one in chosen.breaks),
         offset=offset,
         earlier=max(0, offset - PAGE_ROWS) if offset else None,
-        later=offset + PAGE_ROWS if offset + PAGE_ROWS < len(chosen) else None,
+        later=offset + PAGE_ROWS if offset + PAGE_ROWS < chosen.there else None,
     )
-
-
-def _belongs(one: Break, finding: Finding) -> bool:
-    ours = one.agent, one.tier, one.cause, of_template(one.place)
-    return ours == (finding.agent, finding.tier, finding.cause, finding.place)
 
 
 def _notes(store: Store, scope: Scope) -> Iterator[str]:
