@@ -26,7 +26,13 @@ from phasewise_analyzer.call_findings.live import LiveFindings
 from phasewise_analyzer.call_findings.version import version
 from phasewise_analyzer.latency_fit import ShareModel
 from phasewise_analyzer.ledger import recorded_drifts
-from phasewise_analyzer.prefixes import hit_rates, placed_tree, prefix_tree, shared_prefixes
+from phasewise_analyzer.prefixes import (
+    hit_rates,
+    kept_reuse,
+    placed_tree,
+    prefix_tree,
+    shared_prefixes,
+)
 from phasewise_analyzer.prices import PriceBook
 
 Step = Callable[[int, int, str], None]
@@ -94,6 +100,8 @@ def analyse(store: Store, *, memory: Memory | None = None, step: Step | None = N
             _analyse_live(store, source, books, memory or Memory(), again=source in outdated)
         done += calls
     _finish_cells(store)
+    # the owner of live calls has a process for theirs, which remembers them
+    kept_reuse.grow(store, step=step, without=LIVE if store.is_shared or memory else None)
     if step is not None and total:
         step(total, total, "")
     return total

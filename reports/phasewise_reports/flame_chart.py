@@ -214,7 +214,8 @@ def _title(frame: Frame) -> str:
     if frame.start is not None:
         shared = wording(frame.start.shared)
         lines.append(f"{shared and f'…{shared}|'}{wording(frame.start.text)}")
-    lines.append(f"{count(frame.calls)} calls, {count(frame.sessions)} sessions: {agents}")
+    sessions = "" if frame.sessions is None else f", {count(frame.sessions)} sessions"
+    lines.append(f"{count(frame.calls)} calls{sessions}: {agents}")
     if frame.kind == "stretch":
         lines.append(f"{tokens(frame.tokens)} tokens long")
     lines.append(

@@ -9,6 +9,7 @@ from collections.abc import Collection
 
 import duckdb
 
+from phasewise_store import reuse_cells
 from phasewise_store.cell_key import CELL_ID, KEY, hashed
 from phasewise_store.statements import run
 
@@ -196,4 +197,5 @@ def refresh(connection: duckdb.DuckDBPyConnection) -> bool:
     run(connection, _INSERT_CELLS, stale)
     run(connection, _INSERT_TIMES, stale)
     run(connection, _INSERT_REASONS, stale)
+    reuse_cells.refresh(connection, [str(name) for (name,) in found])
     return bool(run(connection, "SELECT 1 FROM stale_sessions LIMIT 1"))

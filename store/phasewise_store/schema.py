@@ -16,6 +16,7 @@ from phasewise_store.migrations import (
     findings,
     first_tables,
     identities,
+    prefixes,
 )
 from phasewise_store.statements import run
 
@@ -96,6 +97,11 @@ def m015_add_cells(connection: duckdb.DuckDBPyConnection) -> None:
     run(connection, cells.CELLS)
 
 
+def m016_add_reuse_and_kept_answers(connection: duckdb.DuckDBPyConnection) -> None:
+    """Keep what each call shares with earlier ones, and answers that take long to make."""
+    run(connection, prefixes.REUSE_AND_KEPT_ANSWERS)
+
+
 COMPRESSED: dict[str, compression.Methods] = {
     "segments": {"digest": "uncompressed", "content": "uncompressed"},
     "spans": {"attributes": "zstd"},
@@ -117,6 +123,7 @@ STATEMENTS = (
     calls.TOOL_TEXT,
     findings.FINDINGS,
     cells.CELLS,
+    prefixes.REUSE_AND_KEPT_ANSWERS,
 )
 """what the migrations run, for `schema_page`"""
 
@@ -136,5 +143,6 @@ MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     m013_add_tool_text,
     m014_add_findings,
     m015_add_cells,
+    m016_add_reuse_and_kept_answers,
 )
 """in order; the schema's version is how many of them have run"""

@@ -52,7 +52,8 @@ class Frame:
     """length of the stretch: estimated in text, whole blocks in traces of block hashes"""
     calls: int
     """that enter it; some may end in it"""
-    sessions: int
+    sessions: int | None
+    """None of `others`: they may share some"""
     agents: tuple[str, ...]
     """the roles with the most of these calls"""
     agents_left_out: int

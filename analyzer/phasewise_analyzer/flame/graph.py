@@ -7,7 +7,7 @@ frame is the total. What is too narrow to see is merged. A page under Prefixes d
 
 import heapq
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import chain
@@ -42,16 +42,18 @@ def find(
 ) -> Flame:
     """Give the picture below the frame of this address; of all where there is none such."""
     forest = read(store, scope)
-    widths = _measured(forest.frames.below, measure)
+    widths = measured(forest.frames.below, measure)
     top = forest.at(address)
-    shown = _shown(forest.children, widths, top)
-    way, widest = forest.above(top), _widest(forest, measure, top)
-    facts = _Facts(store, forest, [*(one.frames[0] for one in shown), *way, *widest])
+    shown = choose(forest.children, widths, top)
+    own = measured(forest.frames.own, measure)
+    way, widest = forest.above(top), choose_widest(forest.children, own, top)
+    facts = FrameFacts(store, forest)
+    facts.read([*(one.frames[0] for one in shown), *way, *widest])
     return Flame(
         measure=measure,
         frames=tuple(map(facts.frame, shown)),
-        above=tuple(facts.frame(_Shown([one], -1, 0)) for one in way),
-        widest=tuple(facts.frame(_Shown([one], -1, 0)) for one in widest),
+        above=tuple(facts.frame(Shown([one], -1, 0)) for one in way),
+        widest=tuple(facts.frame(Shown([one], -1, 0)) for one in widest),
         all_frames=len(forest.children) - 1,
         calls=forest.calls.height,
         unknown_calls=int((forest.placed.tree.leaf < 0).sum()),
@@ -116,7 +118,7 @@ def read(store: Store, scope: Scope = EVERYTHING) -> Forest:
 
 
 @dataclass(slots=True)
-class _Shown:
+class Shown:
     """A frame that was chosen, or several that are merged."""
 
     frames: list[int]
@@ -126,9 +128,17 @@ class _Shown:
     hidden: int = 0
 
 
-def _shown(children: Sequence[Sequence[int]], widths: Sequence[int], top: int) -> list[_Shown]:
-    """Choose the frames, opening the widest first, until there are enough; parents come first."""
-    shown = [_Shown([top], -1, 0)]
+def choose(
+    children: Sequence[Sequence[int]],
+    widths: Sequence[int],
+    top: int,
+    merged: Collection[int] = frozenset(),
+) -> list[Shown]:
+    """Choose the frames, opening the widest first, until there are enough; parents come first.
+
+    Those of `merged` are several in one already.
+    """
+    shown = [Shown([top], -1, 0)]
     waiting = [(-widths[top], 0)]
     while waiting:
         place = heapq.heappop(waiting)[1]
@@ -138,52 +148,72 @@ def _shown(children: Sequence[Sequence[int]], widths: Sequence[int], top: int) -
             above.hidden = len(following)
             continue
         order = sorted(following, key=lambda one: -widths[one])
-        seen = [one for one in order if widths[one] >= max(1, LEAST_SHARE * widths[top])]
+        least = max(1, LEAST_SHARE * widths[top])
+        seen = [one for one in order if widths[one] >= least and one not in merged]
         for frame in seen:
             heapq.heappush(waiting, (-widths[frame], len(shown)))
-            shown.append(_Shown([frame], place, above.level + 1))
-        if rest := order[len(seen) :]:
-            shown.append(_Shown(rest, place, above.level + 1, merged=True))
+            shown.append(Shown([frame], place, above.level + 1))
+        if rest := [one for one in order if one not in seen]:
+            shown.append(Shown(rest, place, above.level + 1, merged=True))
     return shown
 
 
-def _widest(forest: Forest, measure: Measure, top: int) -> list[int]:
-    """Choose the stretches from the topmost frame down that are widest in themselves."""
-    own = _measured(forest.frames.own, measure)
-    inside, waiting = list[int](), [top]
+def inside(children: Sequence[Sequence[int]], top: int) -> list[int]:
+    """Give a frame and all that follow it."""
+    found, waiting = list[int](), [top]
     while waiting:
         frame = waiting.pop()
-        inside.append(frame)
-        waiting += forest.children[frame]
-    some = (frame for frame in inside if frame and own[frame])
+        found.append(frame)
+        waiting += children[frame]
+    return found
+
+
+def choose_widest(children: Sequence[Sequence[int]], own: Sequence[int], top: int) -> list[int]:
+    """Choose the stretches from the topmost frame down that are widest in themselves."""
+    some = (frame for frame in inside(children, top) if frame and own[frame])
     return heapq.nsmallest(MOST_WIDEST, some, key=lambda frame: (-own[frame], frame))
 
 
-def _measured(sums: Sums, measure: Measure) -> list[int]:
+def measured(sums: Sums, measure: Measure) -> list[int]:
+    """Give the sums of all frames in one measure."""
     arrays = {"sent": sums.sent, "repaid": sums.repaid, "usd": sums.repaid_pico_usd}
     found: list[int] = arrays[measure].tolist()
     return found
 
 
-class _Facts:
-    """Makes facts of frames; what it needs of the store is read once."""
+class FrameFacts:
+    """Makes facts of frames."""
 
-    def __init__(self, store: Store, forest: Forest, frames: Sequence[int]) -> None:
+    def __init__(self, store: Store, forest: Forest) -> None:
+        self._store = store
         self._forest = forest
         self._sessions = _labels(forest, "session_id")[1]
         self._agent_names, self._agents = _labels(forest, "agent")
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Give the names of all roles, in the order of their first calls."""
+        return tuple(self._agent_names)
+
+    def read(self, frames: Sequence[int]) -> None:
+        """Read what the facts of these frames need of the store, at once."""
+        forest = self._forest
         stretches = [one for one in frames if one]
         self._siblings = {one: _siblings(forest, one) for one in stretches}
         self._following = {one: _following(forest, one) for one in stretches}
         others = chain(*self._siblings.values(), *self._following.values())
         heads = forest.frames.head[[*stretches, *others]].tolist()
         nodes = {*heads, *forest.frames.tail[frames].tolist()} - {-1}
-        self._segments = places.segments(store, forest.placed, nodes)
+        self._segments = places.segments(self._store, forest.placed, nodes)
 
-    def frame(self, one: _Shown) -> Frame:
+    def agents(self, frames: list[int]) -> dict[str, int]:
+        """Give the roles of the calls that enter these frames, those with the most calls first."""
+        return {self._agent_names[one]: calls for one, calls in self._agents.of(frames).items()}
+
+    def frame(self, one: Shown) -> Frame:
         """Make the facts of one frame, or of several in one."""
         forest, frames, frame = self._forest, self._forest.frames, one.frames[0]
-        agents = [self._agent_names[label] for label in self._agents.of(one.frames)]
+        agents = tuple(self.agents(one.frames))
         above = int(frames.parent[frame])
         place = None if one.merged or not frame else self._place
         head, tail = int(frames.head[frame]), int(frames.tail[frame])
@@ -197,8 +227,8 @@ class _Facts:
             last=place and place(tail),
             tokens=forest.length(frame) if place else 0,
             calls=int(frames.calls[one.frames].sum()),
-            sessions=len(self._sessions.of(one.frames)),
-            agents=tuple(agents[:MOST_AGENTS]),
+            sessions=None if one.merged else len(self._sessions.of(one.frames)),
+            agents=agents[:MOST_AGENTS],
             agents_left_out=len(agents[MOST_AGENTS:]),
             # what follows merged frames is merged with them
             own=_width(frames, frames.below if one.merged else frames.own, one.frames),

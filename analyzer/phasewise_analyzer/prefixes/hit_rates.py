@@ -20,6 +20,10 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 
+SHARE_UNITS = 10**9
+"""shares of single calls are whole numbers of these: their sum does not depend on its order"""
+
+
 @dataclass(frozen=True, slots=True)
 class HitRates:
     """One hit rate in three definitions; each in [0, 1]."""
@@ -37,9 +41,29 @@ class Tokens:
     """in the units of the reported input, even where the text alone would give another count"""
     blocks: Floats
 
-    def at(self, rows: npt.NDArray[np.intp]) -> "Tokens":
+    def slice(self, start: int, end: int) -> "Tokens":
         """Give some of the calls."""
-        return Tokens(self.tokens[rows], self.blocks[rows])
+        return Tokens(self.tokens[start:end], self.blocks[start:end])
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """The sum over the prompts of some calls."""
+
+    calls: int
+    """with a prompt"""
+    tokens: int
+    blocks: float
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """The sum over what the prompts of some calls share."""
+
+    tokens: int
+    blocks: int
+    share: int
+    """sum of each call's share, in units of 1 / `SHARE_UNITS`"""
 
 
 def prompts(tree: PrefixTree, input_tokens: Ints, block_tokens: Ints) -> Tokens:
@@ -76,14 +100,17 @@ def shared(
     return Tokens(tokens, blocks.astype(np.float64))
 
 
-def rates(whole: Tokens, part: Tokens) -> HitRates:
+def shares(whole: Ints, part: Ints) -> Ints:
+    """Give the share of `part` in `whole` of each call, in units of 1 / `SHARE_UNITS`."""
+    return np.rint(part / np.maximum(whole, 1) * SHARE_UNITS).astype(np.int64)
+
+
+def rates(whole: Sizes, part: Shared) -> HitRates:
     """Give the share of `part` in `whole` in the three definitions; 0 where there is nothing."""
-    some = whole.tokens > 0
-    each = part.tokens[some] / whole.tokens[some]
     return HitRates(
-        token_weighted=_ratio(float(part.tokens.sum()), float(whole.tokens.sum())),
-        block_weighted=_ratio(float(part.blocks.sum()), float(whole.blocks.sum())),
-        mean_of_calls=float(each.mean()) if len(each) else 0.0,
+        token_weighted=_ratio(part.tokens, whole.tokens),
+        block_weighted=_ratio(part.blocks, whole.blocks),
+        mean_of_calls=_ratio(part.share / SHARE_UNITS, whole.calls),
     )
 
 

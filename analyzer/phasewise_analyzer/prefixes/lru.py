@@ -45,6 +45,12 @@ class Stretches:
     before: Ints
     """the call that touched them last"""
 
+    def slice(self, start: int, end: int, first_call: int) -> "Stretches":
+        """Give some of the stretches; calls are counted from `first_call` on, `before` stays."""
+        some = slice(start, end)
+        columns = (self.from_block, self.to_block, self.place, self.before)
+        return Stretches(self.call[some] - first_call, *(one[some] for one in columns))
+
 
 @dataclass(frozen=True, slots=True)
 class Curve:

@@ -1,22 +1,37 @@
-"""Find what prompts share with earlier ones: reuse, groups, and what an LRU would hold.
+"""Find what prompts share with earlier ones: reuse, groups, and what caches of any size would hold.
 
-`phasewise prefixes` and its page show the result.
+What a call shares depends on its data set; a scope only chooses whose rows are added up. `find`
+makes the rows anew: it is the simplest version, for capacities that nobody keeps, and what tests
+hold the kept rows (`kept_reuse`) against.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import get_args
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
-from phasewise_store import reads
+from phasewise_store import reuse_rows
 from phasewise_store.scope import EVERYTHING, Scope
 from phasewise_store.store import Store
 
 from phasewise_analyzer import groups
-from phasewise_analyzer.findings import Group, Prefixes, Reuse
+from phasewise_analyzer.findings import Group, Prefixes
 from phasewise_analyzer.groups import By
-from phasewise_analyzer.prefixes import hit_rates, lru, prefix_tree, shared_prefixes, ttl
-from phasewise_analyzer.prefixes.hit_rates import Tokens
+from phasewise_analyzer.prefixes import (
+    call_reuse,
+    hit_rates,
+    lru,
+    prefix_tree,
+    reuse_sums,
+    shared_prefixes,
+    ttl,
+)
+from phasewise_analyzer.prefixes.call_reuse import CAPACITIES, Yardstick
+from phasewise_analyzer.prefixes.prefix_tree import PrefixTree
+from phasewise_analyzer.prefixes.reuse_sums import COUNTS, Steps
+
+CALLS_AT_ONCE = 20_000
+"""whose rows are made together: bounds the memory for the curves"""
 
 
 def find(
@@ -32,64 +47,91 @@ def find(
     `capacities` are in blocks, a ladder by default; `ttls_s` are lifetimes in seconds. A group is
     compared with its own earlier calls only.
     """
-    calls = reads.llm_calls(store, scope)
-    tree = prefix_tree.read(store, scope)
-    found = _Calls(calls, tree)
-    stretches = lru.stretches(tree)
-    curve = lru.curve(stretches, found.size, found.whole, found.block_tokens)
-    lifetimes = ttl.curve(stretches, found.whole, found.block_tokens, calls["started_ns"].to_list())
-    return Prefixes(
-        calls=calls.height,
-        input_tokens=int(calls["input_tokens"].sum()),
-        output_tokens=int(calls["output_tokens"].sum()),
-        reuse=found.reuse(),
-        block_tokens=int(found.block_tokens.max(initial=0)) or prefix_tree.TEXT_BLOCK_TOKENS,
-        lru=tuple(map(curve.row, capacities or lru.ladder(curve.unique_blocks))),
-        ttl=() if lifetimes is None else tuple(map(lifetimes.row, (*ttls_s, ttl.FOREVER_S))),
-        groups=() if by is None else found.groups(*groups.numbered(store, calls, by)),
+    steps, lifetimes = sorted({*(capacities or CAPACITIES)}), sorted({*ttls_s})
+    found = [_NOTHING]
+    for source in reuse_rows.sources(store, scope):
+        calls = reuse_rows.calls(store, source)
+        tree = prefix_tree.read(store, Scope(source=source))
+        rows = of_source(store, calls, tree, capacities=steps, ttls_s=lifetimes)
+        found.append(pl.concat([calls, rows.drop("ordinal", "block_tokens")], how="horizontal"))
+    rows = pl.concat(found, how="diagonal_relaxed").sort("ordinal")
+    rows = rows.join(reuse_rows.ordinals(store, scope), on="ordinal", how="semi")
+    return reuse_sums.prefixes(
+        rows.select(**COUNTS).row(0, named=True),
+        Steps(_added(rows, "lru"), _added(rows, "ttl"), steps, lifetimes),
+        () if by is None else tuple(_groups(store, rows, by)),
+        capacities,
     )
 
 
-class _Calls:
-    """The calls in scope with the sizes of their prompts."""
+def of_source(
+    store: Store,
+    calls: pl.DataFrame,
+    tree: PrefixTree,
+    *,
+    capacities: Sequence[int] = CAPACITIES,
+    ttls_s: Sequence[float] = ttl.LADDER_S,
+) -> pl.DataFrame:
+    """Make the rows of all calls of a data set; `calls` are aligned with the tree.
 
-    def __init__(self, calls: pl.DataFrame, tree: prefix_tree.PrefixTree) -> None:
-        self.calls = calls
-        self.tree = tree
-        self.block_tokens = calls["block_tokens"].fill_null(0).to_numpy().astype(np.int64)
-        input_tokens = calls["input_tokens"].to_numpy().astype(np.int64)
-        self.size = np.append(tree.blocks_end, 0)[tree.leaf]
-        self.whole = hit_rates.prompts(tree, input_tokens, self.block_tokens)
-        self.previous = self._shared(
-            shared_prefixes.previous_call(tree, calls["agent_id"].to_list())
-        )
-
-    def reuse(self) -> Reuse:
-        """Give the reuse over all calls."""
-        any_earlier = self._shared(shared_prefixes.any_earlier(self.tree))
-        return Reuse(
-            hit_rates.rates(self.whole, any_earlier), hit_rates.rates(self.whole, self.previous)
-        )
-
-    def groups(self, group: npt.NDArray[np.int64], keys: Sequence[str]) -> tuple[Group, ...]:
-        """Give the reuse inside each group, in the order of their first calls."""
-        any_earlier = self._shared(shared_prefixes.any_earlier(self.tree, group))
-        input_tokens = self.calls["input_tokens"].to_numpy()
-        order = np.argsort(group, kind="stable")
-        ends = np.searchsorted(group[order], np.arange(len(keys) + 1))
-        return tuple(
-            Group(
-                key,
-                len(rows),
-                int(input_tokens[rows].sum()),
-                Reuse(
-                    hit_rates.rates(self.whole.at(rows), any_earlier.at(rows)),
-                    hit_rates.rates(self.whole.at(rows), self.previous.at(rows)),
-                ),
+    They have the columns of `llm_calls`, and `agent`, the role.
+    """
+    prompts = call_reuse.prompts(calls, tree)
+    shared = {
+        name: hit_rates.shared(tree, prompts.whole, prompts.block_tokens, nodes)
+        for name, nodes in _nodes(store, calls, tree)
+    }
+    stretches = lru.stretches(tree)
+    started_before_ns = np.append(prompts.started_ns, -1)[stretches.before]
+    cuts = range(0, max(1, calls.height), CALLS_AT_ONCE)
+    places = np.searchsorted(stretches.call, [*cuts, calls.height])
+    made = []
+    for start, low, high in zip(cuts, places[:-1].tolist(), places[1:].tolist(), strict=True):
+        end = start + CALLS_AT_ONCE
+        made.append(
+            call_reuse.rows(
+                prompts.slice(start, end),
+                {name: one.slice(start, end) for name, one in shared.items()},
+                stretches.slice(low, high, start),
+                started_before_ns[low:high],
+                capacities=capacities,
+                ttls_s=ttls_s,
             )
-            for number, key in enumerate(keys)
-            if len(rows := order[ends[number] : ends[number + 1]])
         )
+    return pl.concat(made)
 
-    def _shared(self, node: np.ndarray[tuple[int], np.dtype[np.int32]]) -> Tokens:
-        return hit_rates.shared(self.tree, self.whole, self.block_tokens, node)
+
+def _nodes(
+    store: Store, calls: pl.DataFrame, tree: PrefixTree
+) -> Iterator[tuple[Yardstick, np.ndarray[tuple[int], np.dtype[np.int32]]]]:
+    """Give, by each yardstick, the node down to which each prompt had been sent before."""
+    yield "any", shared_prefixes.any_earlier(tree)
+    yield "previous", shared_prefixes.previous_call(tree, calls["agent_id"].to_list())
+    for by in get_args(By):
+        number, _ = groups.numbered(store, calls, by)
+        yield by, shared_prefixes.any_earlier(tree, number)
+
+
+def _added(rows: pl.DataFrame, curve: str) -> pl.DataFrame:
+    """Sum what each step of a curve adds."""
+    steps = rows.select(pl.col(curve).explode()).drop_nulls().unnest(curve)
+    return steps.group_by("step").agg(pl.col("blocks", "tokens").sum())
+
+
+def _groups(store: Store, rows: pl.DataFrame, by: By) -> Iterator[Group]:
+    """Give the groups in the order of their first calls."""
+    number, keys = groups.numbered(store, rows, by)
+    sums = rows.group_by(pl.Series("group", number), maintain_order=True).agg(**COUNTS)
+    for counts in sums.iter_rows(named=True):
+        yield reuse_sums.group(keys[counts["group"]], counts, by)
+
+
+_NOTHING = pl.DataFrame(
+    schema={
+        "ordinal": pl.Int64,
+        "timed": pl.Boolean,
+        "block_tokens": pl.Int64,
+        **dict.fromkeys(reuse_sums.SUMMED, pl.Int64),
+        **dict.fromkeys(("lru", "ttl"), pl.List(call_reuse.STEP)),
+    }
+)

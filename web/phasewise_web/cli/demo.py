@@ -12,7 +12,7 @@ from pathlib import Path
 
 from phasewise_analyzer import rollups
 from phasewise_analyzer.analyse import analyse
-from phasewise_analyzer.prefixes import reuse
+from phasewise_analyzer.prefixes import kept_reuse
 from phasewise_collector import samples
 from phasewise_collector.importing import import_paths
 from phasewise_replay import plan_file
@@ -64,7 +64,7 @@ def _show(store: Store) -> Verdict:
     plan = plan_file.parse(
         resources.files("phasewise_web.cli").joinpath(PLAN).read_text("utf-8"), PLAN
     )
-    found = reuse.find(store, Scope(source=plan.sessions.source)).reuse
+    found = kept_reuse.find(store, Scope(source=plan.sessions.source))[0].reuse
     stdout.print(
         f"{percent(found.any_earlier.token_weighted)} % of the prompt tokens of "
         f"{plan.sessions.source} were sent by an earlier call before, "

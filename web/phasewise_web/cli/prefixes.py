@@ -1,25 +1,27 @@
 """Prefix reuse: how much of the prompts was sent before, and the cache size that would serve it.
 
-Reuse is measured against all earlier calls and against the previous call of the same agent, with
-three definitions of the hit rate. The LRU rows evict as vLLM does: least recently used first, the
-end of a prompt before its beginning.
+Reuse is measured against all earlier calls of the data set and against the previous call of the
+same agent, with three definitions of the hit rate. The LRU rows evict as vLLM does: least recently
+used first, the end of a prompt before its beginning.
 """
 
 import argparse
 from typing import get_args
 
-from phasewise_analyzer import hardware
+from phasewise_analyzer import hardware, rollups
 from phasewise_analyzer.findings import Prefixes
 from phasewise_analyzer.groups import By
 from phasewise_analyzer.hardware import Model
-from phasewise_analyzer.prefixes import repeats, reuse
+from phasewise_analyzer.prefixes import kept_reuse, repeats, reuse
 from phasewise_analyzer.prefixes.repeats import Repeats
 from phasewise_reports.words import count, lifetime, percent
 from phasewise_store.errors import UsageError
+from phasewise_store.scope import Scope
+from phasewise_store.store import Store
 
 from phasewise_web.cli import scope_arguments
-from phasewise_web.cli.open_database import opened
-from phasewise_web.cli.output import print_json, progress, stdout, table
+from phasewise_web.cli.open_database import analysed
+from phasewise_web.cli.output import print_json, progress, say, stdout, table
 
 NAME = "prefixes"
 
@@ -37,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N,N,…",
         default=(),
         type=_capacities,
-        help="cache sizes of the LRU rows (default: steps up to a size that never evicts)",
+        help="cache sizes of the LRU rows (default: 1, 2, 5, 10 … up to one that hits all reuse)",
     )
     parser.add_argument(
         "--kv-model",
@@ -55,14 +57,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the reuse."""
     shape = None if arguments.kv_model is None else hardware.model(arguments.kv_model)
     scope = scope_arguments.scope(arguments)
-    with opened(arguments.db) as store, store.snapshot(), progress("finding prefixes"):
-        found = reuse.find(
-            store,
-            scope,
-            capacities=arguments.capacity_blocks,
-            by=arguments.by,
-        )
-        anywhere = repeats.find(store, scope, by=arguments.by) if arguments.anywhere else None
+    with analysed(arguments.db) as store:
+        found = _found(store, scope, arguments)
+        missing = rollups.totals(store, scope).calls - found.calls
+        with progress("comparing texts at any place"):
+            anywhere = repeats.find(store, scope, by=arguments.by) if arguments.anywhere else None
+    if missing > 0:
+        say(f"note: {missing:,} calls that came last are not compared yet; ask again in a moment")
     if arguments.json:
         print_json(found if anywhere is None else {"prefixes": found, "anywhere": anywhere})
         return 0
@@ -70,6 +71,14 @@ def run(arguments: argparse.Namespace) -> int:
     if anywhere is not None:
         _print_anywhere(anywhere)
     return 0
+
+
+def _found(store: Store, scope: Scope, arguments: argparse.Namespace) -> Prefixes:
+    """Add up what is kept; capacities that nobody keeps are computed from all prompts."""
+    if not arguments.capacity_blocks:
+        return kept_reuse.find(store, scope, by=arguments.by)[0]
+    with progress("comparing all prompts for these capacities"):
+        return reuse.find(store, scope, capacities=arguments.capacity_blocks, by=arguments.by)
 
 
 def _capacities(text: str) -> tuple[int, ...]:

@@ -3,19 +3,20 @@
 from dataclasses import dataclass, replace
 from typing import cast
 
-from phasewise_analyzer import hardware
+from phasewise_analyzer import hardware, rollups
 from phasewise_analyzer.findings import Prefixes
 from phasewise_analyzer.groups import By
-from phasewise_analyzer.prefixes import reuse
+from phasewise_analyzer.prefixes import kept_reuse
+from phasewise_analyzer.prefixes.call_reuse import CAPACITIES
 from phasewise_analyzer.prefixes.ttl import FOREVER_S
 from phasewise_reports.charts import Curve, curve
 from phasewise_store.store import Store
 
 from phasewise_web.pages.address import Place, source_of, sources
 
-CURVE_POINTS = (1, 2, 5)
-"""of each power of ten"""
 MOST_GROUPS = 200
+RELOAD_S = 5
+"""after which a page looks again whether the rest is there"""
 USUAL_KV_MODEL = "llama-3.1-70b"
 
 
@@ -27,7 +28,9 @@ class PrefixesPage:
     """data set; blocks of different ones have different sizes, so one is looked at at a time"""
     by: By
     found: Prefixes | None
-    """None where the store is empty"""
+    """None where the store is empty; of the calls that were compared by now"""
+    calls: int
+    """in scope; where more than in `found`, the rest are being compared"""
     curve: Curve | None
     lifetimes: Curve | None
     """the same over the time for which a cache keeps what is not used"""
@@ -37,6 +40,7 @@ class PrefixesPage:
     kv_models: tuple[str, ...]
     sources: tuple[str, ...]
     groups_left_out: int
+    reload_s: int = RELOAD_S
 
 
 def prefixes_page(store: Store, place: Place) -> PrefixesPage:
@@ -45,22 +49,24 @@ def prefixes_page(store: Store, place: Place) -> PrefixesPage:
     source = source_of(store, place)
     by = cast("By", place.query.get("by", "agent"))
     if source is None:
-        return PrefixesPage(None, by, None, None, None, "", 0.0, (), there, 0)
+        return PrefixesPage(None, by, None, 0, None, None, "", 0.0, (), there, 0)
     scope = Place(place.path, {**place.query, "source": source}).scope
-    capacities = [step * 10**power for power in range(7) for step in CURVE_POINTS]
-    found = reuse.find(store, scope, capacities=capacities, by=by)
+    found, groups = kept_reuse.find(
+        store, scope, capacities=CAPACITIES, by=by, most_groups=MOST_GROUPS
+    )
     shape = hardware.model(place.query.get("kv_model", USUAL_KV_MODEL))
     return PrefixesPage(
         source,
         by,
         _until_flat(found),
+        rollups.totals(store, scope).calls,
         _curve(found),
         _lifetimes(found),
         shape.name,
         found.block_tokens * shape.kv_bytes / 1e9,
         hardware.model_names(),
         there,
-        max(0, len(found.groups) - MOST_GROUPS),
+        groups - len(found.groups),
     )
 
 
@@ -73,7 +79,7 @@ def _until_flat(found: Prefixes) -> Prefixes:
             rows.append(row)
         if row.hit_blocks == best:
             break
-    return replace(found, lru=tuple(rows), groups=found.groups[:MOST_GROUPS])
+    return replace(found, lru=tuple(rows))
 
 
 def _lifetimes(found: Prefixes) -> Curve | None:
