@@ -23,6 +23,7 @@ from phasewise_store.errors import PhasewiseError
 from phasewise_store.store import Store
 
 from phasewise_web.app import make_app
+from phasewise_web.background.process import BackgroundProcess
 
 
 def own(database: Path, web: socket.socket, log: Path | None, hosts: Hosts) -> int:
@@ -30,8 +31,9 @@ def own(database: Path, web: socket.socket, log: Path | None, hosts: Hosts) -> i
     with Store.own(database) as store:
         store.work_for_others()
         loader = None if log is None else Loader(store, log)
+        background = BackgroundProcess(database)
         config = uvicorn.Config(
-            make_app(store, loader, hosts),
+            make_app(store, loader, hosts, background),
             access_log=False,
             log_level="warning",
             lifespan="off",
@@ -46,6 +48,7 @@ def own(database: Path, web: socket.socket, log: Path | None, hosts: Hosts) -> i
             server.should_exit = True
 
         say_ready()
+        background.start()
         try:
             with _analysing_again(store, give_up):
                 if loader is None:
@@ -56,6 +59,8 @@ def own(database: Path, web: socket.socket, log: Path | None, hosts: Hosts) -> i
                         server.run(sockets=[web])
         except KeyboardInterrupt:
             pass  # that is how it ends
+        finally:
+            background.close()
         return LATER if broken else 0  # the database must be opened again, as after a full disk
 
 
