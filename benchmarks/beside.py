@@ -159,7 +159,9 @@ def main() -> int:
     print("\n".join(faults) or "every answer is the one that the free database gives; no lock")
     if arguments.json:
         figures = {name: asdict(acks) for name, acks in found.items()}
-        arguments.json.write_text(json.dumps(figures | {"ratio": ratio, "faults": faults}, indent=1))
+        arguments.json.write_text(
+            json.dumps(figures | {"ratio": ratio, "faults": faults}, indent=1)
+        )
     return 1 if faults else 0
 
 
