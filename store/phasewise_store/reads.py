@@ -115,12 +115,14 @@ def waiting_calls(store: Store, source: str) -> pl.DataFrame:
 def timed_calls(store: Store, source: str, most: int) -> pl.DataFrame:
     """Give a data set's last analysed calls whose first token was seen, in order of arrival.
 
-    Columns input_tokens, output_tokens, cache_read_tokens, reusable_tokens, ttft_ns, duration_ns.
+    Columns input_tokens, output_tokens, cache_reported, cache_read_tokens, sent_before_tokens,
+    ttft_ns, duration_ns.
     """
     return store.frame(
         "SELECT * EXCLUDE (ordinal) FROM ("
-        "SELECT c.ordinal, c.input_tokens, c.output_tokens, c.cache_read_tokens, "
-        f"k.reusable_tokens, c.ttft_ns, c.duration_ns {_CALLS} JOIN call_costs k USING (call_id) "
+        "SELECT c.ordinal, c.input_tokens, c.output_tokens, c.cache_reported, c.cache_read_tokens, "
+        "k.sent_before_tokens, c.ttft_ns, c.duration_ns "
+        f"{_CALLS} JOIN call_costs k USING (call_id) "
         "WHERE s.name = $source AND c.ttft_ns IS NOT NULL AND c.duration_ns IS NOT NULL "
         "ORDER BY c.ordinal DESC LIMIT $most) ORDER BY ordinal",
         {"source": source, "most": most},
