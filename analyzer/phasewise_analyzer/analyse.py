@@ -96,8 +96,8 @@ def analyse(store: Store, *, memory: Memory | None = None, step: Step | None = N
             _analyse_live(store, source, books, memory or Memory(), again=source in outdated)
         done += calls
     _finish_cells(store)
-    # the owner of live calls has a process for theirs, which remembers them
-    kept_reuse.grow(store, step=step, without=LIVE if store.is_shared or memory else None)
+    if memory is None:  # the owner of the store has a process that does
+        kept_reuse.grow(store, step=step, without=LIVE if store.is_shared else None)
     if step is not None and total:
         step(total, total, "")
     return total

@@ -218,8 +218,10 @@ class Timeline:
     wall_ns: int | None
     """from the first start to the last end; None where the source has no times"""
     replayable: float | None = None
-    """mean over the LLM calls; None where there are none"""
+    """mean over the LLM calls; None where there are none, or not all are among the steps"""
     side_calls: tuple[SideStep, ...] = ()
+    steps_there: int = 0
+    """of the whole session; `steps` may be a page of them"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,17 @@ def waiting(store: Store) -> pl.DataFrame:
     )
 
 
+def behind(store: Store) -> list[str]:
+    """Give the data sets of which rows are missing, by what the cells count."""
+    found = store.frame(
+        "SELECT c.source FROM (SELECT source, sum(calls) AS calls FROM cells GROUP BY source) c "
+        "LEFT JOIN (SELECT source, sum(calls) AS calls FROM reuse_cells GROUP BY source) r "
+        "USING (source) WHERE c.calls > coalesce(r.calls, 0) ORDER BY c.source"
+    )
+    names: list[str] = found["source"].to_list()
+    return names
+
+
 def replace(store: Store, source: str, rows: pl.DataFrame) -> None:
     """Put rows in the place of all that are there of a data set."""
     with store.transaction() as connection:

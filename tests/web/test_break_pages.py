@@ -2,7 +2,6 @@
 
 import json
 import re
-import threading
 from dataclasses import replace
 from html import unescape
 from typing import get_args
@@ -22,7 +21,6 @@ from phasewise_store.scope import Scope
 from phasewise_store.segments import text_segment
 from phasewise_store.store import Store
 from phasewise_web.pages.address import sources
-from phasewise_web.pages.answer_cache import MOST_ANSWERS, Kept
 
 from tests.analyzer.facts_for_tests import blocks, write_calls
 from tests.store.facts_for_tests import growing_session
@@ -170,7 +168,7 @@ def test_a_filter_chooses_breaks_of_several_findings(client: TestClient, seen: S
 @pytest.mark.parametrize("query", ["finding=99", "finding=0", "cause=lifetime"])
 def test_an_address_that_chooses_nothing_says_so(clocks: TestClient, query: str) -> None:
     """A finding that is not there, a cause that nothing has: a page that says so."""
-    assert "No break here is chosen" in clocks.get(f"/breaks?{query}").text
+    assert "No breaks match this URL" in clocks.get(f"/breaks?{query}").text
     assert clocks.get(f"/breaks.json?{query}").json()["shown"]["rows"] == []
 
 
@@ -339,7 +337,7 @@ def test_states_without_blocks_say_what_to_do(store: Store) -> None:
     analyse(store)
     client = pages_of(store)
     hidden = client.get("/structure").text
-    assert "only hashes are known" in hidden
+    assert "known only by hashes" in hidden
     assert "PHASEWISE_CAPTURE=content" in hidden
     assert "<code>phasewise agents</code>" in client.get("/structure?source=made&agent=main").text
 
@@ -393,64 +391,3 @@ def test_the_pages_lead_to_each_other(client: TestClient) -> None:
             assert f'href="{other}?source=tau2-bench"' in page, (path, other)
         if path in PATHS:
             assert 'href="/breaks?source=tau2-bench" aria-current="page">Breaks</a>' in page
-
-
-def test_two_tabs_compute_once(store: Store) -> None:
-    """Who asks while an answer is being made waits for it and gets the same one."""
-    write_clocks(store)
-    begun, go_on = threading.Event(), threading.Event()
-    asked: list[Scope] = []
-
-    def slow(scope: Scope) -> object:
-        asked.append(scope)
-        begun.set()
-        assert go_on.wait(10)
-        return object()
-
-    kept = Kept(store, slow)
-    answers: list[object] = []
-    tabs = [threading.Thread(target=lambda: answers.append(kept.of(Scope()))) for _ in range(4)]
-    for tab in tabs:
-        tab.start()
-    assert begun.wait(10)
-    go_on.set()
-    for tab in tabs:
-        tab.join(10)
-    assert len(asked) == 1
-    assert len(answers) == 4
-    assert len({id(one) for one in answers}) == 1
-
-
-def test_a_new_call_or_price_makes_a_new_answer(store: Store) -> None:
-    """The same facts are answered once; another call, a lost price and another scope are not."""
-    write_clocks(store, "one")
-    kept = Kept(store, lambda _: object())
-    first = kept.of(Scope())
-    assert kept.of(Scope()) is first
-    assert kept.of(Scope(agent="one")) is not first
-    write_clocks(store, "two")
-    second = kept.of(Scope())
-    assert second is not first
-    with store.transaction() as connection:
-        connection.execute("DELETE FROM call_costs")
-    assert kept.of(Scope()) is not second
-
-
-def test_the_oldest_answer_is_forgotten_and_a_failure_is_asked_again(store: Store) -> None:
-    """No more than the last few are held; an error is nobody's answer."""
-    asked: list[Scope] = []
-
-    def ask(scope: Scope) -> int:
-        asked.append(scope)
-        if len(asked) == 1:
-            raise ValueError("once")
-        return len(asked)
-
-    kept = Kept(store, ask)
-    with pytest.raises(ValueError, match="once"):
-        kept.of(Scope())
-    assert kept.of(Scope()) == 2
-    assert kept.of(Scope()) == 2
-    for number in range(MOST_ANSWERS):
-        kept.of(Scope(agent=str(number)))
-    assert kept.of(Scope()) == len(asked) == 3 + MOST_ANSWERS

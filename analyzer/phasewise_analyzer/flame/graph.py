@@ -111,7 +111,7 @@ class Forest:
 
 def read(store: Store, scope: Scope = EVERYTHING) -> Forest:
     """Read the calls in scope and cut their tree into frames."""
-    calls = reads.llm_calls(store, scope)
+    calls = reads.sent_calls(store, scope)
     placed = placed_tree.read(store, scope)
     cut = frames(placed.tree, calls)
     return Forest(calls, placed, cut, cut.children())

@@ -6,10 +6,10 @@ ID is the id of a session or a call, as printed by `phasewise sessions` and `pha
 import argparse
 
 from phasewise_analyzer import timeline
+from phasewise_analyzer.chat_messages.readable import readable
 from phasewise_analyzer.findings import SideStep, Step, Timeline
 from phasewise_reports.words import count, excerpt, seconds, usd
 from phasewise_store import reads
-from phasewise_store.errors import UsageError
 from phasewise_store.facts import Segment
 
 from phasewise_web.cli.numbers import share
@@ -32,17 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the session or the call."""
     with analysed(arguments.db) as store:
-        session_id = store.frame(
-            "SELECT session_id FROM llm_calls WHERE call_id = $id", {"id": arguments.id}
-        )
-        if not session_id.height:
+        there = store.frame("SELECT 1 FROM llm_calls WHERE call_id = $id", {"id": arguments.id})
+        if not there.height:
             found = timeline.timeline(store, arguments.id)
             print_json(found) if arguments.json else _print_session(found)
             return 0
-        steps = timeline.timeline(store, session_id.item()).steps
-        step = next((one for one in steps if one.id == arguments.id), None)
-        if step is None:
-            raise UsageError(f"no call `{arguments.id}` in this database")
+        step = timeline.call_step(store, arguments.id)
         prompt = reads.prompt(store, arguments.id)
         output = reads.output(store, arguments.id)
     if arguments.json:
@@ -178,7 +173,7 @@ def _print_replayable(step: Step) -> None:
 def _excerpt(segment: Segment) -> str:
     if segment.content is None:
         return f"hash {segment.digest.hex()[:12]}"
-    return excerpt(_text(segment), EXCERPT_CHARACTERS)
+    return excerpt(readable(segment), EXCERPT_CHARACTERS)
 
 
 def _text(segment: Segment) -> str:

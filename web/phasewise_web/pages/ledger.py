@@ -125,6 +125,6 @@ def _notes(store: Store, scope: Scope) -> Iterator[str]:
         )
     if unpriced := totals.calls - totals.priced_calls:
         yield (
-            f"{unpriced:,} of {totals.calls:,} calls name no model with a known price: their "
-            "tokens are counted, and their dollars are not."
+            f"{unpriced:,} of {totals.calls:,} calls have no known price; their tokens are "
+            "counted, but not their cost."
         )
