@@ -110,13 +110,21 @@ def of_session(store: Store, session_id: str) -> dict[str, Replayable]:
     return of_calls(store, reads.llm_calls(store, Scope(session_id=session_id)))
 
 
-def of_calls(store: Store, calls: pl.DataFrame) -> dict[str, Replayable]:
-    """Score some calls (rows of `reads.llm_calls`), by call id."""
+def of_calls(
+    store: Store, calls: pl.DataFrame, *, most_nodes: int | None = None
+) -> dict[str, Replayable]:
+    """Score some calls (rows of `reads.llm_calls`), by call id.
+
+    None of them where their prompts are longer than so many nodes together.
+    """
     reader = PromptPaths(store)
-    paths = {
-        call_id: [node.segment_id for node in reader.path(leaf)]
-        for call_id, leaf in calls.select("call_id", "leaf_node").iter_rows()
-    }
+    paths: dict[str, list[int]] = {}
+    nodes = 0
+    for call_id, leaf in calls.select("call_id", "leaf_node").iter_rows():
+        paths[call_id] = [node.segment_id for node in reader.path(leaf)]
+        nodes += len(paths[call_id])
+        if most_nodes is not None and nodes > most_nodes:
+            return {}
     parts = reads.segments(store, {number for path in paths.values() for number in path})
     normaliser = Normaliser()
     return {

@@ -1,46 +1,77 @@
 """One session step by step: LLM calls and tool calls in order, each call's wait split by phase."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
+import polars as pl
 from phasewise_store import reads, side_costs
-from phasewise_store.scope import Scope
+from phasewise_store.errors import UsageError
 from phasewise_store.store import Store
 
 from phasewise_analyzer import replayable, rollups
 from phasewise_analyzer.findings import SideStep, Step, Timeline
 from phasewise_analyzer.replayable import Replayable
 
+MOST_SCORED_NODES = 20_000
+"""of the trie, on the paths of all calls of a page: beyond, none is scored for replay"""
 
-def timeline(store: Store, session_id: str) -> Timeline:
-    """Give the session's steps, by start where times are known; raises UsageError."""
+
+def timeline(
+    store: Store, session_id: str, *, offset: int = 0, limit: int | None = None
+) -> Timeline:
+    """Give the session's steps, or a page of them; raises UsageError where it is not there.
+
+    Only the steps of the page are read whole.
+    """
     row = rollups.session(store, session_id)
-    calls = reads.llm_calls(store, Scope(session_id=session_id))
-    tools = reads.tool_calls(store, session_id)
+    there = reads.session_steps(store, session_id)
+    shown = there.slice(offset, limit)
     beside = side_costs.of_session(store, session_id)
+    zero, end = _bounds([*_times(there), *_times(beside)])
     depths = _depths(store, session_id)
-    starts = [
-        *calls["started_ns"].drop_nulls().to_list(),
-        *tools["started_ns"].drop_nulls().to_list(),
-        *beside["started_ns"].drop_nulls().to_list(),
-    ]
-    zero = min(starts, default=None)
-    judged = replayable.of_session(store, session_id)
-    steps = [
-        _call(call, zero, depths, judged[call["call_id"]]) for call in calls.iter_rows(named=True)
-    ]
-    steps += [_tool(tool, zero, depths) for tool in tools.iter_rows(named=True)]
-    steps.sort(key=_order)
-    ends = [step.start_ns + (step.duration_ns or 0) for step in steps if step.start_ns is not None]
-    scores = [one.score for one in judged.values()]
-    mean = sum(scores) / len(scores) if scores else None
-    sides = tuple(_side(one, zero) for one in beside.iter_rows(named=True))
-    ends += [one.start_ns + (one.duration_ns or 0) for one in sides if one.start_ns is not None]
-    return Timeline(row, tuple(steps), max(ends, default=None), mean, sides)
+    calls = reads.calls_with_ids(store, shown.filter(kind="llm")["id"].to_list())
+    tools = reads.tool_calls(store, session_id, shown.filter(kind="tool")["id"].to_list())
+    scored = replayable.of_calls(store, calls, most_nodes=MOST_SCORED_NODES)
+    found = {
+        call["call_id"]: _call(call, zero, depths, scored.get(call["call_id"]))
+        for call in calls.iter_rows(named=True)
+    } | {tool["tool_call_id"]: _tool(tool, zero, depths) for tool in tools.iter_rows(named=True)}
+    scores = [one.score for one in scored.values()]
+    is_whole = shown.height == there.height and len(scores) == calls.height
+    return Timeline(
+        row,
+        tuple(found[id] for id in shown["id"]),
+        None if zero is None or end is None else end - zero,
+        sum(scores) / len(scores) if scores and is_whole else None,
+        tuple(_side(one, zero) for one in beside.iter_rows(named=True)),
+        there.height,
+    )
 
 
-def _order(step: Step) -> tuple[int, int]:
-    """Order by step; a tool stands behind the call that asked for it."""
-    return step.step, step.kind == "tool"
+def call_step(store: Store, call_id: str) -> Step:
+    """Give one call as its session's timeline has it; raises UsageError where it is not there."""
+    calls = reads.calls_with_ids(store, [call_id])
+    if not calls.height:
+        raise UsageError(f"no call `{call_id}` in this database; `phasewise calls` lists them")
+    call = calls.row(0, named=True)
+    session_id = call["session_id"]
+    there = reads.session_steps(store, session_id)
+    zero, _ = _bounds([*_times(there), *_times(side_costs.of_session(store, session_id))])
+    scored = replayable.of_calls(store, calls)
+    return _call(call, zero, _depths(store, session_id), scored[call_id])
+
+
+def _times(steps: pl.DataFrame) -> Iterator[tuple[int, int]]:
+    """Give start and end of each step that has a time."""
+    timed = steps.filter(pl.col("started_ns").is_not_null())
+    for start, duration in timed.select("started_ns", "duration_ns").iter_rows():
+        yield start, start + (duration or 0)
+
+
+def _bounds(times: Sequence[tuple[int, int]]) -> tuple[int | None, int | None]:
+    """Give the first start and the last end; None where no step has a time."""
+    if not times:
+        return None, None
+    return min(start for start, _ in times), max(end for _, end in times)
 
 
 def _depths(store: Store, session_id: str) -> dict[str, int]:
@@ -57,9 +88,11 @@ def _depths(store: Store, session_id: str) -> dict[str, int]:
 
 
 def _call(
-    call: Mapping[str, object], zero: int | None, depths: Mapping[str, int], judged: Replayable
+    call: Mapping[str, object],
+    zero: int | None,
+    depths: Mapping[str, int],
+    scored: Replayable | None,
 ) -> Step:
-    prefill, cached = _parts(call)
     agent_id = str(call["agent_id"])
     usd = [call[name] for name in ("prefill_usd", "decode_usd", "other_usd")]
     priced = all(part is not None for part in usd)
@@ -72,18 +105,17 @@ def _call(
         name=str(call["model"] or "model unknown"),
         start_ns=_since(call["started_ns"], zero),
         basis=call["latency_basis"] or "unknown",  # type: ignore[arg-type]  # one of Basis
-        cached_ns=cached,
-        prefill_ns=prefill,
         cache_write_tokens=_int(call, "cache_write_5m_tokens")
         + _int(call, "cache_write_1h_tokens"),
-        reusable_tokens=_int(call, "reusable_tokens"),
-        avoidable_tokens=_int(call, "avoidable_tokens"),
+        sent_before_tokens=_int(call, "sent_before_tokens"),
+        missed_tokens=_int(call, "missed_tokens"),
+        unreported_tokens=_int(call, "unreported_tokens"),
         total_usd=sum(usd) if priced else None,  # type: ignore[arg-type]  # decimals
         cache_reported=bool(call["cache_reported"]),
         ambiguous=bool(call["ambiguous"]),
-        replayable=judged.score,
-        gaps=judged.reasons,
-        changes=judged.changed,
+        replayable=None if scored is None else scored.score,
+        gaps=() if scored is None else scored.reasons,
+        changes=() if scored is None else scored.changed,
         **{name: call[name] for name in _AS_STORED},  # type: ignore[arg-type]  # columns of the store
     )
 
@@ -91,39 +123,29 @@ def _call(
 _AS_STORED = (
     "step",
     "duration_ns",
+    "prefill_ns",
     "prefill_low_ns",
     "prefill_high_ns",
+    "saved_ns",
     "decode_ns",
     "other_ns",
     "input_tokens",
     "cache_read_tokens",
     "output_tokens",
     "prefill_usd",
+    "prefill_low_usd",
+    "prefill_high_usd",
     "cached_usd",
+    "unreported_usd",
     "decode_usd",
     "other_usd",
-    "avoidable_usd",
+    "missed_usd",
     "price_ref",
     "price_source",
     "usage_origin",
     "finish_reason",
     "error",
 )
-
-
-def _parts(call: Mapping[str, object]) -> tuple[int | None, int | None]:
-    """Share a call's prefill between its new and its cached tokens, by their number.
-
-    Reading a cached token costs far less than computing it, so the cached part is an upper bound;
-    what it says is how much of the prompt did not have to be read.
-    """
-    whole = call["prefill_ns"]
-    if whole is None:
-        return None, None
-    assert isinstance(whole, int)
-    read = _int(call, "input_tokens")
-    cached = whole * min(_int(call, "cache_read_tokens"), read) // read if read else 0
-    return whole - cached, cached
 
 
 def _tool(tool: Mapping[str, object], zero: int | None, depths: Mapping[str, int]) -> Step:

@@ -1,7 +1,7 @@
 """Titles and explanations of the ledger's reasons, and the colour of each in the bar.
 
-Read is cached; re-paid is prefill; what had to be sent has no colour, and what nobody can say is
-grey.
+Cached has its colour; missed and broken tokens are prefill; new ones have no colour, and those
+whose cache is not reported are hatched.
 """
 
 from collections.abc import Mapping
@@ -11,8 +11,8 @@ from typing import Literal
 from phasewise_analyzer.diagnosis.causes import CATALOGUE
 from phasewise_analyzer.ledger import facts
 
-Tone = Literal["c", "p", "new", "o"]
-"""c read from a cache, p re-paid, new sent for the first time, o not known"""
+Tone = Literal["c", "p", "u", "new"]
+"""c cached, p missed or broken, u cache not reported, new sent for the first time"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +26,7 @@ class Words:
 
 
 _PLAIN: Mapping[str, Words] = {
-    facts.READ: Words(
-        "read from the cache", "sent before, and served by the provider's cache", "c"
-    ),
+    facts.READ: Words("cached", "read from the provider's cache", "c"),
     facts.FIRST: Words(
         "first seen", "the start of an agent's first call: nothing before it had sent this", "new"
     ),
@@ -43,14 +41,14 @@ _PLAIN: Mapping[str, Words] = {
     ),
     facts.UNKNOWN: Words(
         "no rule known",
-        "sent before and not read; no record says how this provider cached on that day",
-        "o",
+        "missed; no record says how this provider cached on that day",
+        "p",
     ),
     facts.UNREPORTED: Words(
         "cache not reported",
-        "sent before; the source does not say whether it was read, so it is charged as if it was "
-        "not",
-        "o",
+        "sent before; the source does not report its cache, so the bill is what the provider's "
+        "rule would charge",
+        "u",
     ),
 }
 

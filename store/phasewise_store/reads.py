@@ -47,6 +47,44 @@ def llm_calls(
     return store.frame(f"{_WITH_COSTS} WHERE {condition} ORDER BY c.ordinal", parameters)
 
 
+def calls_with_ids(store: Store, call_ids: Sequence[str]) -> pl.DataFrame:
+    """Give the calls with these ids; the columns of `llm_calls` here.
+
+    Written out one by one, ids are looked up by the primary keys of both tables.
+    """
+    names = {f"id{place}": call_id for place, call_id in enumerate(call_ids)}
+    chosen = f"call_id IN ({', '.join(f'${name}' for name in names) or 'NULL'})"
+    return store.frame(
+        f"{_ALL_COLUMNS} LEFT JOIN (SELECT * FROM call_costs WHERE {chosen}) k USING (call_id) "
+        f"WHERE c.{chosen} ORDER BY c.ordinal",
+        names,
+    )
+
+
+def session_steps(store: Store, session_id: str) -> pl.DataFrame:
+    """Give what a session is made of, in order: its LLM calls, each with its tools behind it.
+
+    Columns kind (llm or tool), id, step, started_ns, duration_ns; a tool's step is that of the call
+    that asked for it.
+    """
+    return store.frame(_SESSION_STEPS, {"session_id": session_id})
+
+
+_SESSION_STEPS = """
+SELECT kind, id, step, started_ns, duration_ns
+FROM (
+    SELECT 'llm' AS kind, call_id AS id, step, started_ns, duration_ns, ordinal
+    FROM llm_calls
+    WHERE session_id = $session_id
+    UNION ALL
+    SELECT 'tool', tool_call_id, coalesce(after_step, 0), started_ns, duration_ns, NULL
+    FROM tool_calls
+    WHERE session_id = $session_id
+)
+ORDER BY step, kind, ordinal, started_ns, id
+"""
+
+
 def sent_calls(store: Store, scope: Scope = EVERYTHING) -> pl.DataFrame:
     """Give what a picture of prompts is made of: a few columns of `llm_calls`, and the costs."""
     condition, parameters = scope.condition()
@@ -77,12 +115,14 @@ def waiting_calls(store: Store, source: str) -> pl.DataFrame:
 def timed_calls(store: Store, source: str, most: int) -> pl.DataFrame:
     """Give a data set's last analysed calls whose first token was seen, in order of arrival.
 
-    Columns input_tokens, output_tokens, cache_read_tokens, reusable_tokens, ttft_ns, duration_ns.
+    Columns input_tokens, output_tokens, cache_reported, cache_read_tokens, sent_before_tokens,
+    ttft_ns, duration_ns.
     """
     return store.frame(
         "SELECT * EXCLUDE (ordinal) FROM ("
-        "SELECT c.ordinal, c.input_tokens, c.output_tokens, c.cache_read_tokens, "
-        f"k.reusable_tokens, c.ttft_ns, c.duration_ns {_CALLS} JOIN call_costs k USING (call_id) "
+        "SELECT c.ordinal, c.input_tokens, c.output_tokens, c.cache_reported, c.cache_read_tokens, "
+        "k.sent_before_tokens, c.ttft_ns, c.duration_ns "
+        f"{_CALLS} JOIN call_costs k USING (call_id) "
         "WHERE s.name = $source AND c.ttft_ns IS NOT NULL AND c.duration_ns IS NOT NULL "
         "ORDER BY c.ordinal DESC LIMIT $most) ORDER BY ordinal",
         {"source": source, "most": most},
@@ -113,12 +153,12 @@ def agents(store: Store, session_id: str) -> pl.DataFrame:
     )
 
 
-def tool_calls(store: Store, session_id: str) -> pl.DataFrame:
-    """Give the tool calls of one session: columns of `tool_calls` and `agent` (role)."""
+def tool_calls(store: Store, session_id: str, ids: Sequence[str]) -> pl.DataFrame:
+    """Give some tool calls of one session: columns of `tool_calls` and `agent` (role)."""
     return store.frame(
         "SELECT t.*, a.name AS agent FROM tool_calls t LEFT JOIN agents a USING (agent_id) "
-        "WHERE t.session_id = $session_id ORDER BY t.started_ns, t.after_step, t.tool_call_id",
-        {"session_id": session_id},
+        "WHERE t.session_id = $session_id AND t.tool_call_id IN (SELECT unnest($ids))",
+        {"session_id": session_id, "ids": list(ids)},
     )
 
 

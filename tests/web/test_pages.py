@@ -13,8 +13,10 @@ from fastapi.testclient import TestClient
 from phasewise_analyzer import rollups
 from phasewise_analyzer.analyse import analyse
 from phasewise_store.facts import ToolCall
+from phasewise_store.segments import text_segment
 from phasewise_store.store import Store
-from phasewise_web.pages.session import BusyClock
+from phasewise_web.pages.call import MOST_CHARACTERS, MOST_SEGMENTS
+from phasewise_web.pages.session import PAGE_STEPS, BusyClock
 
 from tests.store.facts_for_tests import growing_session
 from tests.web.client import client as pages_of
@@ -172,8 +174,8 @@ def test_every_macro_is_on_the_patterns_page() -> None:
     assert [name for name in names if f"ui.{name}(" not in shown] == []
 
 
-def test_a_step_without_a_time_has_no_place_in_time(store: Store) -> None:
-    """A tool of which nobody recorded when it ran is listed, and not drawn at the start."""
+def test_a_tool_without_a_time_stands_at_the_end_of_its_call(store: Store) -> None:
+    """Nobody recorded when it ran: dashed behind its call, and not at the session's start."""
     session = growing_session(2)
     (first, second), agent = session.llm_calls, session.agents[0]
     store.write(
@@ -190,6 +192,80 @@ def test_a_step_without_a_time_has_no_place_in_time(store: Store) -> None:
         )
     )
     analyse(store)
-    page = pages_of(store).get("/sessions/s1")
-    assert "→ grep" in page.text
-    assert page.text.count('<i class="tool">') == 1
+    client = pages_of(store)
+    page = client.get("/sessions/s1").text
+    assert page.count('<i class="tool"></i>') == 1
+    assert page.count('<i class="tool placed"') == 1
+    bars = {one["step"]["id"]: one for one in client.get("/sessions/s1.json").json()["bars"]}
+    call = bars["s1-0"]
+    assert bars["untimed"]["left"] == pytest.approx(call["left"] + call["width"])
+    assert bars["untimed"]["width"] == 0
+    assert not bars["timed"]["is_placed"]
+
+
+def test_time_is_shown_first_only_where_calls_have_times(store: Store) -> None:
+    """Times of tools alone say nothing about what calls took: tokens then."""
+    session = growing_session(2)
+    tool = ToolCall("t", "s1", session.agents[0].agent_id, "ls", after_step=1, started_ns=10**9)
+    store.write(replace(session, tool_calls=(tool,)))
+    analyse(store)
+    page = pages_of(store).get("/sessions/s1.json").json()
+    assert (page["view"], page["has_times"]) == ("tokens", False)
+
+
+def test_a_long_session_comes_a_page_at_a_time(store: Store) -> None:
+    """Each step is on one page, in order; `?all=1` has them all, and the JSON says what it has."""
+    store.write(growing_session(2 * PAGE_STEPS + 3))
+    analyse(store)
+    client = pages_of(store)
+    seen: list[int] = []
+    offset: int | None = 0
+    while offset is not None:
+        page = client.get("/sessions/s1.json", params={"offset": offset}).json()
+        seen += [one["step"] for one in page["timeline"]["steps"]]
+        assert page["timeline"]["steps_there"] == 2 * PAGE_STEPS + 3
+        offset = page["later"]
+    assert seen == list(range(2 * PAGE_STEPS + 3))
+    whole = client.get("/sessions/s1.json?all=1").json()
+    assert [one["step"] for one in whole["timeline"]["steps"]] == seen
+    assert whole["later"] is None
+    assert f"steps 1 to {PAGE_STEPS} of" in client.get("/sessions/s1").text
+
+
+def test_a_call_s_page_says_what_it_leaves_out_and_its_json_is_whole(store: Store) -> None:
+    """A prompt of many segments and one long text: the middle and the end are one click away."""
+    session = growing_session(1)
+    long = "x" * (MOST_CHARACTERS + 5)
+    parts = tuple(
+        text_segment("message", f'{{"role":"user","content":"part {n}"}}', "user")
+        for n in range(2 * MOST_SEGMENTS + 7)
+    )
+    prompt = (*parts, text_segment("message", long, "user"))
+    store.write(replace(session, llm_calls=(replace(session.llm_calls[0], prompt=prompt),)))
+    analyse(store)
+    client = pages_of(store)
+    page = client.get("/calls/s1-0").text
+    assert f"8 of {len(prompt)} segments are left out here" in page
+    assert "The first 20,000 of 20,005 characters" in page
+    assert 'href="/calls/s1-0?all=1"' in page
+    assert f"part {MOST_SEGMENTS}<" not in page
+    whole = client.get("/calls/s1-0?all=1").text
+    assert f"part {MOST_SEGMENTS}<" in whole
+    assert long in whole
+    assert "left out here" not in whole
+    found = client.get("/calls/s1-0.json").json()["prompt"]
+    assert [one["text"] for one in found] == [(one.content or b"").decode() for one in prompt]
+
+
+def test_a_call_s_page_shows_words_and_no_json(store: Store) -> None:
+    """Anthropic's and the Responses API's parts as text, calls, results and images."""
+    session = growing_session(1)
+    said = {"role": "user", "content": [{"type": "tool_result", "content": "it is 12:00"}]}
+    asked = {"type": "function_call", "role": "assistant", "name": "clock", "arguments": "{}"}
+    prompt = tuple(text_segment("message", json.dumps(one), "user") for one in (asked, said))
+    store.write(replace(session, llm_calls=(replace(session.llm_calls[0], prompt=prompt),)))
+    analyse(store)
+    page = unescape(pages_of(store).get("/calls/s1-0").text)
+    assert "[calls clock]" in page
+    assert "it is 12:00</pre>" in page
+    assert '"type"' not in page

@@ -130,7 +130,7 @@ def _add_pages(app: FastAPI, store: Store, loader: Loader | None, answers: Answe
         "Sessions",
         lambda place, id: session_page(store, id, place),
     )
-    page("/calls/{id:any}", "call.html", "Sessions", lambda _, id: call_page(store, id))
+    page("/calls/{id:any}", "call.html", "Sessions", lambda place, id: call_page(store, id, place))
 
     @app.get(REPORT)
     def report(request: Request) -> Response:

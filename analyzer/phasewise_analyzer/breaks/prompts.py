@@ -1,4 +1,4 @@
-"""Read the prompts of two calls as segments, for the few pairs that a diagnosis wants."""
+"""Read the prompts of two calls as segments, for the few pairs that need a diagnosis."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from phasewise_analyzer.cache_states import Predicted
 from phasewise_analyzer.caches import families
 from phasewise_analyzer.caches.book import Book
 from phasewise_analyzer.caches.policy import Policy
@@ -29,6 +30,18 @@ class Prediction:
     """None where the book has no record of that day"""
     served: Served | None
     """what the rule says was read and written; None without a record"""
+
+    def billed(self) -> Predicted | None:
+        """Give the tokens as a bill counts them; None without a record."""
+        if self.policy is None or self.served is None:
+            return None
+        long = sum(
+            tokens
+            for lifetime, tokens in self.served.written.items()
+            if self.policy.is_long(lifetime)
+        )
+        written = sum(self.served.written.values())
+        return Predicted(self.policy.id, self.served.read, written - long, long)
 
 
 def predict(requests: Requests, book: Book, *, step: Step | None = None) -> tuple[Prediction, ...]:
@@ -68,10 +81,12 @@ def missed(call: Call, judged: Prediction) -> tuple[int, int]:
 
     Without a record all is beyond.
     """
-    read = call["cache_read_tokens"]
+    read, whole = call["cache_read_tokens"], call["input_tokens"]
     assert isinstance(read, int)
-    lost = max(0, judged.sent_before - read)
+    assert isinstance(whole, int)
+    sent_before = min(whole, judged.sent_before)
+    lost = max(0, sent_before - read)
     if judged.served is None:
         return 0, lost
-    by_rule = min(lost, max(0, judged.sent_before - judged.served.read))
+    by_rule = min(lost, max(0, sent_before - judged.served.read))
     return by_rule, lost - by_rule

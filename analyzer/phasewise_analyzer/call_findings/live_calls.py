@@ -54,8 +54,6 @@ class Placed:
     with_previous: int = 0
     goes_on: bool = False
     is_deep: bool = False
-    reusable: int = 0
-    """tokens sent before, by the text's own share of the reported total"""
     sent_before: int = 0
     policy: Policy | None = None
     served: Served | None = None
@@ -187,7 +185,6 @@ class LiveCalls:
             is_deep=previous >= 0
             and 2 * (blocks[path[common - 1]] if common else 0)
             < min(blocks[leaf], blocks[before[-1]]),
-            reusable=self._reusable(call, path, known),
             sent_before=sent if served is None else max(sent, served.read),
             policy=policy,
             served=served,
@@ -284,16 +281,6 @@ class LiveCalls:
                 )
             )
         return tuple(made)
-
-    def _reusable(self, call: Call, path: Sequence[int], known: int) -> int:
-        tree, leaf, size = self.tree, path[-1], call["input_tokens"]
-        block_tokens = call["block_tokens"] or 0
-        if block_tokens:
-            blocks = tree.blocks_end[path[known - 1]] if known else 0
-            return min(blocks * block_tokens, size or tree.blocks_end[leaf] * block_tokens)
-        tokens = tree.tokens_end[path[known - 1]] if known else 0
-        text = tree.tokens_end[leaf]
-        return tokens * (size or text) // max(1, text)
 
 
 def _last_block(ends: Sequence[int]) -> int:

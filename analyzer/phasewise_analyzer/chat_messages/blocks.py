@@ -1,7 +1,7 @@
-"""Read the parts of a message as any API writes them, and count what cannot be sent as it is.
+"""Read the parts of a message in any API's format, and count those that cannot be sent unchanged.
 
-Anthropic, OpenAI's chat and Responses, Gemini, Bedrock, Vercel, OpenTelemetry: `kinds` tells what a
-part is, this file what it says.
+Anthropic, OpenAI's chat and Responses, Gemini, Bedrock, Vercel, OpenTelemetry: `kinds` gives the
+kind of a part, this module its content.
 """
 
 from collections import Counter
@@ -46,7 +46,7 @@ class Blocks:
 
     def thought(self, value: object) -> Iterator[Item]:
         """Drop what the model thought, or keep its words."""
-        text = _words_of(value)
+        text = words_of(value)
         if self._thinking == "text" and text:
             yield Text(text)
         elif value:
@@ -108,10 +108,22 @@ class Blocks:
         lines = [str(found[key]) for key in _FOUND if found.get(key)]
         secret = found.get("encrypted_content")
         if isinstance(secret, str) and secret:
-            lines.append(placeholders.for_secret(found, secret))
+            lines.append(self.secret(found, secret))
         if not lines and _is_part(found):
             return _joined(self.read(found))
         return "\n".join(lines) or _json(found)
+
+    def data(self, block: Block, name: str) -> Iterator[Item]:
+        """Give text in place of an image, a document or a recording."""
+        made = placeholders.for_data(block, squeezed(name))
+        is_image = made.noun == "image"
+        self.changes["images" if is_image else "documents"] += 1
+        self.changes["image_tokens" if is_image else "document_tokens"] += made.tokens
+        yield Text(made.text)
+
+    def secret(self, block: Block, encrypted: str) -> str:
+        """Give text in place of what only the provider can read."""
+        return placeholders.for_secret(block, encrypted)
 
     def _data(self, block: Block, name: str) -> Iterator[Item]:
         source = block.get("source")
@@ -121,11 +133,7 @@ class Blocks:
         elif isinstance(source, Mapping) and source.get("type") == "content":
             yield from self.read(source.get("content"))
         else:
-            made = placeholders.for_data(block, squeezed(name))
-            is_image = made.noun == "image"
-            self.changes["images" if is_image else "documents"] += 1
-            self.changes["image_tokens" if is_image else "document_tokens"] += made.tokens
-            yield Text(made.text)
+            yield from self.data(block, name)
 
     def _unknown(self, block: Block) -> Iterator[Item]:
         words = next((block[name] for name in _WORDS if isinstance(block.get(name), str)), None)
@@ -139,22 +147,21 @@ class Blocks:
             self.changes["unknown_parts"] += 1
             secret = block.get("encrypted_content")
             is_secret = isinstance(secret, str)
-            yield Text(
-                placeholders.for_secret(block, str(secret)) if is_secret else _json(dict(block))
-            )
+            yield Text(self.secret(block, str(secret)) if is_secret else _json(dict(block)))
 
 
 def _is_part(value: object) -> bool:
     return isinstance(value, Mapping) and kind_of(value)[0] not in ("unknown", "inner")
 
 
-def _words_of(thought: object) -> str:
+def words_of(thought: object) -> str:
+    """Give the words of what a model thought; none where only the provider can read it."""
     if isinstance(thought, str):
         return thought
     if isinstance(thought, list):
-        return "\n".join(filter(None, map(_words_of, thought)))
+        return "\n".join(filter(None, map(words_of, thought)))
     if isinstance(thought, Mapping):
-        return "\n".join(filter(None, (_words_of(thought.get(name)) for name in _THOUGHTS)))
+        return "\n".join(filter(None, (words_of(thought.get(name)) for name in _THOUGHTS)))
     return ""
 
 

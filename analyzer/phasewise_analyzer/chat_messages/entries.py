@@ -1,4 +1,4 @@
-"""Read one stored segment as what somebody said: who, and text, calls and results in order."""
+"""Read one stored segment as an entry: its role, and its text, calls and results in order."""
 
 import contextlib
 import json
@@ -10,7 +10,7 @@ import orjson
 from phasewise_store.facts import Segment
 
 from phasewise_analyzer.chat_messages.blocks import Blocks
-from phasewise_analyzer.chat_messages.facts import Changes, Thinking
+from phasewise_analyzer.chat_messages.facts import Changes
 from phasewise_analyzer.chat_messages.items import Call, Item, Result, Text
 from phasewise_analyzer.chat_messages.kinds import kind_of, squeezed
 
@@ -44,10 +44,9 @@ class Entry:
     """the segment itself, where a chat endpoint takes it as it is"""
 
 
-def read(segment: Segment, thinking: Thinking) -> Entry:
-    """Read a segment of kind `system` or `message` whose text is known."""
+def read(segment: Segment, blocks: Blocks) -> Entry:
+    """Read a segment of kind `system` or `message` whose text is known, its parts by `blocks`."""
     raw = segment.content or b""
-    blocks = Blocks(thinking)
     message, is_exact = _object(raw)
     role = _role(str((message or {}).get("role") or segment.role or segment.kind))
     if message is not None:

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from phasewise_store.facts import Segment
 
 from phasewise_analyzer.chat_messages import entries, tool_definitions
+from phasewise_analyzer.chat_messages.blocks import Blocks
 from phasewise_analyzer.chat_messages.conversation import Conversation
 from phasewise_analyzer.chat_messages.entries import Entry
 from phasewise_analyzer.chat_messages.facts import Change, ChatPrompt, Thinking
@@ -53,7 +54,7 @@ class Normaliser:
 
     def _entry(self, segment: Segment) -> Entry:
         if segment.digest not in self._entries:
-            self._entries[segment.digest] = entries.read(segment, self._thinking)
+            self._entries[segment.digest] = entries.read(segment, Blocks(self._thinking))
         return self._entries[segment.digest]
 
     def _tool(self, segment: Segment) -> tuple[bytes, Counter[Change]]:

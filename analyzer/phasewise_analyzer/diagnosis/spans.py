@@ -1,4 +1,4 @@
-"""Find what differs first in two texts: the smallest stretch of whole words on either side."""
+"""Find the first difference between two texts: the smallest run of whole words on either side."""
 
 import re
 from collections import Counter

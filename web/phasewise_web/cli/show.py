@@ -6,10 +6,10 @@ ID is the id of a session or a call, as printed by `phasewise sessions` and `pha
 import argparse
 
 from phasewise_analyzer import timeline
+from phasewise_analyzer.chat_messages.readable import readable
 from phasewise_analyzer.findings import SideStep, Step, Timeline
 from phasewise_reports.words import count, excerpt, seconds, usd
 from phasewise_store import reads
-from phasewise_store.errors import UsageError
 from phasewise_store.facts import Segment
 
 from phasewise_web.cli.numbers import share
@@ -32,17 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the session or the call."""
     with analysed(arguments.db) as store:
-        session_id = store.frame(
-            "SELECT session_id FROM llm_calls WHERE call_id = $id", {"id": arguments.id}
-        )
-        if not session_id.height:
+        there = store.frame("SELECT 1 FROM llm_calls WHERE call_id = $id", {"id": arguments.id})
+        if not there.height:
             found = timeline.timeline(store, arguments.id)
             print_json(found) if arguments.json else _print_session(found)
             return 0
-        steps = timeline.timeline(store, session_id.item()).steps
-        step = next((one for one in steps if one.id == arguments.id), None)
-        if step is None:
-            raise UsageError(f"no call `{arguments.id}` in this database")
+        step = timeline.call_step(store, arguments.id)
         prompt = reads.prompt(store, arguments.id)
         output = reads.output(store, arguments.id)
     if arguments.json:
@@ -115,7 +110,6 @@ def _cells(step: Step) -> list[str]:
     times = [seconds(step.start_ns), seconds(step.duration_ns)]
     if step.kind == "tool":
         return [*start, f"  -> {_tool(step)}", *times, *[""] * 7]
-    whole = None if step.prefill_ns is None else step.prefill_ns + (step.cached_ns or 0)
     cached = share(step.cache_read_tokens, step.input_tokens) if step.cache_reported else "-"
     return [
         *start,
@@ -124,7 +118,7 @@ def _cells(step: Step) -> list[str]:
         count(step.input_tokens),
         cached,
         count(step.output_tokens),
-        seconds(whole),
+        seconds(step.prefill_ns),
         seconds(step.decode_ns),
         step.basis,
         usd(step.total_usd),
@@ -146,8 +140,8 @@ def _tool(step: Step) -> str:
 def _print_call(step: Step, prompt: tuple[Segment, ...], output: tuple[Segment, ...]) -> None:
     stdout.print(f"{step.id}: {step.name}, {step.agent}", highlight=False, markup=False)
     stdout.print(
-        f"{step.input_tokens:,} input tokens, {step.reusable_tokens:,} sent before, "
-        f"{step.cache_read_tokens:,} from a cache; {step.output_tokens:,} output tokens; "
+        f"{step.input_tokens:,} input tokens, {step.sent_before_tokens:,} sent before, "
+        f"{_cached(step)}; {step.output_tokens:,} output tokens; "
         f"{usd(step.total_usd)} USD ({step.price_source or 'no price known'})",
         highlight=False,
     )
@@ -158,6 +152,10 @@ def _print_call(step: Step, prompt: tuple[Segment, ...], output: tuple[Segment, 
     ]
     columns = (("", True), ("kind", False), ("role", False), ("tokens", True), ("text", False))
     table("", columns, cells)
+
+
+def _cached(step: Step) -> str:
+    return f"{step.cache_read_tokens:,} cached" if step.cache_reported else "cache not reported"
 
 
 def _print_replayable(step: Step) -> None:
@@ -175,7 +173,7 @@ def _print_replayable(step: Step) -> None:
 def _excerpt(segment: Segment) -> str:
     if segment.content is None:
         return f"hash {segment.digest.hex()[:12]}"
-    return excerpt(_text(segment), EXCERPT_CHARACTERS)
+    return excerpt(readable(segment), EXCERPT_CHARACTERS)
 
 
 def _text(segment: Segment) -> str:

@@ -1,10 +1,12 @@
 """One LLM call: its split, its price, and its prompt segment by segment."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import orjson
+from phasewise_analyzer.chat_messages.readable import readable
 from phasewise_analyzer.findings import Step
-from phasewise_analyzer.timeline import timeline
+from phasewise_analyzer.timeline import call_step
 from phasewise_reports.charts import Part
 from phasewise_reports.words import excerpt
 from phasewise_store import reads
@@ -13,11 +15,25 @@ from phasewise_store.facts import Description, Labels, Segment
 from phasewise_store.store import Store
 
 from phasewise_web.pages import views
+from phasewise_web.pages.address import Place
 
 MOST_CHARACTERS = 20_000
-"""of one segment; `phasewise show` and the JSON twin have all of it"""
-MOST_SEGMENTS = 400
+"""of one segment that the page shows; `?all=1` and the JSON have all of it"""
+MOST_SEGMENTS = 200
+"""at each end of the prompt that the page shows; `?all=1` and the JSON have all of them"""
 EXCERPT_CHARACTERS = 240
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A segment as the page shows it."""
+
+    excerpt: str
+    """in one line"""
+    words: str
+    """what a person reads of it, perhaps only the beginning"""
+    characters: int
+    """of all its words"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +47,24 @@ class Piece:
     """from the start of the prompt, this one included"""
     sent_before: bool
     """whether an earlier call had sent all of it, by the estimate of its tokens"""
-    excerpt: str
-    """what a person would read of it in one line"""
     text: str | None
-    """None where only a hash is known"""
+    """whole, as it was sent; None where only a hash is known"""
     digest: str
+    shown: Shown | None
+    """None where the page leaves it out, or only a hash is known"""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Segments of a very long prompt that the page does not show; its JSON has them."""
+
+    first: int
+    """place of the first one"""
+    count: int
+    """0 where the page shows all"""
+
+    def __contains__(self, place: int) -> bool:
+        return self.first <= place < self.first + self.count
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +74,9 @@ class CallPage:
     step: Step
     session_id: str
     prompt: tuple[Piece, ...]
+    """all of it"""
     output: tuple[Piece, ...]
-    left_out: int
-    """segments in the middle of a very long prompt that the page leaves out"""
+    left_out: LeftOut
     price: tuple[Part, ...]
     time: tuple[Part, ...]
     tokens: tuple[Part, ...]
@@ -57,7 +86,7 @@ class CallPage:
     labels: Labels
 
 
-def call_page(store: Store, call_id: str) -> CallPage:
+def call_page(store: Store, call_id: str, place: Place) -> CallPage:
     """Make the page; raises UsageError where the call is not there."""
     found = store.frame(
         "SELECT session_id, described_by, user_id, version, customer, tags, metadata "
@@ -67,21 +96,21 @@ def call_page(store: Store, call_id: str) -> CallPage:
     if not found.height:
         raise UsageError(f"no call `{call_id}` in this database; `phasewise calls` lists them")
     (row,) = found.iter_rows(named=True)
-    session_id = row["session_id"]
-    step = next(one for one in timeline(store, session_id).steps if one.id == call_id)
+    step = call_step(store, call_id)
     prompt = reads.prompt(store, call_id)
+    is_whole = "all" in place.query
+    most = None if is_whole else MOST_CHARACTERS
+    is_long = len(prompt) > 2 * MOST_SEGMENTS and not is_whole
+    left_out = LeftOut(MOST_SEGMENTS, len(prompt) - 2 * MOST_SEGMENTS if is_long else 0)
     whole = sum(segment.tokens for segment in prompt)
     # the reported input counts what no trace records (templates, tool schemas): scale to the text
-    shared = step.reusable_tokens * whole / step.input_tokens if step.input_tokens else 0
-    pieces = _pieces(prompt, shared + 1)
-    half = MOST_SEGMENTS // 2
-    shown = pieces if len(pieces) <= MOST_SEGMENTS else (*pieces[:half], *pieces[-half:])
+    shared = step.sent_before_tokens * whole / step.input_tokens if step.input_tokens else 0
     return CallPage(
         step,
-        session_id,
-        prompt=shown,
-        output=_pieces(reads.output(store, call_id), -1),
-        left_out=len(pieces) - len(shown),
+        row["session_id"],
+        prompt=_pieces(prompt, shared + 1, left_out, most),
+        output=_pieces(reads.output(store, call_id), -1, LeftOut(0, 0), most),
+        left_out=left_out,
         price=views.parts("price", step),
         time=views.parts("time", step),
         tokens=views.parts("tokens", step),
@@ -96,14 +125,14 @@ def call_page(store: Store, call_id: str) -> CallPage:
     )
 
 
-def _pieces(segments: tuple[Segment, ...], shared: float) -> tuple[Piece, ...]:
+def _pieces(
+    segments: Sequence[Segment], shared: float, left_out: LeftOut, most: int | None
+) -> tuple[Piece, ...]:
     made: list[Piece] = []
     end = 0
-    for segment in segments:
+    for place, segment in enumerate(segments):
         end += segment.tokens
-        text = None
-        if segment.content is not None:
-            text = readable(segment.content.decode("utf-8", "replace"))[:MOST_CHARACTERS]
+        raw = segment.content
         made.append(
             Piece(
                 segment.kind,
@@ -111,29 +140,16 @@ def _pieces(segments: tuple[Segment, ...], shared: float) -> tuple[Piece, ...]:
                 segment.tokens,
                 end,
                 end <= shared,
-                excerpt(text, EXCERPT_CHARACTERS),
-                text,
+                None if raw is None else raw.decode("utf-8", "replace"),
                 segment.digest.hex(),
+                None if place in left_out else _shown(segment, most),
             )
         )
     return tuple(made)
 
 
-def readable(text: str) -> str:
-    """Write a message's JSON as a person reads it: its words, then what it calls or carries."""
-    try:
-        message = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return text
-    if not isinstance(message, dict) or "role" not in message:
-        return orjson.dumps(message, option=orjson.OPT_INDENT_2).decode()
-    content = message.get("content")
-    parts = [content] if isinstance(content, str) else []
-    rest = {
-        name: value
-        for name, value in message.items()
-        if value and name != "role" and not (name == "content" and parts)
-    }
-    if rest:
-        parts.append(orjson.dumps(rest, option=orjson.OPT_INDENT_2).decode())
-    return "\n\n".join(parts)
+def _shown(segment: Segment, most: int | None) -> Shown | None:
+    words = readable(segment)
+    if words is None:
+        return None
+    return Shown(excerpt(words, EXCERPT_CHARACTERS), words[:most], len(words))

@@ -114,7 +114,7 @@ def _notes(found: Flame) -> list[str]:
     if found.cache_unknown_calls:
         notes.append(
             f"{found.cache_unknown_calls:,} of {found.calls:,} calls do not report cached "
-            "tokens: all that was sent before counts as re-paid, which is an upper bound."
+            "tokens: what they had sent before is drawn hatched, and is not counted as missed."
         )
     if found.unpriced_calls:
         notes.append(

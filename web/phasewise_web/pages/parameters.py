@@ -73,7 +73,7 @@ TAKES: Mapping[str, tuple[Parameter, ...]] = {
     "/": (*_SCOPE, _VIEW),
     "/sessions": (*_SCOPE, _VIEW, _OFFSET),
     "/sessions/{id:any}": (*_SCOPE, _VIEW, _OFFSET, _ALL),
-    "/calls/{id:any}": (*_SCOPE, _OFFSET, _ALL),
+    "/calls/{id:any}": (*_SCOPE, _ALL),
     "/prefixes": (
         *(*_SCOPE, choice("by", get_args(By)), choice("kv_model", hardware.model_names())),
     ),

@@ -18,6 +18,7 @@ from phasewise_web.pages.views import View
 GAP_SHARE_PERCENT = 1
 """a gap takes at most so much of the busy time"""
 EXCERPT_CHARACTERS = 120
+PAGE_STEPS = 100
 TOOL_CHARACTERS = 4_000
 """of a tool's arguments, and of its result, that the page holds; its JSON twin has the whole"""
 
@@ -40,6 +41,8 @@ class Bar:
     left: float
     width: float
     parts: tuple[Part, ...]
+    is_placed: bool
+    """whether it stands in time by the end of its call, since nobody recorded when it ran"""
     tool: ToolText | None
     """None where the step is no tool, or nothing is known of what it was called with"""
 
@@ -55,20 +58,24 @@ class SessionPage:
     """idle time that the waterfall leaves out: gaps in which nothing ran"""
     has_times: bool
     """whether the source says when its calls began: bars stand in time then"""
+    offset: int
+    earlier: int | None
+    """offset of the page before; None on the first"""
+    later: int | None
+    """offset of the page behind; None on the last"""
     notes: tuple[str, ...]
 
 
 def session_page(store: Store, session_id: str, place: Place) -> SessionPage:
     """Make the page; raises UsageError where the session is not there."""
-    found = timeline(store, session_id)
-    has_times = bool(found.wall_ns)
-    asked = place.query.get("view")
-    view = views.view_of(asked) if asked or not has_times else "time"
+    offset = 0 if "all" in place.query else place.offset
+    limit = None if "all" in place.query else PAGE_STEPS
+    found = timeline(store, session_id, offset=offset, limit=limit)
+    has_times = any(step.kind == "llm" and step.start_ns is not None for step in found.steps)
+    view = views.view_of(place.query.get("view", "time"))
     if view == "time" and not has_times:
         view = "tokens"
-    notes = caveats([found.row.totals])
-    if view != "time":
-        return SessionPage(found, view, _side_by_side(found, view), 0, has_times, notes)
+    later = offset + len(found.steps)
     clock = BusyClock(
         [
             (step.start_ns, step.start_ns + (step.duration_ns or 0))
@@ -76,7 +83,18 @@ def session_page(store: Store, session_id: str, place: Place) -> SessionPage:
             if step.start_ns is not None
         ]
     )
-    return SessionPage(found, view, _in_time(found, clock), clock.cut_ns, has_times, notes)
+    in_time = view == "time"
+    return SessionPage(
+        found,
+        view,
+        _in_time(found, clock) if in_time else _side_by_side(found, view),
+        clock.cut_ns if in_time else 0,
+        has_times,
+        offset,
+        max(0, offset - PAGE_STEPS) if offset else None,
+        later if later < found.steps_there else None,
+        caveats([found.row.totals]),
+    )
 
 
 class BusyClock:
@@ -87,20 +105,21 @@ class BusyClock:
         self._shifts: list[int] = []
         self.cut_ns = 0
         """idle time left out, in all"""
-        busy = sum(end - start for start, end in _merged(spans))
+        merged = _merged(spans)
+        busy = sum(end - start for start, end in merged)
         longest = max(1, busy * GAP_SHARE_PERCENT // 100)
-        before = 0
-        for start, end in _merged(spans):
+        first = before = merged[0][0] if merged else 0
+        for start, end in merged:
             self.cut_ns += max(0, start - before - longest)
             self._starts.append(start)
-            self._shifts.append(self.cut_ns)
+            self._shifts.append(first + self.cut_ns)
             before = end
-        self.length_ns = max(1, before - self.cut_ns)
+        self.length_ns = max(1, before - first - self.cut_ns)
 
     def at(self, moment_ns: int) -> int:
         """Return a moment on this clock."""
         place = bisect_right(self._starts, moment_ns) - 1
-        return moment_ns - (self._shifts[place] if place >= 0 else 0)
+        return moment_ns - self._shifts[max(0, place)]
 
 
 def _merged(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -115,16 +134,28 @@ def _merged(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def _in_time(found: Timeline, clock: BusyClock) -> tuple[Bar, ...]:
-    return tuple(
-        Bar(
-            step,
-            left=clock.at(step.start_ns or 0) / clock.length_ns,
-            width=(step.duration_ns or 0) / clock.length_ns,
-            parts=views.parts("time", step),
-            tool=_tool_text(step),
-        )
+    """Give bars where their steps ran; a tool without a time stands at the end of its call."""
+    ends = {
+        (step.agent_id, step.step): step.start_ns + (step.duration_ns or 0)
         for step in found.steps
-    )
+        if step.kind == "llm" and step.start_ns is not None
+    }
+    bars = []
+    for step in found.steps:
+        start = step.start_ns
+        if start is None:
+            start = ends.get((step.agent_id, step.step))
+        bars.append(
+            Bar(
+                step,
+                left=clock.at(start) / clock.length_ns if start is not None else 0.0,
+                width=(step.duration_ns or 0) / clock.length_ns if step.start_ns is not None else 0,
+                parts=views.parts("time", step),
+                is_placed=step.start_ns is None and start is not None,
+                tool=_tool_text(step),
+            )
+        )
+    return tuple(bars)
 
 
 def _side_by_side(found: Timeline, view: View) -> tuple[Bar, ...]:
@@ -132,7 +163,7 @@ def _side_by_side(found: Timeline, view: View) -> tuple[Bar, ...]:
     sizes = [_size(step, view) for step in found.steps]
     largest = max(sizes, default=0.0) or 1.0
     return tuple(
-        Bar(step, 0.0, size / largest, views.parts(view, step), _tool_text(step))
+        Bar(step, 0.0, size / largest, views.parts(view, step), False, _tool_text(step))
         for step, size in zip(found.steps, sizes, strict=True)
     )
 
