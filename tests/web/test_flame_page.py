@@ -167,7 +167,7 @@ def test_a_measure_without_width_has_no_picture(client: TestClient) -> None:
         twin = client.get(f"{PATH}.json", params=query).json()
         if not twin["found"]["frames"][0]["below"]["missed_usd"]:
             page = client.get(PATH, params=query).text
-            assert "Nothing has a width here" in page
+            assert "Nothing to show in this measure" in page
             assert twin["chart"] is None
             return
     pytest.fail("every sample has a sent again price")
