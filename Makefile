@@ -10,18 +10,27 @@ WORKERS := $(shell expr 1 + $$(nproc))  # of slow tests, which wait for servers 
 CODE := collector store analyzer replay reports web tests examples benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format lint types imports static parts engines vllm sglang tiny-model frameworks agent-sdks duckdb-1.5 browser chaos peers bench bench-ingest size bench-tracer bench-loading bench-prefixes pages lock clean
+.PHONY: help install demo test check format lint types imports static parts engines vllm sglang tiny-model frameworks agent-sdks duckdb-1.5 browser chaos peers bench bench-ingest size bench-tracer bench-loading bench-beside bench-prefixes pages lock clean
 
 help: ## list the recipes
-	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(STAMP) ## create the virtual environment and install the package in it
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Phasewise needs Python 3.11 or newer; name one with  make PYTHON=python3.12")'
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "python3 cannot create virtual environments; on Debian:  apt-get install python3-venv" >&2; exit 1; }
-	$(BIN)/python -m pip --disable-pip-version-check install --quiet uv
+	@if command -v uv >/dev/null; then \
+		echo "1/3 virtual environment in .venv, by uv" >&2; \
+		test -x $(BIN)/python || uv venv --quiet --python $(PYTHON) .venv; \
+		test -x $(BIN)/uv || ln -s "$$(command -v uv)" $(BIN)/uv; \
+	else \
+		echo "1/3 virtual environment in .venv, by $(PYTHON)" >&2; \
+		test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "python3 cannot create virtual environments; on Debian:  apt-get install python3-venv" >&2; exit 1; }; \
+		test -x $(BIN)/uv || $(BIN)/python -m pip --disable-pip-version-check install --quiet uv; \
+	fi
+	@echo "2/3 $$(grep -c '==' requirements.lock) packages of requirements.lock" >&2
 	$(UV) --require-hashes -r requirements.lock
+	@echo "3/3 phasewise" >&2
 	$(UV) --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -100,6 +109,9 @@ size: $(STAMP) ## print what `pip install phasewise` adds to a program: size and
 
 bench-loading: $(STAMP) ## print the cost of a live span in a growing store
 	$(BIN)/python benchmarks/loading.py
+
+bench-beside: $(STAMP) ## print what commands beside a running `up` add to the time of an acknowledgement
+	$(BIN)/python benchmarks/beside.py
 
 bench-prefixes: $(STAMP) ## print the speed of the prefix index, next to kvcache-simulator
 	$(BIN)/python benchmarks/prefixes.py

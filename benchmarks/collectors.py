@@ -77,8 +77,8 @@ def phasewise(folder: Path, *, environment: dict[str, str] | None = None) -> Ite
     given = os.environ | {"PHASEWISE_RING": str(folder / "ring")} | (environment or {})
     with _process(command, given) as process:
         http = f"http://127.0.0.1:{otlp}"
-        _until(lambda: httpx.get(f"{pages}/healthz").is_success)
-        _until(lambda: httpx.get(f"{http}/healthz").is_success)
+        _until(lambda: httpx.get(f"{pages}/healthz").is_success, process)
+        _until(lambda: httpx.get(f"{http}/healthz").is_success, process)
         yield Running(
             "phasewise", process, http, folder, stored, grpc=f"127.0.0.1:{grpc}", pages=pages
         )
@@ -98,7 +98,7 @@ def phoenix(folder: Path) -> Iterator[Running]:
     command = [str(_peer("phoenix", "bin/phoenix")), "serve"]
     with _process(command, environment) as process:
         http = f"http://127.0.0.1:{port}"
-        _until(lambda: httpx.get(f"{http}/healthz").is_success)
+        _until(lambda: httpx.get(f"{http}/healthz").is_success, process)
         yield Running("phoenix", process, http, folder, _sqlite(folder / "phoenix.db", "spans"))
 
 
@@ -116,7 +116,7 @@ def mlflow(folder: Path) -> Iterator[Running]:
         command, os.environ | {"PATH": path, "MLFLOW_DISABLE_TELEMETRY": "true"}
     ) as process:
         http = f"http://127.0.0.1:{port}"
-        _until(lambda: httpx.get(f"{http}/health").is_success)
+        _until(lambda: httpx.get(f"{http}/health").is_success, process)
         yield Running(
             "mlflow",
             process,
@@ -139,7 +139,7 @@ def rotel(folder: Path) -> Iterator[Running]:
     ]
     libraries = str(sysconfig.get_config_var("LIBDIR"))
     with _process(command, os.environ | {"LD_LIBRARY_PATH": libraries}) as process:
-        _until(lambda: _listens(http))
+        _until(lambda: _listens(http), process)
         yield Running(
             "rotel",
             process,
@@ -159,14 +159,14 @@ def free_ports(count: int) -> list[int]:
         return [listener.getsockname()[1] for listener in listeners]
 
 
-class MissingError(Exception):
-    """A peer is not installed."""
+class PeerError(Exception):
+    """A peer cannot be measured here; the text says why."""
 
 
 def _peer(name: str, path: str) -> Path:
     found = PEERS / name / path
     if not found.exists():
-        raise MissingError(f"{name} is not installed; run  make peers")
+        raise PeerError("not installed; run  make peers")
     return found
 
 
@@ -208,16 +208,19 @@ def _sqlite(path: Path, table: str) -> Callable[[], int]:
     return count
 
 
-def _until(check: Callable[[], bool]) -> None:
+def _until(check: Callable[[], bool], process: "subprocess.Popen[bytes]") -> None:
+    """Wait until a collector answers; raises PeerError where it does not."""
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise PeerError(f"it ended with code {process.returncode} before it answered")
         try:
             if check():
                 return
         except (httpx.HTTPError, OSError):
             pass
         time.sleep(0.1)
-    raise TimeoutError("a collector did not start")
+    raise PeerError(f"it did not answer within {PATIENCE_S} s")
 
 
 def _listens(port: int) -> bool:

@@ -5,7 +5,8 @@ usage: python benchmarks/ingest.py [--only NAME …] [--scale 1.0] [--json FILE]
 Spans per second until the last acknowledgement, and until a query would find the last span; CPU per
 span; peak memory; bytes on disk. Peers:  make peers. Phoenix and rotel acknowledge before anything
 is on disk; rotel stores nothing at all. Times are of this machine now: only ratios of one run mean
-anything.
+anything. A peer that is not installed, does not start or drops requests is left out, with
+its reason.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from collectors import MissingError, Running, mlflow, phasewise, phoenix, rotel
+from collectors import PeerError, Running, mlflow, phasewise, phoenix, rotel
 from otlp_load import Load, llm, lmcache, small
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "traces" / "lmcache-agent-trace"
@@ -82,15 +83,15 @@ def main() -> int:
             load = make(max(100, int(spans * arguments.scale)))
             try:
                 found.append(measure(name, peer, load))
-            except MissingError as error:
-                print(f"{name}: {error}", file=sys.stderr)
+            except PeerError as error:
+                print(f"{name} is left out: {error}", file=sys.stderr)
                 break
             _print(found[-1])
     _ratios(found)
-    if SHARED.is_dir() and (arguments.only is None or "phasewise" in arguments.only):
-        _storage(lmcache(SHARED))
     if arguments.json:
         arguments.json.write_text(json.dumps([asdict(one) for one in found], indent=1))
+    if SHARED.is_dir() and (arguments.only is None or "phasewise" in arguments.only):
+        _storage(lmcache(SHARED))
     return 0
 
 
@@ -154,6 +155,12 @@ def _send(running: Running, bodies: list[bytes]) -> None:
     }
 
     def work() -> None:
+        try:
+            send_on()
+        except (OSError, http.client.HTTPException) as error:
+            failures.append(f"{type(error).__name__}: {error}")
+
+    def send_on() -> None:
         connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=120)
         while True:
             with lock:
@@ -177,7 +184,7 @@ def _send(running: Running, bodies: list[bytes]) -> None:
     for thread in threads:
         thread.join()
     if failures:
-        raise RuntimeError(f"{running.name}: {failures[0]}")
+        raise PeerError(f"it refused or dropped a request: {failures[0]}")
 
 
 def _print(one: Measured) -> None:

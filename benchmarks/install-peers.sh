@@ -4,7 +4,7 @@
 set -euo pipefail
 folder=${1:?"name the folder, e.g. .engines/peers"}
 python=.venv/bin/python
-$python -m pip --disable-pip-version-check install --quiet uv
+[ -x .venv/bin/uv ] || $python -m pip --disable-pip-version-check install --quiet uv
 
 install() { # NAME PACKAGE…
   local name=$1

@@ -20,8 +20,10 @@ _FACTS = """
 SELECT
     coalesce(sum(calls), 0)::BIGINT,
     concat_ws(
-        ' ', sum(calls), sum(input_tokens), sum(output_tokens), sum(prefill_usd),
-        sum(reusable_tokens), sum(avoidable_tokens), max(first_ordinal), min(first_ordinal)
+        ' ', sum(calls), sum(analysed_calls), sum(input_tokens), sum(cache_read_tokens),
+        sum(output_tokens), sum(prefill_usd), sum(sent_before_tokens),
+        sum(missed_tokens), max(first_ordinal), min(first_ordinal),
+        (SELECT string_agg(version, ' ' ORDER BY source) FROM analysed_sources)
     )
 FROM cells c
 """
@@ -73,26 +75,23 @@ def facts(store: Store, scope: Scope) -> Facts:
 
 def get(store: Store, question: Question) -> Kept | None:
     """Give the answer that is kept; None where there is none."""
+    return _read(store, question, "answer")
+
+
+def stamp(store: Store, question: Question) -> Kept | None:
+    """Give the same without the answer itself."""
+    return _read(store, question, "NULL::BLOB")
+
+
+def _read(store: Store, question: Question, answer: str) -> Kept | None:
     found = store.frame(
-        "SELECT answer, calls, facts, made_at, took_s FROM kept_answers "
+        f"SELECT {answer} AS answer, calls, facts, made_at, took_s FROM kept_answers "
         "WHERE question = $name AND scope = $key ORDER BY made_at DESC LIMIT 1",
         {"name": question.name, "key": question.key},
     )
-    for answer, calls, sums, made_at, took_s in found.iter_rows():
-        expanded = zstandard.ZstdDecompressor().decompress(answer)
-        return Kept(expanded, Facts(calls, sums), made_at.replace(tzinfo=UTC), took_s)
-    return None
-
-
-def stamp(store: Store, question: Question) -> tuple[Facts, datetime, float] | None:
-    """Give of what and when the kept answer was made, and in how many seconds; None without one."""
-    found = store.frame(
-        "SELECT calls, facts, made_at, took_s FROM kept_answers "
-        "WHERE question = $name AND scope = $key ORDER BY made_at DESC LIMIT 1",
-        {"name": question.name, "key": question.key},
-    )
-    for calls, sums, made_at, took_s in found.iter_rows():
-        return Facts(calls, sums), made_at.replace(tzinfo=UTC), took_s
+    for packed, calls, sums, made_at, took_s in found.iter_rows():
+        text = b"" if packed is None else zstandard.ZstdDecompressor().decompress(packed)
+        return Kept(text, Facts(calls, sums), made_at.replace(tzinfo=UTC), took_s)
     return None
 
 

@@ -91,6 +91,17 @@ ORDER BY step, kind, ordinal, started_ns, id
 """
 
 
+def sent_calls(store: Store, scope: Scope = EVERYTHING) -> pl.DataFrame:
+    """Give what a picture of prompts is made of: a few columns of `llm_calls`, and the costs."""
+    condition, parameters = scope.condition()
+    return store.frame(
+        "SELECT c.ordinal, c.session_id, c.block_tokens, c.input_tokens, c.cache_read_tokens, "
+        "c.cache_reported, a.name AS agent, k.* EXCLUDE (call_id, rates) "
+        f"{_CALLS} LEFT JOIN call_costs k USING (call_id) WHERE {condition} ORDER BY c.ordinal",
+        parameters,
+    )
+
+
 def waiting_calls(store: Store, source: str) -> pl.DataFrame:
     """Give the calls of a data set that are not analysed yet; the columns of `llm_calls` here.
 
@@ -110,12 +121,14 @@ def waiting_calls(store: Store, source: str) -> pl.DataFrame:
 def timed_calls(store: Store, source: str, most: int) -> pl.DataFrame:
     """Give a data set's last analysed calls whose first token was seen, in order of arrival.
 
-    Columns input_tokens, output_tokens, cache_read_tokens, reusable_tokens, ttft_ns, duration_ns.
+    Columns input_tokens, output_tokens, cache_reported, cache_read_tokens, sent_before_tokens,
+    ttft_ns, duration_ns.
     """
     return store.frame(
         "SELECT * EXCLUDE (ordinal) FROM ("
-        "SELECT c.ordinal, c.input_tokens, c.output_tokens, c.cache_read_tokens, "
-        f"k.reusable_tokens, c.ttft_ns, c.duration_ns {_CALLS} JOIN call_costs k USING (call_id) "
+        "SELECT c.ordinal, c.input_tokens, c.output_tokens, c.cache_reported, c.cache_read_tokens, "
+        "k.sent_before_tokens, c.ttft_ns, c.duration_ns "
+        f"{_CALLS} JOIN call_costs k USING (call_id) "
         "WHERE s.name = $source AND c.ttft_ns IS NOT NULL AND c.duration_ns IS NOT NULL "
         "ORDER BY c.ordinal DESC LIMIT $most) ORDER BY ordinal",
         {"source": source, "most": most},

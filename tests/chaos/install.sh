@@ -5,7 +5,7 @@ set -euo pipefail
 folder=${1:?"name the folder, e.g. .engines/chaos"}
 mkdir -p "$folder"
 if [ ! -e "$folder/.python" ]; then
-  .venv/bin/python -m pip --disable-pip-version-check install --quiet uv
+  [ -x .venv/bin/uv ] || .venv/bin/python -m pip --disable-pip-version-check install --quiet uv
   .venv/bin/python -m venv "$folder/rotel"
   .venv/bin/uv pip install --quiet --python "$folder/rotel/bin/python" --prerelease allow rotel
   .venv/bin/uv pip install --quiet --target "$folder/atheris" --python .venv/bin/python atheris

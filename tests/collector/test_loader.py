@@ -157,7 +157,7 @@ def test_a_damaged_frame_is_counted_and_hides_nothing_behind_it(
     ("path", "headers", "body", "answered"),
     [
         ("/v1/traces", {"content-type": "text/plain"}, b"x", (415, "content type")),
-        ("/v1/traces", PROTOBUF, b"\xff\xff\xff", (400, "no OTLP traces request")),
+        ("/v1/traces", PROTOBUF, b"\xff\xff\xff", (400, "not an OTLP traces request")),
         ("/v1/nowhere", PROTOBUF, b"", (404, "/v1/traces")),
         ("/v1/traces", PROTOBUF | {"content-encoding": "br"}, b"x", (415, "gzip")),
     ],

@@ -12,7 +12,6 @@ from importlib import resources
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, PlainTextResponse
 from jinja2 import Environment, PackageLoader
-from phasewise_analyzer.structure.lay_out import lay_out
 from phasewise_collector.hosts import Guarded, Hosts
 from phasewise_collector.loader import Loader
 from phasewise_reports import run_report, templating
@@ -23,10 +22,10 @@ from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.middleware.gzip import GZipMiddleware
 
+from phasewise_web.background.answers import Answers, Drawing
 from phasewise_web.pages import address, views
 from phasewise_web.pages.address import Place, check_scope, decoded, encoded
 from phasewise_web.pages.agents import agents_page
-from phasewise_web.pages.answer_cache import Kept
 from phasewise_web.pages.breaks import breaks_page
 from phasewise_web.pages.call import call_page
 from phasewise_web.pages.collector import collector_page
@@ -63,13 +62,19 @@ class Where:
 LEAST_GZIPPED_BYTES = 1024
 
 
-def make_app(store: Store, loader: Loader | None = None, hosts: Hosts | None = None) -> FastAPI:
+def make_app(
+    store: Store,
+    loader: Loader | None = None,
+    hosts: Hosts | None = None,
+    drawing: Drawing | None = None,
+) -> FastAPI:
     """Make the application over a store, and over the collector's log where there is one.
 
-    `hosts` says which names it answers to; by default this machine's own.
+    `hosts` says which names it answers to; by default this machine's own. `drawing` makes what
+    takes long; by default it is made while the page waits.
     """
     app = FastAPI(title="Phasewise", docs_url=None, redoc_url=None, openapi_url=None)
-    _add_pages(app, store, loader)
+    _add_pages(app, store, loader, Answers(store, drawing))
     _add_files(app)
     app.add_exception_handler(StarletteHTTPException, _http_error)
     app.add_exception_handler(PhasewiseError, _known_error)
@@ -80,7 +85,7 @@ def make_app(store: Store, loader: Loader | None = None, hosts: Hosts | None = N
     return app
 
 
-def _add_pages(app: FastAPI, store: Store, loader: Loader | None) -> None:
+def _add_pages(app: FastAPI, store: Store, loader: Loader | None, answers: Answers) -> None:
     def page(path: str, template: str, section: str, make: Callable[[Place, str], object]) -> None:
         twin = "/agents" if path == "/" else path
 
@@ -104,15 +109,19 @@ def _add_pages(app: FastAPI, store: Store, loader: Loader | None) -> None:
     page("/", "agents.html", "Agents", lambda place, _: agents_page(store, place))
     page("/sessions", "sessions.html", "Sessions", lambda place, _: sessions_page(store, place))
     page("/prefixes", "prefixes.html", "Prefixes", lambda place, _: prefixes_page(store, place))
-    page("/prefixes/flame", "flame.html", "Prefixes", lambda place, _: flame_page(store, place))
-    structure = Kept(store, lambda scope: lay_out(store, scope))
+    page(
+        "/prefixes/flame",
+        "flame.html",
+        "Prefixes",
+        lambda place, _: flame_page(store, place, answers),
+    )
     page("/breaks", "breaks.html", "Breaks", lambda place, _: breaks_page(store, place))
     page("/ledger", "ledger.html", "Breaks", lambda place, _: ledger_page(store, place))
     page(
         "/structure",
         "structure.html",
         "Breaks",
-        lambda place, _: structure_page(store, place, structure),
+        lambda place, _: structure_page(store, place, answers),
     )
     page("/runs", "runs.html", "Replay", lambda _, __: runs_page(store))
     page(

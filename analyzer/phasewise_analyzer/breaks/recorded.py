@@ -3,14 +3,14 @@
 The same facts as `find.find` gives of a whole data set; pages and commands read them here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from phasewise_store.scope import EVERYTHING, Scope
 from phasewise_store.store import Store
 
 from phasewise_analyzer.breaks.facts import Break, Breaks, Finding
-from phasewise_analyzer.breaks.grouping import monthly_usd
+from phasewise_analyzer.breaks.grouping import monthly_usd, of_template
 from phasewise_analyzer.diagnosis.causes import CATALOGUE, Cause
 
 _CAUSES: Mapping[str, Cause] = {one.name: one for one in CATALOGUE}
@@ -18,8 +18,8 @@ _CAUSES: Mapping[str, Cause] = {one.name: one for one in CATALOGUE}
 _WHOLE = """
 SELECT
     coalesce(sum(c.prompt_calls), 0)::BIGINT AS calls,
-    coalesce(sum(c.prompt_tokens), 0)::BIGINT AS input_tokens,
-    sum(c.prompt_usd) AS prefill_usd,
+    coalesce(sum(c.input_tokens), 0)::BIGINT AS input_tokens,
+    sum(c.prefill_usd) AS prefill_usd,
     coalesce(sum(c.deep_calls), 0)::BIGINT AS deep_breaks,
     coalesce(sum(c.wasted_tokens), 0)::BIGINT AS wasted_tokens,
     sum(c.wasted_usd) AS wasted_usd,
@@ -32,23 +32,21 @@ WHERE {condition}
 _IN_SCOPE = "FROM breaks b WHERE b.cell_id IN (SELECT c.cell_id FROM cells c WHERE {condition})"
 _DEAREST_FIRST = "coalesce(lost_usd, 0) DESC, lost_tokens DESC"
 _FINDINGS = f"""
-WITH grouped AS (
-    SELECT
-        b.agent, b.tier, b.template, b.cause,
-        count(*) AS calls,
-        count(DISTINCT b.session_id) AS sessions,
-        sum(b.lost_tokens)::BIGINT AS lost_tokens,
-        sum(b.lost_usd) AS lost_usd,
-        min(b.ordinal) AS first,
-        arg_max(b.ordinal, (coalesce(b.lost_usd, 0), b.lost_tokens, -b.ordinal)) AS dearest
-    {_IN_SCOPE}
-    GROUP BY b.agent, b.tier, b.template, b.cause
-)
-SELECT grouped.calls, grouped.sessions, grouped.lost_tokens AS all_tokens,
-       grouped.lost_usd AS all_usd, b.*
-FROM grouped
-JOIN breaks b ON b.ordinal = grouped.dearest
-ORDER BY coalesce(all_usd, 0) DESC, all_tokens DESC, first
+SELECT
+    count(*) AS calls,
+    count(DISTINCT b.session_id) AS sessions,
+    sum(b.lost_tokens)::BIGINT AS lost_tokens,
+    sum(b.lost_usd) AS lost_usd,
+    arg_max(b.rowid, (coalesce(b.lost_usd, 0), b.lost_tokens, -b.ordinal)) AS dearest
+{_IN_SCOPE}
+GROUP BY b.agent, b.tier, b.template, b.cause
+ORDER BY coalesce(sum(b.lost_usd), 0) DESC, lost_tokens DESC, min(b.ordinal)
+"""
+# rows are found by narrow columns first: texts of all breaks are not to be read for a page of them
+_ROWS = """
+SELECT *, rowid
+FROM breaks
+WHERE rowid IN (SELECT unnest($rows))
 """
 _COLUMNS = (
     *("call_id", "session_id", "agent", "model", "step", "after_call_id", "gap_s", "tier"),
@@ -83,23 +81,24 @@ def summary(store: Store, scope: Scope = EVERYTHING) -> Breaks:
     whole = store.frame(_WHOLE.format(condition=condition), parameters).row(0, named=True)
     span_s = whole.pop("span_s")
     found = store.frame(_FINDINGS.format(condition=condition), parameters)
+    examples = _rows(store, found["dearest"].to_list())
     wasted, input_tokens = whole["wasted_tokens"], whole["input_tokens"]
     return Breaks(
         **whole,
         findings=tuple(
             Finding(
-                agent=row["agent"],
-                cause=_CAUSES[row["cause"]],
-                tier=row["tier"],
-                place=row["template"],
+                agent=example.agent,
+                cause=example.cause,
+                tier=example.tier,
+                place=of_template(example.place),
                 calls=row["calls"],
                 sessions=row["sessions"],
-                lost_tokens=row["all_tokens"],
-                lost_usd=row["all_usd"],
-                usd_a_month=monthly_usd(row["all_usd"], span_s),
-                example=_break(row),
+                lost_tokens=row["lost_tokens"],
+                lost_usd=row["lost_usd"],
+                usd_a_month=monthly_usd(row["lost_usd"], span_s),
+                example=example,
             )
-            for row in found.iter_rows(named=True)
+            for row, example in zip(found.iter_rows(named=True), examples, strict=True)
         ),
         breaks=(),
         waste=min(1.0, wasted / input_tokens) if input_tokens else 0.0,
@@ -125,15 +124,22 @@ def listed(store: Store, scope: Scope, choice: Choice, *, limit: int, offset: in
         parameters | values,
     )
     rows = store.frame(
-        f"SELECT b.* {where} ORDER BY {_DEAREST_FIRST}, b.ordinal "
+        f"SELECT b.rowid {where} ORDER BY {_DEAREST_FIRST}, b.ordinal "
         f"LIMIT {int(limit)} OFFSET {int(offset)}",
         parameters | values,
     )
     return Listed(
         there=int(causes["there"].sum()),
         causes=tuple(_CAUSES[name] for name in causes["cause"]),
-        breaks=tuple(_break(row) for row in rows.iter_rows(named=True)),
+        breaks=_rows(store, rows["rowid"].to_list()),
     )
+
+
+def _rows(store: Store, rows: Sequence[int]) -> tuple[Break, ...]:
+    """Give the breaks in these rows, in their order."""
+    found = store.frame(_ROWS, {"rows": list(rows)})
+    made = {row["rowid"]: _break(row) for row in found.iter_rows(named=True)}
+    return tuple(made[row] for row in rows)
 
 
 def _where(choice: Choice) -> tuple[str, dict[str, object]]:

@@ -109,10 +109,17 @@ def make(store: Store, forest: Forest, address: str = "", most: int = MOST_KEPT)
 
 def picture(tree: KeptTree, measure: Measure, address: str = "") -> Picture | None:
     """Draw what is below the frame of this address; None where that is not kept."""
-    frames = [one.frame for one in tree.frames]
     top = _at(tree, address)
-    if top is None:
-        return None
+    return None if top is None else _drawn(tree, measure, top)
+
+
+def opened(tree: KeptTree, measure: Measure) -> Picture:
+    """Draw what is below the frame that the tree was made for."""
+    return _drawn(tree, measure, tree.opened)
+
+
+def _drawn(tree: KeptTree, measure: Measure, top: int) -> Picture:
+    frames = [one.frame for one in tree.frames]
     children = _children(frames)
     widths = [_units(frame.below, measure) for frame in frames]
     own = [0 if frame.kind == "others" else _units(frame.own, measure) for frame in frames]

@@ -1,5 +1,6 @@
 """The calls behind a line of the ledger, a page at a time: the dearest, or the worst predicted."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -28,32 +29,17 @@ class CallRow:
     usd: Decimal | None
 
 
-_ROWS = """
-SELECT f.call_id, f.session_id, coalesce(a.name, 'unknown'), c.model, c.step, f.policy,
-       c.input_tokens, f.sent_before, f.predicted_read, f.reported_read,
-       f.reported_read - f.predicted_read, f.tokens, f.usd
-FROM chosen f
-JOIN llm_calls c USING (call_id)
-LEFT JOIN agents a USING (agent_id)
-ORDER BY place
-"""
-
-_WORST = """
+_IN_SCOPE = "f.cell_id IN (SELECT c.cell_id FROM cells c WHERE {condition})"
+_WORST = f"""
 FROM call_findings f
-WHERE f.cell_id IN (SELECT c.cell_id FROM cells c WHERE {condition})
-  AND abs(f.reported_read - f.predicted_read) >= f.granularity
+WHERE abs(f.reported_read - f.predicted_read) >= f.granularity
+  AND {_IN_SCOPE}
 """
 _PAGE_OF_WORST = f"""
-WITH chosen AS (
-    SELECT f.*, NULL::BIGINT AS tokens, NULL::DECIMAL(38, 12) AS usd,
-           row_number() OVER (
-               ORDER BY abs(f.reported_read - f.predicted_read) DESC, f.ordinal
-           ) AS place
-    {_WORST}
-    ORDER BY abs(f.reported_read - f.predicted_read) DESC, f.ordinal
-    LIMIT $limit OFFSET $offset
-)
-{_ROWS}
+SELECT f.rowid, NULL::BIGINT, NULL::DECIMAL(38, 12)
+{_WORST}
+ORDER BY abs(f.reported_read - f.predicted_read) DESC, f.ordinal
+LIMIT $limit OFFSET $offset
 """
 
 _COUNT_OF_REASON = """
@@ -63,33 +49,36 @@ JOIN cells c USING (cell_id)
 WHERE r.reason = $reason AND {condition}
 """
 # the dearest calls stand in the cells whose dearest call is dearest: no other cell is looked into
-_PAGE_OF_REASON = f"""
-WITH dearest AS (
-    SELECT r.cell_id
-    FROM cell_reasons r
-    JOIN cells c USING (cell_id)
-    WHERE r.reason = $reason AND {{condition}}
-    ORDER BY coalesce(r.most_usd, 0) DESC, r.most_tokens DESC, c.first_ordinal
-    LIMIT $limit + $offset
-), parts AS (
-    SELECT f.ordinal, unnest(f.reasons) AS part
+_DEAREST_CELLS = """
+SELECT r.cell_id
+FROM cell_reasons r
+JOIN cells c USING (cell_id)
+WHERE r.reason = $reason AND {condition}
+ORDER BY coalesce(r.most_usd, 0) DESC, r.most_tokens DESC, c.first_ordinal
+LIMIT $most
+"""
+_PAGE_OF_REASON = """
+SELECT number, part.tokens, part.usd
+FROM (
+    SELECT f.rowid AS number, f.ordinal, unnest(f.reasons) AS part
     FROM call_findings f
-    WHERE f.cell_id IN (SELECT cell_id FROM dearest)
-), page AS (
-    SELECT ordinal, part.tokens AS tokens, part.usd AS usd,
-           row_number() OVER (
-               ORDER BY coalesce(part.usd, 0) DESC, part.tokens DESC, ordinal
-           ) AS place
-    FROM parts
-    WHERE part.reason = $reason
-    ORDER BY coalesce(part.usd, 0) DESC, part.tokens DESC, ordinal
-    LIMIT $limit OFFSET $offset
-), chosen AS (
-    SELECT f.*, page.tokens, page.usd, page.place
-    FROM page
-    JOIN call_findings f USING (ordinal)
+    WHERE f.cell_id IN (SELECT unnest($cells::UBIGINT[]))
 )
-{_ROWS}
+WHERE part.reason = $reason
+ORDER BY coalesce(part.usd, 0) DESC, part.tokens DESC, ordinal
+LIMIT $limit OFFSET $offset
+"""
+
+_FINDINGS = """
+SELECT rowid, call_id, session_id, policy, sent_before, predicted_read, reported_read
+FROM call_findings
+WHERE rowid IN (SELECT unnest($rows))
+"""
+_CALLS = """
+SELECT c.call_id, coalesce(a.name, 'unknown'), c.model, c.step, c.input_tokens
+FROM llm_calls c
+LEFT JOIN agents a USING (agent_id)
+WHERE c.call_id IN (SELECT unnest($ids))
 """
 
 
@@ -98,11 +87,14 @@ def predicted_worst(
 ) -> tuple[int, tuple[CallRow, ...]]:
     """Give how many calls read another amount than their rule says, and a page, worst first."""
     condition, parameters = scope.of_cells()
-    worst = _WORST.format(condition=condition)
-    there = int(store.frame(f"SELECT count(*) {worst}", parameters).item())
-    page = {"limit": limit, "offset": offset}
-    rows = store.frame(_PAGE_OF_WORST.format(condition=condition), parameters | page)
-    return there, tuple(CallRow(*row) for row in rows.iter_rows())
+    there = int(
+        store.frame(f"SELECT count(*) {_WORST.format(condition=condition)}", parameters).item()
+    )
+    page = store.frame(
+        _PAGE_OF_WORST.format(condition=condition),
+        parameters | {"limit": limit, "offset": offset},
+    )
+    return there, _rows(store, page.rows())
 
 
 def of_reason(
@@ -112,6 +104,44 @@ def of_reason(
     condition, parameters = scope.of_cells()
     asked: dict[str, object] = parameters | {"reason": reason}
     there = int(store.frame(_COUNT_OF_REASON.format(condition=condition), asked).item())
-    page = {"limit": limit, "offset": offset}
-    rows = store.frame(_PAGE_OF_REASON.format(condition=condition), asked | page)
-    return there, tuple(CallRow(*row) for row in rows.iter_rows())
+    cells = store.frame(
+        _DEAREST_CELLS.format(condition=condition), asked | {"most": limit + offset}
+    )
+    page = store.frame(
+        _PAGE_OF_REASON,
+        {"cells": cells["cell_id"].to_list(), "reason": reason, "limit": limit, "offset": offset},
+    )
+    return there, _rows(store, page.rows())
+
+
+def _rows(
+    store: Store, page: Sequence[tuple[int, int | None, Decimal | None]]
+) -> tuple[CallRow, ...]:
+    """Read the rest of some rows of findings, in their order."""
+    found = store.frame(_FINDINGS, {"rows": [number for number, _, _ in page]})
+    by_row = {row["rowid"]: row for row in found.iter_rows(named=True)}
+    ids = {"ids": found["call_id"].to_list()}
+    calls = {row[0]: row[1:] for row in store.frame(_CALLS, ids).iter_rows()}
+    made = []
+    for number, tokens, usd in page:
+        row = by_row[number]
+        agent, model, step, input_tokens = calls[row["call_id"]]
+        predicted, reported = row["predicted_read"], row["reported_read"]
+        made.append(
+            CallRow(
+                call_id=row["call_id"],
+                session_id=row["session_id"],
+                agent=agent,
+                model=model,
+                step=step,
+                policy=row["policy"],
+                input_tokens=input_tokens,
+                sent_before=row["sent_before"],
+                predicted_read=predicted,
+                reported_read=reported,
+                difference=None if None in (predicted, reported) else reported - predicted,
+                tokens=tokens,
+                usd=usd,
+            )
+        )
+    return tuple(made)

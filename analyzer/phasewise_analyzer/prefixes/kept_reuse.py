@@ -14,7 +14,6 @@ from phasewise_store.store import Store
 from phasewise_analyzer.findings import Prefixes
 from phasewise_analyzer.groups import By
 from phasewise_analyzer.prefixes import prefix_tree, reuse, reuse_sums
-from phasewise_analyzer.prefixes.prefix_tree import PrefixTree
 from phasewise_analyzer.prefixes.reuse_sums import Steps
 
 Step = Callable[[int, int, str], None]
@@ -50,12 +49,12 @@ def find(
     return replace(found, groups=some), groups["groups"][0] if some else 0
 
 
-def keep(store: Store, source: str, calls: pl.DataFrame, tree: PrefixTree) -> None:
-    """Make and keep the rows of all calls of a data set, of what was read of it.
-
-    `calls` has the columns of `llm_calls` and `agent`, and is aligned with the tree.
-    """
-    rows = reuse.of_source(store, calls, tree)
+def compare(store: Store, source: str) -> None:
+    """Make and keep the rows of all calls of a data set."""
+    with store.snapshot():
+        calls = reuse_rows.calls(store, source)
+        tree = prefix_tree.read(store, Scope(source=source))
+        rows = reuse.of_source(store, calls, tree)
     prompts = calls.select("ordinal", "leaf_node", "input_tokens")
     reuse_rows.replace(store, source, prompts.join(rows, on="ordinal", maintain_order="left"))
 
@@ -67,10 +66,7 @@ def grow(store: Store, *, step: Step | None = None, without: str | None = None) 
     for source, calls in waiting.iter_rows():
         if step is not None:
             step(done, total, f"comparing prompts of {source}")
-        with store.snapshot():
-            read = reuse_rows.calls(store, source)
-            tree = prefix_tree.read(store, Scope(source=source))
-        keep(store, source, read, tree)
+        compare(store, source)
         done += calls
     if step is not None and total:
         step(total, total, "")

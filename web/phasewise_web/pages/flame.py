@@ -3,12 +3,17 @@
 from dataclasses import dataclass
 from typing import cast
 
-from phasewise_analyzer.flame import graph
+from phasewise_analyzer.flame import kept_tree, tree_json
 from phasewise_analyzer.flame.facts import Flame, Frame, Measure
+from phasewise_analyzer.flame.kept_tree import KeptTree
 from phasewise_reports import flame_chart
 from phasewise_reports.flame_chart import FlameChart
+from phasewise_store.kept_answers import Question
+from phasewise_store.scope import Scope
 from phasewise_store.store import Store
 
+from phasewise_web.background.answers import NOTHING, Answers, Look, Progress
+from phasewise_web.background.questions import FLAME
 from phasewise_web.pages.address import Place, source_of, sources
 
 
@@ -35,7 +40,8 @@ class FlamePage:
     sources: tuple[str, ...]
     measure: Measure
     found: Flame | None
-    """None where the store is empty"""
+    """None where the store is empty, or nothing is drawn yet"""
+    progress: Progress
     where: str
     """the topmost frame's place in words"""
     words: str
@@ -46,15 +52,17 @@ class FlamePage:
     notes: tuple[str, ...]
 
 
-def flame_page(store: Store, place: Place) -> FlamePage:
+def flame_page(store: Store, place: Place, answers: Answers) -> FlamePage:
     """Make the page for the data set, the measure and the frame named in the address."""
     there = sources(store)
     source = source_of(store, place)
     measure = cast("Measure", place.query.get("width", "sent"))
     if source is None:
-        return FlamePage(None, there, measure, None, "", "", None, (), ())
+        return FlamePage(None, there, measure, None, NOTHING, "", "", None, (), ())
     scope = Place(place.path, {**place.query, "source": source}).scope
-    found = graph.find(store, scope, measure=measure, address=place.query.get("node", ""))
+    found, progress = _picture(answers, scope, measure, place.query.get("node", ""))
+    if found is None:
+        return FlamePage(source, there, measure, None, progress, "", "", None, (), ())
 
     def link(address: str) -> str:
         return place.with_(node=address or None)
@@ -65,12 +73,27 @@ def flame_page(store: Store, place: Place) -> FlamePage:
         there,
         measure,
         found,
+        progress,
         flame_chart.where(top),
         flame_chart.wording(top.start.text) if top.start else "",
         flame_chart.flame_chart(found, link),
         tuple(_row(frame, link) for frame in found.widest),
         tuple(_notes(found)),
     )
+
+
+def _picture(
+    answers: Answers, scope: Scope, measure: Measure, address: str
+) -> tuple[Flame | None, Progress]:
+    """Draw from what is kept of the scope; of a frame inside it, where that shows more."""
+    whole = answers.look(Question(FLAME, scope), tree_json.read)
+    drawn = None if whole.answer is None else kept_tree.picture(whole.answer, measure, address)
+    if not address or whole.answer is None or (drawn is not None and drawn.is_whole):
+        return (None if drawn is None else drawn.flame), whole.progress
+    opened: Look[KeptTree] = answers.look(Question(FLAME, scope, address), tree_json.read)
+    if opened.answer is None:
+        return (None if drawn is None else drawn.flame), opened.progress
+    return kept_tree.opened(opened.answer, measure).flame, opened.progress
 
 
 def _row(frame: Frame, link: flame_chart.Link) -> Row:
@@ -91,16 +114,15 @@ def _notes(found: Flame) -> list[str]:
     if found.cache_unknown_calls:
         notes.append(
             f"{found.cache_unknown_calls:,} of {found.calls:,} calls do not report cached "
-            "tokens: all that was sent before counts as re-paid, which is an upper bound."
+            "tokens: what they had sent before is drawn hatched, and is not counted as missed."
         )
     if found.unpriced_calls:
         notes.append(
-            f"{found.unpriced_calls:,} calls name no model with a known price; their tokens cost "
-            "nothing here."
+            f"{found.unpriced_calls:,} calls have no known price; their tokens cost nothing here."
         )
     if found.unknown_calls:
         notes.append(
-            f"{found.unknown_calls:,} calls came without their prompt: their tokens are in the "
-            "topmost frame, and in no other."
+            f"{found.unknown_calls:,} calls have no recorded prompt; their tokens are only in "
+            "the top frame."
         )
     return notes

@@ -12,11 +12,10 @@ from phasewise_analyzer.prefixes.ttl import FOREVER_S
 from phasewise_reports.charts import Curve, curve
 from phasewise_store.store import Store
 
+from phasewise_web.background.answers import NOTHING, Progress
 from phasewise_web.pages.address import Place, source_of, sources
 
 MOST_GROUPS = 200
-RELOAD_S = 5
-"""after which a page looks again whether the rest is there"""
 USUAL_KV_MODEL = "llama-3.1-70b"
 
 
@@ -29,8 +28,7 @@ class PrefixesPage:
     by: By
     found: Prefixes | None
     """None where the store is empty; of the calls that were compared by now"""
-    calls: int
-    """in scope; where more than in `found`, the rest are being compared"""
+    progress: Progress
     curve: Curve | None
     lifetimes: Curve | None
     """the same over the time for which a cache keeps what is not used"""
@@ -40,7 +38,6 @@ class PrefixesPage:
     kv_models: tuple[str, ...]
     sources: tuple[str, ...]
     groups_left_out: int
-    reload_s: int = RELOAD_S
 
 
 def prefixes_page(store: Store, place: Place) -> PrefixesPage:
@@ -49,17 +46,18 @@ def prefixes_page(store: Store, place: Place) -> PrefixesPage:
     source = source_of(store, place)
     by = cast("By", place.query.get("by", "agent"))
     if source is None:
-        return PrefixesPage(None, by, None, 0, None, None, "", 0.0, (), there, 0)
+        return PrefixesPage(None, by, None, NOTHING, None, None, "", 0.0, (), there, 0)
     scope = Place(place.path, {**place.query, "source": source}).scope
     found, groups = kept_reuse.find(
         store, scope, capacities=CAPACITIES, by=by, most_groups=MOST_GROUPS
     )
+    calls = rollups.totals(store, scope).calls
     shape = hardware.model(place.query.get("kv_model", USUAL_KV_MODEL))
     return PrefixesPage(
         source,
         by,
         _until_flat(found),
-        rollups.totals(store, scope).calls,
+        Progress(None, found.calls, calls, found.calls == calls),
         _curve(found),
         _lifetimes(found),
         shape.name,
@@ -86,8 +84,8 @@ def _lifetimes(found: Prefixes) -> Curve | None:
     rows = [row for row in found.ttl if row.ttl_s != FOREVER_S]
     return curve(
         [(int(row.ttl_s), row.token_weighted) for row in rows],
-        label="share of prompt tokens that a cache would serve which forgets after so long",
-        x_label="seconds without use",
+        label="share of prompt tokens served by a cache with this lifetime",
+        x_label="lifetime, seconds without use",
         unit="s",
     )
 
@@ -96,7 +94,7 @@ def _curve(found: Prefixes) -> Curve | None:
     rows = _until_flat(found).lru
     return curve(
         [(row.capacity_blocks, row.token_weighted) for row in rows],
-        label="share of prompt tokens that an LRU cache of so many blocks would serve",
+        label="share of prompt tokens served by an LRU cache with this number of blocks",
         x_label="blocks in the cache",
         unit="blocks",
     )

@@ -8,11 +8,12 @@ from phasewise_analyzer.structure.facts import Block, Structure
 from phasewise_analyzer.structure.lay_out import MOST_CALLS
 from phasewise_reports.structure_chart import StructureChart, structure_chart
 from phasewise_reports.structure_words import STABILITIES, Move, moves
-from phasewise_store.errors import UsageError
+from phasewise_store.kept_answers import Question
 from phasewise_store.store import Store
 
+from phasewise_web.background.answers import NOTHING, Answers, Progress
+from phasewise_web.background.questions import STRUCTURE, read_structure
 from phasewise_web.pages.address import Place, source_of, sources
-from phasewise_web.pages.answer_cache import Kept
 
 MOST_AGENTS = 24
 """to choose from, dearest first; any other is reached by its address"""
@@ -43,7 +44,8 @@ class StructurePage:
     agents: tuple[str, ...]
     agents_left_out: int
     structure: Structure | None
-    """None where no call of the agent has a known prompt"""
+    """None where no call of the agent has a known prompt, or nothing is laid out yet"""
+    progress: Progress
     chart: StructureChart | None
     rows: tuple[Row, ...]
     template_tokens: int
@@ -55,21 +57,19 @@ class StructurePage:
     notes: tuple[str, ...]
 
 
-def structure_page(store: Store, place: Place, kept: Kept[Structure]) -> StructurePage:
+def structure_page(store: Store, place: Place, answers: Answers) -> StructurePage:
     """Make the page for the agent named in the address, or the dearest one of the data set."""
     there = sources(store)
     source = source_of(store, place)
     if source is None:
-        return StructurePage(None, there, None, (), 0, None, None, (), 0, None, (), ())
+        return StructurePage(None, there, None, (), 0, None, NOTHING, None, (), 0, None, (), ())
     of_source = Place(place.path, {"source": source}).scope
     agents = tuple(row.agent for row in rollups.agents(store, of_source))
     agent = place.query.get("agent") or (agents[0] if agents else None)
     query = {**place.query, "source": source} | ({"agent": agent} if agent else {})
     scope = Place(place.path, query).scope
-    try:
-        structure = kept.of(scope)
-    except UsageError:
-        structure = None
+    look = answers.look(Question(STRUCTURE, scope), read_structure)
+    structure = look.answer
     blocks = structure.blocks if structure else ()
     template = sum(block.tokens * block.calls for block in blocks)
     template //= max(1, structure.calls if structure else 1)
@@ -83,6 +83,7 @@ def structure_page(store: Store, place: Place, kept: Kept[Structure]) -> Structu
         agents=agents[:MOST_AGENTS],
         agents_left_out=max(0, len(agents) - MOST_AGENTS),
         structure=structure,
+        progress=look.progress,
         chart=structure_chart(structure, history=history) if structure else None,
         rows=tuple(
             Row(
@@ -112,9 +113,11 @@ def _notes(structure: Structure | None) -> tuple[str, ...]:
         return ()
     found = []
     if structure.calls >= MOST_CALLS:
-        found.append(f"The last {MOST_CALLS:,} calls of the agent are laid out.")
+        found.append(f"Shows the last {MOST_CALLS:,} calls of the agent.")
     if structure.usd_here is None:
-        found.append("No model of these calls has a known price: the order is not priced.")
+        found.append("These calls have no known price, so the order has no cost.")
     elif structure.months is None:
-        found.append("The trace spans less than a day, or has no times: nothing is said a month.")
+        found.append(
+            "The trace spans less than a day, or has no times, so there is no monthly cost."
+        )
     return tuple(found)
