@@ -10,7 +10,7 @@ WORKERS := $(shell expr 1 + $$(nproc))  # of slow tests, which wait for servers 
 CODE := collector store analyzer replay reports web tests examples benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format lint types imports static parts engines vllm sglang tiny-model frameworks agent-sdks duckdb-1.5 browser chaos peers bench bench-ingest size bench-tracer bench-loading bench-beside bench-prefixes pages lock clean
+.PHONY: help install demo test check format lint types imports static parts engines vllm sglang tiny-model frameworks agent-sdks duckdb-1.5 browser chaos peers bench bench-ingest size bench-tracer bench-loading bench-beside bench-prefixes bench-web pages lock clean
 
 help: ## list the recipes
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
