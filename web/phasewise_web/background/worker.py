@@ -80,6 +80,7 @@ class Worker:
             else:
                 kept_reuse.compare(self._store, source)
             self._compared[source] = time.monotonic(), time.monotonic() - began_s
+        reuse_rows.settle(self._store)
 
     def _due(self) -> Iterator[Question]:
         for source in reuse_rows.sources(self._store, EVERYTHING):
