@@ -92,7 +92,7 @@ def flame_chart(flame: Flame, link: Link) -> FlameChart | None:
             bars.append(_bar(flame, frame, link, x=float(start / whole) * WIDTH, y=y, width=width))
     rows = first_row + 1 + max(frame.level for frame in flame.frames)
     return FlameChart(
-        f"prompts of {count(top.calls)} calls, parted where they differ; width is "
+        f"prompts of {count(top.calls)} calls, branching where they differ; width is "
         f"{MEASURES[flame.measure]}",
         tuple(bars),
         rows * ROW,
@@ -220,11 +220,11 @@ def _title(frame: Frame) -> str:
     if frame.kind == "stretch":
         lines.append(f"{tokens(frame.tokens)} tokens long")
     lines.append(
-        f"with all that follows: {tokens(whole.sent_tokens)} tokens sent, "
+        f"including branches: {tokens(whole.sent_tokens)} tokens sent, "
         f"{tokens(whole.cached_tokens)} cached, {tokens(whole.missed_tokens)} missed"
         + (f" for $ {usd(whole.missed_usd)} more" if whole.missed_usd is not None else "")
         + f", {tokens(whole.unreported_tokens)} sent before with no cache reported"
     )
     if frame.hidden:
-        lines.append(f"{count(frame.hidden)} branches follow; open it to see them")
+        lines.append(f"{count(frame.hidden)} more branches; open the frame to see them")
     return "\n".join(lines)

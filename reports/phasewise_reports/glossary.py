@@ -14,9 +14,9 @@ from importlib import resources
 HEAD = """\
 # Glossary
 
-Printed from `reports/phasewise_reports/glossary.toml` by
-`python -m phasewise_reports.glossary > docs/glossary.md`; a test holds it true. Pages show these
-sentences as tooltips of their column heads.
+Generated from `reports/phasewise_reports/glossary.toml` by
+`python -m phasewise_reports.glossary > docs/glossary.md`; a test keeps it up to date. Pages show
+these sentences as tooltips of column headers.
 """
 
 
