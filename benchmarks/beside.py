@@ -148,14 +148,7 @@ def main() -> int:
             place.mkdir()
             shutil.copy(base, place / "p.duckdb")
             with phasewise(place) as running, Sender(running.http, arguments.rate) as sender:
-                ended = _round(
-                    running,
-                    sender,
-                    work,
-                    quiet_s=arguments.quiet_s,
-                    quiet=quiet,
-                    beside=beside,
-                )
+                ended = _round(running, sender, work, arguments.quiet_s, quiet=quiet, beside=beside)
             faults += sender.failures
             faults += [fault for one in ended for fault in _faults(one, alone[one.words].answer)]
     found = {"quiet": _acks(quiet), "beside": _acks(beside)}
@@ -166,8 +159,9 @@ def main() -> int:
     print("\n".join(faults) or "every answer is the one that the free database gives; no lock")
     if arguments.json:
         figures = {name: asdict(acks) for name, acks in found.items()}
-        document = figures | {"ratio": ratio, "faults": faults}
-        arguments.json.write_text(json.dumps(document, indent=1))
+        arguments.json.write_text(
+            json.dumps(figures | {"ratio": ratio, "faults": faults}, indent=1)
+        )
     return 1 if faults else 0
 
 
@@ -190,8 +184,8 @@ def _round(
     running: Running,
     sender: Sender,
     work: Sequence[tuple[str, ...]],
-    *,
     quiet_s: float,
+    *,
     quiet: list[float],
     beside: list[float],
 ) -> list[Ended]:

@@ -4,39 +4,38 @@ Import commands and the live loader call it after every batch; its results are t
 `call_costs`, `call_findings` and `breaks`, which roll-ups and pages read.
 """
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from decimal import Decimal
+from functools import cache
 from typing import Self
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
-from phasewise_store import billing, cells, costs, finding_rows, reads
-from phasewise_store.facts import LIVE, Usage
+from phasewise_store import cells, costs, finding_rows, reads
+from phasewise_store.facts import LIVE
 from phasewise_store.scope import Scope
 from phasewise_store.store import Store
 
-from phasewise_analyzer import bill, charges, latency, latency_fit, side_charges
+from phasewise_analyzer import call_costs, latency_fit, side_charges
 from phasewise_analyzer.caches import book as cache_policies
+from phasewise_analyzer.caches import predictions
 from phasewise_analyzer.caches.book import Book
+from phasewise_analyzer.caches.requests import Known, Requests
 from phasewise_analyzer.call_findings.data_set import judge_all
 from phasewise_analyzer.call_findings.judge import Judged
 from phasewise_analyzer.call_findings.live import LiveFindings
 from phasewise_analyzer.call_findings.version import version
 from phasewise_analyzer.latency_fit import ShareModel
 from phasewise_analyzer.ledger import recorded_drifts
-from phasewise_analyzer.prefixes import (
-    hit_rates,
-    kept_reuse,
-    placed_tree,
-    prefix_tree,
-    shared_prefixes,
-)
+from phasewise_analyzer.prefixes import kept_reuse
 from phasewise_analyzer.prices import PriceBook
 
 Step = Callable[[int, int, str], None]
 """how many of how many calls are done, and of which data set"""
+
+TIMES = ("ttft_ns", "duration_ns")
+"""columns that a call has where its first token was seen"""
 
 MOST_TIMED = 2_000
 """of the last calls whose first token was seen, to fit the waits of new ones on"""
@@ -70,8 +69,14 @@ class _Books:
 
     @classmethod
     def read(cls) -> Self:
-        policies = cache_policies.read()
-        return cls(PriceBook(), policies, version(policies))
+        return cls(PriceBook(), *_policies())
+
+
+@cache
+def _policies() -> tuple[Book, str]:
+    """Give the package's policies, and the version of an analysis by them."""
+    policies = cache_policies.read()
+    return policies, version(policies)
 
 
 def analyse(store: Store, *, memory: Memory | None = None, step: Step | None = None) -> int:
@@ -151,19 +156,33 @@ def _analyse_at_once(
     step: Callable[[int, int], None] | None = None,
 ) -> None:
     """Analyse a data set as a whole: all its calls are read, each may be compared with any."""
-    scope = Scope(source=source)
-    with store.snapshot():
-        calls = reads.llm_calls(store, scope)
-        placed = placed_tree.read(store, scope)
+    read = Known.read(store, Scope(source=source))
+    calls = read.calls
     known = calls.filter(pl.col("latency_basis").is_not_null())["call_id"]
-    reusable = _reusable(calls, placed.tree)
-    calls = calls.with_columns(reusable=reusable)
-    seen = calls.filter(pl.col("ttft_ns").is_not_null() & pl.col("duration_ns").is_not_null())
-    new = calls if again else calls.filter(pl.col("latency_basis").is_null())
-    made = _costs(new, _share_model(seen), books.prices)
-    calls = _with_costs(calls.drop("reusable"), made)
-    judged = judge_all(store, calls, placed, books.policies, step=step)
+    with _uncollected():
+        requests = Requests(store, known=read)
+        predicted = predictions.predict(requests, books.policies, step=step)
+        found = call_costs.with_found(calls, predicted)
+        seen = found.filter(pl.all_horizontal(pl.col(TIMES).is_not_null()))
+        new = found if again else found.filter(pl.col("latency_basis").is_null())
+        made = call_costs.of_calls(new, _share_model(seen), books.prices)
+        judged = judge_all(store, _with_costs(calls, made), requests, predicted)
     _save(store, source, books, made, judged, sessions=new["session_id"], known=known)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Look for no garbage in cycles: millions of objects are made, and none are in cycles.
+
+    The collector would walk them all again and again, a quarter of the time.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _analyse_live(store: Store, source: str, books: _Books, memory: Memory, *, again: bool) -> None:
@@ -178,19 +197,19 @@ def _analyse_live(store: Store, source: str, books: _Books, memory: Memory, *, a
         timed = reads.timed_calls(store, source, MOST_TIMED)
     known = new.filter(pl.col("latency_basis").is_not_null())["call_id"]
     placed = live.place(new)
-    reusable = pl.Series([one.reusable for one in placed], dtype=pl.Int64)
-    columns = ("input_tokens", "output_tokens", "cache_read_tokens", "reusable")
-    times = ("ttft_ns", "duration_ns")
+    found = call_costs.with_found(new, live.predictions(placed))
+    columns = (*call_costs.SIZES, *TIMES)
     seen = pl.concat(
         [
-            timed.rename({"reusable_tokens": "reusable"}).select(*columns, *times),
-            new.with_columns(reusable=reusable)
-            .filter(pl.all_horizontal(pl.col(times).is_not_null()))
-            .select(*columns, *times)
+            timed.select(pl.col("sent_before_tokens").alias("sent_before"), *columns).select(
+                *columns, "sent_before"
+            ),
+            found.filter(pl.all_horizontal(pl.col(TIMES).is_not_null()))
+            .select(*columns, "sent_before")
             .tail(MOST_TIMED),
         ]
     )
-    made = _costs(new.with_columns(reusable=reusable), _share_model(seen), books.prices)
+    made = call_costs.of_calls(found, _share_model(seen), books.prices)
     judged = live.judge(_with_costs(new, made), placed)
     _save(store, source, books, made, judged, sessions=new["session_id"], known=known)
 
@@ -232,124 +251,10 @@ def _save(
     recorded_drifts.refresh(store, source)
 
 
-def _costs(new: pl.DataFrame, model: ShareModel, book: PriceBook) -> pl.DataFrame:
-    shares = model.shares(_sizes(new))
-    rows = [
-        _row(call, book, latency.Share(*share))
-        for call, share in zip(
-            new.iter_rows(named=True),
-            zip(shares.estimate.tolist(), shares.low.tolist(), shares.high.tolist(), strict=True),
-            strict=True,
-        )
-    ]
-    return pl.DataFrame(rows, schema=costs.COSTS)
-
-
-def _reusable(calls: pl.DataFrame, tree: prefix_tree.PrefixTree) -> npt.NDArray[np.int64]:
-    """Give the tokens of each prompt that an earlier call had sent to the same model.
-
-    A cache belongs to one model: what another one read saves nothing.
-    """
-    block_tokens = calls["block_tokens"].fill_null(0).to_numpy().astype(np.int64)
-    whole = hit_rates.prompts(tree, calls["input_tokens"].to_numpy(), block_tokens)
-    models = calls.select(pl.struct("provider", "model").rank("dense") - 1).to_series()
-    before = shared_prefixes.any_earlier(tree, models.to_numpy().astype(np.int64))
-    return hit_rates.shared(tree, whole, block_tokens, before).tokens
-
-
-def _share_model(seen: pl.DataFrame) -> ShareModel:
-    """Fit on the source's own calls whose first token was seen; else take the prior."""
-    found = latency_fit.fit(
-        _sizes(seen), seen["ttft_ns"].to_numpy() / 1e9, seen["duration_ns"].to_numpy() / 1e9
+def _share_model(seen: pl.DataFrame) -> ShareModel | None:
+    """Fit on the source's own calls whose first token was seen; None where they are too few."""
+    return latency_fit.fit(
+        call_costs.sizes(seen),
+        seen["ttft_ns"].to_numpy() / 1e9,
+        seen["duration_ns"].to_numpy() / 1e9,
     )
-    return found or latency_fit.PRIOR.bounded_by_nothing()
-
-
-def _sizes(calls: pl.DataFrame) -> latency_fit.Sizes:
-    """Give token counts; where no cache is reported, what was sent before is taken as cached."""
-    cached = pl.max_horizontal("cache_read_tokens", "reusable")
-    new = calls.select(pl.max_horizontal(pl.col("input_tokens") - cached, 0)).to_series()
-    return latency_fit.Sizes(
-        new.to_numpy().astype(np.float64),
-        calls["input_tokens"].to_numpy().astype(np.float64),
-        calls["output_tokens"].to_numpy().astype(np.float64),
-    )
-
-
-def _row(call: dict[str, object], book: PriceBook, share: latency.Share) -> dict[str, object]:
-    usage = _usage(call)
-    reusable = min(_whole(call, "reusable"), usage.input_tokens)
-    # a source that reports no cache at all cannot say what was avoidable: then all of it was
-    avoidable = max(0, reusable - usage.cache_read_tokens)
-    phases = latency.split(
-        latency.Times(
-            *(_maybe(call, name) for name in ("duration_ns", "ttft_ns", "queue_ns")),
-            *(_maybe(call, name) for name in ("engine_prefill_ns", "engine_decode_ns")),
-        ),
-        share,
-    )
-    row: dict[str, object] = {
-        "call_id": call["call_id"],
-        "prefill_ns": phases.prefill_ns,
-        "prefill_low_ns": phases.prefill_low_ns,
-        "prefill_high_ns": phases.prefill_high_ns,
-        "decode_ns": phases.decode_ns,
-        "other_ns": phases.other_ns,
-        "latency_basis": phases.basis,
-        "reusable_tokens": reusable,
-        "avoidable_tokens": avoidable,
-    }
-    return row | _money(call, usage, avoidable, book)
-
-
-def _money(
-    call: dict[str, object], usage: Usage, avoidable: int, book: PriceBook
-) -> dict[str, Decimal | str | None]:
-    found = charges.charge(_call(call, usage), book)
-    parts, rates = found.bill, found.rates
-    return {
-        "prefill_usd": None if parts is None else parts.prefill_usd,
-        "decode_usd": None if parts is None else parts.decode_usd,
-        "other_usd": None if parts is None else parts.other_usd,
-        "cached_usd": None if parts is None else parts.cached_usd,
-        "price_source": found.source,
-        "price_ref": found.ref,
-        "rates": None if rates is None else rates.as_json(),
-        "avoidable_usd": None if rates is None else bill.avoidable_usd(rates, usage, avoidable),
-    }
-
-
-def _call(call: dict[str, object], usage: Usage) -> charges.Call:
-    provider, model, reported = call["provider"], call["model"], call["reported_cost_usd"]
-    return charges.Call(
-        provider=provider if isinstance(provider, str) else None,
-        model=model if isinstance(model, str) else None,
-        usage=usage,
-        at_ns=_maybe(call, "started_ns"),
-        reported_usd=reported if isinstance(reported, float) else None,
-    )
-
-
-def _usage(call: dict[str, object]) -> Usage:
-    return Usage(
-        uncached_tokens=_whole(call, "uncached_tokens"),
-        cache_read_tokens=_whole(call, "cache_read_tokens"),
-        cache_write_5m_tokens=_whole(call, "cache_write_5m_tokens"),
-        cache_write_1h_tokens=_whole(call, "cache_write_1h_tokens"),
-        output_tokens=_whole(call, "output_tokens"),
-        reasoning_tokens=_whole(call, "reasoning_tokens"),
-        origin="absent" if call["usage_origin"] == "absent" else "reported",
-        billing=billing.from_json(str(call["billing"] or "{}")),
-    )
-
-
-def _whole(call: dict[str, object], name: str) -> int:
-    value = call[name]
-    assert isinstance(value, int)
-    return value
-
-
-def _maybe(call: dict[str, object], name: str) -> int | None:
-    value = call[name]
-    assert value is None or isinstance(value, int)
-    return value

@@ -5,6 +5,7 @@ charges per request and per search. Audio tokens have their own rates where the 
 parts sum to the bill at the last stored digit.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Context, Decimal
 
@@ -42,17 +43,7 @@ def split(rates: Rates, usage: Usage) -> Bill:
     exact bill, rounded once.
     """
     cached_parts = _cached_parts(rates, usage)
-    heard = min(
-        max(usage.billing.input_audio_tokens - usage.billing.cached_audio_tokens, 0),
-        usage.uncached_tokens,
-    )
-    prefill = _cost(
-        (usage.uncached_tokens - heard, rates.uncached),
-        (heard, _or(rates.input_audio, rates.uncached)),
-        *cached_parts,
-        (usage.cache_write_5m_tokens, rates.cache_write_5m),
-        (usage.cache_write_1h_tokens, rates.cache_write_1h),
-    )
+    prefill = _cost(*cached_parts, *_behind_the_read(rates, usage))
     thought = min(usage.reasoning_tokens, usage.output_tokens)
     spoken = min(usage.billing.output_audio_tokens, usage.output_tokens - thought)
     decode = _cost(
@@ -66,7 +57,7 @@ def split(rates: Rates, usage: Usage) -> Bill:
     sums = [
         total.quantize(LAST_DIGIT, ROUND_HALF_EVEN, _EXACT) for total in (prefill, running, whole)
     ]
-    cached = _cost(*cached_parts).quantize(LAST_DIGIT, ROUND_DOWN, _EXACT)
+    cached = _cost(*cached_parts).quantize(LAST_DIGIT, ROUND_HALF_EVEN, _EXACT)
     return Bill(sums[0], sums[1] - sums[0], sums[2] - sums[1], cached)
 
 
@@ -82,27 +73,53 @@ def _or(rate: Decimal | None, otherwise: Decimal) -> Decimal:
     return otherwise if rate is None else rate
 
 
-def avoidable_usd(rates: Rates, usage: Usage, avoidable_tokens: int) -> Decimal:
-    """Price what re-reading costs: tokens an earlier call had sent, yet not read from a cache.
+def charged_usd(rates: Rates, usage: Usage, first_tokens: int) -> Decimal:
+    """Price the first so many tokens of a prompt as they were charged.
 
-    They stand right behind the tokens that were read from the cache. A provider that bills writes
-    bills them from there on, those that live longest first, and the rest of the prompt as uncached;
-    each is charged at its own rate less the rate of a cache read. Nothing can be saved where the
+    What was read from a cache comes first in a prompt, then what was written, longest lifetime
+    first, then what was charged in full.
+    """
+    in_order = (*_cached_parts(rates, usage), *_behind_the_read(rates, usage))
+    charged = _cost(*_first(in_order, first_tokens))
+    return charged.quantize(LAST_DIGIT, ROUND_HALF_EVEN, _EXACT)
+
+
+def above_read_usd(rates: Rates, usage: Usage, tokens: int) -> Decimal:
+    """Price what so many tokens behind the read ones cost above a read from the cache.
+
+    Each is charged at its own rate less the rate of a cache read. Nothing can be saved where the
     price list has no such rate.
     """
     if rates.cache_read is None:
         return Decimal(0)
-    left = avoidable_tokens
-    saved = Decimal(0)
-    for tokens, rate in (
+    above = (
+        (taken, max(rate - rates.cache_read, Decimal(0)))
+        for taken, rate in _first(_behind_the_read(rates, usage), tokens)
+    )
+    return _cost(*above).quantize(LAST_DIGIT, ROUND_DOWN, _EXACT)
+
+
+def _behind_the_read(rates: Rates, usage: Usage) -> tuple[tuple[int, Decimal], ...]:
+    """Give the other input tokens with their rates, in order; audio is taken to stand last."""
+    heard = min(
+        max(usage.billing.input_audio_tokens - usage.billing.cached_audio_tokens, 0),
+        usage.uncached_tokens,
+    )
+    return (
         (usage.cache_write_1h_tokens, rates.cache_write_1h),
         (usage.cache_write_5m_tokens, rates.cache_write_5m),
-        (usage.uncached_tokens, rates.uncached),
-    ):
-        taken = min(left, tokens)
+        (usage.uncached_tokens - heard, rates.uncached),
+        (heard, _or(rates.input_audio, rates.uncached)),
+    )
+
+
+def _first(parts: Iterable[tuple[int, Decimal]], tokens: int) -> Iterator[tuple[int, Decimal]]:
+    """Give the first so many tokens of some parts, each with its rate."""
+    left = tokens
+    for there, rate in parts:
+        taken = min(left, there)
         left -= taken
-        saved = _EXACT.add(saved, _cost((taken, max(rate - rates.cache_read, Decimal(0)))))
-    return saved.quantize(LAST_DIGIT, ROUND_DOWN, _EXACT)
+        yield taken, rate
 
 
 def _cost(*parts: tuple[int, Decimal]) -> Decimal:

@@ -27,24 +27,39 @@ class Totals:
     cache_write_tokens: int
     output_tokens: int
     reasoning_tokens: int
-    reusable_tokens: int
+    sent_before_tokens: int
     """of the input, what an earlier call of the data set had sent to the same model"""
-    avoidable_tokens: int
-    """reusable, yet not read from a cache"""
+    missed_tokens: int
+    """sent before, and by the source's report not read from a cache"""
+    unreported_tokens: int
+    """sent before, in calls whose source does not report its cache"""
+    wasted_tokens: int
+    """lost in breaks that somebody can repair"""
     priced_calls: int
     """calls whose model has a price; the sums below are over these, None where there is none"""
     prefill_usd: Decimal | None
+    """with the cache as reported; where it is not, as the provider's rule would charge"""
+    prefill_low_usd: Decimal | None
+    """had all been read that was sent before, where the cache is not reported"""
+    prefill_high_usd: Decimal | None
+    """had nothing been read there"""
     cached_usd: Decimal | None
-    """the part of prefill_usd that cache reads cost"""
+    """the part of prefill_usd that reported cache reads cost"""
+    unreported_usd: Decimal | None
+    """the part of prefill_usd that unreported_tokens cost"""
+    missed_usd: Decimal | None
+    """what missed_tokens cost above a read from the cache"""
+    wasted_usd: Decimal | None
+    """what wasted_tokens do; None where no break has a price"""
     decode_usd: Decimal | None
     other_usd: Decimal | None
     total_usd: Decimal | None
-    avoidable_usd: Decimal | None
     timed_calls: int
     """calls whose wait is split; the sums of time below are over these, None where there is none"""
     prefill_ns: int | None
-    cached_ns: int | None
-    """the part of prefill_ns that falls on cached tokens, by their number: an upper bound"""
+    """computing the input that was not cached"""
+    saved_ns: int | None
+    """estimate of the prefill that cached tokens saved, over the calls where it can be made"""
     prefill_low_ns: int | None
     prefill_high_ns: int | None
     decode_ns: int | None
@@ -53,7 +68,7 @@ class Totals:
     estimated_calls: int
     """of the timed calls, those whose split is an estimate"""
     cache_unknown_calls: int
-    """calls whose source does not say what a cache served: their price assumes that nothing was"""
+    """calls whose source does not report its cache"""
     ambiguous_calls: int
     """calls whose source leaves it open whether its input counts the cached tokens"""
     side_calls: int = 0
@@ -132,27 +147,31 @@ class Step:
     duration_ns: int | None
     basis: Basis = "unknown"
     """how the split in time is known"""
-    cached_ns: int | None = None
-    """prefill time that went on the cached part (by share of tokens); parts sum to the duration"""
     prefill_ns: int | None = None
-    """the rest of the prefill"""
+    """computing the input that was not cached; prefill + decode + other is the duration"""
     prefill_low_ns: int | None = None
     prefill_high_ns: int | None = None
-    """interval of the whole prefill"""
+    saved_ns: int | None = None
+    """estimate of the prefill that cached tokens saved; no part of the duration"""
     decode_ns: int | None = None
     other_ns: int | None = None
     input_tokens: int = 0
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
     output_tokens: int = 0
-    reusable_tokens: int = 0
-    avoidable_tokens: int = 0
+    sent_before_tokens: int = 0
+    missed_tokens: int = 0
+    unreported_tokens: int = 0
     prefill_usd: Decimal | None = None
+    prefill_low_usd: Decimal | None = None
+    prefill_high_usd: Decimal | None = None
+    """had all, or nothing, been read that was sent before; the bill where the cache is reported"""
     cached_usd: Decimal | None = None
+    unreported_usd: Decimal | None = None
+    missed_usd: Decimal | None = None
     decode_usd: Decimal | None = None
     other_usd: Decimal | None = None
     total_usd: Decimal | None = None
-    avoidable_usd: Decimal | None = None
     price_ref: str | None = None
     price_source: str | None = None
     usage_origin: str = "absent"

@@ -1,8 +1,9 @@
 """Split the caller's wait of one call into prefill, decode and other (queue, network).
 
 Four bases, best first: `engine`, the engine's own phases; `measured`, time to first token seen;
-`estimated`, only the duration is known, so the split has an interval; `unknown`.
-Wherever the duration is known, prefill + decode + other = duration.
+`estimated`, only the duration is known, so the split has an interval; `unknown`, also where that
+interval spans the whole call. Wherever there is a split and a duration, prefill + decode + other =
+duration. Prefill is what was computed: a cached token takes next to no time.
 """
 
 from dataclasses import dataclass, replace
@@ -87,4 +88,6 @@ def _by_share(times: Times, duration_ns: int, share: Share) -> Phases:
         min(max(round(left * part), 0), left) for part in (share.low, share.estimate, share.high)
     )
     low, high = min(low, prefill), max(high, prefill)
+    if low == 0 and high == left:
+        return Phases("unknown")
     return Phases("estimated", prefill, low, high, left - prefill, other)

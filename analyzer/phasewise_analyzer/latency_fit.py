@@ -68,20 +68,16 @@ class ShareModel:
             np.clip(estimate + max(self.above, 0.0), 0.0, 1.0),
         )
 
-    def bounded_by_nothing(self) -> "ShareModel":
-        """Give the same lines with the interval that physics allows: all or nothing."""
-        return ShareModel(self.prefill, self.decode, -1.0, 1.0)
+    def saved_s(self, cached_tokens: Floats) -> Floats:
+        """Estimate the seconds of prefill that each call saved by not computing so many tokens."""
+        saved: Floats = self.prefill[1] * cached_tokens
+        return saved
 
     def _share(self, sizes: Sizes) -> Floats:
         prefill = _prefill_terms(sizes) @ np.array(self.prefill)
         decode = _decode_terms(sizes) @ np.array(self.decode)
         share: Floats = prefill / np.maximum(prefill + decode, 1e-12)
         return share
-
-
-PRIOR = ShareModel((1.6, 0.036e-3, 0.012e-3), (0.0, 14.9e-3), -1.0, 1.0)
-"""where nothing can be fitted: a regression over 20,004 main-stream calls of real Claude Code
-sessions (kv-cache-tester, Opus 4.5), and an interval that claims nothing"""
 
 
 def fit(sizes: Sizes, first_token_s: Floats, duration_s: Floats) -> ShareModel | None:

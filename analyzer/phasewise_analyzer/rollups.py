@@ -21,8 +21,10 @@ _COUNTS = (
     "cache_write_tokens",
     "output_tokens",
     "reasoning_tokens",
-    "reusable_tokens",
-    "avoidable_tokens",
+    "sent_before_tokens",
+    "missed_tokens",
+    "unreported_tokens",
+    "wasted_tokens",
     "priced_calls",
     "timed_calls",
     "estimated_calls",
@@ -31,8 +33,11 @@ _COUNTS = (
     "side_calls",
     "unpriced_side_calls",
 )
-_TIMES = ("prefill_ns", "cached_ns", "prefill_low_ns", "prefill_high_ns", "decode_ns", "other_ns")
-_MONEY = ("prefill_usd", "cached_usd", "decode_usd", "avoidable_usd", "side_usd")
+_TIMES = ("prefill_ns", "saved_ns", "prefill_low_ns", "prefill_high_ns", "decode_ns", "other_ns")
+_MONEY = (
+    *("prefill_usd", "prefill_low_usd", "prefill_high_usd", "cached_usd", "unreported_usd"),
+    *("missed_usd", "wasted_usd", "decode_usd", "side_usd"),
+)
 _SUMS = ",\n".join(
     (
         "count(DISTINCT c.session_id) AS sessions",

@@ -11,7 +11,7 @@ from phasewise_analyzer import replayable, rollups
 from phasewise_analyzer.findings import SideStep, Step, Timeline
 from phasewise_analyzer.replayable import Replayable
 
-MOST_SCORED_NODES = 20_000
+MOST_SCORED_NODES = 5_000
 """of the trie, on the paths of all calls of a page: beyond, none is scored for replay"""
 
 
@@ -93,7 +93,6 @@ def _call(
     depths: Mapping[str, int],
     scored: Replayable | None,
 ) -> Step:
-    prefill, cached = _parts(call)
     agent_id = str(call["agent_id"])
     usd = [call[name] for name in ("prefill_usd", "decode_usd", "other_usd")]
     priced = all(part is not None for part in usd)
@@ -106,12 +105,11 @@ def _call(
         name=str(call["model"] or "model unknown"),
         start_ns=_since(call["started_ns"], zero),
         basis=call["latency_basis"] or "unknown",  # type: ignore[arg-type]  # one of Basis
-        cached_ns=cached,
-        prefill_ns=prefill,
         cache_write_tokens=_int(call, "cache_write_5m_tokens")
         + _int(call, "cache_write_1h_tokens"),
-        reusable_tokens=_int(call, "reusable_tokens"),
-        avoidable_tokens=_int(call, "avoidable_tokens"),
+        sent_before_tokens=_int(call, "sent_before_tokens"),
+        missed_tokens=_int(call, "missed_tokens"),
+        unreported_tokens=_int(call, "unreported_tokens"),
         total_usd=sum(usd) if priced else None,  # type: ignore[arg-type]  # decimals
         cache_reported=bool(call["cache_reported"]),
         ambiguous=bool(call["ambiguous"]),
@@ -125,39 +123,29 @@ def _call(
 _AS_STORED = (
     "step",
     "duration_ns",
+    "prefill_ns",
     "prefill_low_ns",
     "prefill_high_ns",
+    "saved_ns",
     "decode_ns",
     "other_ns",
     "input_tokens",
     "cache_read_tokens",
     "output_tokens",
     "prefill_usd",
+    "prefill_low_usd",
+    "prefill_high_usd",
     "cached_usd",
+    "unreported_usd",
     "decode_usd",
     "other_usd",
-    "avoidable_usd",
+    "missed_usd",
     "price_ref",
     "price_source",
     "usage_origin",
     "finish_reason",
     "error",
 )
-
-
-def _parts(call: Mapping[str, object]) -> tuple[int | None, int | None]:
-    """Share a call's prefill between its new and its cached tokens, by their number.
-
-    Reading a cached token costs far less than computing it, so the cached part is an upper bound;
-    what it says is how much of the prompt did not have to be read.
-    """
-    whole = call["prefill_ns"]
-    if whole is None:
-        return None, None
-    assert isinstance(whole, int)
-    read = _int(call, "input_tokens")
-    cached = whole * min(_int(call, "cache_read_tokens"), read) // read if read else 0
-    return whole - cached, cached
 
 
 def _tool(tool: Mapping[str, object], zero: int | None, depths: Mapping[str, int]) -> Step:

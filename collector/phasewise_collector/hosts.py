@@ -1,9 +1,8 @@
-"""Which names this machine answers to: a web page elsewhere must not reach a server on loopback.
+"""Accepted Host names: a web page elsewhere must not reach a server on loopback.
 
-A page can point a name of its own at 127.0.0.1 (DNS rebinding), and then read from and write to
-any server there that does not look at the name it is asked by. An address in digits cannot be
-pointed elsewhere, so digits are always answered; of names, `localhost`, this machine's own, and
-those that were allowed.
+A page can point its own domain name at 127.0.0.1 (DNS rebinding), and then read from and write to
+any server there that does not check the Host header. An IP address cannot be rebound, so IP
+addresses are always accepted; of names, `localhost`, this machine's own and the allowed ones.
 """
 
 import ipaddress

@@ -1,8 +1,8 @@
 """Import trace files: find them, recognise each, write its facts, and account for every line.
 
-A file is written in one transaction, so an interrupted import keeps whole files. Importing again
-synchronises: a file that has not changed is not read, one with the bytes of another adds nothing,
-and of one that has grown only the calls that the store does not know are new.
+A file is written in one transaction, so an interrupted import keeps complete files only. Importing
+again synchronises: an unchanged file is not read, a copy of another file adds nothing, and from a
+file that has grown only the calls that are not stored yet are added.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
-"""Bring received spans into a store: relate them to stored ones, derive what they mean, write.
+"""Write received spans to a store: relate them to stored ones, derive facts, write.
 
-A trace is derived again, whole, whenever more of it arrives, with every trace that tells of the
-same calls, whenever that came: so a trace in seven batches gives what it gives in one.
+A trace is derived again as a whole whenever more of it arrives, together with every trace that
+describes the same calls. So a trace in seven batches gives the same result as in one.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

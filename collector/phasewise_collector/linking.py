@@ -1,7 +1,7 @@
-"""Bring together the traces that tell of the same calls, so that each is derived once.
+"""Link the traces that describe the same calls, so that each call is derived once.
 
-An orphan trace of an SDK's own span beside the framework's trace, an engine without the caller's
-context, an agent's log records beside its spans.
+Examples: the orphan trace of an SDK's own span next to the framework's trace, an engine without the
+caller's context, an agent's log records next to its spans.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

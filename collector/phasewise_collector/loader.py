@@ -1,7 +1,7 @@
-"""The loader: makes facts of what the acceptor has logged, in the process that owns the database.
+"""The loader: turns what the acceptor has logged into facts, in the process that owns the database.
 
-Facts and the position in the log are written in one transaction, so a crash at any moment repeats
-nothing and skips nothing. A trace is derived again from all its spans whenever more of it arrives.
+Facts and the log position are written in one transaction, so a crash at any moment repeats nothing
+and skips nothing. A trace is derived again from all its spans whenever more of it arrives.
 """
 
 import gc

@@ -1,7 +1,7 @@
-"""What a process and the supervisor that started it owe each other, over standard input and output.
+"""The protocol between a process and its supervisor, over standard input and output.
 
-The process says `ready` once it serves, and ends when its standard input closes: the supervisor is
-gone then. A standby reads one byte before it begins.
+The process writes `ready` once it serves, and exits when its standard input closes, which means
+that the supervisor is gone. A standby waits for one byte before it starts.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Return derived facts in other sessions than their own trace says."""
+"""Move derived facts to other sessions than their own trace names."""
 
 from collections.abc import Mapping
 from dataclasses import replace

@@ -12,17 +12,26 @@ class Part:
     """One stretch of a split bar."""
 
     colour: str
-    """c cached, p prefill, d decode, o other"""
+    """c cached, p prefill, u prefill of which nobody says whether it was cached (drawn hatched),
+    d decode, o other"""
     share: float
 
 
-def split(cached: float, prefill: float, decode: float, other: float = 0.0) -> tuple[Part, ...]:
+def split(
+    *,
+    cached: float = 0.0,
+    prefill: float = 0.0,
+    unreported: float = 0.0,
+    decode: float = 0.0,
+    other: float = 0.0,
+) -> tuple[Part, ...]:
     """Return the parts of a bar as shares of their sum; none when the sum is zero."""
-    values = [max(0.0, float(value)) for value in (cached, prefill, decode, other)]
-    whole = sum(values)
+    named = {"c": cached, "p": prefill, "u": unreported, "d": decode, "o": other}
+    values = {colour: max(0.0, float(value)) for colour, value in named.items()}
+    whole = sum(values.values())
     if not whole:
         return ()
-    return tuple(Part(colour, value / whole) for colour, value in zip("cpdo", values, strict=True))
+    return tuple(Part(colour, value / whole) for colour, value in values.items())
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The places of a flame graph's frames, in SVG units, with their words; templates draw them.  Pure.
 
-Depth goes downwards. Each frame's colours split its width: what a cache served, what was re-paid,
-and, without a colour, what was sent for the first time.
+Depth goes downwards. Each frame's colours split its width: cached, missed, hatched where no source
+reports whether it was cached, and, without a colour, what was sent for the first time.
 """
 
 import re
@@ -37,7 +37,7 @@ class Fill:
     """A coloured part of a frame."""
 
     colour: str
-    """c cached, p re-paid prefill"""
+    """c cached, p missed, u cache not reported"""
     x: float
     width: float
 
@@ -92,7 +92,7 @@ def flame_chart(flame: Flame, link: Link) -> FlameChart | None:
             bars.append(_bar(flame, frame, link, x=float(start / whole) * WIDTH, y=y, width=width))
     rows = first_row + 1 + max(frame.level for frame in flame.frames)
     return FlameChart(
-        f"prompts of {count(top.calls)} calls, parted where they differ; width is "
+        f"prompts of {count(top.calls)} calls, branching where they differ; width is "
         f"{MEASURES[flame.measure]}",
         tuple(bars),
         rows * ROW,
@@ -101,8 +101,8 @@ def flame_chart(flame: Flame, link: Link) -> FlameChart | None:
 
 MEASURES: dict[Measure, str] = {
     "sent": "tokens sent",
-    "repaid": "tokens re-paid",
-    "usd": "dollars re-paid",
+    "missed": "tokens missed",
+    "usd": "dollars missed",
 }
 
 
@@ -139,7 +139,8 @@ def _fills(measure: Measure, split: Width, x: float, width: float) -> Iterator[F
     if measure != "sent":
         yield Fill("p", round(x, 2), round(width, 2))
         return
-    for colour, part in (("c", split.cached_tokens), ("p", split.repaid_tokens)):
+    parts = (("c", split.cached_tokens), ("p", split.missed_tokens), ("u", split.unreported_tokens))
+    for colour, part in parts:
         size = part / split.sent_tokens * width
         if size >= LEAST:
             yield Fill(colour, round(x, 2), round(size, 2))
@@ -219,10 +220,11 @@ def _title(frame: Frame) -> str:
     if frame.kind == "stretch":
         lines.append(f"{tokens(frame.tokens)} tokens long")
     lines.append(
-        f"with all that follows: {tokens(whole.sent_tokens)} tokens sent, "
-        f"{tokens(whole.cached_tokens)} read from a cache, {tokens(whole.repaid_tokens)} re-paid"
-        + (f" for $ {usd(whole.repaid_usd)}" if whole.repaid_usd is not None else "")
+        f"including branches: {tokens(whole.sent_tokens)} tokens sent, "
+        f"{tokens(whole.cached_tokens)} cached, {tokens(whole.missed_tokens)} missed"
+        + (f" for $ {usd(whole.missed_usd)} more" if whole.missed_usd is not None else "")
+        + f", {tokens(whole.unreported_tokens)} sent before with no cache reported"
     )
     if frame.hidden:
-        lines.append(f"{count(frame.hidden)} branches follow; open it to see them")
+        lines.append(f"{count(frame.hidden)} more branches; open the frame to see them")
     return "\n".join(lines)

@@ -1,7 +1,7 @@
 """Titles and explanations of the ledger's reasons, and the colour of each in the bar.
 
-Read is cached; re-paid is prefill; what had to be sent has no colour, and what nobody can say is
-grey.
+Cached has its colour; missed and broken tokens are prefill; new ones have no colour, and those
+whose cache is not reported are hatched.
 """
 
 from collections.abc import Mapping
@@ -11,8 +11,8 @@ from typing import Literal
 from phasewise_analyzer.diagnosis.causes import CATALOGUE
 from phasewise_analyzer.ledger import facts
 
-Tone = Literal["c", "p", "new", "o"]
-"""c read from a cache, p re-paid, new sent for the first time, o not known"""
+Tone = Literal["c", "p", "u", "new"]
+"""c cached, p missed or broken, u cache not reported, new sent for the first time"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,43 +26,41 @@ class Words:
 
 
 _PLAIN: Mapping[str, Words] = {
-    facts.READ: Words(
-        "read from the cache", "sent before, and served by the provider's cache", "c"
-    ),
+    facts.READ: Words("cached", "read from the provider's cache", "c"),
     facts.FIRST: Words(
-        "first seen", "the start of an agent's first call: nothing before it had sent this", "new"
+        "first seen", "the start of an agent's first call: no earlier call had sent this", "new"
     ),
     facts.APPENDED: Words(
-        "appended", "new at the end: what this call added to the one before", "new"
+        "appended", "new at the end: what this call added to the previous one", "new"
     ),
     facts.PROVIDER: Words(
         "provider-side",
-        "the rule promises a read, and none came: evicted, another machine, an incident, or a part "
-        "of the prompt that is not recorded changed",
+        "the rule predicts a read, but none happened: evicted, another machine, an incident, or an "
+        "unrecorded part of the prompt changed",
         "p",
     ),
     facts.UNKNOWN: Words(
         "no rule known",
-        "sent before and not read; no record says how this provider cached on that day",
-        "o",
+        "missed; the provider's cache rule of that day is not known",
+        "p",
     ),
     facts.UNREPORTED: Words(
         "cache not reported",
-        "sent before; the source does not say whether it was read, so it is charged as if it was "
-        "not",
-        "o",
+        "sent before; the source does not report its cache, so the bill is what the provider's "
+        "rule would charge",
+        "u",
     ),
 }
 
 _RULES: Mapping[str, str] = {
-    "nothing missed": "the rule lets all be read but the rest of a block",
-    "lifetime": "it had been kept, and was dropped after the time it lives",
-    "minimum": "the provider caches no prefix this short",
-    "no marker": "no breakpoint stood at or behind it when it was sent",
-    "lookback": "it is kept, further back than the provider looks",
-    "in flight": "the call that writes it had not begun to answer",
-    "granularity": "caches keep whole blocks; the rest of one is read again",
-    "evicted": "it made room for others",
+    "nothing missed": "everything is read but the rest of a block",
+    "lifetime": "it was cached, and has expired",
+    "minimum": "it is shorter than the provider's minimum",
+    "no marker": "no breakpoint was at or after it when it was sent",
+    "lookback": "it is cached, but further back than the provider looks",
+    "in flight": "the call that writes it had not started to respond",
+    "granularity": "caches store whole blocks; the rest of a block is read again",
+    "evicted": "it was evicted to make room",
     "settings": "a setting that is part of the cache's key differs",
 }
 _TITLES: Mapping[str, str] = {
@@ -82,6 +80,10 @@ def words(reason: str) -> Words:
     if reason.startswith(facts.BREAK):
         name = reason.removeprefix(facts.BREAK)
         cause = _CAUSES.get(name)
-        return Words(f"break: {name}", cause.what if cause else "the prompt parted here", "p")
+        return Words(f"break: {name}", cause.what if cause else "the prompts diverge here", "p")
     name = reason.removeprefix(facts.RULE)
-    return Words(f"rule: {_TITLES.get(name, name)}", _RULES.get(name, "what the rule says"), "p")
+    return Words(
+        f"rule: {_TITLES.get(name, name)}",
+        _RULES.get(name, "because of the provider's cache rule"),
+        "p",
+    )

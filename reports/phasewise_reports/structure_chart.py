@@ -34,7 +34,7 @@ class Layer:
     title: str
     stability: Stability
     tone: Tone
-    repaid: float
+    resent: float
     """share of its tokens that is read again although sent before, in [0, 1]; 0 where it should
     stand: what is left there nobody has counted"""
     moves: bool
@@ -70,7 +70,7 @@ class _Part:
     names: tuple[str, ...]
     tokens: int | None
     stability: Stability
-    repaid: float
+    resent: float
     moves: bool
 
 
@@ -85,7 +85,7 @@ def structure_chart(structure: Structure, *, history: bool) -> StructureChart | 
     scale = TEMPLATE_PX / max(1, sum(part.tokens or 0 for part in parts))
     heights = [_height(part, scale) for part in parts]
     here = _stack(parts, heights, range(len(parts)))
-    there = _stack([replace(part, repaid=0.0) for part in parts], heights, order)
+    there = _stack([replace(part, resent=0.0) for part in parts], heights, order)
     joined = dict(zip(order, there, strict=True))
     ribbons = [_ribbon(one, joined[place]) for place, one in enumerate(here)]
     return StructureChart(
@@ -111,7 +111,7 @@ def _parts(blocks: Sequence[Block]) -> Iterator[_Part]:
             names=tuple(block.label for block in group),
             tokens=sum(block.tokens for block in group),
             stability=group[0].stability,
-            repaid=sum(block.repaid_tokens for block in group) / sent if sent else 0.0,
+            resent=sum(block.resent_tokens for block in group) / sent if sent else 0.0,
             moves=group[0].should_move,
         )
 
@@ -140,7 +140,7 @@ def _layer(part: _Part, top: int, height: int) -> Layer:
         title=", ".join(part.names) or "the messages behind the template; not to scale",
         stability=part.stability,
         tone="c" if stable else "none",
-        repaid=part.repaid,
+        resent=part.resent,
         moves=part.moves,
         top=top,
         height=height,

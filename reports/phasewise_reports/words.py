@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from phasewise_reports.glossary import meaning
+
 UNKNOWN = "-"
 
 Number = int | float
@@ -100,5 +102,7 @@ def excerpt(value: str | None, characters: int) -> str:
 
 FILTERS: Mapping[str, Callable[..., str]] = {
     one.__name__: one
-    for one in (count, tokens, usd, seconds, percent, short, signed, moment, lifetime, cell)
+    for one in (
+        *(count, tokens, usd, seconds, percent, short, signed, moment, lifetime, cell, meaning),
+    )
 }

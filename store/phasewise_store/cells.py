@@ -22,20 +22,26 @@ SUMS: dict[str, str] = {
     "cache_write_tokens": "sum(c.cache_write_5m_tokens + c.cache_write_1h_tokens)",
     "output_tokens": "sum(c.output_tokens)",
     "reasoning_tokens": "sum(c.reasoning_tokens)",
-    "reusable_tokens": "sum(k.reusable_tokens)",
-    "avoidable_tokens": "sum(k.avoidable_tokens)",
+    "sent_before_tokens": "sum(k.sent_before_tokens)",
+    "missed_tokens": "sum(k.missed_tokens)",
+    "unreported_tokens": "sum(k.unreported_tokens)",
+    "wasted_tokens": "sum(b.lost_tokens) FILTER (b.wasteful)",
     "priced_calls": "count(k.prefill_usd)",
     "prefill_usd": "sum(k.prefill_usd)",
+    "prefill_low_usd": "sum(k.prefill_low_usd)",
+    "prefill_high_usd": "sum(k.prefill_high_usd)",
     "cached_usd": "sum(k.cached_usd)",
+    "unreported_usd": "sum(k.unreported_usd)",
+    "missed_usd": "sum(k.missed_usd)",
+    "wasted_usd": (
+        "CASE WHEN count(k.missed_usd) > 0 "
+        "THEN coalesce(sum(b.lost_usd) FILTER (b.wasteful), 0) END"
+    ),
     "decode_usd": "sum(k.decode_usd)",
     "call_other_usd": "sum(k.other_usd)",
-    "avoidable_usd": "sum(k.avoidable_usd)",
     "timed_calls": "count(*) FILTER (k.prefill_ns IS NOT NULL AND k.decode_ns IS NOT NULL)",
     "prefill_ns": "sum(k.prefill_ns) FILTER (k.decode_ns IS NOT NULL)",
-    "cached_ns": (
-        "sum(k.prefill_ns::HUGEINT * c.cache_read_tokens // greatest(c.input_tokens, 1)) "
-        "FILTER (k.decode_ns IS NOT NULL)"
-    ),
+    "saved_ns": "sum(k.saved_ns) FILTER (k.prefill_ns IS NOT NULL AND k.decode_ns IS NOT NULL)",
     "prefill_low_ns": "sum(k.prefill_low_ns) FILTER (k.decode_ns IS NOT NULL)",
     "prefill_high_ns": "sum(k.prefill_high_ns) FILTER (k.decode_ns IS NOT NULL)",
     "decode_ns": "sum(k.decode_ns) FILTER (k.prefill_ns IS NOT NULL)",
@@ -47,8 +53,6 @@ SUMS: dict[str, str] = {
     "unpriced_side_calls": "count(*) FILTER (c.is_side AND c.side_usd IS NULL)",
     "side_usd": "sum(c.side_usd)",
     "prompt_calls": "count(f.prompt_tokens)",
-    "prompt_tokens": "sum(f.prompt_tokens)",
-    "prompt_usd": "sum(k.prefill_usd) FILTER (f.prompt_tokens IS NOT NULL)",
     "deep_calls": "count(*) FILTER (f.is_deep)",
     "judged_calls": (
         "count(*) FILTER (f.predicted_read IS NOT NULL AND f.reported_read IS NOT NULL)"
@@ -56,8 +60,6 @@ SUMS: dict[str, str] = {
     "exact_calls": "count(*) FILTER (abs(f.predicted_read - f.reported_read) < f.granularity)",
     "diagnosed_calls": "count(f.agrees)",
     "agreed_calls": "count(*) FILTER (f.agrees)",
-    "wasted_tokens": "sum(b.lost_tokens) FILTER (b.wasteful)",
-    "wasted_usd": "sum(b.lost_usd) FILTER (b.wasteful)",
 }
 """what is kept of a cell's calls, by column: everything here can be added up over cells"""
 
@@ -138,7 +140,8 @@ WHERE f.session_id IN (SELECT unnest($ids))
 _INSERT_REASONS = """
 INSERT INTO cell_reasons BY NAME
 SELECT cell_id, session_id, part.reason AS reason, count(*) AS calls, sum(part.tokens) AS tokens,
-       sum(part.usd) AS usd, max(part.tokens) AS most_tokens, max(part.usd) AS most_usd
+       sum(part.usd) AS usd, sum(part.extra_usd) AS extra_usd,
+       max(part.tokens) AS most_tokens, max(part.usd) AS most_usd
 FROM (
     SELECT cell_id, session_id, unnest(reasons) AS part
     FROM call_findings

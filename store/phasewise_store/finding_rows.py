@@ -28,7 +28,9 @@ FINDINGS: dict[str, pl.DataType] = {
     "is_deep": pl.Boolean(),
     "provider_says": pl.String(),
     "agrees": pl.Boolean(),
-    "reasons": pl.List(pl.Struct({"reason": pl.String(), "tokens": pl.Int64(), "usd": _MONEY})),
+    "reasons": pl.List(
+        pl.Struct({"reason": pl.String(), "tokens": pl.Int64(), "usd": _MONEY, "extra_usd": _MONEY})
+    ),
 }
 """what the analyzer says of a call, by column of `call_findings`"""
 

@@ -21,7 +21,8 @@ SELECT
     coalesce(sum(calls), 0)::BIGINT,
     concat_ws(
         ' ', sum(calls), sum(analysed_calls), sum(input_tokens), sum(cache_read_tokens),
-        sum(output_tokens), sum(prefill_usd), max(first_ordinal),
+        sum(output_tokens), sum(prefill_usd), sum(sent_before_tokens),
+        sum(missed_tokens), max(first_ordinal), min(first_ordinal),
         (SELECT string_agg(version, ' ' ORDER BY source) FROM analysed_sources)
     )
 FROM cells c

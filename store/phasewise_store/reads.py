@@ -50,14 +50,20 @@ def llm_calls(
 def calls_with_ids(store: Store, call_ids: Sequence[str]) -> pl.DataFrame:
     """Give the calls with these ids; the columns of `llm_calls` here.
 
-    Written out one by one, ids are looked up by the primary keys of both tables.
+    First their rows alone, by the columns of ids: no other column of all calls is to be read.
     """
-    names = {f"id{place}": call_id for place, call_id in enumerate(call_ids)}
-    chosen = f"call_id IN ({', '.join(f'${name}' for name in names) or 'NULL'})"
+    rows = {
+        table: store.frame(
+            f"SELECT rowid FROM {table} WHERE call_id IN (SELECT unnest($ids))",
+            {"ids": list(call_ids)},
+        )["rowid"].to_list()
+        for table in ("llm_calls", "call_costs")
+    }
     return store.frame(
-        f"{_ALL_COLUMNS} LEFT JOIN (SELECT * FROM call_costs WHERE {chosen}) k USING (call_id) "
-        f"WHERE c.{chosen} ORDER BY c.ordinal",
-        names,
+        f"{_ALL_COLUMNS} LEFT JOIN (SELECT * FROM call_costs "
+        "WHERE rowid IN (SELECT unnest($call_costs))) k USING (call_id) "
+        "WHERE c.rowid IN (SELECT unnest($llm_calls)) ORDER BY c.ordinal",
+        rows,
     )
 
 
@@ -115,12 +121,14 @@ def waiting_calls(store: Store, source: str) -> pl.DataFrame:
 def timed_calls(store: Store, source: str, most: int) -> pl.DataFrame:
     """Give a data set's last analysed calls whose first token was seen, in order of arrival.
 
-    Columns input_tokens, output_tokens, cache_read_tokens, reusable_tokens, ttft_ns, duration_ns.
+    Columns input_tokens, output_tokens, cache_reported, cache_read_tokens, sent_before_tokens,
+    ttft_ns, duration_ns.
     """
     return store.frame(
         "SELECT * EXCLUDE (ordinal) FROM ("
-        "SELECT c.ordinal, c.input_tokens, c.output_tokens, c.cache_read_tokens, "
-        f"k.reusable_tokens, c.ttft_ns, c.duration_ns {_CALLS} JOIN call_costs k USING (call_id) "
+        "SELECT c.ordinal, c.input_tokens, c.output_tokens, c.cache_reported, c.cache_read_tokens, "
+        "k.sent_before_tokens, c.ttft_ns, c.duration_ns "
+        f"{_CALLS} JOIN call_costs k USING (call_id) "
         "WHERE s.name = $source AND c.ttft_ns IS NOT NULL AND c.duration_ns IS NOT NULL "
         "ORDER BY c.ordinal DESC LIMIT $most) ORDER BY ordinal",
         {"source": source, "most": most},

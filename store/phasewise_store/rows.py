@@ -1,4 +1,4 @@
-"""Facts as columns: one polars frame a table, in the order of the table's columns."""
+"""Facts as columns: one polars frame per table, in the order of the table's columns."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace

@@ -102,6 +102,11 @@ def m016_add_reuse_and_kept_answers(connection: duckdb.DuckDBPyConnection) -> No
     run(connection, prefixes.REUSE_AND_KEPT_ANSWERS)
 
 
+def m017_add_states_of_input(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make costs and findings again, with the states of input tokens and the bill's range."""
+    run(connection, costs.STATES_OF_INPUT)
+
+
 COMPRESSED: dict[str, compression.Methods] = {
     "segments": {"digest": "uncompressed", "content": "uncompressed"},
     "spans": {"attributes": "zstd"},
@@ -124,6 +129,7 @@ STATEMENTS = (
     findings.FINDINGS,
     cells.CELLS,
     prefixes.REUSE_AND_KEPT_ANSWERS,
+    costs.STATES_OF_INPUT,
 )
 """what the migrations run, for `schema_page`"""
 
@@ -144,5 +150,6 @@ MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     m014_add_findings,
     m015_add_cells,
     m016_add_reuse_and_kept_answers,
+    m017_add_states_of_input,
 )
 """in order; the schema's version is how many of them have run"""

@@ -20,10 +20,11 @@ _COLUMN = re.compile(r"^\s+(?P<name>[a-z]\w*)\s+(?P<type>[A-Z][^-]*?),?\s*(?:--\
 
 def markdown() -> str:
     """Give the whole page: every table, its columns, their types and what they mean."""
-    tables = {name: body for text in STATEMENTS for name, body in _TABLE.findall(text)}
-    added = (found for text in STATEMENTS for found in _ADDED.findall(text))
-    for name, column, kind, note in added:
-        tables[name] += f"\n    {column} {kind} {note}"
+    tables: dict[str, str] = {}
+    for text in STATEMENTS:
+        tables |= _TABLE.findall(text)
+        for name, column, kind, note in _ADDED.findall(text):
+            tables[name] += f"\n    {column} {kind} {note}"
     return "\n".join([HEAD, *(_section(name, body) for name, body in tables.items())])
 
 

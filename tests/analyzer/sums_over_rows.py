@@ -13,22 +13,28 @@ coalesce(sum(c.cache_read_tokens), 0)::BIGINT AS cache_read_tokens,
 coalesce(sum(c.cache_write_5m_tokens + c.cache_write_1h_tokens), 0)::BIGINT AS cache_write_tokens,
 coalesce(sum(c.output_tokens), 0)::BIGINT AS output_tokens,
 coalesce(sum(c.reasoning_tokens), 0)::BIGINT AS reasoning_tokens,
-coalesce(sum(k.reusable_tokens), 0)::BIGINT AS reusable_tokens,
-coalesce(sum(k.avoidable_tokens), 0)::BIGINT AS avoidable_tokens,
+coalesce(sum(k.sent_before_tokens), 0)::BIGINT AS sent_before_tokens,
+coalesce(sum(k.missed_tokens), 0)::BIGINT AS missed_tokens,
+coalesce(sum(k.unreported_tokens), 0)::BIGINT AS unreported_tokens,
+coalesce(sum(b.lost_tokens) FILTER (b.wasteful), 0)::BIGINT AS wasted_tokens,
 count(k.prefill_usd) AS priced_calls,
 sum(k.prefill_usd) AS prefill_usd,
+sum(k.prefill_low_usd) AS prefill_low_usd,
+sum(k.prefill_high_usd) AS prefill_high_usd,
 sum(k.cached_usd) AS cached_usd,
+sum(k.unreported_usd) AS unreported_usd,
+sum(k.missed_usd) AS missed_usd,
+CASE WHEN count(k.missed_usd) > 0
+     THEN coalesce(sum(b.lost_usd) FILTER (b.wasteful), 0) END AS wasted_usd,
 sum(k.decode_usd) AS decode_usd,
 coalesce(sum(k.other_usd) + coalesce(sum(c.side_usd), 0), sum(c.side_usd)) AS other_usd,
 coalesce(
     sum(k.prefill_usd) + sum(k.decode_usd) + sum(k.other_usd) + coalesce(sum(c.side_usd), 0),
     sum(c.side_usd)
 ) AS total_usd,
-sum(k.avoidable_usd) AS avoidable_usd,
 count(*) FILTER (k.prefill_ns IS NOT NULL AND k.decode_ns IS NOT NULL) AS timed_calls,
 sum(k.prefill_ns) FILTER (k.decode_ns IS NOT NULL)::BIGINT AS prefill_ns,
-sum(k.prefill_ns::HUGEINT * c.cache_read_tokens // greatest(c.input_tokens, 1))
-    FILTER (k.decode_ns IS NOT NULL)::BIGINT AS cached_ns,
+sum(k.saved_ns) FILTER (k.prefill_ns IS NOT NULL AND k.decode_ns IS NOT NULL)::BIGINT AS saved_ns,
 sum(k.prefill_low_ns) FILTER (k.decode_ns IS NOT NULL)::BIGINT AS prefill_low_ns,
 sum(k.prefill_high_ns) FILTER (k.decode_ns IS NOT NULL)::BIGINT AS prefill_high_ns,
 sum(k.decode_ns) FILTER (k.prefill_ns IS NOT NULL)::BIGINT AS decode_ns,
@@ -52,6 +58,7 @@ FROM (
 JOIN sources s USING (source_id)
 LEFT JOIN agents a USING (agent_id)
 LEFT JOIN call_costs k USING (call_id)
+LEFT JOIN breaks b USING (call_id)
 """
 
 

@@ -71,7 +71,7 @@ def test_the_phases_sum_to_the_bill_to_the_last_digit(price: Rates, usage: Usage
 def test_a_cached_token_never_costs_more_than_an_uncached_one(
     price: Rates, usage: Usage, moved: int
 ) -> None:
-    """Moving tokens from uncached to cached never raises the bill; what is avoidable is bounded."""
+    """Moving tokens from uncached to cached never raises the bill; what it saves is bounded."""
     moved = min(moved, usage.uncached_tokens)
     cheaper = Usage(
         uncached_tokens=usage.uncached_tokens - moved,
@@ -83,7 +83,7 @@ def test_a_cached_token_never_costs_more_than_an_uncached_one(
     )
     before, after = bill.split(price, usage), bill.split(price, cheaper)
     assert after.prefill_usd <= before.prefill_usd
-    saved = bill.avoidable_usd(price, usage, moved)
+    saved = bill.above_read_usd(price, usage, moved)
     assert 0 <= saved <= before.prefill_usd
 
 
@@ -130,7 +130,7 @@ def test_analysing_again_does_nothing_and_new_calls_only_are_added(store: Store)
     assert (analyse.analyse(store), analyse.analyse(store)) == (2, 0)
     write_calls(store, [messages(["a", "b", "c"])], session="t")
     assert analyse.analyse(store) == 1
-    reusable = store.frame("SELECT reusable_tokens FROM call_costs WHERE call_id = 't.0'").item()
+    reusable = store.frame("SELECT sent_before_tokens FROM call_costs WHERE call_id = 't.0'").item()
     assert reusable == messages(["a"])[0].tokens + messages(["b"])[0].tokens
 
 
@@ -141,5 +141,5 @@ def test_what_another_model_read_is_not_reusable(store: Store) -> None:
     write_calls(store, [prompt], model="gpt-4.1", provider="openai", session="t")
     write_calls(store, [prompt], model="gpt-4o", provider="openai", session="u")
     analyse.analyse(store)
-    rows = store.frame("SELECT call_id, reusable_tokens FROM call_costs ORDER BY call_id").rows()
+    rows = store.frame("SELECT call_id, sent_before_tokens FROM call_costs ORDER BY call_id").rows()
     assert rows == [("s.0", 0), ("t.0", 0), ("u.0", prompt[0].tokens)]

@@ -51,7 +51,7 @@ def test_the_interval_covers_what_it_claims_on_calls_it_has_not_seen(
     """Fitted on half of the real streamed calls, it holds 95 % of the other half (90 to 99)."""
     analyse.analyse(kv_cache_tester)
     seen = kv_cache_tester.frame(
-        "SELECT c.input_tokens, k.reusable_tokens, c.output_tokens, c.ttft_ns, c.duration_ns "
+        "SELECT c.input_tokens, k.sent_before_tokens, c.output_tokens, c.ttft_ns, c.duration_ns "
         "FROM llm_calls c JOIN call_costs k USING (call_id) "
         "WHERE ttft_ns > 0 AND duration_ns >= ttft_ns ORDER BY hash(call_id)"
     )
@@ -61,7 +61,7 @@ def test_the_interval_covers_what_it_claims_on_calls_it_has_not_seen(
     def sizes(rows: pl.DataFrame) -> latency_fit.Sizes:
         read = rows["input_tokens"].to_numpy().astype(np.float64)
         return latency_fit.Sizes(
-            read - rows["reusable_tokens"].to_numpy(),
+            read - rows["sent_before_tokens"].to_numpy(),
             read,
             rows["output_tokens"].to_numpy().astype(np.float64),
         )
@@ -78,7 +78,7 @@ def test_the_interval_covers_what_it_claims_on_calls_it_has_not_seen(
 
 
 def test_a_timeline_s_bars_sum_to_the_call_s_wait(store: Store) -> None:
-    """Cached + prefill + decode + other is the duration of every step that is split."""
+    """Prefill + decode + other is the duration; cached tokens have no part in it."""
     write_calls(
         store,
         [messages(["a" * 400]), messages(["a" * 400, "b"])],
@@ -93,6 +93,7 @@ def test_a_timeline_s_bars_sum_to_the_call_s_wait(store: Store) -> None:
     analyse.analyse(store)
     found = timeline.timeline(store, "s")
     for step in found.steps:
-        parts = (step.cached_ns, step.prefill_ns, step.decode_ns, step.other_ns)
+        parts = (step.prefill_ns, step.decode_ns, step.other_ns)
         assert sum(part or 0 for part in parts) == step.duration_ns == 2 * 10**9
-    assert found.steps[1].cached_ns == 10**9 * 100 // 110
+    assert [step.prefill_ns for step in found.steps] == [10**9, 10**9]
+    assert [step.saved_ns for step in found.steps] == [None, None]  # too few calls for a fit

@@ -45,7 +45,7 @@ def test_agents_sessions_and_models_sum_to_the_same_total(priced: Store) -> None
         [row.totals for row in rollups.models(priced)],
     ]
     for rows in groupings:
-        for field in ("calls", "input_tokens", "cache_read_tokens", "total_usd", "avoidable_usd"):
+        for field in ("calls", "input_tokens", "cache_read_tokens", "total_usd", "missed_usd"):
             assert sum(getattr(row, field) for row in rows) == getattr(whole, field), field
     assert whole.total_usd == whole.prefill_usd + whole.decode_usd + whole.other_usd  # type: ignore[operator]  # priced
     assert whole.ambiguous_calls == 2

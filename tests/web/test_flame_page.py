@@ -9,7 +9,8 @@ import pytest
 from fastapi.testclient import TestClient
 from phasewise_analyzer import rollups
 from phasewise_analyzer.flame import graph
-from phasewise_reports.flame_chart import WIDTH, FlameChart, flame_chart, where, wording
+from phasewise_reports.flame_chart import GAP, WIDTH, FlameChart, flame_chart, where, wording
+from phasewise_reports.templating import style
 from phasewise_store.facts import Agent, Batch, LlmCall, Segment, Session, Source, Usage
 from phasewise_store.scope import Scope
 from phasewise_store.segments import text_segment
@@ -44,13 +45,13 @@ def test_the_page_and_its_twin_say_the_roll_up_s_total(client: TestClient, seen:
     """For every data set and measure: 200, and the topmost frame is what the roll-up sums."""
     for source in sources(seen):
         whole = rollups.totals(seen, Scope(source=source))
-        for width in ("sent", "repaid", "usd"):
+        for width in ("sent", "missed", "usd"):
             query = {"source": source, "width": width}
             assert client.get(PATH, params=query).status_code == 200
             twin = client.get(f"{PATH}.json", params=query).json()
             top = twin["found"]["frames"][0]["below"]
             assert top["sent_tokens"] == whole.input_tokens
-            assert top["repaid_tokens"] == whole.avoidable_tokens
+            assert top["missed_tokens"] == whole.missed_tokens
             assert twin["measure"] == width
 
 
@@ -76,19 +77,19 @@ def test_every_frame_opens_a_page_with_it_on_top(client: TestClient) -> None:
 def test_measure_and_scope_are_kept_while_opening(client: TestClient) -> None:
     """A link of a page about one agent, in dollars, is about that agent, in dollars."""
     agent = client.get("/agents.json?source=tau2-bench").json()["rows"][0]["agent"]
-    query = {"source": "tau2-bench", "width": "repaid", "agent": agent}
+    query = {"source": "tau2-bench", "width": "missed", "agent": agent}
     answer = client.get(PATH, params=query)
     found = client.get(f"{PATH}.json", params=query).json()["found"]
     assert {name for one in found["frames"] for name in one["agents"]} == {agent}
     links = [unescape(link) for link in re.findall(r'href="([^"]+node=[^"]+)"', answer.text)]
     assert links
-    assert all(f"agent={agent}" in link and "width=repaid" in link for link in links)
-    assert f'href="{PATH}?source=tau2-bench&amp;width=repaid">all</a>' in answer.text
+    assert all(f"agent={agent}" in link and "width=missed" in link for link in links)
+    assert f'href="{PATH}?source=tau2-bench&amp;width=missed">all</a>' in answer.text
 
 
-@pytest.mark.parametrize("measure", ["sent", "repaid"])
+@pytest.mark.parametrize("measure", ["sent", "missed"])
 def test_frames_lie_inside_the_frame_above_and_never_overlap(seen: Store, measure: str) -> None:
-    """In every row frames follow each other, inside the picture; colours lie in their frame."""
+    """Frames follow each other in every row, under their parent up to a gap; so do colours."""
     made = chart(seen, "tau2-bench", measure=measure)
     rows: dict[float, list[tuple[float, float]]] = {}
     for bar in made.bars:
@@ -107,14 +108,14 @@ def test_frames_lie_inside_the_frame_above_and_never_overlap(seen: Store, measur
         if y:
             above = rows[y - 22]
             for start, end in row:
-                assert any(low - 0.02 <= start and end <= high + 0.02 for low, high in above)
+                assert any(low - 0.02 <= start and end <= high + GAP for low, high in above)
 
 
 def test_colours_split_a_frame_as_its_tokens_are(seen: Store) -> None:
-    """The topmost's cached and re-paid parts are as wide as their share of the tokens sent."""
+    """The topmost's cached and sent again parts are as wide as their share of the tokens sent."""
     whole = rollups.totals(seen, Scope(source="tau2-bench"))
     fills = {fill.colour: fill.width for fill in chart(seen, "tau2-bench").bars[0].fills}
-    for colour, part in (("c", whole.cache_read_tokens), ("p", whole.avoidable_tokens)):
+    for colour, part in (("c", whole.cache_read_tokens), ("p", whole.missed_tokens)):
         expected = part / whole.input_tokens * (WIDTH - 1)
         assert fills.get(colour, 0) == pytest.approx(expected, abs=0.5)
 
@@ -165,12 +166,12 @@ def test_a_measure_without_width_has_no_picture(client: TestClient) -> None:
     for source in client.get("/agents.json").json()["sources"]:
         query = {"source": source, "width": "usd"}
         twin = client.get(f"{PATH}.json", params=query).json()
-        if not twin["found"]["frames"][0]["below"]["repaid_usd"]:
+        if not twin["found"]["frames"][0]["below"]["missed_usd"]:
             page = client.get(PATH, params=query).text
-            assert "Nothing has a width here" in page
+            assert "Nothing to show in this measure" in page
             assert twin["chart"] is None
             return
-    pytest.fail("every sample has a re-paid price")
+    pytest.fail("every sample has a sent again price")
 
 
 def test_hostile_text_stays_text(client: TestClient) -> None:
@@ -212,3 +213,10 @@ def test_a_place_is_said_in_words(seen: Store) -> None:
     assert all(re.fullmatch(r"blocks? [\d,]+( to [\d,]+)?", where(one)) for one in hashed)
     spoken = graph.find(seen, Scope(source="tau2-bench")).widest
     assert any(re.search(r"(system|message) \d+", where(one)) for one in spoken)
+
+
+def test_the_colours_of_frames_win_over_their_background() -> None:
+    """A frame's base rule has no more weight than one class, so `.flame .c` colours its parts."""
+    base = re.search(r"^\.flame rect(.*?) \{ fill: var\(--paper\)", style(), re.MULTILINE)
+    assert base is not None
+    assert re.sub(r":where\(.*\)", "", base[1]) == ""

@@ -1,9 +1,11 @@
 """Notes on the limits of a cost table's numbers, for both pages and commands."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
 
 from phasewise_analyzer.coverage import coverage
 from phasewise_analyzer.findings import Totals
+from phasewise_reports.words import usd
 from phasewise_store.store import Store
 
 
@@ -12,7 +14,9 @@ def waiting(store: Store) -> tuple[str, ...]:
     found = coverage(store)
     if found.is_complete:
         return ()
-    return (f"{found.analysed_calls:,} of {found.calls:,} calls analysed; the rest will follow.",)
+    return (
+        f"{found.analysed_calls:,} of {found.calls:,} calls are analysed; the rest is in progress.",
+    )
 
 
 def caveats(rows: Iterable[Totals]) -> tuple[str, ...]:
@@ -23,13 +27,18 @@ def caveats(rows: Iterable[Totals]) -> tuple[str, ...]:
     found = []
     if unknown := sum(row.cache_unknown_calls for row in totals):
         found.append(
-            f"{unknown:,} of {calls:,} calls do not report cached tokens (shown as -). They are "
-            'priced as uncached, so "avoidable" is an upper bound.'
+            f"{unknown:,} of {calls:,} calls do not report cached tokens (shown as -, drawn "
+            f"hatched). They are priced as their provider's rule would charge{_range(totals)}."
         )
     if unpriced := calls - sum(row.priced_calls for row in totals):
         found.append(f"{unpriced:,} calls have no known price; sums in $ leave them out.")
     if unpriced := sum(row.unpriced_side_calls for row in totals):
         found.append(f"{unpriced:,} embedding or reranking calls have no known price.")
+    if untimed := sum(row.calls - row.timed_calls for row in totals if row.timed_calls):
+        found.append(
+            f"{untimed:,} calls are not in the time split: their split into prefill and decode is "
+            "not known."
+        )
     if estimated := sum(row.estimated_calls for row in totals):
         found.append(
             f"{estimated:,} of {timed:,} timed calls do not report the time to their first token. "
@@ -41,3 +50,15 @@ def caveats(rows: Iterable[Totals]) -> tuple[str, ...]:
             "They are taken as not included, and these calls are marked."
         )
     return tuple(found)
+
+
+def _range(totals: Sequence[Totals]) -> str:
+    """Write between which sums the input bill lies; nothing where no price is known."""
+    low = [row.prefill_low_usd for row in totals if row.prefill_low_usd is not None]
+    high = [row.prefill_high_usd for row in totals if row.prefill_high_usd is not None]
+    if not low:
+        return ""
+    return (
+        f"; prefill is between {usd(sum(low, Decimal(0)))} $ (all that was sent before cached) and "
+        f"{usd(sum(high, Decimal(0)))} $ (nothing cached)"
+    )

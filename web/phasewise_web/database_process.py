@@ -5,6 +5,7 @@ The supervisor starts it with the pages' socket, which stays open across its res
 """
 
 import argparse
+import importlib
 import signal
 import socket
 import sys
@@ -15,7 +16,6 @@ from pathlib import Path
 from types import FrameType
 
 import uvicorn
-from phasewise_analyzer.analyse import Memory, analyse, analyse_again
 from phasewise_collector.hosts import Hosts
 from phasewise_collector.loader import Loader
 from phasewise_collector.parent import LATER, say_ready, stop_with_parent
@@ -24,6 +24,11 @@ from phasewise_store.store import Store
 
 from phasewise_web.app import make_app
 from phasewise_web.background.process import BackgroundProcess
+
+POLL_S = 0.02
+SWITCH_S = 0.0005
+"""a thread that analyses hands Python on to one that makes a page after so long; 5 ms is usual, and
+a page takes its turn some fifty times"""
 
 
 def own(database: Path, web: socket.socket, log: Path | None, hosts: Hosts) -> int:
@@ -48,15 +53,9 @@ def own(database: Path, web: socket.socket, log: Path | None, hosts: Hosts) -> i
             server.should_exit = True
 
         say_ready()
-        background.start()
         try:
-            with _analysing_again(store, give_up):
-                if loader is None:
-                    analyse(store, memory=Memory())
-                    server.run(sockets=[web])
-                else:
-                    with _loading(store, loader, give_up):
-                        server.run(sockets=[web])
+            with _working(server, store, loader, background, give_up):
+                server.run(sockets=[web])
         except KeyboardInterrupt:
             pass  # that is how it ends
         finally:
@@ -65,48 +64,44 @@ def own(database: Path, web: socket.socket, log: Path | None, hosts: Hosts) -> i
 
 
 @contextmanager
-def _loading(store: Store, loader: Loader, give_up: Callable[[Exception], None]) -> Iterator[None]:
+def _working(
+    server: uvicorn.Server,
+    store: Store,
+    loader: Loader | None,
+    background: BackgroundProcess,
+    give_up: Callable[[Exception], None],
+) -> Iterator[None]:
+    """Load and analyse in threads, once the pages answer; at the end load what was received."""
     stop = threading.Event()
 
-    memory = Memory()
-
-    def refresh() -> None:
-        analyse(store, memory=memory)
-
-    def follow() -> None:
+    def begin(name: str) -> None:
+        while not server.started and not stop.wait(POLL_S):
+            pass
         try:
-            refresh()  # what an earlier run left
-            loader.follow(stop, refresh)
+            module = importlib.import_module("phasewise_web.analysis_threads")
+            getattr(module, name)(store, loader, stop)
         except Exception as error:
             give_up(error)
 
-    thread = threading.Thread(target=follow, name="loader")
-    thread.start()
+    def start_background() -> None:
+        while not server.started and not stop.wait(POLL_S):
+            pass
+        if not stop.is_set():
+            background.start()
+
+    threads = [
+        threading.Thread(target=begin, args=("work",), name="loader"),
+        threading.Thread(target=begin, args=("work_again",), name="analysing again"),
+        threading.Thread(target=start_background, name="background"),
+    ]
+    for thread in threads:
+        thread.start()
     try:
         yield
     finally:
         stop.set()
-        thread.join()
-
-
-@contextmanager
-def _analysing_again(store: Store, give_up: Callable[[Exception], None]) -> Iterator[None]:
-    """Analyse in the background what another version has analysed; until then its rows stay."""
-    stop = threading.Event()
-
-    def work() -> None:
-        try:
-            analyse_again(store, go_on=lambda: not stop.is_set())
-        except Exception as error:
-            give_up(error)
-
-    thread = threading.Thread(target=work, name="analysing again")
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
+        for thread in threads:
+            thread.join()
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -123,6 +118,7 @@ def main() -> int:
     parser.add_argument("--allow-host", action="append", default=[], help="a name to answer to")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, _interrupt)
+    sys.setswitchinterval(SWITCH_S)
     stop_with_parent()
     try:
         hosts = Hosts(arguments.allow_host)

@@ -1,7 +1,7 @@
-"""Score our causes against what providers say of the same calls, where a trace carries that.
+"""Compare our causes with the providers' own diagnoses of the same calls, if the trace has them.
 
-Providers name the first part that differs, Anthropic the tier, OpenAI from 5.6 on also settings.
-Answers that name nothing (`unavailable`, the other call not found) are not counted.
+Providers name the first part that differs: Anthropic the tier, OpenAI since 5.6 also settings.
+Diagnoses without a cause (`unavailable`, the other call not found) are not counted.
 """
 
 from collections.abc import Mapping, Sequence

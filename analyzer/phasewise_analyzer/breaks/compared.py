@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import orjson
-from phasewise_store.facts import Usage
 
-from phasewise_analyzer import bill
+from phasewise_analyzer import bill, cache_states
 from phasewise_analyzer.breaks import predecessors
 from phasewise_analyzer.breaks.facts import Break
 from phasewise_analyzer.breaks.prompts import PromptPaths
@@ -74,11 +73,20 @@ class Compared:
         """Give the tokens below which nothing is said to be lost."""
         return max(LEAST_TOKENS, 2 * int(self.block_tokens[row]))
 
-    def made(self, row: int, against: int, cause: Cause, **facts: object) -> Break:
-        """Make a break of a call that is compared with `against`."""
+    def known(self, row: int) -> int:
+        """Give the tokens of the prompt that were sent before or cached: a break is behind them."""
+        call = self.rows[row]
+        return max(int(call["sent_before_tokens"] or 0), int(call["cache_read_tokens"]))
+
+    def broken(self, row: int, tokens: int) -> int:
+        """Give how many of so many tokens, that the prompt could have shared, are lost."""
+        return max(0, min(tokens, int(self.whole[row]) - self.known(row)))
+
+    def made(
+        self, row: int, against: int, cause: Cause, *, lost: int, start: int, **facts: object
+    ) -> Break:
+        """Make a break of a call that is compared with `against`; `lost` tokens from `start` on."""
         call, other = self.rows[row], self.rows[against]
-        lost = facts.pop("lost_tokens")
-        assert isinstance(lost, int)
         starts = call["started_ns"], other["started_ns"]
         defaults: dict[str, object] = {
             "tier": "messages",
@@ -99,28 +107,28 @@ class Compared:
             shared_tokens=int(self.shared[row]),
             read_tokens=call["cache_read_tokens"] if call["cache_reported"] else None,
             lost_tokens=lost,
-            lost_usd=_usd(call, lost),
+            lost_usd=_usd(call, start, start + lost),
             provider_says=self.said(row),
             **(defaults | facts),  # type: ignore[arg-type]  # fields of Break, by name
         )
 
 
-def _usd(call: Mapping[str, object], tokens: int) -> Decimal | None:
-    """Price tokens that were not read from a cache; None where the call has no price."""
+def _usd(call: Mapping[str, Any], start: int, end: int) -> Decimal | None:
+    """Price a stretch of a prompt above a cache read; None where the call has no price."""
     if call["rates"] is None:
         return None
-    usage = Usage(
-        uncached_tokens=int(str(call["uncached_tokens"])),
-        cache_write_5m_tokens=int(str(call["cache_write_5m_tokens"])),
-        cache_write_1h_tokens=int(str(call["cache_write_1h_tokens"])),
+    rates, usage = Rates.from_json(call["rates"]), cache_states.billed(call)
+    until, before = (
+        bill.above_read_usd(rates, usage, max(0, place - usage.cache_read_tokens))
+        for place in (end, start)
     )
-    return bill.avoidable_usd(Rates.from_json(str(call["rates"])), usage, tokens)
+    return until - before
 
 
 def all_of(requests: Requests) -> Compared:
     """Compare all calls of a scope with each other."""
     calls, tree, tokens = requests.calls, requests.tree, requests.tokens
-    before = predecessors.find(calls, tree)
+    before = predecessors.find(requests)
     every = np.arange(calls.height)
     ends = np.append(tree.blocks_end, 0)
     both = np.minimum(ends[tree.leaf], ends[tree.leaf[before.previous]])

@@ -32,13 +32,17 @@ def _of_streams(compared: Compared, prompts: Prompts) -> Iterator[Found]:
     """Give the calls whose prompt does not go on where the call before it ended."""
     wanted: dict[tuple[int, int], int] = {}
     for row in np.flatnonzero(compared.previous >= 0).tolist():
-        lost = compared.expected(row) - int(compared.shared[row])
+        lost = compared.broken(row, compared.expected(row) - int(compared.shared[row]))
         if lost < compared.least(row):
             continue
         previous = int(compared.previous[row])
         call, other = compared.rows[row], compared.rows[previous]
         if _model(call) != _model(other) and compared.with_previous[row] > compared.shared[row]:
-            yield row, compared.made(row, previous, causes.MODEL, lost_tokens=lost, place="model")
+            start = compared.known(row)
+            yield (
+                row,
+                compared.made(row, previous, causes.MODEL, lost=lost, start=start, place="model"),
+            )
         elif not compared.goes_on[row]:
             nearest = int(compared.nearest[row])
             closer = nearest >= 0 and compared.shared[row] > compared.with_previous[row]
@@ -62,7 +66,7 @@ def _of_templates(compared: Compared, prompts: Prompts) -> Iterator[Found]:
         if not whole or not min(sizes):
             continue
         expected = min(sizes) * int(compared.whole[row]) // whole
-        lost = expected - int(compared.shared[row])
+        lost = compared.broken(row, expected - int(compared.shared[row]))
         found = diagnose_across(*fixed) if lost >= compared.least(row) else None
         if found is not None:
             yield row, _made(compared, (against, row), found, expected, lost)
@@ -80,8 +84,9 @@ def _of_forks(compared: Compared, prompts: Prompts) -> Iterator[Found]:
         whole = sum(one.tokens for one in new)
         again = found.realigned_tokens * int(compared.whole[row]) // max(1, whole)
         expected = int(compared.shared[row]) + again
-        if again >= compared.least(row):
-            yield row, _made(compared, (against, row), found, expected, again)
+        lost = compared.broken(row, again)
+        if lost >= compared.least(row):
+            yield row, _made(compared, (against, row), found, expected, lost)
 
 
 def _made(
@@ -97,7 +102,8 @@ def _made(
         before=found.before,
         after=found.after,
         expected_tokens=expected_tokens,
-        lost_tokens=lost_tokens,
+        lost=lost_tokens,
+        start=compared.known(row),
     )
 
 

@@ -66,7 +66,9 @@ class Breaks:
     calls: int
     """in scope, with a known prompt"""
     input_tokens: int
+    """of all calls in scope"""
     prefill_usd: Decimal | None
+    """of all calls in scope that have a price"""
     findings: tuple[Finding, ...]
     """dearest first"""
     breaks: tuple[Break, ...]

@@ -37,17 +37,18 @@ def find(
     wasteful = [one for one in breaks if one.cause.wasteful]
     wasted = sum(one.lost_tokens for one in wasteful)
     known = requests.tree.leaf >= 0
-    input_tokens = int(requests.tokens.whole[known].sum())
+    input_tokens = int(requests.calls["input_tokens"].sum())
     with_prompt = requests.calls.filter(pl.Series(known))
+    has_prices = requests.calls["missed_usd"].is_not_null().any()
     return Breaks(
         calls=with_prompt.height,
         input_tokens=input_tokens,
-        prefill_usd=_sum(with_prompt["prefill_usd"].to_list()),
+        prefill_usd=_sum(requests.calls["prefill_usd"].to_list()),
         findings=findings(breaks, _span_s(with_prompt)),
         breaks=breaks,
         deep_breaks=int(calls.is_deep.sum()),
         wasted_tokens=wasted,
-        wasted_usd=_sum([one.lost_usd for one in wasteful]),
+        wasted_usd=_sum([*(one.lost_usd for one in wasteful), Decimal(0) if has_prices else None]),
         waste=min(1.0, wasted / input_tokens) if input_tokens else 0.0,
         diagnosed_calls=diagnosed,
         agreed_calls=agreed,

@@ -50,7 +50,8 @@ def find(compared: Compared, judged: Iterable[Prediction], broken: set[int]) -> 
                 one.row,
                 nearest,
                 cause,
-                lost_tokens=lost,
+                lost=lost,
+                start=call["cache_read_tokens"],
                 expected_tokens=one.sent_before,
                 place=place,
             )

@@ -18,8 +18,8 @@ _CAUSES: Mapping[str, Cause] = {one.name: one for one in CATALOGUE}
 _WHOLE = """
 SELECT
     coalesce(sum(c.prompt_calls), 0)::BIGINT AS calls,
-    coalesce(sum(c.prompt_tokens), 0)::BIGINT AS input_tokens,
-    sum(c.prompt_usd) AS prefill_usd,
+    coalesce(sum(c.input_tokens), 0)::BIGINT AS input_tokens,
+    sum(c.prefill_usd) AS prefill_usd,
     coalesce(sum(c.deep_calls), 0)::BIGINT AS deep_breaks,
     coalesce(sum(c.wasted_tokens), 0)::BIGINT AS wasted_tokens,
     sum(c.wasted_usd) AS wasted_usd,

@@ -1,4 +1,4 @@
-"""The families of caches by name: the one place that makes a cache out of a policy."""
+"""The families of caches by name: the one place that creates a cache from a policy."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace

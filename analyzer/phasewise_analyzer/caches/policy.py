@@ -55,6 +55,10 @@ SETTINGS = (
 """settings of a call that a record may name as part of a key"""
 
 
+HOUR_S = 3600.0
+"""price lists know two rates of a write: for an hour, and for less"""
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """Where a rule is written."""
@@ -145,6 +149,10 @@ class Policy:
         if name not in self.lifetimes_s:
             name = self.default_lifetime
         return self.lifetimes_s[name] if name is not None else float("inf")
+
+    def is_long(self, name: str) -> bool:
+        """Say whether writes that live so long are charged as those of an hour."""
+        return self.lifetimes_s.get(name, 0.0) >= HOUR_S
 
     def lifetime_name(self, name: str | None = None) -> str:
         """Give the name under which a write with this lifetime is charged."""

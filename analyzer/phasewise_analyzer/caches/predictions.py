@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from phasewise_analyzer.cache_states import Predicted
 from phasewise_analyzer.caches import families
 from phasewise_analyzer.caches.book import Book
 from phasewise_analyzer.caches.policy import Policy
 from phasewise_analyzer.caches.prompt_cache import PromptCache, Served
 from phasewise_analyzer.caches.requests import Requests
-from phasewise_analyzer.prefixes import shared_prefixes
 
 Step = Callable[[int, int], None]
 """how many of how many calls are done"""
@@ -30,15 +30,24 @@ class Prediction:
     served: Served | None
     """what the rule says was read and written; None without a record"""
 
+    def billed(self) -> Predicted | None:
+        """Give the tokens as a bill counts them; None without a record."""
+        if self.policy is None or self.served is None:
+            return None
+        long = sum(
+            tokens
+            for lifetime, tokens in self.served.written.items()
+            if self.policy.is_long(lifetime)
+        )
+        written = sum(self.served.written.values())
+        return Predicted(self.policy.id, self.served.read, written - long, long)
+
 
 def predict(requests: Requests, book: Book, *, step: Step | None = None) -> tuple[Prediction, ...]:
     """Judge all calls in scope with a known prompt, in order of start."""
     calls = requests.calls
     names = calls.select("source", "provider", "model").rows()
-    numbers = {one: number for number, one in enumerate(dict.fromkeys(names))}
-    group = np.array([numbers[one] for one in names], dtype=np.int64)
-    every = np.arange(len(names))
-    before = requests.tokens.at(every, shared_prefixes.any_earlier(requests.tree, group))
+    before = requests.tokens.at(np.arange(len(names)), requests.earlier)
     sent = np.minimum(before, requests.tokens.whole).tolist()
     starts = calls["started_ns"].to_list()
     caches: dict[str, PromptCache] = {}
@@ -68,10 +77,12 @@ def missed(call: Call, judged: Prediction) -> tuple[int, int]:
 
     Without a record all is beyond.
     """
-    read = call["cache_read_tokens"]
+    read, whole = call["cache_read_tokens"], call["input_tokens"]
     assert isinstance(read, int)
-    lost = max(0, judged.sent_before - read)
+    assert isinstance(whole, int)
+    sent_before = min(whole, judged.sent_before)
+    lost = max(0, sent_before - read)
     if judged.served is None:
         return 0, lost
-    by_rule = min(lost, max(0, judged.sent_before - judged.served.read))
+    by_rule = min(lost, max(0, sent_before - judged.served.read))
     return by_rule, lost - by_rule

@@ -73,7 +73,15 @@ def _finding(
         bool(calls.is_deep[one.row]),
         said,
         agreement.agrees(said, broken),
-        [{"reason": part.reason, "tokens": part.tokens, "usd": part.usd} for part in one.parts],
+        [
+            {
+                "reason": part.reason,
+                "tokens": part.tokens,
+                "usd": part.usd,
+                "extra_usd": part.extra_usd,
+            }
+            for part in one.parts
+        ],
     )
 
 

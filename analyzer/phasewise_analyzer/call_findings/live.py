@@ -43,6 +43,14 @@ class LiveFindings:
             self._newest = newest
         return self._calls.take(new.iter_rows(named=True))
 
+    def predictions(self, placed: Sequence[Placed]) -> list[Prediction]:
+        """Give what the rules say of placed calls with a known prompt."""
+        return [
+            Prediction(row, one.sent_before, one.policy, one.served)
+            for row, one in enumerate(placed)
+            if one.leaf >= 0
+        ]
+
     def judge(self, new: pl.DataFrame, placed: Sequence[Placed]) -> Judged:
         """Give the rows of placed calls; their costs are among the columns."""
         others = {
@@ -54,15 +62,10 @@ class LiveFindings:
         earlier = reads.calls_at(self._store, sorted(others - known - {-1}))
         rows: list[dict[str, Any]] = [*new.iter_rows(named=True), *earlier.iter_rows(named=True)]
         compared = self._compared(rows, placed)
-        predicted = [
-            Prediction(row, one.sent_before, one.policy, one.served)
-            for row, one in enumerate(placed)
-            if one.leaf >= 0
-        ]
         return judge(
             self._store,
             compared,
-            predicted,
+            self.predictions(placed),
             wanted=range(len(placed)),
             first=[row for row, one in enumerate(placed) if one.is_first],
         )

@@ -1,7 +1,7 @@
-"""Read the parts of a message as any API writes them, and count what cannot be sent as it is.
+"""Read the parts of a message in any API's format, and count those that cannot be sent unchanged.
 
-Anthropic, OpenAI's chat and Responses, Gemini, Bedrock, Vercel, OpenTelemetry: `kinds` tells what a
-part is, this file what it says.
+Anthropic, OpenAI's chat and Responses, Gemini, Bedrock, Vercel, OpenTelemetry: `kinds` gives the
+kind of a part, this module its content.
 """
 
 from collections import Counter

@@ -1,8 +1,8 @@
-"""Put entries in the order and form that chat templates ask for, one after the other.
+"""Build the messages in the order and form that chat templates require, one entry after another.
 
-What a message becomes depends on those before it alone, so a prompt that goes on where another
-ended begins with the same messages: a prefix cache finds them. Only a last message of the system
-or the assistant stays open, since the next entry may be of the same turn.
+A message depends only on those before it, so a prompt that continues another starts with the same
+messages, and a prefix cache hits. Only a last message of the system or the assistant stays open,
+since the next entry may belong to the same turn.
 """
 
 from collections import Counter

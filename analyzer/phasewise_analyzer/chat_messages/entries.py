@@ -1,4 +1,4 @@
-"""Read one stored segment as what somebody said: who, and text, calls and results in order."""
+"""Read one stored segment as an entry: its role, and its text, calls and results in order."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""What messages of every API are made of: text, a call of a tool, the result of one."""
+"""The elements of messages of every API: text, a tool call, a tool result."""
 
 from dataclasses import dataclass
 

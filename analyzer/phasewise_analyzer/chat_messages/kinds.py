@@ -1,8 +1,7 @@
-"""Tell what kind of part a block is, in any API's spelling.
+"""Classify a part of a message, in any API's spelling.
 
-APIs differ in how they spell a thing: the kind is looked up without case, `_` and `-`, whether it
-stands in `type` (Anthropic, OpenAI, Vercel) or is itself a key (Bedrock's `toolUse`, Gemini's
-`functionCall`).
+The kind is looked up without case, `_` and `-`, whether it is in `type` (Anthropic, OpenAI, Vercel)
+or is itself a key (Bedrock's `toolUse`, Gemini's `functionCall`).
 """
 
 import re

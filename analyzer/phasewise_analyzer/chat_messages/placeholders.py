@@ -1,7 +1,7 @@
-"""Text in place of an image, a document or a recording, of about its size in tokens.
+"""Text in place of an image, a document or a recording, with about as many tokens.
 
-The same data gives the same text in every process, other data another one, so that a prefix cache
-finds in the text what it would find in the data.
+The same data gives the same text in every process, and other data another text, so a prefix cache
+hits with the text where it would hit with the data.
 """
 
 import base64

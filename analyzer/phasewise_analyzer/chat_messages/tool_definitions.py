@@ -1,4 +1,4 @@
-"""Write tool definitions of every API in OpenAI's form, which engines take."""
+"""Convert tool definitions of every API to OpenAI's form, which engines accept."""
 
 from collections import Counter
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""List where two JSON values differ, in the order of the text, and what stands around each."""
+"""List the differences of two JSON values in the order of the text, each with its context."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What the comparisons of one place give: the cause, and the texts that differ there."""
+"""The result of comparing one place: the cause, and the texts that differ there."""
 
 from dataclasses import dataclass
 

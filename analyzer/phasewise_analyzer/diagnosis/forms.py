@@ -1,4 +1,4 @@
-"""Return messages and tools in forms that leave out one thing: reasoning, fields around, order."""
+"""Messages and tools in forms that omit one aspect: reasoning, surrounding fields, order."""
 
 import re
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Say what kind of value changed between two texts: a moment, id, place, person or number."""
+"""Classify a value that changed between two texts: a time, id, place, person or number."""
 
 import re
 from dataclasses import dataclass

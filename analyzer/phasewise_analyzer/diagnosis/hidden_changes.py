@@ -1,4 +1,4 @@
-"""Judge prompts of which only hashes are known, by the shape of the change."""
+"""Diagnose prompts known only by hashes, by the shape of the change."""
 
 from phasewise_analyzer.diagnosis import causes
 from phasewise_analyzer.diagnosis.alignment import Alignment

@@ -1,4 +1,4 @@
-"""Say what happened to a history: messages gone, put in, moved, replaced, or summed up."""
+"""Find what happened to a history: messages removed, inserted, moved, replaced or summarised."""
 
 import re
 from collections.abc import Sequence

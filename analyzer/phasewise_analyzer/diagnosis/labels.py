@@ -1,6 +1,6 @@
-"""Words that name the value behind them, in the languages that prompts are often written in.
+"""Words that label the value after them, in languages that prompts are often written in.
 
-`grammar.py` reads them: `Sitzung: brave-otter` is an id because of its label, not of its form.
+Used by `grammar.py`: `Sitzung: brave-otter` is an id because of its label, not of its form.
 """
 
 import re

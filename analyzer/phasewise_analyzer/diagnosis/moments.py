@@ -1,4 +1,4 @@
-"""Recognise dates and times in a line of text, in the ways and languages that prompts have them."""
+"""Recognise dates and times in a line of text, in common formats and languages."""
 
 import re
 from collections.abc import Iterable

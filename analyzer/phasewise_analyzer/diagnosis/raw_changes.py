@@ -1,4 +1,4 @@
-"""Compare prompts that are one text, rendered by a template: turns are found by what they say."""
+"""Compare prompts that are one text rendered by a template: turns are matched by their content."""
 
 import re
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Recognise documents that were looked up for a call: passages with sources, tags or scores."""
+"""Recognise retrieved documents: passages with sources, tags or scores."""
 
 import re
 

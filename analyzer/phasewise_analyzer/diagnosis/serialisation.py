@@ -1,4 +1,4 @@
-"""See whether two values are the same JSON or text that was written in another way."""
+"""Check whether two values are the same JSON or text in another serialisation."""
 
 import html
 import json

@@ -1,7 +1,7 @@
-"""Find the setting that a cache's key has in it and that two requests do not share.
+"""Find a setting that is part of a cache's key and that differs between two requests.
 
-What steers sampling or the end of the answer (temperature, top_p, max_tokens, stop, seed, stream,
-user, metadata) is in no key: what is not listed here changes no verdict.
+Settings that only affect sampling or the end of the output (temperature, top_p, max_tokens, stop,
+seed, stream, user, metadata) are in no cache key. Only the settings listed here are compared.
 """
 
 import re

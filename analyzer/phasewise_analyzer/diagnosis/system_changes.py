@@ -1,4 +1,4 @@
-"""Say what happened to the system prompt: a value in it, the way it is written, or its words."""
+"""Find what happened to the system prompt: a value changed, its form, or its words."""
 
 from dataclasses import replace
 

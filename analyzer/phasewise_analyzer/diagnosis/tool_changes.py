@@ -1,4 +1,4 @@
-"""Say what happened to the tools of a prompt: another order, one more, one less, another text."""
+"""Find what happened to the tools of a prompt: reordered, added, removed or edited."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -6,8 +6,8 @@ from typing import Literal
 
 from phasewise_analyzer.flame.places import Place, Start
 
-Measure = Literal["sent", "repaid", "usd"]
-"""what width means: tokens sent, tokens re-paid, dollars re-paid"""
+Measure = Literal["sent", "missed", "usd"]
+"""what width means: tokens sent, tokens missed, dollars that these cost above a cache read"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,17 +17,19 @@ class Width:
     sent_tokens: int
     cached_tokens: int
     """of these, read from a cache"""
-    repaid_tokens: int
-    """of these, sent before by an earlier call to the same model, yet not read from a cache"""
-    repaid_usd: Decimal | None
+    missed_tokens: int
+    """of these, sent before by an earlier call to the same model, and by report not read"""
+    unreported_tokens: int
+    """of these, sent before in calls whose source does not report its cache"""
+    missed_usd: Decimal | None
     """what they cost above a cache read; None where no call has a known price"""
 
     def of(self, measure: Measure) -> Decimal:
         """Give the width in one measure."""
         return {
             "sent": Decimal(self.sent_tokens),
-            "repaid": Decimal(self.repaid_tokens),
-            "usd": self.repaid_usd or Decimal(0),
+            "missed": Decimal(self.missed_tokens),
+            "usd": self.missed_usd or Decimal(0),
         }[measure]
 
 
@@ -85,5 +87,5 @@ class Flame:
     unknown_calls: int
     """calls whose prompt is not known: their tokens are own to `all`"""
     cache_unknown_calls: int
-    """calls that do not say what a cache served: what was sent before counts as re-paid"""
+    """calls whose source does not report its cache"""
     unpriced_calls: int

@@ -29,14 +29,16 @@ class Sums:
     """tokens, once for every call that sends them"""
     cached: Ints
     """of these, read from a cache"""
-    repaid: Ints
-    """of these, sent before by an earlier call to the same model, yet not read from a cache"""
-    repaid_pico_usd: Ints
+    missed: Ints
+    """of these, sent before, and by report not read from a cache"""
+    unreported: Ints
+    """of these, sent before in calls whose source does not report its cache"""
+    missed_pico_usd: Ints
 
     @classmethod
     def zero(cls, frames: int) -> "Sums":
         """Make the sums over no call."""
-        return cls(*(np.zeros(frames, dtype=np.int64) for _ in range(4)))
+        return cls(*(np.zeros(frames, dtype=np.int64) for _ in range(5)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,27 +75,32 @@ class Frames:
 
 @dataclass(frozen=True, slots=True)
 class _Prompts:
-    """Each call's prompt as an axis of tokens: read from a cache, re-paid, then new."""
+    """Each call's prompt as an axis of tokens: cached, missed or not reported, then new."""
 
     size: Ints
     cached_end: Ints
-    repaid_end: Ints
-    repaid_pico_usd: Ints
+    missed_end: Ints
+    unreported_end: Ints
+    missed_pico_usd: Ints
 
     def add(self, sums: Sums, frame: Ints, rows: Ints, start: Ints, end: Ints) -> None:
         """Add what lies between two places of these calls' prompts to the sums of a frame each."""
-        cached_end, repaid_end = self.cached_end[rows], self.repaid_end[rows]
+        cached_end, missed_end = self.cached_end[rows], self.missed_end[rows]
         np.add.at(sums.sent, frame, end - start)
         np.add.at(sums.cached, frame, np.minimum(end, cached_end) - np.minimum(start, cached_end))
-        inner = np.clip(start, cached_end, repaid_end) - cached_end
-        outer = np.clip(end, cached_end, repaid_end) - cached_end
-        np.add.at(sums.repaid, frame, outer - inner)
-        np.add.at(sums.repaid_pico_usd, frame, self._usd(rows, outer) - self._usd(rows, inner))
+        inner = np.clip(start, cached_end, missed_end) - cached_end
+        outer = np.clip(end, cached_end, missed_end) - cached_end
+        np.add.at(sums.missed, frame, outer - inner)
+        unreported = [
+            np.clip(place, missed_end, self.unreported_end[rows]) for place in (start, end)
+        ]
+        np.add.at(sums.unreported, frame, unreported[1] - unreported[0])
+        np.add.at(sums.missed_pico_usd, frame, self._usd(rows, outer) - self._usd(rows, inner))
 
     def _usd(self, rows: Ints, tokens: Ints) -> Ints:
-        """Give the price of the first so many re-paid tokens: all of it at the last of them."""
-        whole = np.maximum(self.repaid_end[rows] - self.cached_end[rows], 1)
-        each, rest = np.divmod(self.repaid_pico_usd[rows], whole)
+        """Give the price of the first so many missed tokens: all of it at the last of them."""
+        whole = np.maximum(self.missed_end[rows] - self.cached_end[rows], 1)
+        each, rest = np.divmod(self.missed_pico_usd[rows], whole)
         # two steps, since price times tokens is more than 64 bits hold
         first: Ints = each * tokens + rest * tokens // whole
         return first
@@ -123,7 +130,7 @@ def frames(tree: PrefixTree, calls: pl.DataFrame) -> Frames:
         )
 
     own, below = Sums.zero(len(parent)), Sums.zero(len(parent))
-    priced = calls["avoidable_usd"].is_not_null().to_numpy()
+    priced = calls["missed_usd"].is_not_null().to_numpy()
     entered, entered_priced = (np.zeros(len(parent), dtype=np.int64) for _ in range(2))
     first = np.full(len(parent), len(known), dtype=np.int64)
     rows, frame, end = np.arange(len(known)), leaf, prompts.size
@@ -179,10 +186,11 @@ def _prompts(calls: pl.DataFrame, size: Ints) -> _Prompts:
     def tokens(name: str) -> Ints:
         return calls[name].fill_null(0).to_numpy().astype(np.int64)
 
-    usd = [0 if one is None else int(one.scaleb(PICO)) for one in calls["avoidable_usd"]]
+    usd = [0 if one is None else int(one.scaleb(PICO)) for one in calls["missed_usd"]]
     cached_end = np.minimum(tokens("cache_read_tokens"), size)
-    repaid_end = np.minimum(cached_end + tokens("avoidable_tokens"), size)
-    return _Prompts(size, cached_end, repaid_end, np.array(usd, dtype=np.int64))
+    missed_end = np.minimum(cached_end + tokens("missed_tokens"), size)
+    unreported_end = np.minimum(missed_end + tokens("unreported_tokens"), size)
+    return _Prompts(size, cached_end, missed_end, unreported_end, np.array(usd, dtype=np.int64))
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ def find(
         calls=forest.calls.height,
         unknown_calls=int((forest.placed.tree.leaf < 0).sum()),
         cache_unknown_calls=int((~forest.calls["cache_reported"]).sum()),
-        unpriced_calls=forest.calls["avoidable_usd"].null_count(),
+        unpriced_calls=forest.calls["missed_usd"].null_count(),
     )
 
 
@@ -176,7 +176,7 @@ def choose_widest(children: Sequence[Sequence[int]], own: Sequence[int], top: in
 
 def measured(sums: Sums, measure: Measure) -> list[int]:
     """Give the sums of all frames in one measure."""
-    arrays = {"sent": sums.sent, "repaid": sums.repaid, "usd": sums.repaid_pico_usd}
+    arrays = {"sent": sums.sent, "missed": sums.missed, "usd": sums.missed_pico_usd}
     found: list[int] = arrays[measure].tolist()
     return found
 
@@ -273,10 +273,11 @@ def _labels(forest: Forest, column: str) -> tuple[list[str], Passing]:
 
 
 def _width(found: Frames, sums: Sums, frames: Sequence[int]) -> Width:
-    usd = Decimal(int(sums.repaid_pico_usd[frames].sum())).scaleb(-PICO)
+    usd = Decimal(int(sums.missed_pico_usd[frames].sum())).scaleb(-PICO)
     return Width(
         sent_tokens=int(sums.sent[frames].sum()),
         cached_tokens=int(sums.cached[frames].sum()),
-        repaid_tokens=int(sums.repaid[frames].sum()),
-        repaid_usd=usd if found.priced_calls[frames].any() else None,
+        missed_tokens=int(sums.missed[frames].sum()),
+        unreported_tokens=int(sums.unreported[frames].sum()),
+        missed_usd=usd if found.priced_calls[frames].any() else None,
     )

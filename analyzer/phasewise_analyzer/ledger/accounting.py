@@ -5,15 +5,14 @@ from what earlier calls had sent, and compared with what was reported.
 """
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 
 import numpy as np
 import polars as pl
 from phasewise_store.scope import EVERYTHING, Scope
 from phasewise_store.store import Store
 
-from phasewise_analyzer import groups
-from phasewise_analyzer.bill import LAST_DIGIT
+from phasewise_analyzer import bill, cache_states, groups
 from phasewise_analyzer.breaks import compared, content_breaks
 from phasewise_analyzer.breaks.facts import Break
 from phasewise_analyzer.caches import predictions
@@ -86,7 +85,7 @@ def explain(
             row=one.row,
             call_id=str(call["call_id"]),
             policy=None if one.policy is None else one.policy.id,
-            sent_before=one.sent_before,
+            sent_before=min(one.sent_before, _whole(call, "input_tokens")),
             predicted_read=None if one.served is None else one.served.read,
             reported_read=_whole(call, "cache_read_tokens") if call["cache_reported"] else None,
             granularity=1 if one.policy is None else one.policy.granularity_tokens,
@@ -116,7 +115,7 @@ def _split(
         split.append((facts.UNKNOWN, beyond))
     else:
         split += [(facts.RULE + judged.served.reason, by_rule), (facts.PROVIDER, beyond)]
-    left = total - read - by_rule - beyond
+    left = max(0, total - read - by_rule - beyond)
     cause, broken = lost
     broken = min(broken, left)
     split.append((facts.BREAK + cause, broken))
@@ -125,42 +124,22 @@ def _split(
 
 
 def _priced(call: Call, split: Sequence[tuple[str, int]]) -> Iterator[Part]:
-    """Price the parts so that they sum to the call's input bill to the last digit.
-
-    What was read comes first in a prompt, then what was written, longest lifetime first, then what
-    was charged in full.
-    """
-    bill = call["prefill_usd"]
-    if not isinstance(bill, Decimal) or call["rates"] is None:
-        yield from (Part(reason, tokens, None) for reason, tokens in split)
+    """Price the parts so that they sum to the call's input bill to the last digit."""
+    whole = call["prefill_usd"]
+    if not isinstance(whole, Decimal) or call["rates"] is None:
+        yield from (Part(reason, tokens, None, None) for reason, tokens in split)
         return
     rates = Rates.from_json(str(call["rates"]))
-    charged = [
-        (
-            _whole(call, "cache_read_tokens"),
-            rates.uncached if rates.cache_read is None else rates.cache_read,
-        ),
-        (_whole(call, "cache_write_1h_tokens"), rates.cache_write_1h),
-        (_whole(call, "cache_write_5m_tokens"), rates.cache_write_5m),
-        (_whole(call, "uncached_tokens"), rates.uncached),
-    ]
-    running = Decimal(0)
-    paid = Decimal(0)
+    usage = cache_states.billed(call)
+    end, paid, extra = 0, Decimal(0), Decimal(0)
     for place, (reason, tokens) in enumerate(split):
-        wanted = tokens
-        while wanted and charged:
-            there, rate = charged[0]
-            taken = min(wanted, there)
-            running += taken * rate / 10**6
-            wanted -= taken
-            if taken == there:
-                charged.pop(0)
-            else:
-                charged[0] = (there - taken, rate)
+        end += tokens
         is_last = place == len(split) - 1
-        until = bill if is_last else running.quantize(LAST_DIGIT, ROUND_HALF_EVEN)
-        yield Part(reason, tokens, until - paid)
-        paid = until
+        until = whole if is_last else min(whole, bill.charged_usd(rates, usage, end))
+        behind = max(0, end - usage.cache_read_tokens)
+        extra_until = bill.above_read_usd(rates, usage, behind)
+        yield Part(reason, tokens, until - paid, extra_until - extra)
+        paid, extra = until, extra_until
 
 
 def _whole(call: Call, name: str) -> int:
@@ -188,12 +167,12 @@ def _lines(explained: Sequence[Explained]) -> tuple[Line, ...]:
             sums.setdefault(part.reason, []).append(part)
 
     def line(reason: str, parts: Sequence[Part]) -> Line:
-        priced = [part.usd for part in parts if part.usd is not None]
         return Line(
             reason,
             len(parts),
             sum(part.tokens for part in parts),
-            sum(priced, Decimal(0)) if priced else None,
+            _sum(part.usd for part in parts),
+            _sum(part.extra_usd for part in parts),
         )
 
     return in_order(line(*item) for item in sums.items())
@@ -207,6 +186,11 @@ def in_order(lines: Iterable[Line]) -> tuple[Line, ...]:
         return kind, -one.tokens, one.reason
 
     return tuple(sorted(lines, key=place))
+
+
+def _sum(values: Iterable[Decimal | None]) -> Decimal | None:
+    known = [value for value in values if value is not None]
+    return sum(known, Decimal(0)) if known else None
 
 
 def _accounts(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
-READ = "read from the cache"
+READ = "cached"
 FIRST = "first seen"
 APPENDED = "appended"
 BREAK = "break: "
@@ -14,7 +14,7 @@ PROVIDER = "provider-side"
 """the rule promises that it is read, and it was not: evicted, another machine, an incident"""
 UNKNOWN = "no rule known"
 UNREPORTED = "cache not reported"
-"""sent before; the source does not say whether it was read, so the bill takes it as not read"""
+"""sent before; the source does not report its cache"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,9 @@ class Part:
     reason: str
     tokens: int
     usd: Decimal | None
-    """None where the call has no price"""
+    """what they were charged; None where the call has no price"""
+    extra_usd: Decimal | None
+    """of it, above a read from the cache"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,9 @@ class Line:
     calls: int
     tokens: int
     usd: Decimal | None
+    """what they were charged"""
+    extra_usd: Decimal | None
+    """of it, above a read from the cache"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,8 @@ FROM cells c
 WHERE {condition}
 """
 _LINES = """
-SELECT r.reason, sum(r.calls)::BIGINT AS calls, sum(r.tokens)::BIGINT AS tokens, sum(r.usd) AS usd
+SELECT r.reason, sum(r.calls)::BIGINT AS calls, sum(r.tokens)::BIGINT AS tokens,
+       sum(r.usd) AS usd, sum(r.extra_usd) AS extra_usd
 FROM cell_reasons r
 JOIN cells c USING (cell_id)
 WHERE {condition}
@@ -39,7 +40,7 @@ _KEYS: Mapping[By, str] = {
 }
 _OF_KEYS = """
 SELECT {key} AS key, r.reason, sum(r.calls)::BIGINT AS calls, sum(r.tokens)::BIGINT AS tokens,
-       sum(r.usd) AS usd
+       sum(r.usd) AS usd, sum(r.extra_usd) AS extra_usd
 FROM cell_reasons r
 JOIN cells c USING (cell_id)
 WHERE {condition}
@@ -55,7 +56,7 @@ ORDER BY first
 """
 _OF_FILES = """
 SELECT p.path AS key, part.reason AS reason, count(*) AS calls, sum(part.tokens)::BIGINT AS tokens,
-       sum(part.usd) AS usd
+       sum(part.usd) AS usd, sum(part.extra_usd) AS extra_usd
 FROM (
     SELECT f.call_id, unnest(f.reasons) AS part
     FROM call_findings f
@@ -122,7 +123,9 @@ def accounts(store: Store, scope: Scope, by: By) -> tuple[Account, ...]:
     lines, calls = (_OF_FILES, _FILES_CALLS) if by == "file" else (_OF_KEYS, _KEYS_CALLS)
     words = {"condition": condition, "key": _KEYS.get(by, "")}
     of_key = store.frame(lines.format(**words), parameters).partition_by("key", as_dict=True)
-    empty = pl.DataFrame(schema=dict.fromkeys(("reason", "calls", "tokens", "usd"), pl.Null()))
+    empty = pl.DataFrame(
+        schema=dict.fromkeys(("reason", "calls", "tokens", "usd", "extra_usd"), pl.Null())
+    )
     found = []
     for key, number, _ in store.frame(calls.format(**words), parameters).iter_rows():
         made = _lines(of_key.get((key,), empty))
@@ -154,5 +157,5 @@ def whole(store: Store, scope: Scope = EVERYTHING, *, by: By | None = None) -> L
 
 
 def _lines(found: pl.DataFrame) -> tuple[Line, ...]:
-    columns = ("reason", "calls", "tokens", "usd")
+    columns = ("reason", "calls", "tokens", "usd", "extra_usd")
     return in_order(Line(*row) for row in found.select(columns).iter_rows())

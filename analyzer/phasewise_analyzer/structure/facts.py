@@ -31,7 +31,7 @@ class Block:
     """of a call, on average"""
     sent_tokens: int
     """by all calls"""
-    repaid_tokens: int
+    resent_tokens: int
     """of them, sent before in the same words, and yet behind something that had changed"""
     usd_here: Decimal | None
     """what the sent tokens cost where the block stands, if the cache keeps all it can"""

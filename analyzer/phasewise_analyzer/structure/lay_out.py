@@ -131,7 +131,7 @@ def _blocks(
                 calls=len(calls),
                 tokens=sent // len(calls),
                 sent_tokens=sent,
-                repaid_tokens=sum(
+                resent_tokens=sum(
                     tokens
                     for call, (_, tokens) in piece.sent.items()
                     if call in known and call not in read_here[place]

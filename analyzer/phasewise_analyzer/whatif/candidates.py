@@ -1,7 +1,7 @@
-"""Places at which a breakpoint may be put, by class: what a client can say in its code.
+"""Positions for a breakpoint, by class: what a client can express in its code.
 
-A placement is a set of classes, front first, with how many of the first have the longer lifetime:
-providers want those that live longer in front.
+A placement is a set of classes in prompt order, with the number of leading ones that have the
+longer lifetime: providers require longer lifetimes first.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

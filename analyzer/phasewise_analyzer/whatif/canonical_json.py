@@ -1,6 +1,6 @@
-"""Repair: write all JSON of a prompt in one form, keys sorted and no white space between tokens.
+"""Repair: write all JSON of a prompt in one form, with sorted keys and without whitespace.
 
-JSON inside a string (the arguments of a tool call) is written so, too.
+This includes JSON inside a string (the arguments of a tool call).
 """
 
 from collections.abc import Sequence

@@ -6,6 +6,7 @@ import numpy as np
 from phasewise_store.scope import EVERYTHING, Scope
 from phasewise_store.store import Store
 
+from phasewise_analyzer import rollups
 from phasewise_analyzer.breaks.facts import Finding
 from phasewise_analyzer.caches.requests import Requests
 from phasewise_analyzer.diagnosis.causes import Cause
@@ -56,7 +57,8 @@ def compare(
         if laid and not hidden:
             found = repairs(laid, wanted.findings, wanted.causes, rules, tell=step)
     plans = planner.plans(calls, books, tell=step) if wanted.breakpoints else ()
-    return WhatIf(billed(requests, books.prices), baseline, tuple(others), found, plans)
+    recorded = rollups.totals(store, scope)
+    return WhatIf(recorded, billed(requests), baseline, tuple(others), found, plans)
 
 
 def _waits(calls: Calls, baseline: Trial) -> FirstTokenModel | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from phasewise_analyzer.diagnosis.causes import Cause
+from phasewise_analyzer.findings import Totals
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +159,10 @@ class BreakpointPlan:
 class WhatIf:
     """What `phasewise whatif` prints."""
 
+    recorded: Totals
+    """all calls in scope as every page shows them"""
     billed: Outcome
-    """what the trace says"""
+    """those of them with a known prompt, as their stored bills are: nothing else is simulated"""
     baseline: Outcome
     """the same calls by the rules that they are taken to follow; what differences are against"""
     others: tuple[Outcome, ...]

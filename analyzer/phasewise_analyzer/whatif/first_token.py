@@ -1,9 +1,8 @@
-"""Predict the mean time to the first token from the calls of this data whose first token was seen.
+"""Predict the mean time to first token from the calls of this data set where it is known.
 
-The prefill line of `latency_fit` (a wait for each new and for each old token) is one for the usual
-call; a few slow ones raise the mean. So it is scaled by the ratio of the observed to the predicted
-mean over calls that the fit had not seen, and the interval is that of this ratio when these calls
-are drawn again and again (bootstrap with a fixed seed).
+The prefill line of `latency_fit` (a time per new and per cached token) describes the usual call; a
+few slow ones raise the mean. So it is scaled by the ratio of the observed to the predicted mean
+over held-out calls, and the interval is that of this ratio (bootstrap with a fixed seed).
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The strings inside a segment's JSON, by their path: what a repair of its text may change."""
+"""The strings inside a segment's JSON, by path: what a repair of its text may change."""
 
 from collections.abc import Iterator, Mapping
 

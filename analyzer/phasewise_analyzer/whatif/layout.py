@@ -1,7 +1,7 @@
-"""Recorded calls with their prompts in hand, to be re-laid and put into a store of their own.
+"""Recorded calls with their prompts in memory, to be rewritten and stored as a data set.
 
-Transforms take all calls in order and give them back changed. `write` scales usage: a prompt keeps
-the provider's own total where it is unchanged, else the total changes as its estimate does.
+Transforms take all calls in order and return them changed. `write` scales usage: an unchanged
+prompt keeps the provider's total, otherwise the total changes in proportion to its estimate.
 """
 
 import hashlib

@@ -7,14 +7,13 @@ from collections import Counter
 from decimal import Context, Decimal
 from typing import Literal
 
-from phasewise_analyzer.caches.policy import Policy
+from phasewise_analyzer.caches.policy import HOUR_S, Policy
 from phasewise_analyzer.caches.prompt_cache import Served
 from phasewise_analyzer.prices import Rates
 from phasewise_analyzer.whatif.facts import Money, Spent
 
 Kind = Literal["read", "written", "uncached", "output"]
 
-HOUR_S = 3600.0
 _EXACT = Context(prec=60)
 _MILLION = Decimal(10**6)
 
@@ -92,8 +91,8 @@ class Meter:
 
 def write_rate(rates: Rates, policy: Policy | None, lifetime: str) -> Decimal:
     """Give the rate of a write; price lists know two, for an hour and for less."""
-    life_s = 0.0 if policy is None else policy.lifetimes_s.get(lifetime, 0.0)
-    return rates.cache_write_1h if life_s >= HOUR_S else rates.cache_write_5m
+    is_long = policy is not None and policy.is_long(lifetime)
+    return rates.cache_write_1h if is_long else rates.cache_write_5m
 
 
 def filled(rates: Rates, policy: Policy) -> Rates:

@@ -1,8 +1,8 @@
-"""Repair: take what changes out of the prefix and put it behind the last message of the user.
+"""Repair: move what changes out of the prefix to the end of the last user message.
 
-At each place that a finding names, the texts of an agent's calls are compared with one another;
-what all share stays. What a call has of its own goes to the end of its last user message, and stays
-there when the message is sent again in a longer history, as an agent that appends would have it.
+At each place of a finding, the texts of an agent's calls are compared; what all of them share
+stays. The rest goes to the end of the call's last user message, and stays there when the message is
+sent again in a longer history, as with an agent that appends.
 """
 
 from collections.abc import Mapping, Sequence

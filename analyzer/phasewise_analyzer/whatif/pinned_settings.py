@@ -1,4 +1,4 @@
-"""Repairs of what is no part of the prompt: one model, one routing key, one choice of settings."""
+"""Repairs outside the prompt: one model, one routing key, one set of settings."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,7 +1,7 @@
-"""Choose an agent's breakpoints and their lifetimes: every placement is simulated, the best kept.
+"""Choose an agent's breakpoints and their lifetimes: simulate every placement, keep the best.
 
-The simulator is the judge, so whatever its rules are (look-back, minimum, lifetime, what a write
-costs) is in the choice. Of placements that cost the same, the one with fewer breakpoints is kept.
+The simulator decides, so all its rules (lookback, minimum, lifetime, write price) are taken into
+account. Of placements with equal cost, the one with fewer breakpoints is kept.
 """
 
 from collections.abc import Callable, Iterable, Sequence

@@ -1,4 +1,4 @@
-"""Find again in a prompt the place that a finding names, as in `system[0]` or `tool:search`."""
+"""Find the place of a finding in a prompt, such as `system[0]` or `tool:search`."""
 
 import re
 from collections.abc import Sequence

@@ -1,83 +1,67 @@
 """What the trace itself reports as used and billed, in the form of a what-if."""
 
-from collections import Counter
+from collections.abc import Mapping
 from decimal import Decimal
 
-from phasewise_store.facts import Usage
+import polars as pl
 
-from phasewise_analyzer import bill
+from phasewise_analyzer import bill, cache_states
 from phasewise_analyzer.caches.requests import Requests
-from phasewise_analyzer.prices import PriceBook, Rates
+from phasewise_analyzer.prices import Rates
 from phasewise_analyzer.whatif.facts import Money, Outcome, Spent
 
-_COLUMNS = (
-    *("uncached_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens"),
-    *("output_tokens", "reasoning_tokens"),
+_TOKENS = (
+    *("cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens"),
+    *("uncached_tokens", "output_tokens"),
 )
+Call = Mapping[str, object]
+"""a row of `reads.llm_calls`, analysed"""
 
 
-def billed(requests: Requests, prices: PriceBook) -> Outcome:
-    """Sum up the calls with a known prompt as their usage was reported."""
+def billed(requests: Requests) -> Outcome:
+    """Sum up the calls with a known prompt as they are stored; their costs must be analysed."""
     known = requests.calls.filter(requests.tree.leaf >= 0)
-    charged: Counter[tuple[Rates, str]] = Counter()
-    seen: Counter[str] = Counter()
-    asked: Counter[Rates] = Counter()
-    priced = 0
-    for call in known.iter_rows(named=True):
-        usage = {name: int(call[name]) for name in _COLUMNS}
-        seen.update(usage)
-        price = prices.price(
-            call["provider"],
-            call["model"],
-            input_tokens=call["input_tokens"],
-            at_ns=call["started_ns"],
-        )
-        if price is not None:
-            priced += 1
-            usage["reasoning_tokens"] = min(usage["reasoning_tokens"], usage["output_tokens"])
-            asked[price.rates] += 1
-            for name, tokens in usage.items():
-                charged[price.rates, name] += tokens
-    written = {"5m": seen["cache_write_5m_tokens"], "1h": seen["cache_write_1h_tokens"]}
+    read, short, long, uncached, output = known.select(pl.col(_TOKENS).sum()).row(0)
+    priced = known.filter(pl.col("prefill_usd").is_not_null())
     return Outcome(
         name="as billed",
         calls=known.height,
         spent=Spent(
-            seen["cache_read_tokens"],
-            {name: tokens for name, tokens in written.items() if tokens},
-            seen["uncached_tokens"],
-            seen["output_tokens"],
+            read,
+            {name: tokens for name, tokens in (("5m", short), ("1h", long)) if tokens},
+            uncached,
+            output,
         ),
-        money=_money(charged, asked) if priced else None,
-        unpriced_calls=known.height - priced,
+        money=_money(priced) if priced.height else None,
+        unpriced_calls=known.height - priced.height,
         unruled_calls=0,
         cache_known_calls=int(known["cache_reported"].sum()),
     )
 
 
-def _money(charged: Counter[tuple[Rates, str]], asked: Counter[Rates]) -> Money:
-    """Price the sums, a rate at a time: a price is linear in its tokens."""
-    parts = dict.fromkeys(("read", "written", "uncached", "output"), Decimal(0))
-    for rates in asked:
-        used = {name: charged[rates, name] for name in _COLUMNS}
-        read = Usage(cache_read_tokens=used["cache_read_tokens"])
-        written = Usage(
-            cache_write_5m_tokens=used["cache_write_5m_tokens"],
-            cache_write_1h_tokens=used["cache_write_1h_tokens"],
-        )
-        parts["read"] += bill.split(rates, read).prefill_usd
-        parts["written"] += bill.split(rates, written).prefill_usd
-        uncached = Usage(uncached_tokens=used["uncached_tokens"])
-        parts["uncached"] += bill.split(rates, uncached).prefill_usd
-        answers = Usage(
-            output_tokens=used["output_tokens"], reasoning_tokens=used["reasoning_tokens"]
-        )
-        parts["output"] += bill.split(rates, answers).decode_usd
+def _money(priced: pl.DataFrame) -> Money:
+    """Add up what is stored: read + written + uncached is the input bill, to the last digit."""
+
+    def total(name: str) -> Decimal:
+        return sum(priced[name].to_list(), Decimal(0))
+
+    read = total("cached_usd")
+    written = sum((_written(call) for call in priced.iter_rows(named=True)), Decimal(0))
     return Money(
-        read_usd=parts["read"],
-        written_usd=parts["written"],
-        uncached_usd=parts["uncached"],
+        read_usd=read,
+        written_usd=written,
+        uncached_usd=total("prefill_usd") - read - written,
         storage_usd=Decimal(0),
-        output_usd=parts["output"],
-        request_usd=sum((rates.request_usd * n for rates, n in asked.items()), Decimal(0)),
+        output_usd=total("decode_usd"),
+        request_usd=total("other_usd"),
     )
+
+
+def _written(call: Call) -> Decimal:
+    """Price the cache writes that a call's source reports."""
+    if call["rates"] is None or not call["cache_reported"]:
+        return Decimal(0)
+    rates, usage = Rates.from_json(str(call["rates"])), cache_states.billed(call)
+    read = usage.cache_read_tokens
+    end = read + usage.cache_write_1h_tokens + usage.cache_write_5m_tokens
+    return bill.charged_usd(rates, usage, end) - bill.charged_usd(rates, usage, read)

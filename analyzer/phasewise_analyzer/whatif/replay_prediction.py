@@ -1,8 +1,8 @@
-"""Predict what a replay of these calls will find cached in a vLLM, so that it can be proved.
+"""Predict the cached tokens of a replay of these calls on vLLM, so that a replay can verify it.
 
-A replay sends one session after another, from a cold cache, in estimated tokens; a session ends
-before its first call that does not fit. The model writes other words than were recorded: nothing
-of an answer is read again. It takes room all the same, which is left out here.
+A replay sends one session after another from a cold cache, in estimated tokens, and a session ends
+before its first call that does not fit. The model generates other text than was recorded, so
+outputs are never read again. The space that they occupy is ignored here.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,7 @@
-"""What texts made by one template have in common, in order, and what each has of its own.
+"""What texts from one template have in common, in order, and what is specific to each.
 
-Words and the white space between them are compared. A template is narrowed by one text after
-another until none narrows it any more: then every text is it, with words of its own put in.
+Words and the whitespace between them are compared. A template is narrowed by one text after another
+until no text narrows it any more: then every text is the template with its own words inserted.
 """
 
 import re

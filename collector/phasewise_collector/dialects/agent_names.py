@@ -1,4 +1,4 @@
-"""Name the agent that a span stands for, without what its framework adds to the name."""
+"""Read the agent's name from a span, without what its framework adds to the name."""
 
 import re
 

@@ -1,11 +1,11 @@
-"""Every spelling of each fact, best first, of the conventions that senders speak.
+"""The attribute names of each fact in every convention, best first.
 
 Sources: OpenTelemetry semantic conventions for generative AI 1.30 to 1.41 and their own repository
 (2026-05); OpenInference 0.1.42; Traceloop 0.62; Vercel AI SDK 7 (`ai.*`); LangSmith's and
 Langfuse's OpenTelemetry export; Claude Code 2.1; Codex; Google ADK; Anthropic's SDK 2.12; vLLM 0.32
-`vllm/tracing/utils.py`, SGLang. The names under `phasewise.` are our own tracer's, and what
-`content.py` writes when it takes text out of a span. `NAME#a.b` is the field `a.b` of the JSON
-object that the attribute NAME holds.
+`vllm/tracing/utils.py`, SGLang. Names under `phasewise.` are written by our own tracer, and by
+`content.py` when it moves text out of a span. `NAME#a.b` is the field `a.b` of the JSON object in
+the attribute NAME.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,7 @@
-"""Facts inside JSON that an attribute holds as text, written as attributes of their own.
+"""Copy facts out of JSON attributes into attributes of their own.
 
-An alias `NAME#a.b` means the field `a.b` of the object in the attribute NAME. Read before the text
-is taken out of the span: a fact in the answer's JSON would be gone with it.
+An alias `NAME#a.b` means the field `a.b` of the object in the attribute NAME. It is read before the
+text is moved out of the span, which would remove the facts in its JSON as well.
 """
 
 from collections.abc import Iterator, Mapping

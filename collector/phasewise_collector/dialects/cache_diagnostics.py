@@ -1,7 +1,7 @@
-"""What a provider itself says of a cache miss, where the caller has asked it to.
+"""A provider's own diagnosis of a cache miss, if the caller requested it.
 
-Anthropic answers `diagnostics.cache_miss_reason` with a `type`, OpenAI from 5.6 on
-`prompt_cache_diagnostics` with a `reason`; both with the tokens that were missed.
+Anthropic responds with `diagnostics.cache_miss_reason` and a `type`, OpenAI since 5.6 with
+`prompt_cache_diagnostics` and a `reason`; both with the number of missed tokens.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
-"""Cache breakpoints inside messages and tools: taken out, since a marker is no part of the prompt.
+"""Cache breakpoints in messages and tools: removed, since a breakpoint is not part of the prompt.
 
-Anthropic writes `cache_control`, OpenAI from 5.6 `prompt_cache_breakpoint`, Bedrock `cachePoint` as
-a block of its own. Agents move them with every call; the text that the model reads stays the same.
+Anthropic writes `cache_control`, OpenAI since 5.6 `prompt_cache_breakpoint`, Bedrock a separate
+block `cachePoint`. Agents move them with every call; the text that the model reads stays the same.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Values of chats: JSON that an attribute may hold as text, tool calls as a chat API has them."""
+"""Values of chat messages: JSON in text attributes, and tool calls in chat API form."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Messages and tools that are written as one attribute a field: `PREFIX.N.role`, `PREFIX.N.…`."""
+"""Messages and tools written as one attribute per field: `PREFIX.N.role`, `PREFIX.N.…`."""
 
 import re
 from collections.abc import Iterator, Mapping

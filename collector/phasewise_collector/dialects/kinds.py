@@ -1,4 +1,4 @@
-"""Say what a span describes, by the conventions' own words for it."""
+"""Classify a span by what its convention says it describes."""
 
 from typing import Literal
 

@@ -1,7 +1,7 @@
-"""Put a placeholder in the place of an image, a sound or a document that a prompt holds as base64.
+"""Replace base64 images, audio and documents in prompts by a placeholder.
 
-Its text would be counted as tokens and stored with every prompt. The placeholder names size and
-digest: the same image stays the same prefix, and another one breaks it.
+Their text would be counted as tokens and stored with every prompt. The placeholder has size and
+digest: the same image keeps the same prefix, and another one breaks it.
 """
 
 import binascii

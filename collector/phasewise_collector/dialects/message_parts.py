@@ -1,7 +1,7 @@
-"""The parts of one message: its texts, the tools that it asks for, the results that it brings.
+"""The parts of one message: its texts, the tool calls it makes, the tool results it contains.
 
-All shapes of messages come down to the same few facts here (OpenAI chat, Responses items,
-Anthropic blocks, Gemini parts, Bedrock, Vercel, Pi).
+All message formats are reduced to the same few facts here (OpenAI chat, Responses items, Anthropic
+blocks, Gemini parts, Bedrock, Vercel, Pi).
 """
 
 from collections.abc import Mapping

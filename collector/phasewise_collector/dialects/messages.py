@@ -1,4 +1,4 @@
-"""Read what a span says was sent and answered, as the messages and tools of a chat API.
+"""Read a span's prompt and response as the messages and tools of a chat API.
 
 Best first: the request itself (OpenInference's `input.value`, Google's `llm_request`), the message
 attributes of OpenTelemetry, Vercel, LangSmith and Langfuse, the flattened ones of OpenInference and

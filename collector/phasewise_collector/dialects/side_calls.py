@@ -1,7 +1,7 @@
-"""Embeddings and rerankings among the spans: calls that an agent pays for and that write no text.
+"""Embedding and reranking calls among the spans: an agent pays for them, and they generate no text.
 
 A framework's span around the SDK's own, and Vercel's `ai.embed` around `ai.embed.doEmbed`, describe
-one call twice: the innermost span that counts tokens is the call.
+one call twice: the innermost span with token counts is the call.
 """
 
 from collections.abc import Iterator

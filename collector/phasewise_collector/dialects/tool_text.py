@@ -1,7 +1,7 @@
-"""What a tool was given and what it gave back, as the conventions write it at the tool's span.
+"""Arguments and result of a tool call, as conventions write them on the tool's span.
 
-`content.py` keeps it with a span that arrives; stored spans come without it, and their rows in the
-store keep it.
+`content.py` keeps them with an arriving span; spans are stored without them, and the rows of the
+tool calls keep them.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

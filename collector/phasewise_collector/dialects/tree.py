@@ -1,7 +1,7 @@
-"""The spans of one trace, or of traces that tell of the same calls, as trees.
+"""The spans of one trace, or of traces that describe the same calls, as trees.
 
-A span's key is `trace-span`. Agent, session and user are handed down: what a span does not say
-stands with a span above it that does, however late that one arrived.
+A span's key is `trace-span`. Agent, session and user are inherited: if a span lacks one, the
+nearest span above it that has it counts, however late that span arrived.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,6 +1,6 @@
-"""Read a conversation out of a prompt: who said what, which tools were asked for and answered.
+"""Read a conversation from a prompt: who said what, and which tools were called and answered.
 
-An answer is known again when it is sent back with other fields than it was received with.
+A response is recognised even if it is sent back with other fields than it had.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""OpenTelemetry's messages: a role and typed parts each."""
+"""OpenTelemetry's messages: each has a role and typed parts."""
 
 from collections.abc import Iterator, Mapping, Sequence
 

@@ -1,7 +1,7 @@
-"""Normalise a span's token counts; what is unclear is flagged and bounded, never guessed.
+"""Normalise a span's token counts; unclear counts are flagged and bounded, never guessed.
 
-The spellings stand in `usage_aliases`; the rule that makes `Usage` of counts is the one that all
-sources share, `phasewise_collector.usage`.
+The attribute names are in `usage_aliases`; the rule that makes `Usage` of counts is shared by all
+sources (`phasewise_collector.usage`).
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,7 @@
-"""Every spelling of the facts that make a call's usage and its price, best first.
+"""The attribute names of usage and price facts in every convention, best first.
 
-`NAME#a.b` is the field `a.b` of the JSON object that the attribute NAME holds. Conventions and
-sources as in `aliases`; beside them Sentry's SDK, MLflow 3, Gemini CLI, LiteLLM.
+`NAME#a.b` is the field `a.b` of the JSON object in the attribute NAME. Conventions and sources as
+in `aliases`, plus Sentry's SDK, MLflow 3, Gemini CLI and LiteLLM.
 """
 
 _USAGE = ("gen_ai.usage.", "llm.usage.")

@@ -1,7 +1,7 @@
 """Our tracer's spans of the HTTP requests themselves, scope `phasewise.wire`.
 
-They hold the provider's own bodies in `input.value` and `output.value`, and its usage object, so
-all that is read of them is read as from a recorded response.
+They contain the provider's own bodies in `input.value` and `output.value`, and its usage object, so
+they are read like a recorded response.
 """
 
 from phasewise_store.facts import Span, Usage

@@ -1,1 +1,1 @@
-"""Importers: other tools' trace files become facts; one module a format, found by content."""
+"""Importers of other tools' trace files: one module per format, detected by content."""

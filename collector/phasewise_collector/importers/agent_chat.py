@@ -1,7 +1,7 @@
-"""A coding agent's conversation as it grows: messages, answers, and what tools gave back.
+"""A coding agent's conversation as it grows: messages, responses and tool results.
 
-Messages are kept as a chat API takes them, whatever the tool's own layout is, so that replays send
-them. Used by the importers of agent tools whose files say how each tool run went.
+Messages are stored in chat API form, whatever the tool's own layout is, so that replays can send
+them. Used by the importers of agent tools whose files record how each tool call went.
 """
 
 from collections.abc import Mapping, Sequence

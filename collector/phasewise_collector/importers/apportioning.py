@@ -1,4 +1,4 @@
-"""Share a whole number among parts by weight, so that the shares add up to it."""
+"""Distribute a whole number over parts by weight, so that the parts sum to it."""
 
 from collections.abc import Sequence
 

@@ -1,6 +1,6 @@
-"""Read files that are one JSON document, or several one behind the other.
+"""Read files with one JSON document, or several concatenated ones.
 
-A bad record in a document is named by its line.
+A bad record in a document is reported with its line.
 """
 
 import hashlib

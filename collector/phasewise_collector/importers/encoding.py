@@ -1,7 +1,7 @@
-"""Return a file's text as UTF-8 without a mark, whatever wrote it; all importers read through this.
+"""Decode a file's text to UTF-8 without a byte order mark; all importers read through this.
 
 PowerShell's `>` writes UTF-16 with a byte order mark, some editors put one before UTF-8, and some
-programs write UTF-16 without one. Bytes that are no text (protobuf, SQLite) pass as they are.
+programs write UTF-16 without one. Bytes that are not text (protobuf, SQLite) pass unchanged.
 """
 
 import codecs

@@ -1,6 +1,6 @@
-"""Put a streamed answer (server-sent events) back together as the answer it would have been.
+"""Reassemble a streamed response (server-sent events) to the response it would have been.
 
-OpenAI chat chunks, OpenAI responses events, Anthropic events; usage is what the stream ends with.
+OpenAI chat chunks, OpenAI responses events, Anthropic events; the last usage in the stream counts.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Take checked values out of a parsed record; what is wrong is said in words a user can act on."""
+"""Read checked values from a parsed record, with error messages that a user can act on."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""Gemini CLI's chats (`~/.gemini/tmp/PROJECT/chats/`): one session a file.
+"""Gemini CLI's chats (`~/.gemini/tmp/PROJECT/chats/`): one session per file.
 
 Until early 2026 a file is one JSON document with `messages`. Since then it is JSON lines: metadata,
 a message (again whenever it grew: the last one holds), `$set` of metadata or of all messages, as

@@ -1,4 +1,4 @@
-"""The seam between a file and the store: what an importer is given, and what it gives.
+"""The interface between a file and the store: what an importer gets, and what it returns.
 
 An importer is a module of this package with these names. `detect.py` lists them all.
 """

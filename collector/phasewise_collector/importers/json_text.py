@@ -1,4 +1,4 @@
-"""Parse JSON that may be partly wrong, and say on which line a value of it stands."""
+"""Parse JSON that may be partly wrong, and report the line of a value."""
 
 import json
 import re

@@ -1,6 +1,6 @@
-"""Read files of one JSON object a line; a line that cannot be used stops nothing.
+"""Read files with one JSON object per line; a bad line does not stop the import.
 
-Objects over several lines each (as `jq .` writes them), and in one array, are read as well.
+Objects over several lines (as `jq .` writes them), and in one array, are read as well.
 """
 
 from collections.abc import Callable, Iterator, Set

@@ -1,4 +1,4 @@
-"""Find out who sells a model, by the names that `genai-prices` knows."""
+"""Find the provider of a model, by the names that `genai-prices` knows."""
 
 from functools import cache
 from urllib.parse import urlsplit

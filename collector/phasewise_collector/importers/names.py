@@ -1,8 +1,8 @@
-"""Make the names under which a file's sessions and calls are stored.
+"""Create the names under which a file's sessions and calls are stored.
 
-A session keeps the name its file gives it. Two files may both speak of `trace_0010`, so the start
-of the file's hash follows; a format whose own ids are the same everywhere needs none. Names stand
-in addresses and on command lines, so they are plain ASCII.
+A session keeps the name from its file. Two files may both contain `trace_0010`, so the start of the
+file's hash follows; a format with globally unique ids needs none. Names appear in URLs and on
+command lines, so they are plain ASCII.
 """
 
 import re

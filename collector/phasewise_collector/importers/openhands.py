@@ -1,8 +1,8 @@
 """OpenHands: complete logs of single calls (its SDK), and event streams of whole runs (evaluation).
 
-An SDK log is one JSON document a call: messages, tool schemas, the provider's response with usage,
-cost and latency; the file is written when the answer is there. Calls of one folder are one session.
-An evaluation output has one run a line: events, of which those with a model's response are calls.
+An SDK log is one JSON document per call: messages, tool schemas, the provider's response with
+usage, cost and latency. It is written when the response is complete. A folder is one session.
+An evaluation output has one run per line: events, of which those with a model's response are calls.
 Source: https://github.com/OpenHands/software-agent-sdk and All-Hands-AI/OpenHands.
 """
 

@@ -1,4 +1,4 @@
-"""OpenHands evaluation outputs: one run a line, as a stream of events.
+"""OpenHands evaluation outputs: one run per line, as a stream of events.
 
 An action with a model's response is a call; several actions of one response are one call. The
 prompt is rebuilt from the events before it, as the agent would show them to the model, so it is

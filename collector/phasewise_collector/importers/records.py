@@ -1,7 +1,7 @@
-"""Read the JSON values of a file, however they stand in it.
+"""Read the JSON values of a file in any layout.
 
-One document; one value a line; indented values one behind the other, as console exporters print
-them, also JavaScript's; a table with a line of names (CSV). Called by the importers of other tools'
+One document; one value per line; concatenated indented values, as console exporters print them,
+including JavaScript's; a table with a header line (CSV). Used by the importers of other tools'
 exports.
 """
 

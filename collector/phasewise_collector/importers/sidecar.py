@@ -1,4 +1,4 @@
-"""The small file beside a session's: Claude Code says in `agent-ID.meta.json` which agent it is."""
+"""The small file next to a session's: Claude Code's `agent-ID.meta.json` names the agent."""
 
 from pathlib import Path
 

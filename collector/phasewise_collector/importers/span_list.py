@@ -1,9 +1,9 @@
-"""Lists of spans that other observability tools export: one importer, which knows the shapes.
+"""Lists of spans exported by other observability tools: one importer, which knows the formats.
 
 Jaeger; the console and file exporters of OpenTelemetry's SDKs (Python, JavaScript: Copilot CLI,
-Gemini CLI); inference-perf's traces; Phoenix; MLflow; LangSmith; LiteLLM. Every record becomes a
-span as it comes over OTLP, and the dialects read it: what is known of a tool's attributes is known
-once. `langfuse.py` and `otlp_file.py` do the same for their formats.
+Gemini CLI); inference-perf's traces; Phoenix; MLflow; LangSmith; LiteLLM. Every record is converted
+to an OTLP span and read by the dialects, so the knowledge about a tool's attributes is in one
+place. `langfuse.py` and `otlp_file.py` do the same for their formats.
 """
 
 import re

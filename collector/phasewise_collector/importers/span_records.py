@@ -1,6 +1,6 @@
-"""Read one span as OpenTelemetry's SDKs, Phoenix, MLflow and their like write it in JSON.
+"""Read one span in the JSON of OpenTelemetry's SDKs, Phoenix, MLflow and similar tools.
 
-They hold the same facts under other names: `FIELDS` lists the names of each, best first. A name
+They have the same facts under other names: `FIELDS` lists the names of each, best first. A name
 with dots is looked up as it is, and as a path. Called for every record of a list of spans.
 """
 

@@ -1,4 +1,4 @@
-"""Hand the usage of an exported record on to the dialects, which read it with the shared reader."""
+"""Pass the usage of an exported record on to the dialects, which read it with the shared reader."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Read the ids, moments and attributes of spans as other tools write them."""
+"""Read ids, times and attributes of spans as other tools write them."""
 
 import base64
 import binascii

@@ -1,4 +1,4 @@
-"""Spans in a file, for the same way into the store that spans take as they arrive."""
+"""Store spans from a file, processed like received spans."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""Read tables: CSV with named columns, whatever stands between them; a bad row stops nothing."""
+"""Read tables: CSV with named columns and any delimiter; a bad row does not stop the import."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Read a file as UTF-8, compressed or not; a damaged archive gives what can be read of it."""
+"""Read a file as UTF-8, compressed or not; a damaged archive yields its readable part."""
 
 import hashlib
 import zlib

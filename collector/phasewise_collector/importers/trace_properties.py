@@ -1,4 +1,4 @@
-"""Find out what a request trace does not state: tokens per block, and the unit of its times."""
+"""Derive what a request trace does not state: tokens per block, and the unit of its times."""
 
 import re
 from bisect import bisect_left, bisect_right

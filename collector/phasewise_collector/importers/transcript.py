@@ -1,4 +1,4 @@
-"""A conversation as it grows message by message; each answer is a call that read all before it."""
+"""A conversation that grows by message; each response is a call with all earlier messages."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace

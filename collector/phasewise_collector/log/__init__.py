@@ -1,1 +1,1 @@
-"""The durable log: what the acceptor has acknowledged, until the loader has made facts of it."""
+"""The durable log: what the acceptor has acknowledged, until the loader has stored its facts."""

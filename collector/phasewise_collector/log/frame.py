@@ -1,7 +1,7 @@
-"""One request as it lies in the log: a checksummed header, then the body as it came.
+"""One request in the log: a checksummed header, then the unchanged body.
 
-A segment file is frames one after another. A frame that fails its checksum was damaged on disk, or
-its write was cut short and its sender never got an answer.
+A segment file is a sequence of frames. A frame that fails its checksum was damaged on disk, or was
+being written during a crash, in which case its sender got no response.
 """
 
 import struct

@@ -1,4 +1,4 @@
-"""Read the log behind the acceptor: whole frames from where the loader stopped."""
+"""Read the log: complete frames from where the loader stopped."""
 
 import contextlib
 import mmap

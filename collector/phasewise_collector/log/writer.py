@@ -1,4 +1,4 @@
-"""Append requests to the log; many that wait together share one fdatasync."""
+"""Append requests to the log; requests that wait at the same time share one fdatasync."""
 
 import asyncio
 import contextlib

@@ -1,1 +1,1 @@
-"""OTLP: what it looks like on the wire, and the receiver that answers senders."""
+"""OTLP: its wire formats, and the receiver."""

@@ -1,4 +1,4 @@
-"""Undo the compression of a request body, never beyond a limit."""
+"""Decompress a request body, never beyond a size limit."""
 
 from collections.abc import Callable
 

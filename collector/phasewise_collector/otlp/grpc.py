@@ -1,7 +1,7 @@
-"""The OTLP/gRPC receiver: raw bytes in, raw bytes out, no message object before the answer.
+"""The OTLP/gRPC receiver: raw bytes in, raw bytes out, no message object before the response.
 
-gRPC's own decompression is off, since it has no limit of its own: the same code as behind HTTP
-inflates, known by the first bytes, which no plain OTLP request can begin with.
+gRPC's own decompression is off, since it has no size limit. The same code as for HTTP decompresses,
+and detects compression by the first bytes, which no uncompressed OTLP request can start with.
 """
 
 import errno

@@ -1,6 +1,6 @@
-"""The intake behind both doors: check a request, put it away, count it.
+"""The intake behind gRPC and HTTP: check a request, store it, count it.
 
-It is handed a callable that puts a request away, and knows nothing of logs and databases.
+It gets a callable that stores a request, and does not depend on logs and databases.
 """
 
 import asyncio

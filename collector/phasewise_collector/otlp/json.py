@@ -1,6 +1,6 @@
 """OTLP JSON: ids in hex of either case, enums as numbers, 64-bit integers as text or number.
 
-Fields that are not known are ignored, as the specification asks.
+Unknown fields are ignored, as the specification requires.
 """
 
 import base64

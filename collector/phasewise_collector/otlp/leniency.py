@@ -1,10 +1,10 @@
-"""Read JSON that is nearly OTLP/JSON, and give it as the specification writes it.
+"""Read common deviations from OTLP/JSON, and convert them to the form of the specification.
 
-What senders and files really hold: protobuf's own names (`resource_spans`), names of enums,
+Covers what senders and files really contain: protobuf field names (`resource_spans`), enum names,
 several requests in a list, lone surrogates, attributes as a plain object, scopes as before OTLP
-0.15, spans of which one is broken. A walk over the message's fields writes all of it as OTLP/JSON
-has it, and leaves out the items (spans, log records, data points) that cannot be read. It is much
-slower than `json.py`, which therefore calls it only for what it cannot read itself.
+0.15, and requests with one broken span. A walk over the message's fields writes OTLP/JSON and drops
+the items (spans, log records, data points) that cannot be read. It is much slower than `json.py`,
+which calls it only for what it cannot read itself.
 """
 
 from collections.abc import Callable, Mapping, Sequence

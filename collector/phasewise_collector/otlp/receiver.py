@@ -1,4 +1,4 @@
-"""The OTLP/HTTP receiver: an ASGI app that answers only once a request is safely put away."""
+"""The OTLP/HTTP receiver: an ASGI app that responds only once a request is safely stored."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import asdict

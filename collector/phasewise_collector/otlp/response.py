@@ -1,4 +1,4 @@
-"""What an OTLP receiver says: success, partial success, or a google.rpc.Status."""
+"""The responses of an OTLP receiver: success, partial success, or a google.rpc.Status."""
 
 from dataclasses import dataclass
 from enum import IntEnum

@@ -1,4 +1,4 @@
-"""The three signals of OTLP, and what is known of a request once it has passed its check."""
+"""The three signals of OTLP, and a checked request."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -1,4 +1,4 @@
-"""A span as OTLP carries it, whichever encoding it came in."""
+"""A span as OTLP carries it, in any encoding."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

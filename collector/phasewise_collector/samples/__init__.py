@@ -1,8 +1,8 @@
-"""Sample traces that come with the package: real agents, their licences beside them.
+"""The bundled sample traces of real agents, with their licences.
 
 `kv-cache-tester` (Claude Code sessions as block hashes), `tau2-bench` (an airline agent and its
-simulated user, with recorded bills), `lmcache-agent-trace` (raw prompts); each folder's SOURCE.md
-says where it is from.
+simulated user, with recorded bills), `lmcache-agent-trace` (raw prompts). The SOURCE.md of each
+folder states its origin.
 """
 
 from collections.abc import Iterator

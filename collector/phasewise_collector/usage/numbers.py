@@ -1,4 +1,4 @@
-"""Counts out of mappings of any content: what is no count is none, and nothing raises."""
+"""Read counts from mappings with any content: other values give None, nothing raises."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence

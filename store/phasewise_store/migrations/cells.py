@@ -21,17 +21,23 @@ CREATE TABLE cells (
     cache_write_tokens  BIGINT,
     output_tokens       BIGINT,
     reasoning_tokens    BIGINT,
-    reusable_tokens     BIGINT,
-    avoidable_tokens    BIGINT,
+    sent_before_tokens  BIGINT,
+    missed_tokens       BIGINT,
+    unreported_tokens   BIGINT,
+    wasted_tokens       BIGINT,            -- lost in wasteful breaks
     priced_calls        BIGINT NOT NULL,
     prefill_usd         DECIMAL(38, 12),
+    prefill_low_usd     DECIMAL(38, 12),
+    prefill_high_usd    DECIMAL(38, 12),
     cached_usd          DECIMAL(38, 12),
+    unreported_usd      DECIMAL(38, 12),
+    missed_usd          DECIMAL(38, 12),
+    wasted_usd          DECIMAL(38, 12),
     decode_usd          DECIMAL(38, 12),
     call_other_usd      DECIMAL(38, 12),
-    avoidable_usd       DECIMAL(38, 12),
     timed_calls         BIGINT NOT NULL,   -- whose wait is split; sums of time are over these
     prefill_ns          BIGINT,
-    cached_ns           BIGINT,
+    saved_ns            BIGINT,            -- estimate
     prefill_low_ns      BIGINT,
     prefill_high_ns     BIGINT,
     decode_ns           BIGINT,
@@ -43,15 +49,11 @@ CREATE TABLE cells (
     unpriced_side_calls BIGINT NOT NULL,
     side_usd            DECIMAL(38, 12),
     prompt_calls        BIGINT NOT NULL,   -- with a known prompt
-    prompt_tokens       BIGINT,            -- of them
-    prompt_usd          DECIMAL(38, 12),   -- of them, the input
     deep_calls          BIGINT NOT NULL,   -- that share less than half with the previous call
     judged_calls        BIGINT NOT NULL,   -- with a rule and a reported cache
     exact_calls         BIGINT NOT NULL,   -- of them, those that read what the rule says
     diagnosed_calls     BIGINT NOT NULL,   -- of which the provider says why its cache missed
     agreed_calls        BIGINT NOT NULL,   -- of them, those of which we say the same
-    wasted_tokens       BIGINT,            -- lost in wasteful breaks
-    wasted_usd          DECIMAL(38, 12),
     first_ordinal       BIGINT,
     last_ordinal        BIGINT,
     first_ns            BIGINT,
@@ -68,6 +70,7 @@ CREATE TABLE cell_reasons (
     calls       BIGINT NOT NULL,
     tokens      BIGINT NOT NULL,
     usd         DECIMAL(38, 12),
+    extra_usd   DECIMAL(38, 12),   -- of it, above a cache read
     most_tokens BIGINT NOT NULL,   -- of one call
     most_usd    DECIMAL(24, 12)
 );

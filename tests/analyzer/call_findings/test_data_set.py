@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from phasewise_analyzer import rollups
 from phasewise_analyzer.analyse import analyse
 from phasewise_analyzer.breaks import find as breaks
 from phasewise_analyzer.breaks import recorded as recorded_breaks
@@ -54,7 +55,9 @@ def assert_rows_are_what_is_found(store: Store, source: str) -> None:
     ]
     kept = findings.of_calls(store, scope)
     known = kept.filter(kept["prompt_tokens"].is_not_null())
-    assert (known.height, known["prompt_tokens"].sum()) == (found.calls, found.input_tokens)
+    whole = rollups.totals(store, scope)
+    assert (known.height, whole.input_tokens) == (found.calls, found.input_tokens)
+    assert (whole.wasted_tokens, whole.wasted_usd) == (found.wasted_tokens, found.wasted_usd)
     assert kept["is_deep"].sum() == found.deep_breaks
     assert kept["agrees"].count() == found.diagnosed_calls
     assert kept["agrees"].sum() == found.agreed_calls
@@ -67,7 +70,12 @@ def assert_rows_are_what_is_found(store: Store, source: str) -> None:
             "reported_read": one.reported_read,
             "granularity": one.granularity,
             "reasons": [
-                {"reason": part.reason, "tokens": part.tokens, "usd": part.usd}
+                {
+                    "reason": part.reason,
+                    "tokens": part.tokens,
+                    "usd": part.usd,
+                    "extra_usd": part.extra_usd,
+                }
                 for part in one.parts
             ],
         }

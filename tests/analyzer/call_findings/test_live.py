@@ -35,7 +35,7 @@ def prompt(parts: Sequence[tuple[str, Sequence[str]]]) -> tuple[Segment, ...]:
 def costs(store: Store) -> Costs:
     """Give what was found for each call."""
     rows = store.frame(
-        "SELECT call_id, reusable_tokens, avoidable_tokens, avoidable_usd FROM call_costs"
+        "SELECT call_id, sent_before_tokens, missed_tokens, missed_usd FROM call_costs"
     )
     return {row[0]: row[1:] for row in rows.iter_rows()}
 
@@ -127,7 +127,11 @@ def test_hashed_blocks_are_remembered_too(store: Store) -> None:
 def test_real_sessions_batch_by_batch(
     shared_traces: Path, tmp_path: Path, store: Store, name: str
 ) -> None:
-    """Files imported one after another, each analysed from memory, end as all of them at once."""
+    """Files imported one after another, each analysed from memory, end as all of them in one batch.
+
+    All at once, tokens inside a prompt are also learned from calls that come later: the sums of
+    what was sent before are then the same to three per cent.
+    """
     files = sorted((shared_traces / name).rglob("*.gz"))[:4]
     memory = Memory()
     with Store.open(tmp_path / "whole.duckdb") as whole:
@@ -135,8 +139,13 @@ def test_real_sessions_batch_by_batch(
             import_paths(store, [path])
             analyse(store, memory=memory)
         import_paths(whole, files)
-        analyse(whole)
+        analyse(whole, memory=Memory())
         one, other = costs(store), costs(whole)
+    with Store.in_memory() as at_once:
+        import_paths(at_once, files)
+        analyse(at_once)
+        sent = [sum(row[0] for row in rows.values()) for rows in (one, costs(at_once))]
+    assert sent[0] == pytest.approx(sent[1], rel=0.03)
     assert json.dumps(one, default=str, sort_keys=True) == json.dumps(
         other, default=str, sort_keys=True
     )

@@ -19,7 +19,7 @@ from phasewise_store.store import Store
 
 from tests.analyzer.facts_for_tests import blocks, messages, write_calls
 
-MEASURES: tuple[Measure, ...] = ("sent", "repaid", "usd")
+MEASURES: tuple[Measure, ...] = ("sent", "missed", "usd")
 PICO_USD = Fraction(1, 10**12)
 
 Prefix = tuple[int, ...]
@@ -88,36 +88,36 @@ def head_ids(forest: graph.Forest, frame: int) -> Prefix:
 def test_every_frame_holds_what_a_walk_over_each_token_finds(
     recorded: list[tuple[list[int], int, float, float, str]],
 ) -> None:
-    """Tokens sent, cached and re-paid are exact in each frame, dollars to a digit a call."""
+    """Tokens sent, cached and sent again are exact in each frame, dollars to a digit a call."""
     prompts = [tuple(ids) for ids, *_ in recorded]
     head_of = heads_by_hand(prompts)
     with Store.in_memory() as store:
         write(store, recorded)
         forest = graph.read(store)
-    sent, cached, repaid = (defaultdict[Prefix, int](int) for _ in range(3))
+    sent, cached, missed = (defaultdict[Prefix, int](int) for _ in range(3))
     usd: dict[Prefix, Fraction] = defaultdict(Fraction)
     passing: dict[Prefix, set[int]] = defaultdict(set)
     for row, call in enumerate(forest.calls.iter_rows(named=True)):
         ids = prompts[row]
-        first, end = call["cache_read_tokens"], call["avoidable_tokens"]
+        first, end = call["cache_read_tokens"], call["missed_tokens"]
         for token in range(call["input_tokens"]):
             head = head_of[ids[: token // 16 + 1]]
             passing[head].add(row)
             sent[head] += 1
             cached[head] += token < first
             if first <= token < first + end:
-                repaid[head] += 1
-                usd[head] += Fraction(call["avoidable_usd"]) / end
+                missed[head] += 1
+                usd[head] += Fraction(call["missed_usd"]) / end
     frames = forest.frames
     assert len(forest.children) - 1 == len(sent)
     for frame in range(1, len(forest.children)):
         head = head_ids(forest, frame)
         assert frames.own.sent[frame] == sent[head]
         assert frames.own.cached[frame] == cached[head]
-        assert frames.own.repaid[frame] == repaid[head]
+        assert frames.own.missed[frame] == missed[head]
         assert frames.calls[frame] == len(passing[head])
         assert frames.first_call[frame] == min(passing[head])
-        off = Fraction(int(frames.own.repaid_pico_usd[frame])) * PICO_USD - usd[head]
+        off = Fraction(int(frames.own.missed_pico_usd[frame])) * PICO_USD - usd[head]
         assert abs(off) <= len(passing[head]) * PICO_USD
 
 
@@ -135,8 +135,8 @@ def test_a_frame_is_its_own_and_what_follows(
     top = found.frames[0]
     assert top.below.sent_tokens == whole.input_tokens
     assert top.below.cached_tokens == whole.cache_read_tokens
-    assert top.below.repaid_tokens == whole.avoidable_tokens
-    assert top.below.repaid_usd == whole.avoidable_usd
+    assert top.below.missed_tokens == whole.missed_tokens
+    assert top.below.missed_usd == whole.missed_usd
     assert (top.calls, top.sessions) == (len(recorded), len(recorded))
     children: dict[int, list[Frame]] = defaultdict(list)
     for place, frame in enumerate(found.frames):
@@ -163,9 +163,9 @@ def test_real_traces_sum_to_the_roll_ups(shared_traces: Path, store: Store, name
     for sums in (own.sent.sum(), below.sent[0]):
         assert sums == whole.input_tokens
     assert own.cached.sum() == whole.cache_read_tokens
-    assert own.repaid.sum() == whole.avoidable_tokens
-    usd = Decimal(int(own.repaid_pico_usd.sum())).scaleb(-12)
-    assert usd == (whole.avoidable_usd or 0)
+    assert own.missed.sum() == whole.missed_tokens
+    usd = Decimal(int(own.missed_pico_usd.sum())).scaleb(-12)
+    assert usd == (whole.missed_usd or 0)
     for frame in range(len(forest.children)):
         assert forest.at(forest.address(frame)) == frame
 
@@ -250,7 +250,7 @@ def test_calls_without_a_prompt_are_own_to_the_topmost(store: Store) -> None:
     found = graph.find(store)
     top = found.frames[0]
     assert (top.below.sent_tokens, top.own.sent_tokens, found.unknown_calls) == (102, 70, 1)
-    assert top.below.repaid_usd is None  # not analysed: no price is known
+    assert top.below.missed_usd is None  # not analysed: no price is known
 
 
 def test_the_widest_are_those_with_the_most_of_their_own(store: Store) -> None:

@@ -74,7 +74,7 @@ def test_where_too_many_are_remembered_the_latest_are(store: Store) -> None:
             stored(store, [text_segment("system", text)], number)
             analyse(store, memory=memory)
     found = store.frame(
-        "SELECT k.reusable_tokens * 1.0 / c.input_tokens AS share FROM call_costs k "
+        "SELECT k.sent_before_tokens * 1.0 / c.input_tokens AS share FROM call_costs k "
         "JOIN llm_calls c USING (call_id) WHERE c.session_id = 's30'"
     )
     assert found["share"].item() > 0.9
@@ -92,7 +92,7 @@ def test_none_of_many_siblings_is_forgotten(store: Store) -> None:
     stored(store, [text_segment("system", f"{texts[0][:-5]}and the last")], 600)
     analyse(store, memory=memory)
     found = store.frame(
-        "SELECT k.reusable_tokens * 1.0 / c.input_tokens AS share FROM call_costs k "
+        "SELECT k.sent_before_tokens * 1.0 / c.input_tokens AS share FROM call_costs k "
         "JOIN llm_calls c USING (call_id) WHERE c.session_id = 's600'"
     )
     assert found["share"].item() > 0.9

@@ -53,8 +53,8 @@ def test_a_clock_in_the_middle_is_a_block_and_shall_move(store: Store) -> None:
     ]
     clock, guide = found.blocks[2], found.blocks[3]
     assert (clock.values, guide.values, guide.calls) == (12, 1, 12)
-    assert guide.repaid_tokens == 11 * guide.tokens
-    assert clock.repaid_tokens == 0
+    assert guide.resent_tokens == 11 * guide.tokens
+    assert clock.resent_tokens == 0
     # 2.50 USD a million uncached, 1.25 from the cache: once in full, eleven times for half
     rate = Decimal(guide.tokens) / 10**6
     assert guide.usd_here == rate * 12 * Decimal("2.5")
@@ -88,7 +88,7 @@ def test_tools_in_another_order_are_paid_for_again(store: Store) -> None:
         ("tool write", "static"),
         ("tool search", "static"),
     ]
-    assert all(one.repaid_tokens == one.tokens for one in found.blocks)
+    assert all(one.resent_tokens == one.tokens for one in found.blocks)
     assert found.usd_here is not None
     assert found.usd_there is not None
     assert found.usd_there < found.usd_here

@@ -165,7 +165,7 @@ def test_real_traces_obey_the_sums_and_their_bill(
     calls = int((requests.tree.leaf >= 0).sum())
     for found in run(store, *usual(store)):
         check_sums(found, calls, int(requests.tokens.whole[requests.tree.leaf >= 0].sum()))
-    bill = billed(requests, BOOKS.prices)
+    bill = billed(requests)
     costs = store.frame(
         "SELECT sum(prefill_usd) AS prefill, sum(decode_usd) AS decode, sum(other_usd) AS other "
         "FROM call_costs k JOIN llm_calls c USING (call_id) WHERE c.leaf_node <> 0"
@@ -182,7 +182,8 @@ def test_what_is_reported_as_cached_is_what_is_billed_as_read(
 ) -> None:
     """The row of the bill has the tokens that the provider reported."""
     import_paths(store, [shared_traces / "pi-mono"])
-    found = billed(Requests(store, Scope(source="pi-mono")), BOOKS.prices)
+    analyse(store)
+    found = billed(Requests(store, Scope(source="pi-mono")))
     reported = store.frame("SELECT sum(cache_read_tokens)::BIGINT AS n FROM llm_calls")["n"][0]
     assert found.spent.read == reported
     assert found.cache_known_calls == found.calls

@@ -91,6 +91,7 @@ def _print_lines(title: str, input_tokens: int, lines: Sequence[Line]) -> None:
             ("tokens", True),
             ("share %", True),
             ("$", True),
+            ("above a cache read $", True),
         ),
         [
             [
@@ -99,6 +100,7 @@ def _print_lines(title: str, input_tokens: int, lines: Sequence[Line]) -> None:
                 count(line.tokens),
                 percent(line.tokens / input_tokens if input_tokens else None),
                 usd(line.usd),
+                usd(line.extra_usd),
             ]
             for line in lines
         ],

@@ -110,7 +110,6 @@ def _cells(step: Step) -> list[str]:
     times = [seconds(step.start_ns), seconds(step.duration_ns)]
     if step.kind == "tool":
         return [*start, f"  -> {_tool(step)}", *times, *[""] * 7]
-    whole = None if step.prefill_ns is None else step.prefill_ns + (step.cached_ns or 0)
     cached = share(step.cache_read_tokens, step.input_tokens) if step.cache_reported else "-"
     return [
         *start,
@@ -119,7 +118,7 @@ def _cells(step: Step) -> list[str]:
         count(step.input_tokens),
         cached,
         count(step.output_tokens),
-        seconds(whole),
+        seconds(step.prefill_ns),
         seconds(step.decode_ns),
         step.basis,
         usd(step.total_usd),
@@ -141,8 +140,8 @@ def _tool(step: Step) -> str:
 def _print_call(step: Step, prompt: tuple[Segment, ...], output: tuple[Segment, ...]) -> None:
     stdout.print(f"{step.id}: {step.name}, {step.agent}", highlight=False, markup=False)
     stdout.print(
-        f"{step.input_tokens:,} input tokens, {step.reusable_tokens:,} sent before, "
-        f"{step.cache_read_tokens:,} from a cache; {step.output_tokens:,} output tokens; "
+        f"{step.input_tokens:,} input tokens, {step.sent_before_tokens:,} sent before, "
+        f"{_cached(step)}; {step.output_tokens:,} output tokens; "
         f"{usd(step.total_usd)} USD ({step.price_source or 'no price known'})",
         highlight=False,
     )
@@ -153,6 +152,10 @@ def _print_call(step: Step, prompt: tuple[Segment, ...], output: tuple[Segment, 
     ]
     columns = (("", True), ("kind", False), ("role", False), ("tokens", True), ("text", False))
     table("", columns, cells)
+
+
+def _cached(step: Step) -> str:
+    return f"{step.cache_read_tokens:,} cached" if step.cache_reported else "cache not reported"
 
 
 def _print_replayable(step: Step) -> None:

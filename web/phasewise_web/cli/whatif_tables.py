@@ -27,8 +27,9 @@ def show(found: WhatIf) -> None:
     """Print all that was simulated."""
     base = found.baseline
     stdout.print(
-        f"{base.calls:,} calls, {base.spent.input:,} input and {base.spent.output:,} output tokens;"
-        f" savings are relative to `{base.name}`",
+        f"{found.recorded.calls:,} calls, {found.recorded.input_tokens:,} input and "
+        f"{found.recorded.output_tokens:,} output tokens, {usd(found.recorded.total_usd)} $; "
+        f"savings are relative to `{base.name}`",
         highlight=False,
     )
     rows = [found.billed, base, *found.others]
@@ -101,8 +102,10 @@ def _notes(found: WhatIf) -> None:
     if known is not None and known < found.billed.calls:
         say(
             f"note: {found.billed.calls - known:,} calls do not report cached tokens; `as billed` "
-            "counts them as uncached"
+            "has their tokens as uncached and their $ as their provider's rule would charge"
         )
+    if left_out := found.recorded.calls - found.billed.calls:
+        say(f"note: {left_out:,} calls came without their prompt and are in no row")
 
 
 def _repairs(found: Repairs, base: Outcome) -> None:

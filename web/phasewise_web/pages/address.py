@@ -144,5 +144,9 @@ def check_scope(store: Store, place: Place) -> None:
             continue
         what, query = _IS_THERE[name]
         if not store.frame(query, {"value": value}).height:
-            there = f"; there are {', '.join(sources(store)) or 'none'}" if name == "source" else ""
+            there = (
+                f"; its data sets are {', '.join(sources(store)) or 'none'}"
+                if name == "source"
+                else ""
+            )
             raise UsageError(f"There is no {what} `{value}` in this database{there}.")

@@ -143,10 +143,10 @@ def _notes(store: Store, scope: Scope) -> Iterator[str]:
     if totals.cache_unknown_calls:
         yield (
             f"{totals.cache_unknown_calls:,} of {totals.calls:,} calls do not report cached "
-            "tokens: a break in one is found only where the text of the prompt shows it."
+            "tokens; for these, only breaks that the prompt text shows are found."
         )
     if unpriced := totals.calls - totals.priced_calls:
         yield (
-            f"{unpriced:,} of {totals.calls:,} calls name no model with a known price; what they "
-            "lost is counted in tokens, and costs nothing here."
+            f"{unpriced:,} of {totals.calls:,} calls have no known price; their lost tokens are "
+            "counted, but not their cost."
         )

@@ -104,7 +104,7 @@ def call_page(store: Store, call_id: str, place: Place) -> CallPage:
     left_out = LeftOut(MOST_SEGMENTS, len(prompt) - 2 * MOST_SEGMENTS if is_long else 0)
     whole = sum(segment.tokens for segment in prompt)
     # the reported input counts what no trace records (templates, tool schemas): scale to the text
-    shared = step.reusable_tokens * whole / step.input_tokens if step.input_tokens else 0
+    shared = step.sent_before_tokens * whole / step.input_tokens if step.input_tokens else 0
     return CallPage(
         step,
         row["session_id"],

@@ -114,16 +114,15 @@ def _notes(found: Flame) -> list[str]:
     if found.cache_unknown_calls:
         notes.append(
             f"{found.cache_unknown_calls:,} of {found.calls:,} calls do not report cached "
-            "tokens: all that was sent before counts as re-paid, which is an upper bound."
+            "tokens: what they had sent before is drawn hatched, and is not counted as missed."
         )
     if found.unpriced_calls:
         notes.append(
-            f"{found.unpriced_calls:,} calls name no model with a known price; their tokens cost "
-            "nothing here."
+            f"{found.unpriced_calls:,} calls have no known price; their tokens cost nothing here."
         )
     if found.unknown_calls:
         notes.append(
-            f"{found.unknown_calls:,} calls came without their prompt: their tokens are in the "
-            "topmost frame, and in no other."
+            f"{found.unknown_calls:,} calls have no recorded prompt; their tokens are only in "
+            "the top frame."
         )
     return notes

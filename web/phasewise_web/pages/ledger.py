@@ -120,10 +120,11 @@ def _notes(store: Store, scope: Scope) -> Iterator[str]:
     if totals.cache_unknown_calls:
         yield (
             f"{totals.cache_unknown_calls:,} of {totals.calls:,} calls do not report cached "
-            "tokens: all they had sent before counts as not read, which is an upper bound."
+            "tokens: what they had sent before is a line of its own (hatched), charged as their "
+            "provider's rule would."
         )
     if unpriced := totals.calls - totals.priced_calls:
         yield (
-            f"{unpriced:,} of {totals.calls:,} calls name no model with a known price: their "
-            "tokens are counted, and their dollars are not."
+            f"{unpriced:,} of {totals.calls:,} calls have no known price; their tokens are "
+            "counted, but not their cost."
         )

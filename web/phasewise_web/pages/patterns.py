@@ -35,7 +35,7 @@ def patterns_page() -> PatternsPage:
         )
 
     return PatternsPage(
-        split(3, 4, 2, 1),
+        split(cached=3, prefill=4, unreported=2, decode=2, other=1),
         curve(
             [(10, 0.05), (100, 0.3), (1000, 0.6), (10_000, 0.7)],
             label="an example",

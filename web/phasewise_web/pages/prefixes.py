@@ -84,8 +84,8 @@ def _lifetimes(found: Prefixes) -> Curve | None:
     rows = [row for row in found.ttl if row.ttl_s != FOREVER_S]
     return curve(
         [(int(row.ttl_s), row.token_weighted) for row in rows],
-        label="share of prompt tokens that a cache would serve which forgets after so long",
-        x_label="seconds without use",
+        label="share of prompt tokens served by a cache with this lifetime",
+        x_label="lifetime, seconds without use",
         unit="s",
     )
 
@@ -94,7 +94,7 @@ def _curve(found: Prefixes) -> Curve | None:
     rows = _until_flat(found).lru
     return curve(
         [(row.capacity_blocks, row.token_weighted) for row in rows],
-        label="share of prompt tokens that an LRU cache of so many blocks would serve",
+        label="share of prompt tokens served by an LRU cache with this number of blocks",
         x_label="blocks in the cache",
         unit="blocks",
     )

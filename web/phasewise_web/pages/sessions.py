@@ -16,7 +16,7 @@ PAGE_ROWS = 50
 
 @dataclass(frozen=True, slots=True)
 class SessionsPage:
-    """One row a session, a page at a time."""
+    """One row per session, a page at a time."""
 
     view: View
     totals: Totals

@@ -113,9 +113,11 @@ def _notes(structure: Structure | None) -> tuple[str, ...]:
         return ()
     found = []
     if structure.calls >= MOST_CALLS:
-        found.append(f"The last {MOST_CALLS:,} calls of the agent are laid out.")
+        found.append(f"Shows the last {MOST_CALLS:,} calls of the agent.")
     if structure.usd_here is None:
-        found.append("No model of these calls has a known price: the order is not priced.")
+        found.append("These calls have no known price, so the order has no cost.")
     elif structure.months is None:
-        found.append("The trace spans less than a day, or has no times: nothing is said a month.")
+        found.append(
+            "The trace spans less than a day, or has no times, so there is no monthly cost."
+        )
     return tuple(found)

@@ -21,18 +21,28 @@ def view_of(word: str | None) -> View:
 
 
 def parts(view: View, row: Totals | Step) -> tuple[Part, ...]:
-    """Give the bar of a row in a view; empty where nothing is known."""
+    """Give the bar of a row in a view; empty where nothing is known.
+
+    Cached tokens take next to no time, so the caller's wait has no cached part.
+    """
     if view == "tokens":
-        fresh = row.input_tokens - row.cache_read_tokens
-        return split(row.cache_read_tokens, fresh, row.output_tokens)
+        fresh = row.input_tokens - row.cache_read_tokens - row.unreported_tokens
+        return split(
+            cached=row.cache_read_tokens,
+            prefill=fresh,
+            unreported=row.unreported_tokens,
+            decode=row.output_tokens,
+        )
     if view == "price":
         if row.prefill_usd is None:
             return ()
-        cached = row.cached_usd or 0
-        read = row.prefill_usd - cached
-        return split(float(cached), float(read), float(row.decode_usd or 0))
+        cached, unreported = row.cached_usd or 0, row.unreported_usd or 0
+        return split(
+            cached=float(cached),
+            prefill=float(row.prefill_usd - cached - unreported),
+            unreported=float(unreported),
+            decode=float(row.decode_usd or 0),
+        )
     if row.prefill_ns is None:
         return ()
-    cached_ns = row.cached_ns or 0
-    fresh_ns = row.prefill_ns - cached_ns if isinstance(row, Totals) else row.prefill_ns
-    return split(cached_ns, fresh_ns, row.decode_ns or 0, row.other_ns or 0)
+    return split(prefill=row.prefill_ns, decode=row.decode_ns or 0, other=row.other_ns or 0)
