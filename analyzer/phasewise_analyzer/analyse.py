@@ -4,8 +4,11 @@ Import commands and the live loader call it after every batch; its results are t
 `call_costs`, `call_findings` and `breaks`, which roll-ups and pages read.
 """
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Self
 
 import polars as pl
@@ -18,14 +21,14 @@ from phasewise_analyzer import call_costs, latency_fit, side_charges
 from phasewise_analyzer.caches import book as cache_policies
 from phasewise_analyzer.caches import predictions
 from phasewise_analyzer.caches.book import Book
-from phasewise_analyzer.caches.requests import Requests
+from phasewise_analyzer.caches.requests import Known, Requests
 from phasewise_analyzer.call_findings.data_set import judge_all
 from phasewise_analyzer.call_findings.judge import Judged
 from phasewise_analyzer.call_findings.live import LiveFindings
 from phasewise_analyzer.call_findings.version import version
 from phasewise_analyzer.latency_fit import ShareModel
 from phasewise_analyzer.ledger import recorded_drifts
-from phasewise_analyzer.prefixes import kept_reuse, placed_tree
+from phasewise_analyzer.prefixes import kept_reuse
 from phasewise_analyzer.prices import PriceBook
 
 Step = Callable[[int, int, str], None]
@@ -66,8 +69,14 @@ class _Books:
 
     @classmethod
     def read(cls) -> Self:
-        policies = cache_policies.read()
-        return cls(PriceBook(), policies, version(policies))
+        return cls(PriceBook(), *_policies())
+
+
+@cache
+def _policies() -> tuple[Book, str]:
+    """Give the package's policies, and the version of an analysis by them."""
+    policies = cache_policies.read()
+    return policies, version(policies)
 
 
 def analyse(store: Store, *, memory: Memory | None = None, step: Step | None = None) -> int:
@@ -147,19 +156,33 @@ def _analyse_at_once(
     step: Callable[[int, int], None] | None = None,
 ) -> None:
     """Analyse a data set as a whole: all its calls are read, each may be compared with any."""
-    scope = Scope(source=source)
-    with store.snapshot():
-        calls = reads.llm_calls(store, scope)
-        placed = placed_tree.read(store, scope)
+    read = Known.read(store, Scope(source=source))
+    calls = read.calls
     known = calls.filter(pl.col("latency_basis").is_not_null())["call_id"]
-    requests = Requests(store, known=(calls, placed))
-    predicted = predictions.predict(requests, books.policies, step=step)
-    found = call_costs.with_found(calls, predicted)
-    seen = found.filter(pl.all_horizontal(pl.col(TIMES).is_not_null()))
-    new = found if again else found.filter(pl.col("latency_basis").is_null())
-    made = call_costs.of_calls(new, _share_model(seen), books.prices)
-    judged = judge_all(store, _with_costs(calls, made), requests, predicted)
+    with _uncollected():
+        requests = Requests(store, known=read)
+        predicted = predictions.predict(requests, books.policies, step=step)
+        found = call_costs.with_found(calls, predicted)
+        seen = found.filter(pl.all_horizontal(pl.col(TIMES).is_not_null()))
+        new = found if again else found.filter(pl.col("latency_basis").is_null())
+        made = call_costs.of_calls(new, _share_model(seen), books.prices)
+        judged = judge_all(store, _with_costs(calls, made), requests, predicted)
     _save(store, source, books, made, judged, sessions=new["session_id"], known=known)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Look for no garbage in cycles: millions of objects are made, and none are in cycles.
+
+    The collector would walk them all again and again, a quarter of the time.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _analyse_live(store: Store, source: str, books: _Books, memory: Memory, *, again: bool) -> None:

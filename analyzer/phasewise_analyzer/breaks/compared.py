@@ -128,7 +128,7 @@ def _usd(call: Mapping[str, Any], start: int, end: int) -> Decimal | None:
 def all_of(requests: Requests) -> Compared:
     """Compare all calls of a scope with each other."""
     calls, tree, tokens = requests.calls, requests.tree, requests.tokens
-    before = predecessors.find(calls, tree)
+    before = predecessors.find(requests)
     every = np.arange(calls.height)
     ends = np.append(tree.blocks_end, 0)
     both = np.minimum(ends[tree.leaf], ends[tree.leaf[before.previous]])

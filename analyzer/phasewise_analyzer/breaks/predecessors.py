@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
+from phasewise_analyzer.caches.requests import Requests, models
 from phasewise_analyzer.prefixes import lru, shared_prefixes
+from phasewise_analyzer.prefixes.chains import heads
 from phasewise_analyzer.prefixes.prefix_tree import PrefixTree
 
 Ints = npt.NDArray[np.int64]
@@ -37,10 +38,10 @@ class Predecessors:
     """[calls] the deepest node that `previous` and the call share, whatever the model"""
 
 
-def find(calls: pl.DataFrame, tree: PrefixTree) -> Predecessors:
-    """Find them for calls in order of arrival; needs the columns of `reads.llm_calls`."""
-    model = calls.select(pl.struct("source", "provider", "model").rank("dense") - 1).to_series()
-    group = model.to_numpy().astype(np.int64)
+def find(requests: Requests) -> Predecessors:
+    """Find them for all calls, in order of arrival."""
+    calls, tree = requests.calls, requests.tree
+    group = models(calls)
     previous = np.full(calls.height, -1, dtype=np.int64)
     template = np.full(calls.height, -1, dtype=np.int64)
     parent = np.full(calls.height, -1, dtype=np.int64)
@@ -63,7 +64,7 @@ def find(calls: pl.DataFrame, tree: PrefixTree) -> Predecessors:
         template,
         parent,
         _nearest(tree, group),
-        shared_prefixes.any_earlier(tree, group),
+        requests.earlier,
         shared_prefixes.previous_call(tree, calls["agent_id"].to_list()),
     )
 
@@ -71,10 +72,11 @@ def find(calls: pl.DataFrame, tree: PrefixTree) -> Predecessors:
 def _nearest(tree: PrefixTree, group: Ints) -> Ints:
     """Give the last call that touched the deepest known part of each prompt, a model at a time."""
     nearest = np.full(len(tree.leaf), -1, dtype=np.int64)
+    chains = heads(tree)
     for number in range(int(group.max(initial=-1)) + 1):
         rows = np.flatnonzero(group == number)
         found = lru.stretches(
-            PrefixTree(tree.parent, tree.tokens_end, tree.blocks_end, tree.leaf[rows])
+            PrefixTree(tree.parent, tree.tokens_end, tree.blocks_end, tree.leaf[rows]), chains
         )
         order = np.argsort(found.to_block, kind="stable")
         # the last assignment wins: the deepest stretch of each call

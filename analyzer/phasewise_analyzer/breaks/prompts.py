@@ -60,7 +60,7 @@ class Prompts:
                 self._store,
                 (one for row, path in ids.items() if not self._block_tokens[row] for one in path),
             )
-            blocks: dict[tuple[int, int], Segment] = {}
+            blocks: dict[int, dict[int, Segment]] = {}
             for pair in some:
                 old, new = (self._prompt(row, ids[row], texts, blocks) for row in pair)
                 yield pair, old, new
@@ -70,15 +70,16 @@ class Prompts:
         row: int,
         ids: Sequence[int],
         texts: Mapping[int, Segment],
-        blocks: dict[tuple[int, int], Segment],
+        blocks: dict[int, dict[int, Segment]],
     ) -> Prompt:
         tokens = int(self._block_tokens[row])
         if not tokens:
             return tuple(texts[one] for one in ids)
+        made = blocks.setdefault(tokens, {})
         for one in ids:  # a block is its number: there is nothing to read
-            if (one, tokens) not in blocks:
-                blocks[one, tokens] = Segment("block", one.to_bytes(16, "little"), tokens)
-        return tuple(blocks[one, tokens] for one in ids)
+            if one not in made:
+                made[one] = Segment("block", one.to_bytes(16, "little"), tokens)
+        return tuple(map(made.__getitem__, ids))
 
 
 _FRONTS = """

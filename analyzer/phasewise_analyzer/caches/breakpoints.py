@@ -5,6 +5,7 @@ are assumed, as good clients set them: behind tools and system, and on the last 
 assumption, and what follows from it is one, too.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -64,13 +65,9 @@ def _implicit(call: Asked, policy: Policy) -> list[int]:
 
 def _assumed(call: Asked) -> list[int]:
     """Give the last segment before the messages, and the last of all."""
-    found: list[int] = []
-    for place in whole_from(call, len(call.path) - 1):
-        if not found:
-            found.append(place)
-        if call.tiers[place] < MESSAGES:
-            return sorted({place, *found})
-    return found
+    last = next(whole_from(call, len(call.path) - 1), None)
+    front = next(whole_from(call, bisect_left(call.tiers, MESSAGES) - 1), None)
+    return sorted({place for place in (front, last) if place is not None})
 
 
 def whole_from(call: Asked, place: int) -> Iterator[int]:

@@ -11,7 +11,6 @@ from phasewise_analyzer.caches.book import Book
 from phasewise_analyzer.caches.policy import Policy
 from phasewise_analyzer.caches.prompt_cache import PromptCache, Served
 from phasewise_analyzer.caches.requests import Requests
-from phasewise_analyzer.prefixes import shared_prefixes
 
 Step = Callable[[int, int], None]
 """how many of how many calls are done"""
@@ -48,10 +47,7 @@ def predict(requests: Requests, book: Book, *, step: Step | None = None) -> tupl
     """Judge all calls in scope with a known prompt, in order of start."""
     calls = requests.calls
     names = calls.select("source", "provider", "model").rows()
-    numbers = {one: number for number, one in enumerate(dict.fromkeys(names))}
-    group = np.array([numbers[one] for one in names], dtype=np.int64)
-    every = np.arange(len(names))
-    before = requests.tokens.at(every, shared_prefixes.any_earlier(requests.tree, group))
+    before = requests.tokens.at(np.arange(len(names)), requests.earlier)
     sent = np.minimum(before, requests.tokens.whole).tolist()
     starts = calls["started_ns"].to_list()
     caches: dict[str, PromptCache] = {}

@@ -3,7 +3,7 @@
 The prompts of a stream grow: of the next one only what is behind the last one is looked up.
 """
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -49,6 +49,8 @@ class PromptPlaces:
         for above in self.parent:
             self._depth.append(1 if above < 0 else self._depth[above] + 1)
         self._last: dict[Hashable, Places] = {}
+        self._behind_prompts: dict[tuple[int, int], Places] = {}
+        """by the node where an answer ends, and group of calls"""
 
     def of(self, row: int, leaf: int, stream: Hashable) -> Places:
         """Give the places of a call's prompt; calls of one stream have one model."""
@@ -61,10 +63,18 @@ class PromptPlaces:
             del self._last[next(iter(self._last))]
         return found
 
-    def with_answer(self, row: int, prompt: Places, end: int) -> Places:
-        """Give a prompt's places with those of the answer that ends at a node behind it."""
-        fresh = self._behind(end, prompt.path)
-        return self._grown(prompt, len(prompt.path), row, fresh)
+    def behind(self, row: int, path: Sequence[int], end: int) -> Places:
+        """Give the places between the end of a call's prompt and a node of an answer behind it."""
+        group = self._tokens.group(row)
+        if (end, group) not in self._behind_prompts:
+            fresh = self._behind(end, path)
+            self._behind_prompts[end, group] = Places(
+                fresh,
+                self._tokens.along(row, fresh),
+                [self._whole[node] for node in fresh],
+                [MESSAGES] * len(fresh),
+            )
+        return self._behind_prompts[end, group]
 
     def _behind(self, node: int, path: Sequence[int]) -> list[int]:
         """Give the nodes on the way to a node that are not on a known path, front first."""
@@ -78,9 +88,8 @@ class PromptPlaces:
 
     def _grown(self, last: Places, kept: int, row: int, fresh: list[int]) -> Places:
         tiers = last.tiers[:kept]
-        extend(tiers, (self._tiers[node] for node in fresh))
-        rows = np.full(len(fresh), row)
-        ends = self._tokens.at(rows, np.array(fresh, dtype=np.int32)).tolist()
+        extend(tiers, [self._tiers[node] for node in fresh])
+        ends = self._tokens.along(row, fresh)
         return Places(
             [*last.path[:kept], *fresh],
             [*last.ends[:kept], *ends],
@@ -89,8 +98,15 @@ class PromptPlaces:
         )
 
 
-def extend(tiers: list[int], fresh: Iterable[int]) -> None:
+def extend(tiers: list[int], fresh: Sequence[int]) -> None:
     """Add the tiers of further places; a system message among messages is a message."""
-    for tier in fresh:
-        after_front = tiers and tiers[0] < MESSAGES
-        tiers.append(max(tier, tiers[-1]) if after_front else tier)
+    start = 0 if tiers else 1
+    tiers += fresh[:start]
+    if tiers and tiers[0] == MESSAGES:
+        tiers += fresh[start:]
+        return
+    for place in range(start, len(fresh)):
+        if tiers[-1] == MESSAGES:
+            tiers += [MESSAGES] * (len(fresh) - place)
+            return
+        tiers.append(max(fresh[place], tiers[-1]))

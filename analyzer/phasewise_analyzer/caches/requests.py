@@ -1,10 +1,12 @@
 """Make what a cache is asked out of recorded calls, one after another in order of their start."""
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 import orjson
 import polars as pl
 from phasewise_store import reads
@@ -14,7 +16,7 @@ from phasewise_store.store import Store
 from phasewise_analyzer.caches.policy import Keys, Policy
 from phasewise_analyzer.caches.prompt_cache import MESSAGES, TIERS, Asked, Marker
 from phasewise_analyzer.caches.prompt_positions import Places, PromptPlaces
-from phasewise_analyzer.prefixes import own_tokenizer, placed_tree, prefix_tree
+from phasewise_analyzer.prefixes import own_tokenizer, placed_tree, prefix_tree, shared_prefixes
 from phasewise_analyzer.prefixes.own_tokenizer import Tokenizer
 from phasewise_analyzer.prefixes.placed_tree import PlacedTree
 from phasewise_analyzer.prefixes.prompt_tokens import PromptTokens
@@ -51,13 +53,41 @@ class Recorded:
     asked: Asked
     """without settings: those depend on the policy"""
     request: Mapping[str, object]
+    answers: Callable[[], tuple[Asked, ...]] = tuple
+    """makes the prompts with what the model answered, where later prompts show it"""
 
     def under(self, policy: Policy) -> Asked:
         """Give what a cache of this policy is asked."""
         settings = _settings(self.request, policy.keys)
-        if settings == self.asked.settings:
+        answers = self.answers() if policy.keeps_answers else ()
+        if settings == self.asked.settings and answers == self.asked.answers:
             return self.asked
-        return replace(self.asked, settings=settings)
+        return replace(self.asked, settings=settings, answers=answers)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What requests are made of."""
+
+    calls: pl.DataFrame
+    """columns of `reads.llm_calls`, in order of arrival"""
+    placed: PlacedTree
+    earlier: npt.NDArray[np.int32]
+    """[calls] the deepest node that an earlier call of the model had sent, -1: none"""
+
+    @classmethod
+    def read(cls, store: Store, scope: Scope) -> Self:
+        """Read them of the calls in scope."""
+        with store.snapshot():
+            calls, placed = reads.llm_calls(store, scope), placed_tree.read(store, scope)
+        earlier = shared_prefixes.any_earlier(placed.tree, models(calls))
+        return cls(calls, placed, earlier)
+
+
+def models(calls: pl.DataFrame) -> npt.NDArray[np.int64]:
+    """Give the number of each call's model: a cache belongs to one, and to one data set."""
+    found = calls.select(pl.struct("source", "provider", "model").rank("dense") - 1).to_series()
+    return found.to_numpy().astype(np.int64)
 
 
 class Requests:
@@ -69,16 +99,15 @@ class Requests:
         scope: Scope = EVERYTHING,
         *,
         tokenizers: Mapping[str, Tokenizer] | None = None,
-        known: tuple[pl.DataFrame, PlacedTree] | None = None,
+        known: Known | None = None,
     ) -> None:
         """Read calls and prompts; without `tokenizers`, those count that the store keeps.
 
-        `known` are the calls in scope and their tree, where they are at hand.
+        `known` is what is at hand of the calls in scope.
         """
-        self.calls, placed = known or (
-            reads.llm_calls(store, scope),
-            placed_tree.read(store, scope),
-        )
+        known = known or Known.read(store, scope)
+        self.calls, self.earlier = known.calls, known.earlier
+        placed = known.placed
         self.tokenizers = own_tokenizer.of(store) if tokenizers is None else tokenizers
         self.tree: prefix_tree.PrefixTree = placed.tree
         self.stored = placed.stored
@@ -119,7 +148,7 @@ class Requests:
         places = self._places.of(row, leaf, stream)
         request = orjson.loads(call["request"])
         asked = asked_of(call, request, places, row=row, tokens=int(self.tokens.whole[row]))
-        return Recorded(row, replace(asked, answers=self._answered(row, asked, places)), request)
+        return Recorded(row, asked, request, partial(self._answered, row, asked))
 
     def _find_answers(self) -> dict[int, list[int]]:
         """Give, for the nodes where a prompt ends, those where an answer behind it ends."""
@@ -135,22 +164,30 @@ class Requests:
                     found.setdefault(above, []).append(node)
         return found
 
-    def _answered(self, row: int, asked: Asked, places: Places) -> tuple[Asked, ...]:
+    def _answered(self, row: int, asked: Asked) -> tuple[Asked, ...]:
         """Give the call's prompt with what the model answered, where a later prompt shows it."""
-        made = []
-        for node in self._answers.get(places.path[-1], ()):
-            longer = self._places.with_answer(row, places, node)
-            made.append(
-                replace(
-                    asked,
-                    path=longer.path,
-                    ends=longer.ends,
-                    whole=longer.whole,
-                    tiers=longer.tiers,
-                    tokens=asked.tokens + longer.ends[-1] - places.ends[-1],
-                )
-            )
-        return tuple(made)
+        return tuple(
+            with_answer(asked, self._places.behind(row, asked.path, node))
+            for node in self._answers.get(asked.path[-1], ())
+        )
+
+
+def with_answer(asked: Asked, answer: Places) -> Asked:
+    """Give a prompt with an answer behind it: the places that it adds."""
+    return Asked(
+        asked.space,
+        asked.started_s,
+        asked.available_s,
+        path=[*asked.path, *answer.path],
+        ends=[*asked.ends, *answer.ends],
+        whole=[*asked.whole, *answer.whole],
+        tiers=[*asked.tiers, *answer.tiers],
+        tokens=asked.tokens + answer.ends[-1] - asked.ends[-1],
+        settings=asked.settings,
+        markers=asked.markers,
+        sharding=asked.sharding,
+        implicit=asked.implicit,
+    )
 
 
 def asked_of(
@@ -189,8 +226,10 @@ def _ends_of_segments(placed: placed_tree.PlacedTree, calls: pl.DataFrame) -> li
     whole = ~placed.inside
     hashed = calls["block_tokens"].fill_null(0).to_numpy() > 0
     leaf = placed.tree.leaf
-    under = np.zeros(len(whole), dtype=np.bool_)
-    for node in np.unique(leaf[hashed & (leaf >= 0)]).tolist():
+    # where all prompts are hashed, so is every node
+    all_hashed = bool(hashed[leaf >= 0].all())
+    under = np.full(len(whole), all_hashed)
+    for node in [] if all_hashed else np.unique(leaf[hashed & (leaf >= 0)]).tolist():
         here = node
         while here >= 0 and not under[here]:
             under[here] = True

@@ -9,6 +9,7 @@ A call costs what its prompt has places.
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -21,7 +22,7 @@ from phasewise_analyzer.caches.book import Book
 from phasewise_analyzer.caches.policy import Policy
 from phasewise_analyzer.caches.prompt_cache import MESSAGES, Asked, PromptCache, Served
 from phasewise_analyzer.caches.prompt_positions import Places, extend
-from phasewise_analyzer.caches.requests import TIER_OF, Recorded, asked_of
+from phasewise_analyzer.caches.requests import TIER_OF, Recorded, asked_of, with_answer
 from phasewise_analyzer.prefixes.live_tokens import LiveTokens
 from phasewise_analyzer.prefixes.live_tree import Fork, Grown, LiveTree
 
@@ -243,7 +244,7 @@ class LiveCalls:
             return None, None
         tree = self.tree
         tiers: list[int] = []
-        extend(tiers, (TIER_OF.get(tree.kind[node], MESSAGES) for node in path))
+        extend(tiers, [TIER_OF.get(tree.kind[node], MESSAGES) for node in path])
         blocks = bool(call["block_tokens"])
         whole = [
             tree.whole[node] and (not blocks or node in self._ended or node == path[-1])
@@ -252,9 +253,7 @@ class LiveCalls:
         request = orjson.loads(call["request"])
         places = Places(path, ends, whole, tiers)
         asked = asked_of(call, request, places, row=row, tokens=tokens)
-        asked = Recorded(row, asked, request).under(policy)
-        if policy.keeps_answers:
-            asked = replace(asked, answers=self._answered(asked))
+        asked = Recorded(row, asked, request, partial(self._answered, asked)).under(policy)
         if policy.id not in self._caches:
             self._caches[policy.id] = families.make(policy)
         return policy, self._caches[policy.id].serve(asked)
@@ -268,18 +267,11 @@ class LiveCalls:
             while path[-1] >= 0 and tree.parent[path[-1]] != leaf:
                 path.append(tree.parent[path[-1]])
             path.reverse()
-            start = tree.tokens_end[leaf]
+            start, so_far = tree.tokens_end[leaf], asked.ends[-1]
             sizes = [max(0, tree.tokens_end[node] - start) if node >= 0 else 0 for node in path]
-            made.append(
-                replace(
-                    asked,
-                    path=[*asked.path, *path],
-                    ends=[*asked.ends, *(asked.ends[-1] + size for size in sizes)],
-                    whole=[*asked.whole, *(node < 0 or tree.whole[node] for node in path)],
-                    tiers=[*asked.tiers, *[MESSAGES] * len(path)],
-                    tokens=asked.tokens + sizes[-1],
-                )
-            )
+            whole = [node < 0 or tree.whole[node] for node in path]
+            ends = [so_far + size for size in sizes]
+            made.append(with_answer(asked, Places(path, ends, whole, [MESSAGES] * len(path))))
         return tuple(made)
 
 

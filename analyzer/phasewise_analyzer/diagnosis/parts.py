@@ -6,9 +6,8 @@ both leave what the model reads as it is, so neither tells two segments apart.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import takewhile
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import orjson
 from phasewise_store.facts import Segment
@@ -30,8 +29,7 @@ _TEXT_KEYS = (
 _TEXT_TYPES = frozenset({"text", "input_text", "output_text"})
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """One segment in its place."""
 
     segment: Segment
@@ -64,7 +62,8 @@ def parts(old: Sequence[Segment], new: Sequence[Segment]) -> tuple[list[Part], l
 def _parts(prompt: Sequence[Segment], same: int) -> list[Part]:
     found = []
     for at, segment in enumerate(prompt):
-        key = segment.digest if at < same else _key(segment)
+        hidden = segment.content is None
+        key = segment.digest if hidden or at < same else _key(segment)
         if key is not None:
             found.append(Part(segment, at, key))
     return found

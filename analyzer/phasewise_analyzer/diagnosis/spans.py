@@ -2,7 +2,9 @@
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 from phasewise_store.trie import shared_length
@@ -14,6 +16,8 @@ AGREEING_WORDS = 3
 LINE_CHARACTERS = 200
 """of the line around a difference that are read on either side"""
 
+REMEMBERED = 16
+"""pairs of texts: one diagnosis asks several times of the same"""
 WIDEST_CHARACTERS = 40
 """on either side that are shown with what differs"""
 _ENDS = frozenset("\"'`<>(){}[],;|")
@@ -61,6 +65,7 @@ def _is_inside(text: str, place: int) -> bool:
     return 0 <= place < len(text) and not text[place].isspace() and text[place] not in _ENDS
 
 
+@lru_cache(maxsize=REMEMBERED)
 def first_hunk(old: str, new: str) -> Hunk:
     """Compare two texts that differ."""
     start = shared_length(old, new)
@@ -68,13 +73,13 @@ def first_hunk(old: str, new: str) -> Hunk:
         start -= 1
     olds, news = _words(old, start), _words(new, start)
     seen: dict[tuple[str, ...], int] = {}
-    for place in range(len(olds)):
-        seen.setdefault(_run(olds, place), place)
+    for place, run in enumerate(_runs(olds)):
+        seen.setdefault(run, place)
     found: tuple[int, int, int] | None = None
-    for place in range(len(news)):
+    for place, run in enumerate(_runs(news)):
         if found is not None and place >= found[0]:
             break
-        other = seen.get(_run(news, place))
+        other = seen.get(run)
         if other is not None and (found is None or place + other < found[0]):
             found = (place + other, other, place)
     if found is None:
@@ -114,8 +119,10 @@ def _words(text: str, start: int) -> list[tuple[str, int, int]]:
     return [*found, ("", len(text), len(text))]
 
 
-def _run(words: list[tuple[str, int, int]], place: int) -> tuple[str, ...]:
-    return tuple(word for word, _, _ in words[place : place + AGREEING_WORDS])
+def _runs(words: list[tuple[str, int, int]]) -> Iterator[tuple[str, ...]]:
+    """Return from each place the words that must agree; the last ones are fewer."""
+    texts = [word for word, _, _ in words]
+    return (tuple(texts[place : place + AGREEING_WORDS]) for place in range(len(texts)))
 
 
 def _end(words: list[tuple[str, int, int]], place: int, start: int) -> int:

@@ -105,10 +105,13 @@ def curve(found: Stretches, size: Ints, whole: Tokens, block_tokens: Ints) -> Cu
     )
 
 
-def stretches(tree: PrefixTree) -> Stretches:
-    """Find where in the LRU stack each prompt's known blocks are, as stretches."""
+def stretches(tree: PrefixTree, chains: Sequence[int] | None = None) -> Stretches:
+    """Find where in the LRU stack each prompt's known blocks are, as stretches.
+
+    `chains` are the heads of a tree of more calls, where they are at hand: any do.
+    """
     parent, end_of, leaves = tree.parent.tolist(), tree.blocks_end.tolist(), tree.leaf.tolist()
-    head_of = heads(tree)
+    head_of = heads(tree) if chains is None else chains
     stack = LruStack()
     rows = array("q")
     for request, leaf in enumerate(leaves):

@@ -3,7 +3,7 @@
 Made of `token_estimates`, for each model by itself: a tokenizer is a model's own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -61,6 +61,15 @@ class PromptTokens:
     def bounds(self, rows: npt.NDArray[np.intp], node: Nodes) -> tuple[Ints, Ints]:
         """Give the interval of the same."""
         return self._read(rows, node, "low"), self._read(rows, node, "high")
+
+    def along(self, row: int, nodes: Sequence[int]) -> list[int]:
+        """Give the tokens from the root to each of some nodes, for one call."""
+        found: list[int] = self._measured[self.group(row)].tokens[list(nodes)].tolist()
+        return found
+
+    def group(self, row: int) -> int:
+        """Give the number of those calls whose tokens are counted as this one's."""
+        return int(self._group[row])
 
     @property
     def interval(self) -> float:

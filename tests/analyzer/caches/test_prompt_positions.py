@@ -48,7 +48,7 @@ def test_a_stream_goes_on(
         )
         requests = Requests(store)
         for one in requests:
-            for asked in (one.asked, *one.asked.answers):
+            for asked in (one.asked, *one.answers()):
                 path, ends = walked(requests, asked, one.row)
                 assert (asked.path, asked.ends) == (path, ends)
                 assert len(asked.whole) == len(asked.tiers) == len(path)

@@ -19,8 +19,10 @@ from pathlib import Path
 
 from phasewise_analyzer import rollups
 from phasewise_analyzer.prefixes import kept_reuse
+from phasewise_analyzer.prefixes.growing_reuse import GrowingReuse
 from phasewise_store import kept_answers, reuse_rows
 from phasewise_store.errors import PhasewiseError
+from phasewise_store.facts import LIVE
 from phasewise_store.kept_answers import Facts, Kept, Question
 from phasewise_store.scope import EVERYTHING, Scope
 from phasewise_store.store import Store
@@ -44,8 +46,10 @@ class Worker:
     def __init__(self, store: Store, asked: "queue.SimpleQueue[Question]") -> None:
         self._store = store
         self._asked = asked
+        self._growing: GrowingReuse | None = None
+        """the prompts of the live calls"""
         self._compared: dict[str, tuple[float, float]] = {}
-        """by data set: when its prompts were compared, and how long that took"""
+        """by data set: when its prompts were compared anew, and how long that took"""
 
     def turn(self) -> None:
         """Do one thing that is due, what pages ask for first; wait a moment where nothing is."""
@@ -62,13 +66,19 @@ class Worker:
             self._make(question)
 
     def _compare(self) -> None:
-        """Make the rows of reuse that are missing, of each data set after a rest."""
+        """Make the rows of reuse that are missing; where all are to be made, after a rest."""
         for source in reuse_rows.behind(self._store):
+            if source == LIVE and self._growing is not None and self._growing.grow():
+                continue
             ended_s, took_s = self._compared.get(source, (-float("inf"), 0.0))
             if time.monotonic() - ended_s < REST * took_s:
                 continue
             began_s = time.monotonic()
-            kept_reuse.compare(self._store, source)
+            if source == LIVE:
+                self._growing = GrowingReuse(self._store, LIVE)
+                self._growing.grow()
+            else:
+                kept_reuse.compare(self._store, source)
             self._compared[source] = time.monotonic(), time.monotonic() - began_s
 
     def _due(self) -> Iterator[Question]:
