@@ -122,10 +122,11 @@ bench-prefixes: $(STAMP) ## print the speed of the prefix index, next to kvcache
 bench: $(STAMP) ## print the speed of import and analysis
 	$(BIN)/python benchmarks/analysis.py
 
-pages: $(STAMP) ## generate docs/cli.md, schema.md and policies.md from the code
+pages: $(STAMP) ## generate docs/cli.md, schema.md, policies.md and glossary.md
 	$(BIN)/python -m phasewise_web.cli.reference > docs/cli.md
 	$(BIN)/python -m phasewise_store.schema_page > docs/schema.md
 	$(BIN)/python -m phasewise_analyzer.caches.page > docs/policies.md
+	$(BIN)/python -m phasewise_reports.glossary > docs/glossary.md
 
 lock: $(STAMP) ## pin and hash the newest releases of all dependencies
 	$(BIN)/uv pip compile pyproject.toml --group dev --extra server --extra openai --universal --python-version 3.11 --generate-hashes \
