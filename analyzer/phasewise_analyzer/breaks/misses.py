@@ -33,7 +33,7 @@ _WITH_ARTICLE = {
 
 
 def find(compared: Compared, judged: Iterable[Prediction], broken: set[int]) -> Iterator[Found]:
-    """Give the misses of calls that are not among the broken ones and say what was cached."""
+    """Return the misses of calls that are not among the broken ones and say what was cached."""
     for one in judged:
         call = compared.rows[one.row]
         nearest = int(compared.nearest[one.row])
