@@ -148,7 +148,7 @@ def main() -> int:
             place.mkdir()
             shutil.copy(base, place / "p.duckdb")
             with phasewise(place) as running, Sender(running.http, arguments.rate) as sender:
-                ended = _round(running, sender, work, arguments.quiet_s, quiet, beside)
+                ended = _round(running, sender, work, arguments.quiet_s, quiet=quiet, beside=beside)
             faults += sender.failures
             faults += [fault for one in ended for fault in _faults(one, alone[one.words].answer)]
     found = {"quiet": _acks(quiet), "beside": _acks(beside)}
@@ -185,6 +185,7 @@ def _round(
     sender: Sender,
     work: Sequence[tuple[str, ...]],
     quiet_s: float,
+    *,
     quiet: list[float],
     beside: list[float],
 ) -> list[Ended]:

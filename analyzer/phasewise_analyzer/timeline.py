@@ -11,7 +11,7 @@ from phasewise_analyzer import replayable, rollups
 from phasewise_analyzer.findings import SideStep, Step, Timeline
 from phasewise_analyzer.replayable import Replayable
 
-MOST_SCORED_NODES = 20_000
+MOST_SCORED_NODES = 5_000
 """of the trie, on the paths of all calls of a page: beyond, none is scored for replay"""
 
 

@@ -14,9 +14,9 @@ from importlib import resources
 HEAD = """\
 # Glossary
 
-Printed from `reports/phasewise_reports/glossary.toml` by
-`python -m phasewise_reports.glossary > docs/glossary.md`; a test holds it true. Pages show these
-sentences as tooltips of their column heads.
+Generated from `reports/phasewise_reports/glossary.toml` by
+`python -m phasewise_reports.glossary > docs/glossary.md`; a test keeps it up to date. Pages show
+these sentences as tooltips of column headers.
 """
 
 
@@ -44,7 +44,7 @@ class Section:
 
 @cache
 def sections() -> tuple[Section, ...]:
-    """Give all words."""
+    """Return all words."""
     text = resources.files("phasewise_reports").joinpath("glossary.toml").read_text("utf-8")
     return tuple(
         Section(
@@ -65,12 +65,12 @@ def _by_name() -> dict[str, Word]:
 
 
 def meaning(name: str) -> str:
-    """Give the sentence of a word; a word that is not in the glossary is a KeyError."""
+    """Return the sentence of a word; a word that is not in the glossary is a KeyError."""
     return _by_name()[name].meaning
 
 
 def markdown() -> str:
-    """Give the whole page."""
+    """Return the whole page."""
     return "\n".join([HEAD, *("\n".join(_section(one)) for one in sections())])
 
 

@@ -28,20 +28,20 @@ class Words:
 _PLAIN: Mapping[str, Words] = {
     facts.READ: Words("cached", "read from the provider's cache", "c"),
     facts.FIRST: Words(
-        "first seen", "the start of an agent's first call: nothing before it had sent this", "new"
+        "first seen", "the start of an agent's first call: no earlier call had sent this", "new"
     ),
     facts.APPENDED: Words(
-        "appended", "new at the end: what this call added to the one before", "new"
+        "appended", "new at the end: what this call added to the previous one", "new"
     ),
     facts.PROVIDER: Words(
         "provider-side",
-        "the rule promises a read, and none came: evicted, another machine, an incident, or a part "
-        "of the prompt that is not recorded changed",
+        "the rule predicts a read, but none happened: evicted, another machine, an incident, or an "
+        "unrecorded part of the prompt changed",
         "p",
     ),
     facts.UNKNOWN: Words(
         "no rule known",
-        "missed; no record says how this provider cached on that day",
+        "missed; the provider's cache rule of that day is not known",
         "p",
     ),
     facts.UNREPORTED: Words(
@@ -53,14 +53,14 @@ _PLAIN: Mapping[str, Words] = {
 }
 
 _RULES: Mapping[str, str] = {
-    "nothing missed": "the rule lets all be read but the rest of a block",
-    "lifetime": "it had been kept, and was dropped after the time it lives",
-    "minimum": "the provider caches no prefix this short",
-    "no marker": "no breakpoint stood at or behind it when it was sent",
-    "lookback": "it is kept, further back than the provider looks",
-    "in flight": "the call that writes it had not begun to answer",
-    "granularity": "caches keep whole blocks; the rest of one is read again",
-    "evicted": "it made room for others",
+    "nothing missed": "everything is read but the rest of a block",
+    "lifetime": "it was cached, and has expired",
+    "minimum": "it is shorter than the provider's minimum",
+    "no marker": "no breakpoint was at or after it when it was sent",
+    "lookback": "it is cached, but further back than the provider looks",
+    "in flight": "the call that writes it had not started to respond",
+    "granularity": "caches store whole blocks; the rest of a block is read again",
+    "evicted": "it was evicted to make room",
     "settings": "a setting that is part of the cache's key differs",
 }
 _TITLES: Mapping[str, str] = {
@@ -74,12 +74,16 @@ _CAUSES = {one.name: one for one in CATALOGUE}
 
 
 def words(reason: str) -> Words:
-    """Give the words of a reason as the ledger spells it; one that is new here names itself."""
+    """Return the words of a reason as the ledger spells it; one that is new here names itself."""
     if reason in _PLAIN:
         return _PLAIN[reason]
     if reason.startswith(facts.BREAK):
         name = reason.removeprefix(facts.BREAK)
         cause = _CAUSES.get(name)
-        return Words(f"break: {name}", cause.what if cause else "the prompt parted here", "p")
+        return Words(f"break: {name}", cause.what if cause else "the prompts diverge here", "p")
     name = reason.removeprefix(facts.RULE)
-    return Words(f"rule: {_TITLES.get(name, name)}", _RULES.get(name, "what the rule says"), "p")
+    return Words(
+        f"rule: {_TITLES.get(name, name)}",
+        _RULES.get(name, "because of the provider's cache rule"),
+        "p",
+    )

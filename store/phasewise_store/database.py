@@ -5,7 +5,6 @@ Nothing here may `open()` the database file itself: closing such a handle drops 
 DuckDB holds, and a second writer gets in.
 """
 
-import fcntl
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,8 @@ from typing import IO
 
 import duckdb
 
-from phasewise_store.errors import SchemaError, StoreError, StoreLockedError, UsageError
+from phasewise_store import database_lock
+from phasewise_store.errors import SchemaError, StoreLockedError
 from phasewise_store.schema import MIGRATIONS
 from phasewise_store.statements import count, run
 
@@ -50,17 +50,9 @@ class Database:
 def open_database(path: Path) -> Database:
     """Open or create the database file for reading and writing, and migrate it.
 
-    Raises StoreLockedError when another process has it, SchemaError when it is not ours or too new,
-    UsageError when it is a folder.
+    Raises what `database_lock.take` raises, and SchemaError when it is not ours or too new.
     """
-    if not path.parent.is_dir():
-        raise StoreError(
-            f"`{path}`: the folder `{path.parent}` does not exist; create it first, "
-            "or choose another file with --db"
-        )
-    if path.is_dir():
-        raise UsageError(f"`{path}` is a folder; choose a database file with --db")
-    lock = _lock(path)
+    lock = database_lock.take(path)
     try:
         if not path.exists():
             _create(path)
@@ -111,33 +103,6 @@ def migrate(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
             [version, migration.__name__],
         )
         run(connection, "COMMIT")
-
-
-def _lock(path: Path) -> IO[str]:
-    try:
-        handle = path.with_name(path.name + ".lock").open("a+")
-    except OSError as error:
-        raise StoreError(
-            f"`{path}`: its folder cannot be written ({error.strerror}); change its permissions, "
-            "or choose another file with --db"
-        ) from None
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        handle.seek(0)
-        pid, _, address = handle.read().strip().partition("\n")
-        handle.close()
-        raise StoreLockedError(
-            f"`{path}` is in use by another Phasewise process (pid {pid or 'unknown'}); stop it, "
-            "or choose another file with --db",
-            pid=pid or "unknown",
-            address=address or None,
-        ) from None
-    handle.seek(0)
-    handle.truncate()
-    handle.write(str(os.getpid()))
-    handle.flush()
-    return handle
 
 
 def _create(path: Path) -> None:

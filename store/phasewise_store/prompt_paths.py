@@ -1,7 +1,7 @@
 """Walk from a prompt's leaf to the root of the trie without scanning the nodes of all others.
 
-Nodes of one prompt were stored near each other, so a window of rows around the first one holds many
-of those above it; what lies outside is found by the primary key.
+Nodes of one prompt were stored near each other, so the rows around one hold many of those above it;
+what lies outside is found by the primary key.
 """
 
 from dataclasses import dataclass
@@ -13,12 +13,10 @@ import polars as pl
 from phasewise_store.store import Store
 from phasewise_store.trie import ROOT
 
-LEAST_ROWS, MOST_ROWS = 128, 16_384
-"""of a window; it doubles while it pays, and halves while it does not"""
+LEAST_ROWS, MOST_ROWS = 128, 32_768
+"""to each side of a node; a batch's nodes stand in any order"""
 PAYS_NODES = 8
-"""found in a window, from which on the next one is larger"""
-AHEAD_SHARE = 16
-"""one row in so many lies behind the node: those of a batch stand in any order"""
+"""found in a window: with fewer the next one is half as large, with more twice"""
 
 _NODE = "SELECT rowid, parent_id, segment_id, tokens_end FROM nodes WHERE node_id = $node"
 _WINDOW = """
@@ -45,7 +43,7 @@ class PromptPaths:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._nodes: dict[int, Node] = {}
-        self._rows = LEAST_ROWS
+        self._rows = MOST_ROWS // 2
         self._window = pl.DataFrame()
         self._sorted: npt.NDArray[np.uint64] = np.empty(0, np.uint64)
         self._order: npt.NDArray[np.int64] = np.empty(0, np.int64)
@@ -79,7 +77,7 @@ class PromptPaths:
         self._rows = min(MOST_ROWS, self._rows * 2) if pays else max(LEAST_ROWS, self._rows // 2)
         self._found_here = 0
         self._window = self._store.frame(
-            _WINDOW, {"first": row - self._rows, "last": row + self._rows // AHEAD_SHARE}
+            _WINDOW, {"first": row - self._rows, "last": row + self._rows}
         )
         numbers = self._window["node_id"].to_numpy()
         self._order = np.argsort(numbers)

@@ -50,14 +50,20 @@ def llm_calls(
 def calls_with_ids(store: Store, call_ids: Sequence[str]) -> pl.DataFrame:
     """Give the calls with these ids; the columns of `llm_calls` here.
 
-    Written out one by one, ids are looked up by the primary keys of both tables.
+    First their rows alone, by the columns of ids: no other column of all calls is to be read.
     """
-    names = {f"id{place}": call_id for place, call_id in enumerate(call_ids)}
-    chosen = f"call_id IN ({', '.join(f'${name}' for name in names) or 'NULL'})"
+    rows = {
+        table: store.frame(
+            f"SELECT rowid FROM {table} WHERE call_id IN (SELECT unnest($ids))",
+            {"ids": list(call_ids)},
+        )["rowid"].to_list()
+        for table in ("llm_calls", "call_costs")
+    }
     return store.frame(
-        f"{_ALL_COLUMNS} LEFT JOIN (SELECT * FROM call_costs WHERE {chosen}) k USING (call_id) "
-        f"WHERE c.{chosen} ORDER BY c.ordinal",
-        names,
+        f"{_ALL_COLUMNS} LEFT JOIN (SELECT * FROM call_costs "
+        "WHERE rowid IN (SELECT unnest($call_costs))) k USING (call_id) "
+        "WHERE c.rowid IN (SELECT unnest($llm_calls)) ORDER BY c.ordinal",
+        rows,
     )
 
 

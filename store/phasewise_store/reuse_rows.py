@@ -35,8 +35,8 @@ def sources(store: Store, scope: Scope) -> list[str]:
     return [name for name in names if scope.source in (None, name)]
 
 
-def calls(store: Store, source: str) -> pl.DataFrame:
-    """Give what reuse is made of, for the calls of a data set in order of arrival.
+def calls(store: Store, source: str, *, after: int = -1) -> pl.DataFrame:
+    """Give what reuse is made of, for the calls of a data set behind one, in order of arrival.
 
     Columns of `llm_calls`, `agent` (the role's name), and `timed`: whether a start is known.
     """
@@ -44,8 +44,8 @@ def calls(store: Store, source: str) -> pl.DataFrame:
         "SELECT c.ordinal, c.source_id, c.session_id, c.agent_id, a.name AS agent, c.model, "
         "c.started_ns, c.started_ns IS NOT NULL AS timed, c.input_tokens, c.output_tokens, "
         f"coalesce(c.block_tokens, 0) AS block_tokens, c.leaf_node {_CALLS} "
-        "WHERE s.name = $source ORDER BY c.ordinal",
-        {"source": source},
+        "WHERE s.name = $source AND c.ordinal > $after ORDER BY c.ordinal",
+        {"source": source, "after": after},
     )
 
 
@@ -62,6 +62,18 @@ def waiting(store: Store) -> pl.DataFrame:
         f"JOIN sources s USING (source_id) LEFT JOIN call_reuse r USING (ordinal) "
         f"WHERE NOT coalesce({_IS_CURRENT}, FALSE) GROUP BY s.name ORDER BY s.name"
     )
+
+
+def missing(store: Store, source: str) -> list[int]:
+    """Give the numbers of a data set's calls whose row is to be made, in order."""
+    found = store.frame(
+        "SELECT c.ordinal FROM llm_calls c JOIN sources s USING (source_id) "
+        f"LEFT JOIN call_reuse r USING (ordinal) WHERE s.name = $source "
+        f"AND NOT coalesce({_IS_CURRENT}, FALSE) ORDER BY c.ordinal",
+        {"source": source},
+    )
+    numbers: list[int] = found["ordinal"].to_list()
+    return numbers
 
 
 def behind(store: Store) -> list[str]:
@@ -105,6 +117,13 @@ def add(store: Store, rows: pl.DataFrame, session_ids: Collection[str]) -> None:
         )
         insert_frame(connection, "call_reuse", rows, "INSERT")
         reuse_cells.refresh(connection, session_ids)
+
+
+def settle(store: Store) -> None:
+    """Make the cells of the marked sessions again, some in each transaction."""
+    while store.frame("SELECT 1 FROM stale_reuse_sessions LIMIT 1").height:
+        with store.transaction() as connection:
+            reuse_cells.refresh(connection, reuse_cells.marked(connection))
 
 
 def counts(store: Store, scope: Scope) -> dict[str, int | float]:

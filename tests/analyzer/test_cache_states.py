@@ -39,7 +39,7 @@ def test_states_are_parts_of_the_input(
         assert found.billed == found.all_read == found.none_read == usage
 
 
-def two_calls(store: Store, *, reported: bool, **fields: object) -> None:
+def two_calls(store: Store, *, reported: bool, cost_usd: float | None = None) -> None:
     """Write a call, and one with the same prompt and a little more."""
     whole = 5_000
     usage = Usage(uncached_tokens=whole, output_tokens=10, cache_reported=reported)
@@ -50,7 +50,7 @@ def two_calls(store: Store, *, reported: bool, **fields: object) -> None:
         provider="openai",
         model="gpt-5.4",
         starts_ns=[1_790_000_000 * 10**9, 1_790_000_060 * 10**9],
-        **fields,
+        reported_cost_usd=cost_usd,
     )
     analyse.analyse(store)
 
@@ -86,7 +86,7 @@ def test_what_is_reported_is_missed_and_has_no_range(store: Store) -> None:
 
 def test_a_cost_that_the_source_reports_is_not_predicted_over(store: Store) -> None:
     """The source's own account of the call stands; what is not known about it is the cache."""
-    two_calls(store, reported=False, reported_cost_usd=0.0126)
+    two_calls(store, reported=False, cost_usd=0.0126)
     whole = rollups.totals(store)
     assert whole.prefill_usd == 2 * 5_000 * Decimal("2.5") / 10**6
     assert whole.unreported_tokens > 4_000

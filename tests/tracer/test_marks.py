@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-from phasewise_store import reads
 from phasewise_store.store import Store
 
 from tests.tracer.test_init import INIT, traced
@@ -145,7 +144,10 @@ def test_a_tool_keeps_what_it_was_called_with(
 ) -> None:
     """Arguments, result and error of a tool are its span's, where content may leave the program."""
     traced(tmp_path, program(TOOLS), store=store, PHASEWISE_CAPTURE=capture)
-    tools = reads.tool_calls(store, "shop").sort("started_ns")
+    tools = store.frame(
+        "SELECT t.*, a.name AS agent FROM tool_calls t JOIN agents a USING (agent_id) "
+        "ORDER BY started_ns"
+    )
     assert tools["name"].to_list() == ["price", "lines", "broken"]
     assert tools["agent"].to_list() == ["buyer"] * 3
     assert [error is not None for error in tools["error"]] == [False, False, True]

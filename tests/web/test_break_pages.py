@@ -226,7 +226,7 @@ def test_the_worst_predicted_calls_come_first(store: Store) -> None:
     assert twin["shown"]["there"] == twin["judged_calls"] - twin["exact_calls"] > 0
     sizes = [abs(row["difference"]) for row in twin["shown"]["rows"]]
     assert sizes == sorted(sizes, reverse=True)
-    assert "Where prediction and report differ most" in client.get("/ledger").text
+    assert "Largest differences between prediction and report" in client.get("/ledger").text
     for link in links(client.get("/ledger").text, "/calls/")[:4]:
         assert client.get(link).status_code == 200
 
@@ -239,10 +239,10 @@ def test_a_drift_is_said_with_its_date_and_call(store: Store) -> None:
     assert found["after"] < 0.4
     assert found["before"] > 0.9
     page = client.get("/ledger").text
-    said = re.search(r'From <a href="(/calls/[^"]+)">2026-\d\d-\d\d [\d:]+</a> on, openai', page)
+    said = re.search(r'Since <a href="(/calls/[^"]+)">2026-\d\d-\d\d [\d:]+</a>, openai', page)
     assert said is not None
     assert client.get(said[1]).status_code == 200
-    assert f"{100 * found['after']:.1f} % of what its rule promises" in page
+    assert f"{100 * found['after']:.1f} % of the cached tokens that its rule predicts" in page
 
 
 def test_every_reason_has_words() -> None:

@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 from phasewise_analyzer import rollups
 from phasewise_analyzer.flame import graph
 from phasewise_reports.flame_chart import GAP, WIDTH, FlameChart, flame_chart, where, wording
+from phasewise_reports.templating import style
 from phasewise_store.facts import Agent, Batch, LlmCall, Segment, Session, Source, Usage
 from phasewise_store.scope import Scope
 from phasewise_store.segments import text_segment
@@ -167,7 +168,7 @@ def test_a_measure_without_width_has_no_picture(client: TestClient) -> None:
         twin = client.get(f"{PATH}.json", params=query).json()
         if not twin["found"]["frames"][0]["below"]["missed_usd"]:
             page = client.get(PATH, params=query).text
-            assert "Nothing has a width here" in page
+            assert "Nothing to show in this measure" in page
             assert twin["chart"] is None
             return
     pytest.fail("every sample has a sent again price")
@@ -212,3 +213,10 @@ def test_a_place_is_said_in_words(seen: Store) -> None:
     assert all(re.fullmatch(r"blocks? [\d,]+( to [\d,]+)?", where(one)) for one in hashed)
     spoken = graph.find(seen, Scope(source="tau2-bench")).widest
     assert any(re.search(r"(system|message) \d+", where(one)) for one in spoken)
+
+
+def test_the_colours_of_frames_win_over_their_background() -> None:
+    """A frame's base rule has no more weight than one class, so `.flame .c` colours its parts."""
+    base = re.search(r"^\.flame rect(.*?) \{ fill: var\(--paper\)", style(), re.MULTILINE)
+    assert base is not None
+    assert re.sub(r":where\(.*\)", "", base[1]) == ""

@@ -245,14 +245,14 @@ def test_a_call_s_page_says_what_it_leaves_out_and_its_json_is_whole(store: Stor
     analyse(store)
     client = pages_of(store)
     page = client.get("/calls/s1-0").text
-    assert f"8 of {len(prompt)} segments are left out here" in page
+    assert f"8 of {len(prompt)} segments are not shown" in page
     assert "The first 20,000 of 20,005 characters" in page
     assert 'href="/calls/s1-0?all=1"' in page
     assert f"part {MOST_SEGMENTS}<" not in page
     whole = client.get("/calls/s1-0?all=1").text
     assert f"part {MOST_SEGMENTS}<" in whole
     assert long in whole
-    assert "left out here" not in whole
+    assert "segments are not shown" not in whole
     found = client.get("/calls/s1-0.json").json()["prompt"]
     assert [one["text"] for one in found] == [(one.content or b"").decode() for one in prompt]
 

@@ -65,7 +65,7 @@ def test_shared_traces_have_one_number_for_one_thing(
     """Landing = breaks = ledger = flame = what-if = command line, to the last digit."""
     database = tmp_path / "p.duckdb"
     with Store.open(database) as store:
-        import_paths(store, islice(_traces(shared_traces / folder), FILES[folder]))
+        import_paths(store, list(islice(_traces(shared_traces / folder), FILES[folder])))
         analyse(store)
         seen = _seen(store)
     _agree(database, seen)

@@ -10,11 +10,13 @@ from phasewise_store.store import Store
 
 
 def waiting(store: Store) -> tuple[str, ...]:
-    """Give a sentence where calls wait for their analysis; none where all are in the sums."""
+    """Return a sentence where calls wait for their analysis; none where all are in the sums."""
     found = coverage(store)
     if found.is_complete:
         return ()
-    return (f"{found.analysed_calls:,} of {found.calls:,} calls analysed; the rest will follow.",)
+    return (
+        f"{found.analysed_calls:,} of {found.calls:,} calls are analysed; the rest is in progress.",
+    )
 
 
 def caveats(rows: Iterable[Totals]) -> tuple[str, ...]:
@@ -34,8 +36,8 @@ def caveats(rows: Iterable[Totals]) -> tuple[str, ...]:
         found.append(f"{unpriced:,} embedding or reranking calls have no known price.")
     if untimed := sum(row.calls - row.timed_calls for row in totals if row.timed_calls):
         found.append(
-            f"{untimed:,} calls are not in the time split: how they divide into prefill and decode "
-            "is not known."
+            f"{untimed:,} calls are not in the time split: their split into prefill and decode is "
+            "not known."
         )
     if estimated := sum(row.estimated_calls for row in totals):
         found.append(

@@ -7,6 +7,7 @@ its standard input. It reads and writes through the owner, so whatever ends it l
 """
 
 import argparse
+import logging
 import os
 import queue
 import signal
@@ -19,8 +20,10 @@ from pathlib import Path
 
 from phasewise_analyzer import rollups
 from phasewise_analyzer.prefixes import kept_reuse
+from phasewise_analyzer.prefixes.growing_reuse import GrowingReuse
 from phasewise_store import kept_answers, reuse_rows
 from phasewise_store.errors import PhasewiseError
+from phasewise_store.facts import LIVE
 from phasewise_store.kept_answers import Facts, Kept, Question
 from phasewise_store.scope import EVERYTHING, Scope
 from phasewise_store.store import Store
@@ -36,6 +39,9 @@ REST = 20
 MOST_AGENTS = 3
 """of a data set, whose structure is laid out before anybody asks"""
 NICENESS = 15
+RETRY_S = 600.0
+"""after which an answer that could not be made is tried again"""
+_log = logging.getLogger(__name__)
 
 
 class Worker:
@@ -44,8 +50,12 @@ class Worker:
     def __init__(self, store: Store, asked: "queue.SimpleQueue[Question]") -> None:
         self._store = store
         self._asked = asked
+        self._failed: dict[Question, float] = {}
+        """when an answer could not be made"""
+        self._growing: GrowingReuse | None = None
+        """the prompts of the live calls"""
         self._compared: dict[str, tuple[float, float]] = {}
-        """by data set: when its prompts were compared, and how long that took"""
+        """by data set: when its prompts were compared anew, and how long that took"""
 
     def turn(self) -> None:
         """Do one thing that is due, what pages ask for first; wait a moment where nothing is."""
@@ -62,14 +72,21 @@ class Worker:
             self._make(question)
 
     def _compare(self) -> None:
-        """Make the rows of reuse that are missing, of each data set after a rest."""
+        """Make the rows of reuse that are missing; where all are to be made, after a rest."""
         for source in reuse_rows.behind(self._store):
+            if source == LIVE and self._growing is not None and self._growing.grow():
+                continue
             ended_s, took_s = self._compared.get(source, (-float("inf"), 0.0))
             if time.monotonic() - ended_s < REST * took_s:
                 continue
             began_s = time.monotonic()
-            kept_reuse.compare(self._store, source)
+            if source == LIVE:
+                self._growing = GrowingReuse(self._store, LIVE)
+                self._growing.grow()
+            else:
+                kept_reuse.compare(self._store, source)
             self._compared[source] = time.monotonic(), time.monotonic() - began_s
+        reuse_rows.settle(self._store)
 
     def _due(self) -> Iterator[Question]:
         for source in reuse_rows.sources(self._store, EVERYTHING):
@@ -82,12 +99,23 @@ class Worker:
             yield from filter(self._is_due, wanted)
 
     def _is_due(self, question: Question) -> bool:
+        if time.monotonic() - self._failed.get(question, -float("inf")) < RETRY_S:
+            return False
         kept = kept_answers.stamp(self._store, question)
         now = kept_answers.facts(self._store, question.scope)
         return bool(now.calls) and (kept is None or is_due(kept, now, datetime.now(UTC)))
 
     def _make(self, question: Question) -> None:
-        kept_answers.put(self._store, question, questions.make(self._store, question))
+        """Make and keep an answer; one that cannot be made does not keep others from being made."""
+        try:
+            made = questions.make(self._store, question)
+        except PhasewiseError:
+            raise  # the owner is gone
+        except Exception:
+            _log.exception("%s of %s could not be made", question.name, question.key)
+            self._failed[question] = time.monotonic()
+            return
+        kept_answers.put(self._store, question, made)
 
 
 def is_due(kept: Kept, facts: Facts, now: datetime) -> bool:
@@ -107,7 +135,9 @@ def _listen(asked: "queue.SimpleQueue[Question]") -> None:
 
 def main() -> int:
     """Run until the owner ends."""
-    parser = argparse.ArgumentParser(description="Make what takes long, beside the pages.")
+    parser = argparse.ArgumentParser(
+        description="Compute slow answers in a process beside the pages."
+    )
     parser.add_argument("--db", type=Path, required=True)
     arguments = parser.parse_args()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the owner, which ends this

@@ -6,14 +6,20 @@ loaded at the next start.
 """
 
 import argparse
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 
-from phasewise_store.store import Store
+from phasewise_store import database_lock
 
 from phasewise_web import serving
-from phasewise_web.cli.output import say
+from phasewise_web.cli.messages import say
 from phasewise_web.serving import Addresses
+
+if (
+    find_spec("duckdb") is None
+):  # the processes that it starts need it; importing it here takes time
+    raise ModuleNotFoundError("No module named 'duckdb'", name="duckdb")
 
 NAME = "up"
 
@@ -79,7 +85,7 @@ def run(arguments: argparse.Namespace) -> NoReturn:
 
 def serve(database: Path, addresses: Addresses) -> NoReturn:
     """Print the addresses and serve until Ctrl-C; raises StoreLockedError when one already runs."""
-    Store.own(database).close()
+    database_lock.take(database).close()
     with serving.opened(addresses) as listeners:
         host, port = listeners.web.getsockname()[:2]
         say(f"web UI on http://{host}:{port}   database {database}")

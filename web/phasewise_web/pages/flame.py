@@ -118,12 +118,11 @@ def _notes(found: Flame) -> list[str]:
         )
     if found.unpriced_calls:
         notes.append(
-            f"{found.unpriced_calls:,} calls name no model with a known price; their tokens cost "
-            "nothing here."
+            f"{found.unpriced_calls:,} calls have no known price; their tokens cost nothing here."
         )
     if found.unknown_calls:
         notes.append(
-            f"{found.unknown_calls:,} calls came without their prompt: their tokens are in the "
-            "topmost frame, and in no other."
+            f"{found.unknown_calls:,} calls have no recorded prompt; their tokens are only in "
+            "the top frame."
         )
     return notes

@@ -18,7 +18,7 @@ from phasewise_web.pages.views import View
 GAP_SHARE_PERCENT = 1
 """a gap takes at most so much of the busy time"""
 EXCERPT_CHARACTERS = 120
-PAGE_STEPS = 100
+PAGE_STEPS = 50
 TOOL_CHARACTERS = 4_000
 """of a tool's arguments, and of its result, that the page holds; its JSON twin has the whole"""
 
