@@ -138,7 +138,9 @@ def _listen(asked: "queue.SimpleQueue[Question]") -> None:
 
 def main() -> int:
     """Run until the owner ends."""
-    parser = argparse.ArgumentParser(description="Make what takes long, beside the pages.")
+    parser = argparse.ArgumentParser(
+        description="Compute slow answers in a process beside the pages."
+    )
     parser.add_argument("--db", type=Path, required=True)
     arguments = parser.parse_args()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the owner, which ends this
