@@ -10,7 +10,7 @@ WORKERS := $(shell expr 1 + $$(nproc))  # of slow tests, which wait for servers 
 CODE := collector store analyzer replay reports web tests examples benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format lint types imports static parts engines vllm sglang tiny-model frameworks agent-sdks duckdb-1.5 browser chaos peers bench bench-ingest size bench-tracer bench-loading bench-beside bench-prefixes pages lock clean
+.PHONY: help install demo test check format lint types imports static parts engines vllm sglang tiny-model frameworks agent-sdks duckdb-1.5 browser chaos peers bench bench-ingest size bench-tracer bench-loading bench-beside bench-prefixes bench-web pages lock clean
 
 help: ## list the recipes
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -113,16 +113,20 @@ bench-loading: $(STAMP) ## print the cost of a live span in a growing store
 bench-beside: $(STAMP) ## print what commands beside a running `up` add to the time of an acknowledgement
 	$(BIN)/python benchmarks/beside.py
 
+bench-web: $(STAMP) ## print what each page of 15, 150 and 1,000 thousand calls takes while spans arrive
+	$(BIN)/python benchmarks/web.py
+
 bench-prefixes: $(STAMP) ## print the speed of the prefix index, next to kvcache-simulator
 	$(BIN)/python benchmarks/prefixes.py
 
 bench: $(STAMP) ## print the speed of import and analysis
 	$(BIN)/python benchmarks/analysis.py
 
-pages: $(STAMP) ## generate docs/cli.md, schema.md and policies.md from the code
+pages: $(STAMP) ## generate docs/cli.md, schema.md, policies.md and glossary.md
 	$(BIN)/python -m phasewise_web.cli.reference > docs/cli.md
 	$(BIN)/python -m phasewise_store.schema_page > docs/schema.md
 	$(BIN)/python -m phasewise_analyzer.caches.page > docs/policies.md
+	$(BIN)/python -m phasewise_reports.glossary > docs/glossary.md
 
 lock: $(STAMP) ## pin and hash the newest releases of all dependencies
 	$(BIN)/uv pip compile pyproject.toml --group dev --extra server --extra openai --universal --python-version 3.11 --generate-hashes \

@@ -100,7 +100,7 @@ def above_read_usd(rates: Rates, usage: Usage, tokens: int) -> Decimal:
 
 
 def _behind_the_read(rates: Rates, usage: Usage) -> tuple[tuple[int, Decimal], ...]:
-    """Give the other input tokens with their rates, in order; audio is taken to stand last."""
+    """Return the other input tokens with their rates, in order; audio is taken to stand last."""
     heard = min(
         max(usage.billing.input_audio_tokens - usage.billing.cached_audio_tokens, 0),
         usage.uncached_tokens,
@@ -114,7 +114,7 @@ def _behind_the_read(rates: Rates, usage: Usage) -> tuple[tuple[int, Decimal], .
 
 
 def _first(parts: Iterable[tuple[int, Decimal]], tokens: int) -> Iterator[tuple[int, Decimal]]:
-    """Give the first so many tokens of some parts, each with its rate."""
+    """Return the first so many tokens of some parts, each with its rate."""
     left = tokens
     for there, rate in parts:
         taken = min(left, there)

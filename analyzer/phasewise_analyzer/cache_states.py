@@ -70,7 +70,7 @@ def states(
 
 
 def billed(call: Mapping[str, object]) -> Usage:
-    """Give the input tokens of an analysed call as its bill takes them."""
+    """Return the input tokens of an analysed call as its bill takes them."""
 
     def tokens(name: str) -> int:
         value = call[name]

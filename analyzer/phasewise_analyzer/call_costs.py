@@ -48,7 +48,7 @@ def with_found(calls: pl.DataFrame, predicted: Iterable[Prediction]) -> pl.DataF
 
 
 def of_calls(new: pl.DataFrame, model: ShareModel | None, prices: PriceBook) -> pl.DataFrame:
-    """Give the rows of these calls.
+    """Return the rows of these calls.
 
     Columns: those of `reads.llm_calls` and of `with_found`.
     """
@@ -62,7 +62,7 @@ def of_calls(new: pl.DataFrame, model: ShareModel | None, prices: PriceBook) -> 
 
 
 def sizes(calls: pl.DataFrame) -> Sizes:
-    """Give token counts; where no cache is reported, what was sent before is taken as cached."""
+    """Return token counts; where no cache is reported, what was sent before is taken as cached."""
     cached = pl.when("cache_reported").then("cache_read_tokens").otherwise("sent_before")
     new = calls.select(pl.max_horizontal(pl.col("input_tokens") - cached, 0)).to_series()
     return Sizes(
@@ -144,7 +144,7 @@ def _money(call: Call, found: CacheStates, prices: PriceBook) -> dict[str, Decim
 
 
 def _cached(found: CacheStates, parts: bill.Bill) -> Decimal:
-    """Give what reported reads cost; predicted ones are part of what is not reported."""
+    """Return what reported reads cost; predicted ones are part of what is not reported."""
     return Decimal(0) if found.unreported else parts.cached_usd
 
 
@@ -159,7 +159,7 @@ def _unreported(found: CacheStates, rates: Rates | None, prefill: Decimal) -> De
 def _range(
     found: CacheStates, rates: Rates | None, prefill: Decimal | None
 ) -> tuple[Decimal | None, Decimal | None]:
-    """Give what the input would have cost with all that was sent before read, and with nothing.
+    """Return what the input would have cost with all that was sent before read, and with nothing.
 
     A rule that charges for writes can cost more than having no cache: the bill is never outside.
     """

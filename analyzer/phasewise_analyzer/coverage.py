@@ -20,7 +20,7 @@ class Coverage:
 
     @property
     def is_complete(self) -> bool:
-        """Say whether no call waits."""
+        """Return whether no call waits."""
         return self.analysed_calls >= self.calls
 
 

@@ -57,17 +57,17 @@ class Model:
 
 
 def gpu(name: str) -> Gpu:
-    """Give a GPU by name; raises UsageError where it is not known."""
+    """Return a GPU by name; raises UsageError where it is not known."""
     return _known(_gpus(), name, "GPU")
 
 
 def model(name: str) -> Model:
-    """Give a model shape by name; raises UsageError where it is not known."""
+    """Return a model shape by name; raises UsageError where it is not known."""
     return _known(_models(), name, "model shape")
 
 
 def model_names() -> tuple[str, ...]:
-    """Give the names of all model shapes."""
+    """Return the names of all model shapes."""
     return tuple(_models())
 
 

@@ -35,7 +35,7 @@ class Sizes:
     output_tokens: Floats
 
     def at(self, rows: npt.NDArray[np.bool_]) -> "Sizes":
-        """Give some of the calls."""
+        """Return some of the calls."""
         return Sizes(self.new_tokens[rows], self.input_tokens[rows], self.output_tokens[rows])
 
 

@@ -47,7 +47,7 @@ class Terms:
 
 
 def terms_of(billing: Billing, price_ref: str, at_ns: int | None) -> Terms:
-    """Give the terms of a call whose ordinary price is `seller/model` of the list."""
+    """Return the terms of a call whose ordinary price is `seller/model` of the list."""
     asked = list(_asked(billing))
     if not asked:
         return Terms()

@@ -45,7 +45,7 @@ class Rates:
     """USD a search that the provider runs; None where the list has no price for it"""
 
     def times(self, factor: Fraction) -> "Rates":
-        """Give the rates of a tier at which every token costs so many times as much."""
+        """Return the rates of a tier at which every token costs so many times as much."""
         changed = {
             name: rate * factor.numerator / factor.denominator
             for name in _PER_TOKEN
@@ -139,7 +139,7 @@ class PriceBook:
     def _listed(
         self, provider: str | None, model: str | None, at_ns: int | None
     ) -> tuple[ModelPrice, str, str] | None:
-        """Give the list's entry of that day, with its source and its name."""
+        """Return the list's entry of that day, with its source and its name."""
         if model is None:
             return None
         key = (provider, model)
@@ -167,13 +167,13 @@ class PriceBook:
 
 
 def _noon(at_ns: int) -> datetime:
-    """Give noon of that day: some prices have peak hours, and an undated call has no hour."""
+    """Return noon of that day: some prices have peak hours, and an undated call has no hour."""
     day = datetime.fromtimestamp(at_ns / 10**9, UTC)
     return day.replace(hour=12, minute=0, second=0, microsecond=0)
 
 
 def _rate(listed: ModelPrice, input_tokens: int, *names: str) -> Decimal | None:
-    """Give the first listed rate of these names for a prompt of this size."""
+    """Return the first listed rate of these names for a prompt of this size."""
     values = (getattr(listed, name) for name in names)
     value = next((value for value in values if value is not None), None)
     if not isinstance(value, TieredPrices):
@@ -183,7 +183,7 @@ def _rate(listed: ModelPrice, input_tokens: int, *names: str) -> Decimal | None:
 
 
 def _resolve(listed: ModelPrice, input_tokens: int) -> Rates | None:
-    """Give plain rates for a prompt of this size, each from its own or the next general entry."""
+    """Return plain rates for a prompt of this size, each from its own or the next general entry."""
 
     def rate(*names: str) -> Decimal | None:
         return _rate(listed, input_tokens, *names)

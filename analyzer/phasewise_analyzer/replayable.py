@@ -136,7 +136,7 @@ def of_calls(
 
 
 def _prompt(parts: Sequence[Segment], normaliser: Normaliser) -> Prompt:
-    """Give what a prompt is made of, and what of it an engine does not take as it is."""
+    """Return what a prompt is made of, and what of it an engine does not take as it is."""
     prompt = Prompt(
         known=bool(parts),
         has_text=all(part.content is not None for part in parts),

@@ -121,20 +121,20 @@ _DEAREST_FIRST = "ORDER BY total_usd DESC NULLS LAST, input_tokens DESC, calls D
 
 
 def totals(store: Store, scope: Scope = EVERYTHING) -> Totals:
-    """Give the sums over all calls in scope."""
+    """Return the sums over all calls in scope."""
     condition, parameters = scope.of_cells()
     found = store.frame(f"SELECT {_SUMS} FROM cells c WHERE {condition}", parameters)
     return _totals(found.row(0, named=True))
 
 
 def agents(store: Store, scope: Scope = EVERYTHING) -> tuple[AgentRow, ...]:
-    """Give one row a role, the dearest first."""
+    """Return one row a role, the dearest first."""
     found = _grouped(store, "coalesce(c.agent, 'unknown') AS agent", scope)
     return tuple(AgentRow(row["agent"], _totals(row)) for row in found.iter_rows(named=True))
 
 
 def models(store: Store, scope: Scope = EVERYTHING) -> tuple[ModelRow, ...]:
-    """Give one row a model and provider, the dearest first."""
+    """Return one row a model and provider, the dearest first."""
     found = _grouped(store, "c.model, c.provider", scope)
     return tuple(
         ModelRow(row["model"], row["provider"], _totals(row)) for row in found.iter_rows(named=True)
@@ -144,7 +144,7 @@ def models(store: Store, scope: Scope = EVERYTHING) -> tuple[ModelRow, ...]:
 def sessions(
     store: Store, scope: Scope = EVERYTHING, *, limit: int | None = None, offset: int = 0
 ) -> tuple[SessionRow, ...]:
-    """Give one row a session, the newest first where the source has dates."""
+    """Return one row a session, the newest first where the source has dates."""
     page = "" if limit is None else f"LIMIT {int(limit)} OFFSET {int(offset)}"
     condition, parameters = scope.of_cells()
     chosen = f"SEMI JOIN (SELECT session_id FROM cells c WHERE {condition}) USING (session_id)"
@@ -159,7 +159,7 @@ def sessions(
 
 
 def session(store: Store, session_id: str) -> SessionRow:
-    """Give one session; raises UsageError when it is not there."""
+    """Return one session; raises UsageError when it is not there."""
     found = sessions(store, Scope(session_id=session_id))
     if not found:
         raise UsageError(
@@ -178,7 +178,7 @@ def labels(store: Store, scope: Scope = EVERYTHING, *, most: int = 12) -> tuple[
 def calls(
     store: Store, scope: Scope = EVERYTHING, *, limit: int | None = None, offset: int = 0
 ) -> pl.DataFrame:
-    """Give the calls in scope in order of arrival: the columns of `reads.llm_calls`."""
+    """Return the calls in scope in order of arrival: the columns of `reads.llm_calls`."""
     return reads.llm_calls(store, scope, limit=limit, offset=offset)
 
 

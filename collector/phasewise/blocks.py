@@ -61,7 +61,7 @@ class Block:
 
 
 def marked(function: F, begin: Begin) -> F:
-    """Give the function with each of its runs in a block of its own."""
+    """Return the function with each of its runs in a block of its own."""
     if inspect.isasyncgenfunction(function):
         made: Any = _of_async_generator(function, begin)
     elif inspect.isgeneratorfunction(function):

@@ -81,12 +81,12 @@ Part = tuple[str, str, str]
 
 
 def without_text(attributes: Mapping[str, object]) -> dict[str, object]:
-    """Give the attributes that hold no content."""
+    """Return the attributes that hold no content."""
     return {name: value for name, value in attributes.items() if not name.startswith(TEXT)}
 
 
 def secret(folder: Path, given: str | None) -> bytes:
-    """Give the key: the one given, else this user's own, made at first use."""
+    """Return the key: the one given, else this user's own, made at first use."""
     if given:
         return hashlib.blake2b(given.encode(), digest_size=_KEY_BYTES).digest()
     path = folder / "hash.key"
@@ -115,7 +115,7 @@ class Hasher:
         self._known: OrderedDict[str, tuple[list[Part], list[bytes]]] = OrderedDict()
 
     def attributes(self, span_attributes: Mapping[str, object]) -> dict[str, object]:
-        """Give a span's attributes with digests in the place of its text."""
+        """Return a span's attributes with digests in the place of its text."""
         made = without_text(span_attributes)
         prompt = list(prompt_parts(span_attributes))
         answer = list(answer_parts(span_attributes))
@@ -155,7 +155,7 @@ def _line(part: Part, digest: bytes) -> str:
 
 
 def prompt_parts(attributes: Mapping[str, object]) -> Iterator[Part]:
-    """Give tools, system and messages of a prompt, from whichever convention holds them."""
+    """Return tools, system and messages of a prompt, from whichever convention holds them."""
     request = _object(attributes.get("input.value"))
     yield from (("tool", "", _text(tool)) for tool in _tools(request, attributes))
     for name in ("system", "instructions", "systemInstruction", "system_instruction"):
@@ -181,7 +181,7 @@ _SENT = ("messages", "input", "contents", "prompt")
 
 
 def _tools(request: Mapping[str, object], attributes: Mapping[str, object]) -> Iterator[object]:
-    """Give each tool that a request declares; Gemini puts its functions into one."""
+    """Return each tool that a request declares; Gemini puts its functions into one."""
     config = request.get("toolConfig")
     within = config.get("tools") if isinstance(config, dict) else None
     declared = request.get("tools", within)
@@ -193,7 +193,7 @@ def _tools(request: Mapping[str, object], attributes: Mapping[str, object]) -> I
 
 
 def answer_parts(attributes: Mapping[str, object]) -> Iterator[Part]:
-    """Give the messages of an answer."""
+    """Return the messages of an answer."""
     response = _object(attributes.get("output.value"))
     found: object = next((response[name] for name in _ANSWERED if response.get(name)), None)
     if not found:
@@ -271,5 +271,5 @@ def _is_marker(value: object) -> bool:
 
 
 def filtered(hasher: Hasher | None, attributes: Mapping[str, object]) -> Mapping[str, object]:
-    """Give what may leave: digests where there is a hasher, else no trace of content."""
+    """Return what may leave: digests where there is a hasher, else no trace of content."""
     return without_text(attributes) if hasher is None else hasher.attributes(attributes)

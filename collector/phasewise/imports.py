@@ -23,7 +23,7 @@ def when_imported(name: str, hook: Callable[[ModuleType], None]) -> None:
 
 
 def installed(module: str) -> bool:
-    """Say whether a module can be imported, without importing it."""
+    """Return whether a module can be imported, without importing it."""
     try:
         return importlib.util.find_spec(module) is not None
     except (ModuleNotFoundError, ValueError):  # a package above it is missing, or is half imported

@@ -79,7 +79,7 @@ def switch_on(
 
 
 def frameworks() -> list[tuple[Instrumentor, bool]]:
-    """Give the frameworks that are here, and whether each one's instrumentor is, too."""
+    """Return the frameworks that are here, and whether each one's instrumentor is, too."""
     return [(one, installed(one.module)) for one in ALLOWED if installed(one.library)]
 
 
@@ -108,7 +108,7 @@ def _config(worker: Worker) -> object:
 
 
 def _without_text(value: object) -> str | None:
-    """Give what of a text no other span says: the agent of a step."""
+    """Return what of a text no other span says: the agent of a step."""
     said = value() if callable(value) else value
     found = _AGENT_OF_STEP.search(said) if isinstance(said, str) else None
     return found[0] if found else None

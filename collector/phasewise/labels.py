@@ -15,13 +15,13 @@ _KEY = context.create_key("phasewise.labels")
 
 
 def current(of: Context | None = None) -> Mapping[str, Label]:
-    """Give the labels that hold in a context, by the attribute's name."""
+    """Return the labels that hold in a context, by the attribute's name."""
     found = context.get_value(_KEY, of)
     return found if isinstance(found, dict) else {}
 
 
 def added(labels: Mapping[str, Label]) -> Context:
-    """Give the current context with more labels; an inner block's win."""
+    """Return the current context with more labels; an inner block's win."""
     return context.set_value(_KEY, {**current(), **labels})
 
 

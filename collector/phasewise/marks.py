@@ -175,7 +175,7 @@ def _block(kind: str, attribute: str, name: F | str | None, *, keeps_values: boo
 def _bound(
     function: Callable[..., Any], arguments: tuple[Any, ...], named: dict[str, Any]
 ) -> Mapping[str, object]:
-    """Give the arguments by name, without the object that a method belongs to."""
+    """Return the arguments by name, without the object that a method belongs to."""
     try:
         found = dict(inspect.signature(function).bind(*arguments, **named).arguments)
     except (TypeError, ValueError):  # the call itself will say what is wrong

@@ -45,7 +45,7 @@ _log = logging.getLogger("phasewise")
 
 
 def concerns_models(span: ReadableSpan) -> bool:
-    """Say whether a span tells of models, agents or tools."""
+    """Return whether a span tells of models, agents or tools."""
     scope = span.instrumentation_scope
     if scope is not None and scope.name.startswith(LLM_SCOPES):
         return True
@@ -200,7 +200,7 @@ def _size(span: ReadableSpan) -> int:
 
 
 def _with(span: ReadableSpan, filtered: Callable[[Attributes], Attributes] | None) -> ReadableSpan:
-    """Give a span whose attributes, and those of its events, are filtered."""
+    """Return a span whose attributes, and those of its events, are filtered."""
     assert filtered is not None
     events = [
         Event(event.name, _plain(filtered(event.attributes or {})), event.timestamp)

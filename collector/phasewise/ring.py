@@ -31,7 +31,7 @@ class Waiting:
     spans: int
 
     def body(self) -> bytes | None:
-        """Give the request; None where the file is damaged, or gone."""
+        """Return the request; None where the file is damaged, or gone."""
         try:
             data = self.path.read_bytes()
         except OSError:
@@ -73,7 +73,7 @@ class Ring:
         self._make_room()
 
     def waiting(self) -> list[Waiting]:
-        """Give the batches, the oldest first."""
+        """Return the batches, the oldest first."""
         with contextlib.suppress(OSError):
             names = sorted(entry.name for entry in os.scandir(self.folder))
             return [
@@ -87,7 +87,7 @@ class Ring:
 
     @contextlib.contextmanager
     def sending(self) -> Iterator[bool]:
-        """Say whether this process may send now; another one may be at it."""
+        """Return whether this process may send now; another one may be at it."""
         with (self.folder / _SENDING).open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -97,7 +97,7 @@ class Ring:
             yield True
 
     def dropped_spans(self) -> int:
-        """Give how many spans were ever lost here: the ring was full, or a file was damaged."""
+        """Return how many spans were ever lost here: the ring was full, or a file was damaged."""
         try:
             found = json.loads((self.folder / _DROPPED).read_text())
         except (OSError, ValueError):
@@ -131,7 +131,7 @@ class Ring:
 
 
 def rings(root: Path, limit_bytes: int) -> Iterator[Ring]:
-    """Give the rings of all endpoints under a folder."""
+    """Return the rings of all endpoints under a folder."""
     if not root.is_dir():
         return
     for folder in sorted(root.iterdir()):

@@ -19,7 +19,7 @@ class Setting(Generic[T]):
     help: str
 
     def text(self, argument: str | None) -> str | None:
-        """Give what was said for it; None where nothing was."""
+        """Return what was said for it; None where nothing was."""
         if argument is not None:
             return argument
         return next(filter(None, map(os.environ.get, self.variables)), None)

@@ -92,7 +92,7 @@ def flush(timeout_ms: int = FLUSH_MS) -> bool:
 
 
 def _seen() -> bool:
-    """Say whether any model call was; a tracer that did not start has said so already."""
+    """Return whether any model call was; a tracer that did not start has said so already."""
     if _started is None:
         return True
     processor, worker = _started

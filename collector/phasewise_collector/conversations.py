@@ -206,7 +206,7 @@ def _touched(
     followed: Mapping[str, StoredTurn],
     fresh: Mapping[str, StoredTurn],
 ) -> set[str]:
-    """Give the sessions of new turns, of those that go on from another call now, and of these."""
+    """Return the sessions of new turns, of those that go on from another call now, and of these."""
     touched: set[str] = set()
     for turn in followed.values():
         before = graph[turn.call_id]
@@ -223,7 +223,7 @@ def _with_new(
     fresh: Mapping[str, StoredTurn],
     dropped: Iterable[str],
 ) -> dict[str, StoredTurn]:
-    """Give the members of sessions as they are now, each with the call that it goes on from."""
+    """Return the members of sessions as they are now, each with the call that it goes on from."""
     now = dict(members)
     now |= {name: turn for name, turn in followed.items() if name in members or name in fresh}
     for turn in list(now.values()):

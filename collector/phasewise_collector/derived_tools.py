@@ -31,7 +31,7 @@ class ToolBetween:
 def between(
     members: Iterable[StoredTurn], asking: Mapping[str, Asking], seen: Iterable[SeenTool]
 ) -> list[ToolBetween]:
-    """Give the tool runs that no span tells of: asked for by one call, answered in the next."""
+    """Return the tool runs that no span tells of: asked for by one call, answered in the next."""
     ordered = sorted(members, key=lambda turn: (turn.started_ns, turn.call_id))
     by_id = {turn.call_id: turn for turn in ordered}
     spans = list(seen)
@@ -69,7 +69,7 @@ def between(
 def with_text(
     store: Store, found: Iterable[ToolBetween], calls: Mapping[str, LlmCall]
 ) -> list[ToolCall]:
-    """Give the tool runs with what the answer asked for, and what the next prompt brings.
+    """Return the tool runs with what the answer asked for, and what the next prompt brings.
 
     `calls` are those that have just come; the others' text is read from the store.
     """

@@ -72,11 +72,11 @@ class Loader:
                 return
 
     def waiting_bytes(self, progress: Mapping[str, LogProgress]) -> int:
-        """Give how much of the log is not loaded yet where it is loaded so far."""
+        """Return how much of the log is not loaded yet where it is loaded so far."""
         return reader.waiting_bytes(self._folder, _positions(progress))
 
     def waiting_items(self, progress: Mapping[str, LogProgress]) -> dict[str, int]:
-        """Give how many acknowledged items are not loaded yet, by signal."""
+        """Return how many acknowledged items are not loaded yet, by signal."""
         return reader.waiting_items(self._folder, _positions(progress))
 
     def _load_chunk(self, chunk: Chunk) -> int:

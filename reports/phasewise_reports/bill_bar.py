@@ -33,7 +33,7 @@ def bill_bar(lines: Sequence[Line]) -> tuple[Stretch, ...]:
 
 
 def measure(lines: Sequence[Line]) -> Callable[[Line], float]:
-    """Give what a line weighs: dollars, or tokens where nothing has a price."""
+    """Return what a line weighs: dollars, or tokens where nothing has a price."""
     if any(line.usd for line in lines):
         return lambda line: float(line.usd or 0)
     return lambda line: float(line.tokens)

@@ -148,7 +148,7 @@ def _fills(measure: Measure, split: Width, x: float, width: float) -> Iterator[F
 
 
 def _label(frame: Frame, width: float) -> str:
-    """Give the longest name that fits; of a text, as much as does."""
+    """Return the longest name that fits; of a text, as much as does."""
     names = _names(frame)
     room = int((width - 10) / CHARACTER)
     fitting = [name for name in names if len(name) <= room]
@@ -160,7 +160,7 @@ def _label(frame: Frame, width: float) -> str:
 
 
 def _names(frame: Frame) -> tuple[str, ...]:
-    """Give the words that may stand in a frame, the longest first."""
+    """Return the words that may stand in a frame, the longest first."""
     if frame.kind == "all":
         return ("all prompts",)
     if frame.kind == "others":
@@ -179,12 +179,12 @@ def _begun_word(shared: str) -> str:
 
 
 def wording(text: str) -> str:
-    """Give a text in one line, without the JSON that stands before a message's words."""
+    """Return a text in one line, without the JSON that stands before a message's words."""
     return _WHITE.sub(" ", _END.sub("", _CONTENT.sub("", text)).replace('\\"', '"'))
 
 
 def where(frame: Frame) -> str:
-    """Give the place of a frame in the prompt in words."""
+    """Return the place of a frame in the prompt in words."""
     if frame.first is None or frame.last is None:
         return _names(frame)[0]
     first, last = frame.first, frame.last

@@ -44,7 +44,7 @@ class Section:
 
 @cache
 def sections() -> tuple[Section, ...]:
-    """Give all words."""
+    """Return all words."""
     text = resources.files("phasewise_reports").joinpath("glossary.toml").read_text("utf-8")
     return tuple(
         Section(
@@ -65,12 +65,12 @@ def _by_name() -> dict[str, Word]:
 
 
 def meaning(name: str) -> str:
-    """Give the sentence of a word; a word that is not in the glossary is a KeyError."""
+    """Return the sentence of a word; a word that is not in the glossary is a KeyError."""
     return _by_name()[name].meaning
 
 
 def markdown() -> str:
-    """Give the whole page."""
+    """Return the whole page."""
     return "\n".join([HEAD, *("\n".join(_section(one)) for one in sections())])
 
 

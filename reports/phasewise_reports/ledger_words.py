@@ -74,7 +74,7 @@ _CAUSES = {one.name: one for one in CATALOGUE}
 
 
 def words(reason: str) -> Words:
-    """Give the words of a reason as the ledger spells it; one that is new here names itself."""
+    """Return the words of a reason as the ledger spells it; one that is new here names itself."""
     if reason in _PLAIN:
         return _PLAIN[reason]
     if reason.startswith(facts.BREAK):

@@ -137,7 +137,7 @@ def _layer(part: _Part, top: int, height: int) -> Layer:
     return Layer(
         label=part.label,
         detail=detail,
-        title=", ".join(part.names) or "the messages behind the template; not to scale",
+        title=", ".join(part.names) or "the messages after the template; not to scale",
         stability=part.stability,
         tone="c" if stable else "none",
         resent=part.resent,

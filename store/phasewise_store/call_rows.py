@@ -24,7 +24,7 @@ _FACTS = tuple(name for name in LlmCall.__slots__ if name not in _OTHERWISE)
 
 
 def call_of(row: Mapping[str, Any]) -> LlmCall:
-    """Give the call of a row; `Store.rewrite` keeps the content of a call that comes without."""
+    """Return the call of a row; `Store.rewrite` keeps the content of a call that comes without."""
     return LlmCall(
         **{name: row[name] for name in _FACTS},
         usage=Usage(

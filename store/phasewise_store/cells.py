@@ -200,5 +200,5 @@ def refresh(connection: duckdb.DuckDBPyConnection) -> bool:
     run(connection, _INSERT_CELLS, stale)
     run(connection, _INSERT_TIMES, stale)
     run(connection, _INSERT_REASONS, stale)
-    reuse_cells.refresh(connection, [str(name) for (name,) in found])
+    reuse_cells.mark(connection, [str(name) for (name,) in found])
     return bool(run(connection, "SELECT 1 FROM stale_sessions LIMIT 1"))

@@ -67,7 +67,7 @@ def outdated(store: Store, version: str) -> pl.DataFrame:
 
 
 def forgotten(connection: duckdb.DuckDBPyConnection, known: pl.Series) -> pl.DataFrame:
-    """Give those of the calls that have lost their costs: `call_id` and `ordinal`.
+    """Return those of the calls that have lost their costs: `call_id` and `ordinal`.
 
     More is known of them now than when they were read.
     """

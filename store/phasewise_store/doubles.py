@@ -88,7 +88,7 @@ def mend(connection: duckdb.DuckDBPyConnection) -> Mended:
 
 
 def _doubles(rows: Sequence[tuple[object, ...]], recorded: Mapping[str, str]) -> list[str]:
-    """Give the calls that are another one: of several snapshots the largest stays."""
+    """Return the calls that are another one: of several snapshots the largest stays."""
     seen: set[tuple[object, ...]] = set()
     alike: Counter[tuple[object, ...]] = Counter()
     doubles = []
@@ -118,7 +118,7 @@ def _drop_calls(connection: duckdb.DuckDBPyConnection, call_ids: Sequence[str]) 
 
 
 def _rename(connection: duckdb.DuckDBPyConnection, recorded: Mapping[str, str]) -> None:
-    """Give sessions and their agents the recorded name; what it meets there stays."""
+    """Return sessions and their agents the recorded name; what it meets there stays."""
     for old, new in recorded.items():
         names = {"old": old, "new": new}
         for table in ("llm_calls", "tool_calls"):
@@ -146,7 +146,7 @@ def _rename(connection: duckdb.DuckDBPyConnection, recorded: Mapping[str, str]) 
 
 
 def _identify(connection: duckdb.DuckDBPyConnection) -> None:
-    """Give the calls that stay their keys."""
+    """Return the calls that stay their keys."""
     found = run(connection, _IDENTIFIED)
     digests: dict[object, bytes] = {}
     for segment, digest in run(connection, _DIGESTS, {"formats": list(FORMATS)}):

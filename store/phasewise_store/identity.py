@@ -21,13 +21,13 @@ _OF_A_REQUEST = re.compile(r"req(uest)?[-_]", re.IGNORECASE)
 
 
 def of_ids(*ids: str | None) -> tuple[str, ...]:
-    """Give the keys of ids that a provider gave; Anthropic's `req_…` name the request."""
+    """Return the keys of ids that a provider gave; Anthropic's `req_…` name the request."""
     known = dict.fromkeys(one for one in ids if one)
     return tuple(f"{_REQUEST if _OF_A_REQUEST.match(one) else _ANSWER}{one}" for one in known)
 
 
 def of_place(session_id: str, prompt: Sequence[Segment], output: Sequence[Segment]) -> str:
-    """Give the key of a call without ids: what was read and written in this session."""
+    """Return the key of a call without ids: what was read and written in this session."""
     leaf = ROOT
     for segment in prompt:
         leaf = node_id(leaf, segment)
@@ -35,12 +35,12 @@ def of_place(session_id: str, prompt: Sequence[Segment], output: Sequence[Segmen
 
 
 def of_stored_place(session_id: str, leaf: int, output: Sequence[bytes]) -> str:
-    """Give the key of a call that is stored, by its leaf in the trie and its output's digests."""
+    """Return the key of a call that is stored, by its leaf in the trie and its output's digests."""
     return f"{_PLACE}{session_id}:{leaf:016x}{xxhash.xxh3_64_hexdigest(b''.join(output))}"
 
 
 def nth(place: str, number: int) -> str:
-    """Give the key of a call before which the session has this many others alike."""
+    """Return the key of a call before which the session has this many others alike."""
     return f"{place}:{number}" if number else place
 
 
@@ -53,12 +53,12 @@ class Bearer:
 
 
 def is_of_file(call: LlmCall) -> bool:
-    """Say whether a session file tells of the call, alone or beside spans."""
+    """Return whether a session file tells of the call, alone or beside spans."""
     return not call.described_by or any(not one.trace_id for one in call.described_by)
 
 
 def is_of_spans(call: LlmCall) -> bool:
-    """Say whether spans tell of the call, alone or beside a file."""
+    """Return whether spans tell of the call, alone or beside a file."""
     return any(one.trace_id for one in call.described_by)
 
 
@@ -104,7 +104,7 @@ def _candidates(
 
 
 def _spans(call: LlmCall) -> list[tuple[str, str]]:
-    """Give the spans that tell of the call: derived again, it is the same call."""
+    """Return the spans that tell of the call: derived again, it is the same call."""
     return [(one.trace_id, one.span_id) for one in call.described_by if one.trace_id]
 
 
@@ -119,7 +119,7 @@ def _is_same(one: Bearer, other: Bearer, *, by_likeness: bool) -> bool:
 
 
 def _may_be_one(one: Bearer, other: Bearer) -> bool:
-    """Say whether no id speaks against it: two requests are two calls."""
+    """Return whether no id speaks against it: two requests are two calls."""
     for kind in (_REQUEST, _ANSWER):
         mine = {key for key in one.keys if key.startswith(kind)}
         its = {key for key in other.keys if key.startswith(kind)}

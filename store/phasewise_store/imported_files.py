@@ -17,7 +17,7 @@ class Stamp:
 
 
 def load(store: Store) -> dict[str, Stamp]:
-    """Give the files that were imported, by path."""
+    """Return the files that were imported, by path."""
     rows = store.frame("SELECT path, bytes, mtime_ns FROM imported_files").iter_rows()
     return {path: Stamp(size, mtime_ns) for path, size, mtime_ns in rows}
 

@@ -10,7 +10,7 @@ from phasewise_store.store import Store
 
 
 def of(store: Store, trace_ids: Collection[str]) -> set[str]:
-    """Give the traces that were joined with these."""
+    """Return the traces that were joined with these."""
     found = store.frame(
         "SELECT with_id FROM joined_traces WHERE trace_id IN (SELECT unnest($ids))",
         {"ids": list(trace_ids)},

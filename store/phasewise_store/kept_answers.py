@@ -41,7 +41,7 @@ class Question:
 
     @property
     def key(self) -> str:
-        """Give scope and part as one text."""
+        """Return scope and part as one text."""
         fields = {name: value for name, value in asdict(self.scope).items() if value is not None}
         return orjson.dumps(fields | ({"part": self.part} if self.part else {})).decode()
 
@@ -68,18 +68,18 @@ class Kept:
 
 
 def facts(store: Store, scope: Scope) -> Facts:
-    """Give what answers about this scope depend on now."""
+    """Return what answers about this scope depend on now."""
     condition, parameters = scope.of_cells()
     return Facts(*store.frame(f"{_FACTS} WHERE {condition}", parameters).row(0))
 
 
 def get(store: Store, question: Question) -> Kept | None:
-    """Give the answer that is kept; None where there is none."""
+    """Return the answer that is kept; None where there is none."""
     return _read(store, question, "answer")
 
 
 def stamp(store: Store, question: Question) -> Kept | None:
-    """Give the same without the answer itself."""
+    """Return the same without the answer itself."""
     return _read(store, question, "NULL::BLOB")
 
 

@@ -127,7 +127,7 @@ def resolve(
 
 
 def _completed(others: Sequence[Known], call: LlmCall, file: str) -> LlmCall | None:
-    """Give the stored call with what the new one adds; None where that is nothing."""
+    """Return the stored call with what the new one adds; None where that is nothing."""
     first = others[0]
     old = replace(first.bearer.call, identities=tuple(sorted(first.bearer.keys)))
     made = old

@@ -77,17 +77,17 @@ SET accepted = log_accounts.accepted + excluded.accepted,
 
 
 def load(store: Store) -> dict[str, LogProgress]:
-    """Give the progress of every segment that was ever begun, by its name."""
+    """Return the progress of every segment that was ever begun, by its name."""
     return books(store)[0]
 
 
 def accounts(store: Store) -> list[Account]:
-    """Give what became of all that was ever loaded, one account a signal."""
+    """Return what became of all that was ever loaded, one account a signal."""
     return books(store)[1]
 
 
 def books(store: Store) -> tuple[dict[str, LogProgress], list[Account]]:
-    """Give both as they are at one moment, which two queries would not."""
+    """Return both as they are at one moment, which two queries would not."""
     progress: dict[str, LogProgress] = {}
     sums: dict[str, Account] = {}
     width = len(fields(LogProgress))

@@ -33,7 +33,7 @@ def content_rank(call: LlmCall, prompt_tokens: int) -> tuple[int, int]:
 
 
 def merged(old: LlmCall, new: LlmCall, *, new_prompt: bool, file: str) -> LlmCall:
-    """Give what both say of a call, under the old one's id.
+    """Return what both say of a call, under the old one's id.
 
     `new_prompt` says whose prompt is kept; `file` names the format where a file tells of one of
     them. The content is that of `new`; the caller takes out what is not to replace the old.

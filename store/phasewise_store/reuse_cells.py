@@ -1,7 +1,8 @@
 """Sums of the calls' reuse (`call_reuse`), over all that a question can tell apart.
 
 A cell here is one combination of session, file, agent, model and labels. The cells of a session are
-made again from its rows whenever one of them changes: `cells.refresh` does, and who adds rows.
+made again from its rows by who adds rows; where facts of its calls change, `cells.refresh` marks
+it, and the process that makes what takes long follows (`reuse_rows.settle`).
 """
 
 from collections.abc import Collection
@@ -77,8 +78,28 @@ GROUP BY r.first_ordinal
 """
 
 
+SLICE = 4_000
+"""marked sessions made again in one transaction: others write between two"""
+
+
+def mark(connection: duckdb.DuckDBPyConnection, session_ids: Collection[str]) -> None:
+    """Say that facts of these sessions' calls changed."""
+    run(
+        connection,
+        "INSERT INTO stale_reuse_sessions SELECT unnest($ids)",
+        {"ids": list(session_ids)},
+    )
+
+
+def marked(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Give some of the marked sessions, at most `SLICE`."""
+    found = run(connection, f"SELECT DISTINCT session_id FROM stale_reuse_sessions LIMIT {SLICE}")
+    return [str(name) for (name,) in found]
+
+
 def refresh(connection: duckdb.DuckDBPyConnection, session_ids: Collection[str]) -> None:
     """Make the cells of these sessions again."""
     ids = {"ids": list(session_ids)}
-    run(connection, "DELETE FROM reuse_cells WHERE session_id IN (SELECT unnest($ids))", ids)
+    for table in ("reuse_cells", "stale_reuse_sessions"):
+        run(connection, f"DELETE FROM {table} WHERE session_id IN (SELECT unnest($ids))", ids)
     run(connection, _REFRESH, ids)

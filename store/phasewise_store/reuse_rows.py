@@ -119,6 +119,13 @@ def add(store: Store, rows: pl.DataFrame, session_ids: Collection[str]) -> None:
         reuse_cells.refresh(connection, session_ids)
 
 
+def settle(store: Store) -> None:
+    """Make the cells of the marked sessions again, some in each transaction."""
+    while store.frame("SELECT 1 FROM stale_reuse_sessions LIMIT 1").height:
+        with store.transaction() as connection:
+            reuse_cells.refresh(connection, reuse_cells.marked(connection))
+
+
 def counts(store: Store, scope: Scope) -> dict[str, int | float]:
     """Sum what is counted over the calls in scope."""
     condition, parameters = scope.of_cells()

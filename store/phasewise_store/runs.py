@@ -104,7 +104,7 @@ def add_measured(store: Store, calls: Sequence[MeasuredCall]) -> None:
 
 
 def run(store: Store, run_id: str) -> Run:
-    """Give one run; `latest` is the newest. Raises UsageError when there is none."""
+    """Return one run; `latest` is the newest. Raises UsageError when there is none."""
     known = runs(store)
     for candidate in known:
         if run_id in (candidate.run_id, "latest"):
@@ -118,14 +118,14 @@ def run(store: Store, run_id: str) -> Run:
 
 
 def runs(store: Store) -> list[Run]:
-    """Give all runs, the newest first."""
+    """Return all runs, the newest first."""
     columns = ", ".join(field.name for field in fields(Run))
     found = store.frame(f"SELECT {columns} FROM runs ORDER BY started_ns DESC, run_id DESC")
     return [Run(**row) for row in found.iter_rows(named=True)]
 
 
 def arms(store: Store, run_id: str) -> list[Arm]:
-    """Give the arms of a run, the baseline first."""
+    """Return the arms of a run, the baseline first."""
     columns = ", ".join(field.name for field in fields(Arm))
     found = store.frame(
         f"SELECT {columns} FROM arms WHERE run_id = $run_id ORDER BY place", {"run_id": run_id}
@@ -134,7 +134,7 @@ def arms(store: Store, run_id: str) -> list[Arm]:
 
 
 def measured(store: Store, run_id: str) -> pl.DataFrame:
-    """Give every measured call of a run: the columns of `measured_calls`."""
+    """Return every measured call of a run: the columns of `measured_calls`."""
     return store.frame(
         "SELECT m.* FROM measured_calls m JOIN arms a USING (run_id, arm) WHERE m.run_id = $run_id "
         "ORDER BY a.place, m.block, m.sent_ns, m.session_id, m.step",

@@ -19,7 +19,7 @@ _COLUMN = re.compile(r"^\s+(?P<name>[a-z]\w*)\s+(?P<type>[A-Z][^-]*?),?\s*(?:--\
 
 
 def markdown() -> str:
-    """Give the whole page: every table, its columns, their types and what they mean."""
+    """Return the whole page: every table, its columns, their types and what they mean."""
     tables: dict[str, str] = {}
     for text in STATEMENTS:
         tables |= _TABLE.findall(text)

@@ -33,11 +33,11 @@ class Scope:
     tag: str | None = None
 
     def condition(self) -> tuple[str, dict[str, object]]:
-        """Give the SQL condition (over sources s, agents a, llm_calls c) and its parameters."""
+        """Return the SQL condition (over sources s, agents a, llm_calls c) and its parameters."""
         return self._where(_OF_CALLS)
 
     def of_cells(self) -> tuple[str, dict[str, object]]:
-        """Give the SQL condition over cells c and its parameters."""
+        """Return the SQL condition over cells c and its parameters."""
         return self._where(_OF_CELLS)
 
     def _where(self, clauses: Mapping[str, str]) -> tuple[str, dict[str, object]]:

@@ -16,12 +16,12 @@ PRICES: dict[str, pl.DataType] = {
 
 
 def unpriced(store: Store) -> pl.DataFrame:
-    """Give the side calls that were not priced yet: the columns of `side_calls`."""
+    """Return the side calls that were not priced yet: the columns of `side_calls`."""
     return store.frame("SELECT * FROM side_calls WHERE price_source IS NULL")
 
 
 def of_session(store: Store, session_id: str) -> pl.DataFrame:
-    """Give the side calls of a session by start: columns of `side_calls`, and `agent` (role)."""
+    """Return the side calls of a session by start: columns of `side_calls`, and `agent` (role)."""
     return store.frame(
         "SELECT x.*, a.name AS agent FROM side_calls x LEFT JOIN agents a USING (agent_id) "
         "WHERE x.session_id = $session_id ORDER BY x.started_ns, x.side_call_id",

@@ -212,7 +212,7 @@ class Store:
             return arrival.put(connection, batch, heirs or {})
 
     def has_source(self, source_id: str) -> bool:
-        """Say whether this file's bytes were imported before."""
+        """Return whether this file's bytes were imported before."""
         query = (
             "SELECT 1 FROM sources WHERE source_id = $source_id "
             "UNION ALL SELECT 1 FROM imported_files WHERE source_id = $source_id"

@@ -77,7 +77,7 @@ _BUCKET_NS = 10 * 10**9
 
 
 def spans(store: Store, trace_ids: Collection[str]) -> list[Span]:
-    """Give the stored spans of these traces, mostly none: then only their ids are looked at."""
+    """Return the stored spans of these traces, mostly none: then only their ids are looked at."""
     rows = store.frame(
         "SELECT rowid FROM spans WHERE trace_id IN (SELECT unnest($ids))", {"ids": list(trace_ids)}
     )
@@ -135,7 +135,7 @@ class Moment:
 
 
 def at_the_same_time(store: Store, moments: Collection[Moment], slack_ns: int) -> set[str]:
-    """Give the traces with calls at these moments, where one of both reports no tokens."""
+    """Return the traces with calls at these moments, where one of both reports no tokens."""
     if not moments:
         return set()
     bounds = {
@@ -157,7 +157,7 @@ def at_the_same_time(store: Store, moments: Collection[Moment], slack_ns: int) -
 def llm_calls(
     store: Store, trace_ids: Collection[str], call_ids: Collection[str] = ()
 ) -> list[LlmCall]:
-    """Give the stored calls of these traces, and these calls, without prompt and output.
+    """Return the stored calls of these traces, and these calls, without prompt and output.
 
     `Store.rewrite` keeps the prompt and the output of a call that comes without.
     """

@@ -39,7 +39,7 @@ def forget(store: Store, model: str) -> bool:
 
 
 def read(store: Store) -> tuple[Definition, ...]:
-    """Give all of them, by model."""
+    """Return all of them, by model."""
     rows = store.frame("SELECT model, name, definition FROM tokenizers ORDER BY model")
     expand = zstandard.ZstdDecompressor().decompress
     return tuple(

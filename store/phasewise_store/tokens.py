@@ -29,7 +29,7 @@ def piece_tokens(piece: str) -> int:
 
 
 def front(text: str, tokens: int) -> str:
-    """Give the whole pieces with which a text begins that take so many tokens, at most."""
+    """Return the whole pieces with which a text begins that take so many tokens, at most."""
     length = taken = 0
     for piece in _PIECE.finditer(text):
         taken += piece_tokens(piece[0])

@@ -33,7 +33,7 @@ _TEXTS = ("arguments", "result")
 
 
 def stored(text: str | None) -> str | None:
-    """Give a text as it is stored: cut where it is too long, and marked then."""
+    """Return a text as it is stored: cut where it is too long, and marked then."""
     if text is None:
         return None
     # a lone half of a surrogate pair is no UTF-8

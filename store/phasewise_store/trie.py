@@ -17,12 +17,12 @@ ROOT = 0
 
 
 def segment_id(segment: Segment) -> int:
-    """Give the number under which a segment is stored: the first 8 bytes of its digest."""
+    """Return the number under which a segment is stored: the first 8 bytes of its digest."""
     return int.from_bytes(segment.digest[:8], "little")
 
 
 def node_id(parent_id: int, segment: Segment) -> int:
-    """Give the number of a segment's node under its parent; the same in every process."""
+    """Return the number of a segment's node under its parent; the same in every process."""
     return xxhash.xxh3_64_intdigest(parent_id.to_bytes(8, "little") + segment.digest) or 1
 
 
@@ -53,7 +53,7 @@ class PathFinder:
         self._streams: dict[str, _Path] = {}
 
     def leaf(self, stream: str, prompt: tuple[Segment, ...], fresh: dict[int, Node]) -> int:
-        """Give the prompt's leaf; nodes not on the stream's last path are put into `fresh`."""
+        """Return the prompt's leaf; nodes not on the stream's last path are put into `fresh`."""
         last = self._streams.get(stream, _Path())
         shared = shared_length(last.segments, prompt)
         nodes = last.nodes[:shared]
@@ -77,7 +77,7 @@ class PathFinder:
 
 
 def shared_length(left: Sequence[object], right: Sequence[object]) -> int:
-    """Give how many leading items two texts or prompts share, by bisection over equal slices."""
+    """Return how many leading items two texts or prompts share, by bisection over equal slices."""
     low, high = 0, min(len(left), len(right))
     if left[:high] == right[:high]:
         return high
@@ -142,7 +142,7 @@ def _places(
     by_id: npt.NDArray[np.intp],
     wanted: npt.NDArray[np.uint64],
 ) -> npt.NDArray[np.int32]:
-    """Give the index of each wanted id among the nodes; -1 for the root."""
+    """Return the index of each wanted id among the nodes; -1 for the root."""
     if not len(nodes):
         return np.full(len(wanted), -1, dtype=np.int32)
     spot = np.minimum(np.searchsorted(nodes, wanted, sorter=by_id), len(nodes) - 1)

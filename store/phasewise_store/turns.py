@@ -119,12 +119,12 @@ WHERE session_id IN (SELECT unnest($ids))
 
 
 def of_calls(connection: duckdb.DuckDBPyConnection, call_ids: Collection[str]) -> list[StoredTurn]:
-    """Give the turns of these calls, those that are stored."""
+    """Return the turns of these calls, those that are stored."""
     return _read(connection, "call_id IN (SELECT unnest($ids))", {"ids": list(call_ids)})
 
 
 def of_chains(connection: duckdb.DuckDBPyConnection, chains: Collection[int]) -> list[StoredTurn]:
-    """Give the turns that sent these messages, and those that go on from there."""
+    """Return the turns that sent these messages, and those that go on from there."""
     return _read(
         connection,
         "chain IN (SELECT unnest($ids::UBIGINT[])) OR before IN (SELECT unnest($ids::UBIGINT[]))",
@@ -135,7 +135,7 @@ def of_chains(connection: duckdb.DuckDBPyConnection, chains: Collection[int]) ->
 def of_sessions(
     connection: duckdb.DuckDBPyConnection, session_ids: Collection[str]
 ) -> list[StoredTurn]:
-    """Give what decides who belongs to these sessions, by their own traces or among all.
+    """Return what decides who belongs to these sessions, by their own traces or among all.
 
     These are the turns that no attribute names a session for, and those next to them: a named
     session may have any number of calls, and they stay in it.
@@ -202,7 +202,7 @@ class SeenTool:
 
 
 def asking(connection: duckdb.DuckDBPyConnection, call_ids: Collection[str]) -> dict[str, Asking]:
-    """Give the stored calls of these ids."""
+    """Return the stored calls of these ids."""
     found = run(connection, _ASKED, {"ids": list(call_ids)})
     return {str(row[0]): Asking(*row) for row in found}  # type: ignore[arg-type]  # as the query says
 
@@ -210,7 +210,7 @@ def asking(connection: duckdb.DuckDBPyConnection, call_ids: Collection[str]) -> 
 def seen_tools(
     connection: duckdb.DuckDBPyConnection, session_ids: Collection[str]
 ) -> list[SeenTool]:
-    """Give the tool runs of these sessions that spans tell of."""
+    """Return the tool runs of these sessions that spans tell of."""
     return [
         SeenTool(*row)  # type: ignore[arg-type]  # as the query says
         for row in run(connection, _SEEN, {"ids": list(session_ids)})

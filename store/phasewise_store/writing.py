@@ -121,7 +121,7 @@ def complete(
 def _old_rows(
     connection: duckdb.DuckDBPyConnection, names: Sequence[str], heirs: Mapping[str, str]
 ) -> pl.DataFrame:
-    """Give what a row keeps, by the id that the call has from now on."""
+    """Return what a row keeps, by the id that the call has from now on."""
     places = pl.DataFrame(
         {"call_id": names, "old_id": [heirs.get(name, name) for name in names]},
         schema={"call_id": pl.String(), "old_id": pl.String()},
@@ -179,7 +179,7 @@ def _write_outcomes(connection: duckdb.DuckDBPyConnection, said: pl.DataFrame) -
 
 
 def _unless(missing: pl.Expr, new: str, old: str) -> pl.Expr:
-    """Give the new column; where it is missing, the old one if there is one."""
+    """Return the new column; where it is missing, the old one if there is one."""
     return pl.when(missing & pl.col(old).is_not_null()).then(pl.col(old)).otherwise(pl.col(new))
 
 

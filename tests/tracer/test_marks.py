@@ -145,7 +145,8 @@ def test_a_tool_keeps_what_it_was_called_with(
     """Arguments, result and error of a tool are its span's, where content may leave the program."""
     traced(tmp_path, program(TOOLS), store=store, PHASEWISE_CAPTURE=capture)
     tools = store.frame(
-        "SELECT t.*, a.name AS agent FROM tool_calls t JOIN agents a USING (agent_id) ORDER BY started_ns"
+        "SELECT t.*, a.name AS agent FROM tool_calls t JOIN agents a USING (agent_id) "
+        "ORDER BY started_ns"
     )
     assert tools["name"].to_list() == ["price", "lines", "broken"]
     assert tools["agent"].to_list() == ["buyer"] * 3

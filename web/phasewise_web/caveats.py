@@ -10,7 +10,7 @@ from phasewise_store.store import Store
 
 
 def waiting(store: Store) -> tuple[str, ...]:
-    """Give a sentence where calls wait for their analysis; none where all are in the sums."""
+    """Return a sentence where calls wait for their analysis; none where all are in the sums."""
     found = coverage(store)
     if found.is_complete:
         return ()

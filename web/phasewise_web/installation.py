@@ -35,7 +35,7 @@ TOKENIZERS = Part("own tokenizers", "tokenizers", "pip install 'phasewise[tokeni
 
 
 def has_program() -> bool:
-    """Say whether more than the tracer was installed: the database is there."""
+    """Return whether more than the tracer was installed: the database is there."""
     return importlib.util.find_spec("duckdb") is not None
 
 

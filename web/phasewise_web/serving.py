@@ -85,7 +85,7 @@ def _kept(listener: socket.socket) -> str:
 
 
 def log_folder(database: Path) -> Path:
-    """Give where the acceptor logs: beside the database."""
+    """Return where the acceptor logs: beside the database."""
     return database.with_name(f"{database.name}.received")
 
 

@@ -90,7 +90,7 @@ class Child:
                 self._process = self._next()
 
     def _wait_until_ready(self) -> bool:
-        """Say whether the process serves now; False when it ended before."""
+        """Return whether the process serves now; False when it ended before."""
         output = self._process.stdout
         assert output is not None
         ready = any(line.strip() == READY for line in output)

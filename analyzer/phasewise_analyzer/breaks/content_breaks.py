@@ -18,7 +18,7 @@ Found = tuple[int, Break]
 
 
 def find(store: Store, compared: Compared) -> list[Found]:
-    """Give the breaks of the calls in scope, one a call, in order of arrival."""
+    """Return the breaks of the calls in scope, one a call, in order of arrival."""
     prompts = Prompts(store, compared.segments, compared.block_tokens)
     found = {
         row: one
@@ -29,7 +29,7 @@ def find(store: Store, compared: Compared) -> list[Found]:
 
 
 def _of_streams(compared: Compared, prompts: Prompts) -> Iterator[Found]:
-    """Give the calls whose prompt does not go on where the call before it ended."""
+    """Return the calls whose prompt does not go on where the call before it ended."""
     wanted: dict[tuple[int, int], int] = {}
     for row in np.flatnonzero(compared.previous >= 0).tolist():
         lost = compared.broken(row, compared.expected(row) - int(compared.shared[row]))
@@ -55,7 +55,7 @@ def _of_streams(compared: Compared, prompts: Prompts) -> Iterator[Found]:
 
 
 def _of_templates(compared: Compared, prompts: Prompts) -> Iterator[Found]:
-    """Give first calls of streams whose tools or system prompt differ from the last stream's."""
+    """Return first calls of streams whose tools or system prompt differ from the last stream's."""
     template = compared.template
     text = compared.block_tokens == 0
     wanted = [(int(template[row]), row) for row in np.flatnonzero((template >= 0) & text).tolist()]
@@ -73,7 +73,7 @@ def _of_templates(compared: Compared, prompts: Prompts) -> Iterator[Found]:
 
 
 def _of_forks(compared: Compared, prompts: Prompts) -> Iterator[Found]:
-    """Give first calls of sub-agents that were given what their parent had, in another order."""
+    """Return first calls of sub-agents that were given what their parent had, in another order."""
     parent = compared.parent
     text = compared.block_tokens == 0
     wanted = [(int(parent[row]), row) for row in np.flatnonzero((parent >= 0) & text).tolist()]

@@ -14,7 +14,7 @@ _MESSAGE = re.compile(r"messages\[(\d+)\]")
 
 
 def findings(breaks: Sequence[Break], span_s: float | None) -> tuple[Finding, ...]:
-    """Give one finding a place, dearest first; `span_s` is the time that the trace spans."""
+    """Return one finding a place, dearest first; `span_s` is the time that the trace spans."""
     groups: dict[tuple[str, str, str, str], list[Break]] = {}
     for one in breaks:
         groups.setdefault((one.agent, one.tier, of_template(one.place), one.cause.name), []).append(
@@ -43,7 +43,7 @@ def _finding(group: Sequence[Break], span_s: float | None) -> Finding:
 
 
 def monthly_usd(usd: Decimal | None, span_s: float | None) -> Decimal | None:
-    """Give what a month costs at the pace of the trace; None where it spans less than a day."""
+    """Return what a month costs at the pace of the trace; None where it spans less than a day."""
     if usd is None or span_s is None or span_s < DAY_S:
         return None
     return usd * Decimal(MONTH_S / span_s)
@@ -54,7 +54,7 @@ def _weight(finding: Finding) -> tuple[Decimal, int]:
 
 
 def of_template(place: str) -> str:
-    """Give what a place is called in the template: there, later messages are all the history."""
+    """Return what a place is called in the template: there, later messages are all the history."""
     return _MESSAGE.sub(
         lambda found: found[0] if int(found[1]) < TEMPLATE_MESSAGES else "history", place
     )

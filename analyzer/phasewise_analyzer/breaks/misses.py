@@ -33,7 +33,7 @@ _WITH_ARTICLE = {
 
 
 def find(compared: Compared, judged: Iterable[Prediction], broken: set[int]) -> Iterator[Found]:
-    """Give the misses of calls that are not among the broken ones and say what was cached."""
+    """Return the misses of calls that are not among the broken ones and say what was cached."""
     for one in judged:
         call = compared.rows[one.row]
         nearest = int(compared.nearest[one.row])
@@ -45,7 +45,11 @@ def find(compared: Compared, judged: Iterable[Prediction], broken: set[int]) -> 
             continue
         cause = _cause(compared, one, nearest, by_rule >= beyond)
         if cause is not None:
-            place = f"after {_WITH_ARTICLE.get(role := compared.last_role(one.row), role)}"
+            role = compared.last_role(one.row)
+            # where another machine answered it does not matter what the call follows
+            place = (
+                "" if cause is causes.SERVED_IN_PART else f"after {_WITH_ARTICLE.get(role, role)}"
+            )
             made = compared.made(
                 one.row,
                 nearest,
@@ -62,8 +66,9 @@ def _cause(compared: Compared, judged: Prediction, nearest: int, by_rule: bool) 
     if judged.served is not None and by_rule:
         cause = CAUSES.get(judged.served.reason)
     else:
-        cause = causes.OUTSIDE
-    if cause in (causes.OUTSIDE, causes.SETTINGS):
+        read = compared.rows[judged.row]["cache_read_tokens"]
+        cause = causes.SERVED_IN_PART if read else causes.OUTSIDE
+    if cause in (*causes.PROVIDER_SIDE, causes.SETTINGS):
         old, new = compared.rows[nearest], compared.rows[judged.row]
         changed = settings_changed(
             compared.request(nearest), compared.request(judged.row), old["model"], new["model"]

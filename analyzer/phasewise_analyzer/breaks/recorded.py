@@ -76,7 +76,7 @@ class Listed:
 
 
 def summary(store: Store, scope: Scope = EVERYTHING) -> Breaks:
-    """Give what the breaks of a scope add up to, with its findings and no single breaks."""
+    """Return what the breaks of a scope add up to, with its findings and no single breaks."""
     condition, parameters = scope.of_cells()
     whole = store.frame(_WHOLE.format(condition=condition), parameters).row(0, named=True)
     span_s = whole.pop("span_s")
@@ -106,14 +106,14 @@ def summary(store: Store, scope: Scope = EVERYTHING) -> Breaks:
 
 
 def breaks(store: Store, scope: Scope = EVERYTHING) -> tuple[Break, ...]:
-    """Give all breaks in scope, in order of arrival."""
+    """Return all breaks in scope, in order of arrival."""
     condition, parameters = scope.of_cells()
     query = f"SELECT b.* {_IN_SCOPE.format(condition=condition)} ORDER BY b.ordinal"
     return tuple(_break(row) for row in store.frame(query, parameters).iter_rows(named=True))
 
 
 def listed(store: Store, scope: Scope, choice: Choice, *, limit: int, offset: int = 0) -> Listed:
-    """Give one page of the chosen breaks, dearest first."""
+    """Return one page of the chosen breaks, dearest first."""
     condition, parameters = scope.of_cells()
     chosen, values = _where(choice)
     where = f"{_IN_SCOPE.format(condition=condition)} AND {chosen}"
@@ -136,7 +136,7 @@ def listed(store: Store, scope: Scope, choice: Choice, *, limit: int, offset: in
 
 
 def _rows(store: Store, rows: Sequence[int]) -> tuple[Break, ...]:
-    """Give the breaks in these rows, in their order."""
+    """Return the breaks in these rows, in their order."""
     found = store.frame(_ROWS, {"rows": list(rows)})
     made = {row["rowid"]: _break(row) for row in found.iter_rows(named=True)}
     return tuple(made[row] for row in rows)

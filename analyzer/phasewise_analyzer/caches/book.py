@@ -43,7 +43,7 @@ class Book:
     def policy(
         self, provider: str | None, model: str | None, at_ns: int | None = None
     ) -> Policy | None:
-        """Give the record of that day, the newest for a call without a date; None: none holds."""
+        """Return the record of that day, the newest for a call without a date; None: none holds."""
         if model is None:
             return None
         dated = at_ns is not None and at_ns >= FIRST_DATE_NS
@@ -54,7 +54,7 @@ class Book:
         return self._found[key]
 
     def named(self, name: str) -> Policy:
-        """Give a record by its id, e.g. for a what-if; raises UsageError."""
+        """Return a record by its id, e.g. for a what-if; raises UsageError."""
         for policy in self.policies:
             if policy.id == name:
                 return policy
@@ -144,7 +144,7 @@ def _until(policy: Policy) -> date:
 
 
 def _spelt(provider: str | None, model: str) -> tuple[str | None, str]:
-    """Give provider and model as the records spell them: `x_ai` is `x-ai`, prefixes name sellers.
+    """Return provider and model as the records spell them: `x_ai` is `x-ai`, prefixes name sellers.
 
     A prefix such as `moonshotai/` in `groq` + `moonshotai/kimi-k2` belongs to the model's name.
     """
@@ -163,7 +163,7 @@ def _spelt(provider: str | None, model: str) -> tuple[str | None, str]:
 
 
 def _best(policies: Iterable[Policy], provider: str | None, model: str, day: date) -> Policy | None:
-    """Give the record of that day with the most specific pattern."""
+    """Return the record of that day with the most specific pattern."""
     best: Policy | None = None
     reached: tuple[int, int, date] | None = None
     for policy in policies:

@@ -40,7 +40,7 @@ class BoundedPrefixes:
         self._newest_s = float("-inf")
 
     def look(self, call: Asked, scopes: Scopes) -> Found:
-        """Give what can be read of a prompt now."""
+        """Return what can be read of a prompt now."""
         keys = self._keys(call, scopes)
         low, high = 0, len(keys)
         while low < high:

@@ -71,7 +71,7 @@ class BreakpointHash:
         """Keep nothing: this family does not keep what a model writes."""
 
     def _readable(self, call: Asked, names: Scopes, marked: list[Breakpoint]) -> int:
-        """Give the last place that is looked at and can be read, -1 where there is none."""
+        """Return the last place that is looked at and can be read, -1 where there is none."""
         kept = self._kept.get(call.space, {})
         entries = 0
         for place in self._looked_at(call, marked):
@@ -86,7 +86,7 @@ class BreakpointHash:
         return -1
 
     def _looked_at(self, call: Asked, marked: list[Breakpoint]) -> Iterator[int]:
-        """Give the places that are looked at, the last first."""
+        """Return the places that are looked at, the last first."""
         positions = self._policy.lookback_positions
         seen = len(call.path)
         for one in reversed(marked):

@@ -81,7 +81,7 @@ class ExplicitObjects:
         return Served(0, written, reason, stored_token_hours=tokens * hours)
 
     def _end(self, call: Asked) -> tuple[int, str | None]:
-        """Give the place where the object ends, -1 for none, and its lifetime."""
+        """Return the place where the object ends, -1 for none, and its lifetime."""
         if call.markers is not None:
             last = max(call.markers, key=lambda one: one.place, default=None)
             inside = last is not None and 0 <= last.place < len(call.path)

@@ -25,7 +25,7 @@ class Prefixes(Protocol):
     """A store that keeps whole prompts, so that any shorter prefix of one can be read."""
 
     def look(self, call: Asked, scopes: Scopes) -> Found:
-        """Give what can be read of a prompt now."""
+        """Return what can be read of a prompt now."""
         ...
 
     def keep(self, call: Asked, scopes: Scopes, found: Found) -> None:

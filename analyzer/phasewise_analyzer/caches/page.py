@@ -158,7 +158,7 @@ def _keys(keys: Keys) -> str:
 
 
 def _anchor(policy: Policy) -> str:
-    """Give the anchor that Markdown makes of a heading."""
+    """Return the anchor that Markdown makes of a heading."""
     return policy.id.replace("/", "").replace(".", "")
 
 

@@ -145,17 +145,17 @@ class Policy:
         return hash(self.id)
 
     def lifetime_s(self, name: str | None = None) -> float:
-        """Give a lifetime by its name, the default where it is None or unknown here."""
+        """Return a lifetime by its name, the default where it is None or unknown here."""
         if name not in self.lifetimes_s:
             name = self.default_lifetime
         return self.lifetimes_s[name] if name is not None else float("inf")
 
     def is_long(self, name: str) -> bool:
-        """Say whether writes that live so long are charged as those of an hour."""
+        """Return whether writes that live so long are charged as those of an hour."""
         return self.lifetimes_s.get(name, 0.0) >= HOUR_S
 
     def lifetime_name(self, name: str | None = None) -> str:
-        """Give the name under which a write with this lifetime is charged."""
+        """Return the name under which a write with this lifetime is charged."""
         if name is not None and name in self.lifetimes_s:
             return name
         return self.default_lifetime or "unlimited"

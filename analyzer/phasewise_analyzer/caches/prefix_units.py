@@ -69,7 +69,7 @@ class PrefixUnits:
                 ends.add(answer.new)
 
     def _unit(self, call: Asked, names: Scopes, places: int) -> int:
-        """Give the tokens of the longest unit among the first places."""
+        """Return the tokens of the longest unit among the first places."""
         for place in range(places - 1, -1, -1):
             if call.path[place] in self._unit_ends.get(names[call.tiers[place]], ()):
                 return call.ends[place]

@@ -91,7 +91,7 @@ class Served:
     """what this call paid storage for in advance; 0 where storing is free"""
 
     def uncached(self, tokens: int) -> int:
-        """Give the tokens of the prompt that are charged in full."""
+        """Return the tokens of the prompt that are charged in full."""
         return tokens - self.read - sum(self.written.values())
 
 

@@ -15,14 +15,14 @@ Scopes = tuple[Hashable, Hashable, Hashable]
 
 
 def scopes(call: Asked, policy: Policy) -> Scopes:
-    """Give the scopes of a call: space, routing key, and the settings of the tiers so far."""
+    """Return the scopes of a call: space, routing key, and the settings of the tiers so far."""
     key = (call.space, call.sharding) if policy.sharding else (call.space,)
     one, two, three = call.settings
     return (*key, one), (*key, one, two), (*key, one, two, three)
 
 
 def stretches(call: Asked) -> Iterator[tuple[int, int, int]]:
-    """Give the stretch of each tier that is there: tier, first place, place after the last."""
+    """Return the stretch of each tier that is there: tier, first place, place after the last."""
     start = 0
     for tier in range(3):
         end = bisect_left(call.tiers, tier + 1, start)

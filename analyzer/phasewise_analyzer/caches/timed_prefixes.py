@@ -25,7 +25,7 @@ class TimedPrefixes:
         self._newest_s = float("-inf")
 
     def look(self, call: Asked, scopes: Scopes) -> Found:
-        """Give what can be read of a prompt now."""
+        """Return what can be read of a prompt now."""
         low, high = 0, len(call.path)
         while low < high:
             middle = (low + high) // 2

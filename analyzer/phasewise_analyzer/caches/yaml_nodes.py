@@ -32,7 +32,7 @@ class Value:
         return str(self._node.value).strip()
 
     def empty(self) -> bool:
-        """Say whether nothing stands here, or `null`."""
+        """Return whether nothing stands here, or `null`."""
         return isinstance(self._node, yaml.ScalarNode) and self._node.tag.endswith(":null")
 
     def one_of(self, allowed: tuple[str, ...]) -> str:
@@ -117,25 +117,25 @@ class Fields:
         return self._place.wrong(text)
 
     def take(self, name: str) -> Value:
-        """Give a key that must be there."""
+        """Return a key that must be there."""
         found = self.maybe(name)
         if found is None:
             raise self.wrong(f"`{name}` is missing")
         return found
 
     def maybe(self, name: str) -> Value | None:
-        """Give a key, None where it is absent or null."""
+        """Return a key, None where it is absent or null."""
         self._asked.append(name)
         found = self._values.pop(name, None)
         return None if found is None or found[1].empty() else found[1]
 
     def read(self, name: str, kind: Callable[[Value], T], default: T) -> T:
-        """Give a key as what `kind` makes of it, the default where it is absent."""
+        """Return a key as what `kind` makes of it, the default where it is absent."""
         found = self.maybe(name)
         return default if found is None else kind(found)
 
     def rest(self) -> Iterator[tuple[str, Value]]:
-        """Give all keys that are left, where any name may stand."""
+        """Return all keys that are left, where any name may stand."""
         while self._values:
             name = next(iter(self._values))
             yield name, self._values.pop(name)[1]

@@ -16,7 +16,7 @@ from phasewise_analyzer.ledger.accounting import first_of_streams
 def judge_all(
     store: Store, calls: pl.DataFrame, requests: Requests, predicted: Sequence[Prediction]
 ) -> Judged:
-    """Give the rows of a data set's calls: columns of `reads.llm_calls`, costs among them.
+    """Return the rows of a data set's calls: columns of `reads.llm_calls`, costs among them.
 
     `requests` and `predicted` are of the same calls, and may have been made before the costs were.
     """

@@ -37,7 +37,7 @@ def judge(
     wanted: Collection[int],
     first: Collection[int],
 ) -> Judged:
-    """Give the rows of the wanted calls; `first` are the rows of their agents' first calls."""
+    """Return the rows of the wanted calls; `first` are the rows of their agents' first calls."""
     broken = content_breaks.find(store, calls)
     missed = misses.find(calls, predicted, {row for row, _ in broken})
     explained = explain(

@@ -44,7 +44,7 @@ class LiveFindings:
         return self._calls.take(new.iter_rows(named=True))
 
     def predictions(self, placed: Sequence[Placed]) -> list[Prediction]:
-        """Give what the rules say of placed calls with a known prompt."""
+        """Return what the rules say of placed calls with a known prompt."""
         return [
             Prediction(row, one.sent_before, one.policy, one.served)
             for row, one in enumerate(placed)
@@ -52,7 +52,7 @@ class LiveFindings:
         ]
 
     def judge(self, new: pl.DataFrame, placed: Sequence[Placed]) -> Judged:
-        """Give the rows of placed calls; their costs are among the columns."""
+        """Return the rows of placed calls; their costs are among the columns."""
         others = {
             number
             for one in placed

@@ -5,7 +5,7 @@ from importlib import metadata, resources
 
 from phasewise_analyzer.caches.book import Book
 
-CODE = 2
+CODE = 3
 """to be raised with every change of what is found of a call"""
 
 

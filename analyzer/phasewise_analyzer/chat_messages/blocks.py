@@ -114,7 +114,7 @@ class Blocks:
         return "\n".join(lines) or _json(found)
 
     def data(self, block: Block, name: str) -> Iterator[Item]:
-        """Give text in place of an image, a document or a recording."""
+        """Return text in place of an image, a document or a recording."""
         made = placeholders.for_data(block, squeezed(name))
         is_image = made.noun == "image"
         self.changes["images" if is_image else "documents"] += 1
@@ -122,7 +122,7 @@ class Blocks:
         yield Text(made.text)
 
     def secret(self, block: Block, encrypted: str) -> str:
-        """Give text in place of what only the provider can read."""
+        """Return text in place of what only the provider can read."""
         return placeholders.for_secret(block, encrypted)
 
     def _data(self, block: Block, name: str) -> Iterator[Item]:
@@ -155,7 +155,7 @@ def _is_part(value: object) -> bool:
 
 
 def words_of(thought: object) -> str:
-    """Give the words of what a model thought; none where only the provider can read it."""
+    """Return the words of what a model thought; none where only the provider can read it."""
     if isinstance(thought, str):
         return thought
     if isinstance(thought, list):

@@ -101,5 +101,5 @@ def in_words(changes: Changes) -> tuple[str, ...]:
 
 
 def loses(changes: Changes) -> bool:
-    """Say whether the model reads something else, not only the same in another form."""
+    """Return whether the model reads something else, not only the same in another form."""
     return any(count for change, count in changes.items() if change not in _FORM_ONLY)

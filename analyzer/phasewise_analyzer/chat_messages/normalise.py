@@ -38,7 +38,7 @@ class Normaliser:
         self._conversation = Conversation(self._made)
 
     def prompt(self, segments: Sequence[Segment]) -> ChatPrompt:
-        """Give a prompt whose text is known: tools, system and messages; never empty."""
+        """Return a prompt whose text is known: tools, system and messages; never empty."""
         tools = [self._tool(one) for one in segments if one.kind == "tool"]
         said = [one for one in segments if one.kind != "tool"]
         digests = [one.digest for one in said]

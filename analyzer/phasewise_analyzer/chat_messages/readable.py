@@ -34,7 +34,7 @@ class _Described(Blocks):
 
 
 def readable(segment: Segment) -> str | None:
-    """Give the segment's words; None where only its hash is known."""
+    """Return the segment's words; None where only its hash is known."""
     if segment.content is None:
         return None
     if segment.kind == "tool":

@@ -51,7 +51,7 @@ def align(old: Sequence[Part], new: Sequence[Part]) -> Alignment:
 
 
 def _rising(pairs: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    """Give the longest subsequence whose second members rise, by patience sorting."""
+    """Return the longest subsequence whose second members rise, by patience sorting."""
     ends: list[int] = []
     at_end: list[int] = []
     before: list[int] = []

@@ -258,12 +258,23 @@ SETTINGS = Cause(
     "a setting that is part of the cache's key changed",
     "keep it for the whole session",
 )
+SERVED_IN_PART = Cause(
+    "served in part",
+    "the prompt was the same, and the cache served its beginning only: the call reached another "
+    "machine, which has what all sessions share and not this session's history, or the provider "
+    "dropped the rest",
+    "keep the calls of a session on one machine: one `prompt_cache_key` per session (OpenAI), or "
+    "routing by session or prefix before your own engines",
+)
 OUTSIDE = Cause(
     "not in the trace",
-    "the recorded prompt was the same, but the cache served less: a part that is not recorded "
-    "changed, another machine answered, or the provider evicted it",
-    "record tools and the system prompt, and check what is regenerated at the start of a turn",
+    "the recorded prompt was the same, and nothing was read from the cache: the call reached "
+    "another machine, the provider dropped the cache, or a part that is not recorded changed",
+    "keep the calls of a session on one machine, as for `served in part`; where the prompts are "
+    "recorded without tools and system prompt, record them to see whether those change",
 )
+PROVIDER_SIDE = (SERVED_IN_PART, OUTSIDE)
+"""what nothing in the recorded prompts explains"""
 
 CATALOGUE = tuple(one for one in list(globals().values()) if isinstance(one, Cause))
 """all of them"""

@@ -41,7 +41,7 @@ SAME = 0.7
 
 
 def compare(one: object, two: object) -> Finding | None:
-    """Give the cause of a change of content; None where words or structure were edited."""
+    """Return the cause of a change of content; None where words or structure were edited."""
     whole = _of_the_whole(one, two)
     if whole is not None:
         return Finding(whole, shown(_words(one)), shown(_words(two)))
@@ -54,7 +54,7 @@ def compare(one: object, two: object) -> Finding | None:
 
 
 def first_place(one: object, two: object) -> Finding:
-    """Give where two contents part, under a cause that the caller replaces."""
+    """Return where two contents part, under a cause that the caller replaces."""
     first = next(differences(one, two), None)
     if first is None:
         return Finding(causes.HISTORY_EDITED)
@@ -76,7 +76,7 @@ def of_texts(old: str, new: str) -> Finding | None:
 
 
 def same_message(one: object, two: object, cause: Cause) -> bool:
-    """Say whether two contents are one message before and after a change of this cause.
+    """Return whether two contents are one message before and after a change of this cause.
 
     Where their ids differ, their words must not: other calls of one tool look much alike.
     """
@@ -180,7 +180,7 @@ def _is_reasoning(first: Difference) -> bool:
 
 
 def _is_cleared(first: Difference) -> bool:
-    """Say whether a result (or what a tool was called with) gave way to something shorter."""
+    """Return whether a result (or what a tool was called with) gave way to something shorter."""
     in_result = any(map(is_result, first.around))
     before, after = first.before, first.after
     if is_result(before):
@@ -200,7 +200,7 @@ def _is_cleared(first: Difference) -> bool:
 
 
 def is_result(value: object) -> bool:
-    """Say whether a message, or a part of one, is what a tool gave back."""
+    """Return whether a message, or a part of one, is what a tool gave back."""
     if not isinstance(value, Mapping):
         return False
     content = value.get("content", value.get("parts"))
@@ -222,7 +222,7 @@ def _last_key(path: Path) -> str:
 
 
 def _said(value: object) -> str:
-    """Give the words of a message without the model's reasoning, unless it is nothing else."""
+    """Return the words of a message without the model's reasoning, unless it is nothing else."""
     return _words(value if forms.is_reasoning(value) else forms.without_reasoning(value))
 
 
@@ -235,7 +235,7 @@ def _content(value: object) -> bytes:
 
 
 def _words(value: object) -> str:
-    """Give the words of a value; of one that has none, its JSON."""
+    """Return the words of a value; of one that has none, its JSON."""
     if value is ABSENT:
         return ""
     return text_of(value) or (value if isinstance(value, str) else dumped(value).decode())

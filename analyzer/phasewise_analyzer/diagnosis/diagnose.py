@@ -81,7 +81,7 @@ class Parting:
 
     @property
     def known(self) -> bool:
-        """Say whether the texts at the place are known."""
+        """Return whether the texts at the place are known."""
         return self.before.known and self.after.known
 
     def aligned(self) -> Alignment:
@@ -110,7 +110,7 @@ def part_at(old: Sequence[Part], new: Sequence[Part]) -> Parting | None:
 
 
 def cause_of(parting: Parting, aligned: Alignment) -> Finding | None:
-    """Give the cause; None where two raw texts only look different where they were cut."""
+    """Return the cause; None where two raw texts only look different where they were cut."""
     if not parting.known:
         return Finding(of_hidden(aligned))
     if parting.tier == "tools":

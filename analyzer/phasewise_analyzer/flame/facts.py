@@ -25,7 +25,7 @@ class Width:
     """what they cost above a cache read; None where no call has a known price"""
 
     def of(self, measure: Measure) -> Decimal:
-        """Give the width in one measure."""
+        """Return the width in one measure."""
         return {
             "sent": Decimal(self.sent_tokens),
             "missed": Decimal(self.missed_tokens),

@@ -65,7 +65,7 @@ class Frames:
     """[calls] frame where the call's prompt ends, 0 where no prompt is known"""
 
     def children(self) -> list[list[int]]:
-        """Give the frames that follow each frame."""
+        """Return the frames that follow each frame."""
         found: list[list[int]] = [[] for _ in range(len(self.parent))]
         for number, above in enumerate(self.parent.tolist()):
             if above >= 0:
@@ -98,7 +98,7 @@ class _Prompts:
         np.add.at(sums.missed_pico_usd, frame, self._usd(rows, outer) - self._usd(rows, inner))
 
     def _usd(self, rows: Ints, tokens: Ints) -> Ints:
-        """Give the price of the first so many missed tokens: all of it at the last of them."""
+        """Return the price of the first so many missed tokens: all of it at the last of them."""
         whole = np.maximum(self.missed_end[rows] - self.cached_end[rows], 1)
         each, rest = np.divmod(self.missed_pico_usd[rows], whole)
         # two steps, since price times tokens is more than 64 bits hold
@@ -122,7 +122,7 @@ def frames(tree: PrefixTree, calls: pl.DataFrame) -> Frames:
     text = np.maximum(np.append(tree.tokens_end, 0)[tree.leaf], 1)
 
     def end_of(frame: Ints, rows: Ints) -> Ints:
-        """Give where a frame ends in these calls' prompts, in their own tokens: as `shared`."""
+        """Return where a frame ends in these calls' prompts, in their own tokens: as `shared`."""
         return np.where(
             block_tokens[rows] > 0,
             np.minimum(blocks_end[frame] * block_tokens[rows], whole[rows]),
@@ -147,7 +147,7 @@ def frames(tree: PrefixTree, calls: pl.DataFrame) -> Frames:
 
 
 def _cut(tree: PrefixTree) -> tuple[Ints, Ints, Ints, Ints]:
-    """Give each frame's parent, head and tail, and each node's frame."""
+    """Return each frame's parent, head and tail, and each node's frame."""
     nodes = len(tree.parent)
     children = np.bincount(tree.parent[tree.parent >= 0], minlength=nodes)
     begins = (tree.parent < 0) | (np.append(children, 0)[tree.parent] != 1)
@@ -168,7 +168,7 @@ def _cut(tree: PrefixTree) -> tuple[Ints, Ints, Ints, Ints]:
 
 
 def _lifted(parent: Ints, end: Ints) -> Ints:
-    """Give each frame itself; or, where it branches within a block, the frame it is lifted into.
+    """Return each frame itself; or, where it branches within a block, the frame it is lifted into.
 
     `end` is in tokens from the root. Frame 0 stays.
     """
@@ -205,7 +205,7 @@ class Passing:
     """[pairs] calls of this label that enter the frame"""
 
     def of(self, frames: list[int]) -> dict[int, int]:
-        """Give the labels of some frames with their calls, most calls first."""
+        """Return the labels of some frames with their calls, most calls first."""
         found: dict[int, int] = {}
         for frame in frames:
             low, high = np.searchsorted(self.frame, (frame, frame + 1))

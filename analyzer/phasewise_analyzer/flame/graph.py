@@ -40,7 +40,7 @@ _ADDRESS = re.compile(r"(\d{1,18})\.(\d{1,18})", re.ASCII)
 def find(
     store: Store, scope: Scope = EVERYTHING, *, measure: Measure = "sent", address: str = ""
 ) -> Flame:
-    """Give the picture below the frame of this address; of all where there is none such."""
+    """Return the picture below the frame of this address; of all where there is none such."""
     forest = read(store, scope)
     widths = measured(forest.frames.below, measure)
     top = forest.at(address)
@@ -101,7 +101,7 @@ class Forest:
         return int(end) - self.tokens_before(frame)
 
     def above(self, frame: int) -> list[int]:
-        """Give the way from frame 0 down to this one, which is not part of it."""
+        """Return the way from frame 0 down to this one, which is not part of it."""
         way: list[int] = []
         while frame:
             frame = int(self.frames.parent[frame])
@@ -159,7 +159,7 @@ def choose(
 
 
 def inside(children: Sequence[Sequence[int]], top: int) -> list[int]:
-    """Give a frame and all that follow it."""
+    """Return a frame and all that follow it."""
     found, waiting = list[int](), [top]
     while waiting:
         frame = waiting.pop()
@@ -175,7 +175,7 @@ def choose_widest(children: Sequence[Sequence[int]], own: Sequence[int], top: in
 
 
 def measured(sums: Sums, measure: Measure) -> list[int]:
-    """Give the sums of all frames in one measure."""
+    """Return the sums of all frames in one measure."""
     arrays = {"sent": sums.sent, "missed": sums.missed, "usd": sums.missed_pico_usd}
     found: list[int] = arrays[measure].tolist()
     return found
@@ -192,7 +192,7 @@ class FrameFacts:
 
     @property
     def roles(self) -> tuple[str, ...]:
-        """Give the names of all roles, in the order of their first calls."""
+        """Return the names of all roles, in the order of their first calls."""
         return tuple(self._agent_names)
 
     def read(self, frames: Sequence[int]) -> None:
@@ -252,20 +252,20 @@ class FrameFacts:
 
 
 def _siblings(forest: Forest, frame: int) -> list[int]:
-    """Give some siblings to compare a frame's text with."""
+    """Return some siblings to compare a frame's text with."""
     family = forest.children[int(forest.frames.parent[frame])]
     return [one for one in family[: MOST_COMPARED + 1] if one != frame][:MOST_COMPARED]
 
 
 def _following(forest: Forest, frame: int) -> Sequence[int]:
-    """Give two frames that part inside the segment in which this frame begins, if any do."""
+    """Return two frames that part inside the segment in which this frame begins, if any do."""
     head, tail = int(forest.frames.head[frame]), int(forest.frames.tail[frame])
     same = forest.placed.index[head] == forest.placed.index[tail]
     return forest.children[frame][:2] if same and forest.placed.inside[tail] else ()
 
 
 def _labels(forest: Forest, column: str) -> tuple[list[str], Passing]:
-    """Give the values of a column, and by their numbers which of them pass each frame."""
+    """Return the values of a column, and by their numbers which of them pass each frame."""
     values = forest.calls[column].fill_null("unknown")
     names: list[str] = values.unique(maintain_order=True).to_list()
     number = values.replace_strict(names, range(len(names)), return_dtype=pl.Int64)

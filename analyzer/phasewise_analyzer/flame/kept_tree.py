@@ -209,7 +209,7 @@ def _alone(frame: Frame) -> Frame:
 
 
 def _shown(tree: KeptTree, one: Shown, children: Sequence[Sequence[int]]) -> Frame:
-    """Give a chosen frame as it is shown, or the facts of several in one."""
+    """Return a chosen frame as it is shown, or the facts of several in one."""
     frames = [tree.frames[place].frame for place in one.frames]
     if not one.merged:
         following = children[one.frames[0]] if one.hidden else ()
@@ -252,6 +252,6 @@ def _sum(widths: Sequence[Width]) -> Width:
 
 
 def _units(width: Width, measure: Measure) -> int:
-    """Give a width in whole tokens, or in 1e-12 USD."""
+    """Return a width in whole tokens, or in 1e-12 USD."""
     value = width.of(measure)
     return int(value.scaleb(PICO) if measure == "usd" else value)

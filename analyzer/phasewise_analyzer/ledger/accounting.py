@@ -94,7 +94,7 @@ def explain(
 
 
 def first_of_streams(calls: pl.DataFrame) -> set[int]:
-    """Give the rows of the first calls of their agents."""
+    """Return the rows of the first calls of their agents."""
     first: dict[str, int] = {}
     for row, agent_id in enumerate(calls["agent_id"].to_list()):
         first.setdefault(agent_id, row)
@@ -179,7 +179,7 @@ def _lines(explained: Sequence[Explained]) -> tuple[Line, ...]:
 
 
 def in_order(lines: Iterable[Line]) -> tuple[Line, ...]:
-    """Give lines as a bill lists them: what was read first, and the largest of a kind first."""
+    """Return lines as a bill lists them: what was read first, and the largest of a kind first."""
 
     def place(one: Line) -> tuple[int, int, str]:
         kind = next(n for n, name in enumerate(_ORDER) if one.reason.startswith(name))

@@ -85,7 +85,7 @@ WHERE c.call_id IN (SELECT unnest($ids))
 def predicted_worst(
     store: Store, scope: Scope, *, limit: int, offset: int = 0
 ) -> tuple[int, tuple[CallRow, ...]]:
-    """Give how many calls read another amount than their rule says, and a page, worst first."""
+    """Return how many calls read another amount than their rule says, and a page, worst first."""
     condition, parameters = scope.of_cells()
     there = int(
         store.frame(f"SELECT count(*) {_WORST.format(condition=condition)}", parameters).item()
@@ -100,7 +100,7 @@ def predicted_worst(
 def of_reason(
     store: Store, scope: Scope, reason: str, *, limit: int, offset: int = 0
 ) -> tuple[int, tuple[CallRow, ...]]:
-    """Give how many calls have tokens with this reason, and a page of them, dearest first."""
+    """Return how many calls have tokens with this reason, and a page of them, dearest first."""
     condition, parameters = scope.of_cells()
     asked: dict[str, object] = parameters | {"reason": reason}
     there = int(store.frame(_COUNT_OF_REASON.format(condition=condition), asked).item())

@@ -33,7 +33,7 @@ class Change:
 
 
 def find(shares: npt.NDArray[np.float64]) -> Change | None:
-    """Give the change point of a series in order of time; None where it shows none."""
+    """Return the change point of a series in order of time; None where it shows none."""
     if len(shares) < 2 * FEWEST_CALLS:
         return None
     skipped = max(0, len(shares) - MOST_CALLS)
@@ -49,7 +49,7 @@ def find(shares: npt.NDArray[np.float64]) -> Change | None:
 
 
 def _highest(shares: npt.NDArray[np.float64]) -> tuple[int, float]:
-    """Give the split whose sides differ most, and by how many times sqrt(n1 n2 / n)."""
+    """Return the split whose sides differ most, and by how many times sqrt(n1 n2 / n)."""
     count = len(shares)
     left = np.arange(FEWEST_CALLS, count - FEWEST_CALLS + 1)
     sums = np.cumsum(shares)

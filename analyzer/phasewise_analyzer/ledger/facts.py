@@ -50,7 +50,7 @@ class Explained:
 
     @property
     def is_exact(self) -> bool:
-        """Say whether what was read is what the rule says."""
+        """Return whether what was read is what the rule says."""
         if self.predicted_read is None or self.reported_read is None:
             return False
         return abs(self.predicted_read - self.reported_read) < self.granularity

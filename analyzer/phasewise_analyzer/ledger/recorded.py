@@ -103,7 +103,7 @@ ORDER BY f.ordinal
 
 
 def summary(store: Store, scope: Scope = EVERYTHING) -> Ledger:
-    """Give what the ledger of a scope adds up to, with no call explained."""
+    """Return what the ledger of a scope adds up to, with no call explained."""
     condition, parameters = scope.of_cells()
     whole = store.frame(_WHOLE.format(condition=condition), parameters).row(0, named=True)
     lines = store.frame(_LINES.format(condition=condition), parameters)
@@ -118,7 +118,7 @@ def summary(store: Store, scope: Scope = EVERYTHING) -> Ledger:
 
 
 def accounts(store: Store, scope: Scope, by: By) -> tuple[Account, ...]:
-    """Give the ledger of each group in scope, in the order of their first calls."""
+    """Return the ledger of each group in scope, in the order of their first calls."""
     condition, parameters = scope.of_cells()
     lines, calls = (_OF_FILES, _FILES_CALLS) if by == "file" else (_OF_KEYS, _KEYS_CALLS)
     words = {"condition": condition, "key": _KEYS.get(by, "")}
@@ -134,7 +134,7 @@ def accounts(store: Store, scope: Scope, by: By) -> tuple[Account, ...]:
 
 
 def explained(store: Store, scope: Scope = EVERYTHING) -> tuple[Explained, ...]:
-    """Give each call in scope explained, in order of arrival."""
+    """Return each call in scope explained, in order of arrival."""
     condition, parameters = scope.of_cells()
     rows = store.frame(_EXPLAINED.format(condition=condition), parameters)
     return tuple(

@@ -48,7 +48,7 @@ class Prompts:
     """-1 where no start is known"""
 
     def slice(self, start: int, end: int) -> "Prompts":
-        """Give some of the calls."""
+        """Return some of the calls."""
         some = slice(start, end)
         return Prompts(
             self.ordinal[some],
@@ -61,7 +61,7 @@ class Prompts:
 
 
 def prompts(calls: pl.DataFrame, tree: PrefixTree) -> Prompts:
-    """Give the sizes; `calls` has the columns of `llm_calls` and is aligned with the tree."""
+    """Return the sizes; `calls` has the columns of `llm_calls` and is aligned with the tree."""
     block_tokens = calls["block_tokens"].fill_null(0).to_numpy().astype(np.int64)
     return Prompts(
         calls["ordinal"].to_numpy().astype(np.int64),
@@ -104,7 +104,7 @@ def rows(
 
 
 def _by_capacity(some: Prompts, stretches: Stretches, capacities: Sequence[int]) -> pl.Series:
-    """Give what is hit from each capacity on that the one before it does not hit."""
+    """Return what is hit from each capacity on that the one before it does not hit."""
     calls = len(some.ordinal)
     call, low = stretches.call, stretches.place
     length = stretches.to_block - stretches.from_block
@@ -122,7 +122,7 @@ def _by_capacity(some: Prompts, stretches: Stretches, capacities: Sequence[int])
 def _by_lifetime(
     some: Prompts, stretches: Stretches, started_before_ns: Ints, ttls_s: Sequence[float]
 ) -> pl.Series:
-    """Give what is hit from each lifetime on, in calls with a known start."""
+    """Return what is hit from each lifetime on, in calls with a known start."""
     calls = len(some.ordinal)
     start = some.started_ns[stretches.call]
     timed = (start >= 0) & (started_before_ns >= 0)
@@ -152,7 +152,7 @@ def _tokens(some: Prompts, blocks: Ints, last: Ints) -> Ints:
 
 
 def _sparse(blocks: Ints, tokens: Ints) -> pl.Series:
-    """Give each call's list of steps in which something is added."""
+    """Return each call's list of steps in which something is added."""
     more_blocks, more_tokens = (np.diff(one, axis=0, prepend=0) for one in (blocks, tokens))
     call, step = np.nonzero((more_blocks > 0).T)
     added = pl.DataFrame(

@@ -42,7 +42,7 @@ class Tokens:
     blocks: Floats
 
     def slice(self, start: int, end: int) -> "Tokens":
-        """Give some of the calls."""
+        """Return some of the calls."""
         return Tokens(self.tokens[start:end], self.blocks[start:end])
 
 
@@ -67,7 +67,7 @@ class Shared:
 
 
 def prompts(tree: PrefixTree, input_tokens: Ints, block_tokens: Ints) -> Tokens:
-    """Give the size of each prompt; nothing where no prompt is known.
+    """Return the size of each prompt; nothing where no prompt is known.
 
     `input_tokens` is what the source reports, 0 where it does not: then the text is the estimate.
     `block_tokens` is 0 where the prompt is text.
@@ -86,7 +86,7 @@ def prompts(tree: PrefixTree, input_tokens: Ints, block_tokens: Ints) -> Tokens:
 def shared(
     tree: PrefixTree, whole: Tokens, block_tokens: Ints, node: npt.NDArray[np.int32]
 ) -> Tokens:
-    """Give what each prompt shares, down to `node` (-1: nothing).
+    """Return what each prompt shares, down to `node` (-1: nothing).
 
     Shared text is scaled from the text's estimate to the size of the whole prompt.
     """
@@ -101,12 +101,12 @@ def shared(
 
 
 def shares(whole: Ints, part: Ints) -> Ints:
-    """Give the share of `part` in `whole` of each call, in units of 1 / `SHARE_UNITS`."""
+    """Return the share of `part` in `whole` of each call, in units of 1 / `SHARE_UNITS`."""
     return np.rint(part / np.maximum(whole, 1) * SHARE_UNITS).astype(np.int64)
 
 
 def rates(whole: Sizes, part: Shared) -> HitRates:
-    """Give the share of `part` in `whole` in the three definitions; 0 where there is nothing."""
+    """Return the share of `part` in `whole` in the three definitions; 0 where there is nothing."""
     return HitRates(
         token_weighted=_ratio(part.tokens, whole.tokens),
         block_weighted=_ratio(part.blocks, whole.blocks),
@@ -119,5 +119,5 @@ def _ratio(part: float, whole: float) -> float:
 
 
 def _at(ends: Ints, node: npt.NDArray[np.int32]) -> Ints:
-    """Give the ends at these nodes; 0 at the root."""
+    """Return the ends at these nodes; 0 at the root."""
     return np.append(ends, 0)[node]

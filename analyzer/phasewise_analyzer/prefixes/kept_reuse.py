@@ -68,5 +68,6 @@ def grow(store: Store, *, step: Step | None = None, without: str | None = None) 
             step(done, total, f"comparing prompts of {source}")
         compare(store, source)
         done += calls
+    reuse_rows.settle(store)
     if step is not None and total:
         step(total, total, "")

@@ -49,7 +49,7 @@ class _Reported:
 
     @property
     def rate(self) -> float:
-        """Give the tokens per estimated token of the text."""
+        """Return the tokens per estimated token of the text."""
         return self._gain / self._size if self._deltas >= FEWEST_DELTAS else USUAL_RATE
 
 
@@ -114,7 +114,7 @@ class LiveTokens:
 
 
 def _tail(call: Mapping[str, object]) -> int:
-    """Give the tokens behind a prompt's last breakpoint; see `prompt_tokens`."""
+    """Return the tokens behind a prompt's last breakpoint; see `prompt_tokens`."""
     left = _number(call, "uncached_tokens")
     written = _number(call, "cache_write_5m_tokens") + _number(call, "cache_write_1h_tokens")
     return left if written > 0 and left <= MOST_TAIL_TOKENS else 0

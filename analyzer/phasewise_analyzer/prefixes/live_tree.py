@@ -113,7 +113,7 @@ class LiveTree:
         return Grown(self._place[number], tuple(forks), tuple(nodes))
 
     def path(self, leaf: int) -> list[int]:
-        """Give the nodes on the way to a node, front first."""
+        """Return the nodes on the way to a node, front first."""
         found = []
         parent = self.parent
         while leaf >= 0:
@@ -122,11 +122,11 @@ class LiveTree:
         return found[::-1]
 
     def segments(self, leaf: int) -> list[int]:
-        """Give the segments of the prompt that ends at a node."""
+        """Return the segments of the prompt that ends at a node."""
         return [self.segment[node] for node in self.path(leaf) if self.whole[node]]
 
     def above(self, node: int) -> int:
-        """Give the place where the segment before a node's ends, -1 at the root."""
+        """Return the place where the segment before a node's ends, -1 at the root."""
         node = self.parent[node]
         while node >= 0 and not self.whole[node]:
             node = self.parent[node]
@@ -186,7 +186,7 @@ class LiveTree:
         return self._fork(above, there[other], start + shared, forks)
 
     def _fork(self, above: int, below: int, tokens_end: int, forks: list[Fork]) -> int:
-        """Give the node so many tokens from the root on the way to one below; put it there."""
+        """Return the node so many tokens from the root on the way to one below; put it there."""
         parent = self.parent[below]
         while parent != above and self.tokens_end[parent] > tokens_end:
             below, parent = parent, self.parent[parent]

@@ -40,7 +40,7 @@ class Tokenizer(Protocol):
     """Counts tokens."""
 
     def count(self, texts: Mapping[bytes, str]) -> dict[bytes, int]:
-        """Give the tokens of each text; the same key always names the same text."""
+        """Return the tokens of each text; the same key always names the same text."""
         ...
 
 
@@ -85,7 +85,7 @@ def load(content: bytes) -> FileTokenizer:
 
 
 def of(store: Store) -> dict[str, Tokenizer]:
-    """Give the tokenizers kept in a store, by model; one that cannot be used is left out."""
+    """Return the tokenizers kept in a store, by model; one that cannot be used is left out."""
     found: dict[str, Tokenizer] = {}
     for one in tokenizers.read(store):
         try:
@@ -148,7 +148,7 @@ def _count(store: Store, placed: PlacedTree, leaves: set[int], tokenizer: Tokeni
 
 
 def _parts(store: Store, placed: PlacedTree, leaves: set[int]) -> list[_Part]:
-    """Give what is to be counted, the front of prompts first."""
+    """Return what is to be counted, the front of prompts first."""
     nodes = _passed(placed.tree.parent, leaves)
     contents = reads.segments(store, map(int, placed.segment[nodes]))
     inside, parent = placed.inside.tolist(), placed.tree.parent.tolist()
@@ -165,7 +165,7 @@ def _parts(store: Store, placed: PlacedTree, leaves: set[int]) -> list[_Part]:
 
 
 def _passed(parent: npt.NDArray[np.int32], leaves: set[int]) -> list[int]:
-    """Give the nodes between the root and these leaves, parents first."""
+    """Return the nodes between the root and these leaves, parents first."""
     passed: set[int] = set()
     for node in leaves:
         while node >= 0 and node not in passed:

@@ -42,7 +42,7 @@ def find(
     ttls_s: Sequence[float] = ttl.LADDER_S,
     by: By | None = None,
 ) -> Prefixes:
-    """Give the reuse of all calls in scope, and what caches of many sizes would serve.
+    """Return the reuse of all calls in scope, and what caches of many sizes would serve.
 
     `capacities` are in blocks, a ladder by default; `ttls_s` are lifetimes in seconds. A group is
     compared with its own earlier calls only.
@@ -119,7 +119,7 @@ def _added(rows: pl.DataFrame, curve: str) -> pl.DataFrame:
 
 
 def _groups(store: Store, rows: pl.DataFrame, by: By) -> Iterator[Group]:
-    """Give the groups in the order of their first calls."""
+    """Return the groups in the order of their first calls."""
     number, keys = groups.numbered(store, rows, by)
     sums = rows.group_by(pl.Series("group", number), maintain_order=True).agg(**COUNTS)
     for counts in sums.iter_rows(named=True):

@@ -54,7 +54,7 @@ class Steps:
 def prefixes(
     counts: Counts, steps: Steps, groups: tuple[Group, ...], shown: Sequence[int] = ()
 ) -> Prefixes:
-    """Give what sums over some calls say; `shown` are the capacities to give, else a ladder."""
+    """Return what sums over some calls say; `shown` are the capacities to give, else a ladder."""
     return Prefixes(
         calls=int(counts["calls"]),
         input_tokens=int(counts["input_tokens"]),
@@ -68,7 +68,7 @@ def prefixes(
 
 
 def group(key: str, counts: Counts, by: Yardstick) -> Group:
-    """Give what sums over the calls of one group say."""
+    """Return what sums over the calls of one group say."""
     reuse = Reuse(_rates(counts, by), _rates(counts, "previous"))
     return Group(key, int(counts["calls"]), int(counts["input_tokens"]), reuse)
 
@@ -113,7 +113,7 @@ def _lifetimes(counts: Counts, steps: Steps) -> tuple[TtlRow, ...]:
 
 
 def _reached(steps: pl.DataFrame, length: int) -> list[tuple[int, int]]:
-    """Give blocks and tokens up to each step."""
+    """Return blocks and tokens up to each step."""
     added = {step: (blocks, tokens) for step, blocks, tokens in steps.iter_rows()}
     each = [added.get(step, (0, 0)) for step in range(length)]
     return [

@@ -51,7 +51,7 @@ class Texts:
             self._characters -= len(self._known.pop(next(iter(self._known)))[-1])
 
     def of(self, number: int) -> Text:
-        """Give one."""
+        """Return one."""
         if number not in self._known:
             self.read([number])
         return self._known[number]
@@ -76,7 +76,7 @@ class Siblings:
         self._added.append(segment)
 
     def nearest(self, segment: int) -> Shared:
-        """Give the longest beginning that a segment shares with one of them, and with which."""
+        """Return the longest beginning that a segment shares with one of them, and with which."""
         self._sort()
         own = self._texts.of(segment)
         head = _head(own)
@@ -117,7 +117,7 @@ def _head(text: Text) -> Text:
 
 
 def _around(entries: Sequence[T], place: int) -> Iterator[T]:
-    """Give the entries next to a place, nearest first on each side."""
+    """Return the entries next to a place, nearest first on each side."""
     yield from reversed(entries[max(0, place - MOST_NEIGHBOURS) : place])
     yield from entries[place : place + MOST_NEIGHBOURS]
 
@@ -127,7 +127,7 @@ def _shared(one: Text, other: Text) -> int:
 
 
 def _most(own: Text, near: Sequence[tuple[Text, int]]) -> Shared:
-    """Give the tokens shared with those that share the most characters."""
+    """Return the tokens shared with those that share the most characters."""
     shared = [(_shared(own, other), other, segment) for other, segment in near]
     longest = max((length for length, _, _ in shared), default=0)
     found = [

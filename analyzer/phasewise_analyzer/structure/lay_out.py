@@ -44,7 +44,7 @@ class _Piece:
 
 
 def lay_out(store: Store, scope: Scope) -> Structure:
-    """Give the structure of the one agent in scope; raises UsageError where there is none."""
+    """Return the structure of the one agent in scope; raises UsageError where there is none."""
     calls = reads.llm_calls(store, scope)
     with_prompt = calls.filter(pl.col("leaf_node") != 0).tail(MOST_CALLS)
     if not with_prompt.height:
@@ -148,7 +148,7 @@ def _blocks(
 
 
 def _known(piece: _Piece) -> set[int]:
-    """Give the calls that sent a text which an earlier one had sent."""
+    """Return the calls that sent a text which an earlier one had sent."""
     seen: set[str] = set()
     known = set()
     for call, (text, _) in piece.sent.items():

@@ -76,7 +76,7 @@ def _waits(calls: Calls, baseline: Trial) -> FirstTokenModel | None:
 
 
 def _longest(requests: Requests, baseline: Scenario, books: Books) -> Scenario | None:
-    """Give the baseline with the longest lifetime that its rules have; None where it has that."""
+    """Return the baseline with the longest lifetime that its rules have; None where it has that."""
     own = own_policies(requests, books.rules) if baseline.policy is None else (baseline.policy,)
     lives = lifetimes(own)
     if not lives or baseline.lifetime is not None:

@@ -81,11 +81,11 @@ class Outcome:
 
     @property
     def cached(self) -> float | None:
-        """Give the share of the prompts that is read from a cache, in [0, 1]."""
+        """Return the share of the prompts that is read from a cache, in [0, 1]."""
         return self.spent.read / self.spent.input if self.spent.input else None
 
     def saved_usd(self, other: "Outcome") -> Decimal | None:
-        """Give what this costs less than another; negative where it costs more."""
+        """Return what this costs less than another; negative where it costs more."""
         if self.money is None or other.money is None:
             return None
         return other.money.total_usd - self.money.total_usd

@@ -64,12 +64,12 @@ class Meter:
             )
 
     def spent(self) -> Spent:
-        """Give the tokens so far."""
+        """Return the tokens so far."""
         tokens = self._tokens
         return Spent(tokens["read"], dict(self._written), tokens["uncached"], tokens["output"])
 
     def money(self) -> Money | None:
-        """Give what they cost; None where no call had a price."""
+        """Return what they cost; None where no call had a price."""
         if not self.priced:
             return None
         return Money(
@@ -90,7 +90,7 @@ class Meter:
 
 
 def write_rate(rates: Rates, policy: Policy | None, lifetime: str) -> Decimal:
-    """Give the rate of a write; price lists know two, for an hour and for less."""
+    """Return the rate of a write; price lists know two, for an hour and for less."""
     is_long = policy is not None and policy.is_long(lifetime)
     return rates.cache_write_1h if is_long else rates.cache_write_5m
 
@@ -125,7 +125,7 @@ def by_multipliers(rates: Rates, policy: Policy) -> Rates:
 
 
 def _multiplied(uncached: Decimal, policy: Policy) -> tuple[Decimal, Decimal]:
-    """Give the rates of a short and of a long write by a policy's multipliers."""
+    """Return the rates of a short and of a long write by a policy's multipliers."""
     shares = policy.write_multipliers if policy.writes_charged else {}
     short = [share for name, share in shares.items() if policy.lifetime_s(name) < HOUR_S]
     long = [share for name, share in shares.items() if policy.lifetime_s(name) >= HOUR_S]

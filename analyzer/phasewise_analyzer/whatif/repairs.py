@@ -96,7 +96,7 @@ REMEDIES: Mapping[Cause, Remedy] = {
 
 
 def chosen(names: Sequence[str]) -> frozenset[Cause]:
-    """Give the causes of these names, all of them for `all`; raises UsageError."""
+    """Return the causes of these names, all of them for `all`; raises UsageError."""
     by_name = {cause.name: cause for cause in REMEDIES}
     if "all" in names:
         return frozenset(by_name.values())

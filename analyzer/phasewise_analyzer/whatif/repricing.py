@@ -73,11 +73,11 @@ class Trial:
         return served
 
     def new_tokens(self) -> Ints:
-        """Give the tokens of each call that were not read from the cache."""
+        """Return the tokens of each call that were not read from the cache."""
         return np.array(self._new, dtype=np.int64)
 
     def outcome(self, calls: "Calls", waits: FirstTokenModel | None) -> Outcome:
-        """Give the sums."""
+        """Return the sums."""
         meter, scenario = self._meter, self.scenario
         first = None
         if waits is not None and scenario.same_machine:
@@ -158,7 +158,7 @@ class Calls:
         """places of the calls in the frame, in the order in which they are given"""
 
     def __iter__(self) -> Iterator[tuple[Recorded, Answer]]:
-        """Give each call, earliest start first."""
+        """Return each call, earliest start first."""
         self.rows = []
         for one in self._requests:
             self.rows.append(one.row)
@@ -171,12 +171,12 @@ class Calls:
         return whole
 
     def words(self, name: str) -> list[str]:
-        """Give a column of the calls, in order of arrival."""
+        """Return a column of the calls, in order of arrival."""
         found: list[str] = self._requests.calls[name].to_list()
         return found
 
     def column(self, name: str) -> npt.NDArray[np.float64]:
-        """Give a column of the calls, in that order; NaN where nothing is known."""
+        """Return a column of the calls, in that order; NaN where nothing is known."""
         values = self._requests.calls[name].cast(float).to_numpy()
         return np.asarray(values, dtype=np.float64)[self.rows]
 
@@ -198,7 +198,7 @@ def outcomes(
     waits: FirstTokenModel | None = None,
     step: Step | None = None,
 ) -> tuple[Outcome, ...]:
-    """Give what each scenario makes of the calls."""
+    """Return what each scenario makes of the calls."""
     calls = Calls(requests)
     trials = [Trial(scenario, books) for scenario in scenarios]
     serve(calls, trials, step=step)
@@ -206,7 +206,7 @@ def outcomes(
 
 
 def mixed(asked: Asked, policy: Policy) -> tuple[Marker, ...]:
-    """Give the call's breakpoints, tools and system prompt at the longest lifetime."""
+    """Return the call's breakpoints, tools and system prompt at the longest lifetime."""
     by_length: Mapping[str, float] = policy.lifetimes_s
     longest = max(by_length, key=policy.lifetime_s)
     shortest = min(by_length, key=policy.lifetime_s)

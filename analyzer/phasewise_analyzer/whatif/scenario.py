@@ -40,12 +40,12 @@ class Scenario:
 
     @property
     def on_engine(self) -> bool:
-        """Say whether one engine of one's own serves all calls, at no price a token."""
+        """Return whether one engine of one's own serves all calls, at no price a token."""
         return self.policy is not None and self.policy.isolation == "engine"
 
     @property
     def same_machine(self) -> bool:
-        """Say whether the model that was recorded answers."""
+        """Return whether the model that was recorded answers."""
         return self.seller is None and not self.on_engine
 
 
@@ -61,7 +61,7 @@ def parse_seller(text: str) -> Seller:
 
 
 def sold_by(seller: Seller, policy: Policy | None, book: Book) -> Scenario:
-    """Give the rules and prices of another seller, as they are now; raises UsageError."""
+    """Return the rules and prices of another seller, as they are now; raises UsageError."""
     found = policy or book.policy(seller.provider, seller.model)
     name = f"as {seller.provider}/{seller.model}"
     if found is None:
@@ -73,7 +73,7 @@ def sold_by(seller: Seller, policy: Policy | None, book: Book) -> Scenario:
 
 
 def engine(book: Book, kv_bytes: int | None, shape: hardware.Model) -> Scenario:
-    """Give a vLLM server with so much KV memory for a model of this shape; None: no limit."""
+    """Return a vLLM server with so much KV memory for a model of this shape; None: no limit."""
     policy = one_model(book.named(ENGINE))
     if kv_bytes is None:
         return Scenario("vLLM, no limit", policy)
@@ -92,7 +92,7 @@ def one_model(policy: Policy) -> Policy:
 
 
 def own_policies(requests: Requests, book: Book) -> tuple[Policy, ...]:
-    """Give the policies that the calls follow by themselves."""
+    """Return the policies that the calls follow by themselves."""
     asked = {
         (provider, model, None if started_ns is None else started_ns - started_ns % DAY_NS)
         for provider, model, started_ns in requests.calls.select(
@@ -104,13 +104,13 @@ def own_policies(requests: Requests, book: Book) -> tuple[Policy, ...]:
 
 
 def lifetimes(policies: Iterable[Policy]) -> dict[str, float]:
-    """Give the lifetimes of some policies, the shortest first."""
+    """Return the lifetimes of some policies, the shortest first."""
     every = {name: life for one in policies for name, life in one.lifetimes_s.items()}
     return dict(sorted(every.items(), key=lambda pair: pair[1]))
 
 
 def with_lifetimes(policies: Iterable[Policy]) -> list[Scenario]:
-    """Give one scenario a lifetime that is not the default, and the mixed one where it may be."""
+    """Return one scenario a lifetime that is not the default, and the mixed one where it may be."""
     own = tuple(policies)
     names = [
         name
@@ -124,7 +124,7 @@ def with_lifetimes(policies: Iterable[Policy]) -> list[Scenario]:
 
 
 def can_mix(policy: Policy) -> bool:
-    """Say whether breakpoints of one call may have several lifetimes."""
+    """Return whether breakpoints of one call may have several lifetimes."""
     return policy.family == "breakpoint_hash" and len(policy.lifetimes_s) > 1
 
 
@@ -142,14 +142,14 @@ def check_lifetime(name: str, policies: Iterable[Policy]) -> None:
 
 
 def under_lifetime(policy: Policy, name: str | None) -> Policy:
-    """Give the policy with this lifetime as its default, where it has it."""
+    """Return the policy with this lifetime as its default, where it has it."""
     if name is None or name not in policy.lifetimes_s:
         return policy
     return with_lifetime(policy, name)
 
 
 def living(found: Iterable[Scenario], name: str, own: Iterable[Policy]) -> list[Scenario]:
-    """Give these scenarios with another lifetime; of none, the calls' own rules with it.
+    """Return these scenarios with another lifetime; of none, the calls' own rules with it.
 
     Raises UsageError where none of them has it.
     """

@@ -50,7 +50,7 @@ class Carried(MetaPathFinder):
     def find_distributions(
         self, context: metadata.DistributionFinder.Context
     ) -> Iterable[metadata.Distribution]:
-        """Give what OpenTelemetry asks of itself: its version, its entry points."""
+        """Return what OpenTelemetry asks of itself: its version, its entry points."""
         if context.name is not None and not context.name.startswith(_DISTRIBUTIONS):
             return
         wanted = metadata.DistributionFinder.Context(name=context.name, path=self._folders)

@@ -14,7 +14,7 @@ Body = dict[str, Any]
 
 
 def assembled(api: Api, events: Iterable[Event]) -> Body:
-    """Give the answer; of a stream that broke off, what there is of it."""
+    """Return the answer; of a stream that broke off, what there is of it."""
     body: Body = {}
     add = _ADDING.get(api, _add_chat)
     for event in events:
@@ -27,7 +27,7 @@ def assembled(api: Api, events: Iterable[Event]) -> Body:
 
 
 def api_of_events(api: Api, first: Event) -> Api:
-    """Give the API that a stream's first event is of: a request alone may leave it open."""
+    """Return the API that a stream's first event is of: a request alone may leave it open."""
     kind = str(first.get("type", ""))
     if kind.startswith("response."):
         return "openai.responses"
@@ -39,7 +39,7 @@ def api_of_events(api: Api, first: Event) -> Api:
 
 
 def is_complete(event: Event) -> bool:
-    """Say whether this event is the last with content: a client may leave once it has it."""
+    """Return whether this event is the last with content: a client may leave once it has it."""
     kind = event.get("type")
     if kind in ("message_stop", "response.completed", "response.incomplete", "response.failed"):
         return True
@@ -206,7 +206,7 @@ def _parsed(text: str) -> object:
 
 
 def _at(items: list[Any], place: object) -> dict[str, Any]:
-    """Give the object at a place, made where there is none."""
+    """Return the object at a place, made where there is none."""
     wanted = place if isinstance(place, int) and 0 <= place < _MOST_ITEMS else len(items)
     while len(items) <= wanted:
         items.append({})

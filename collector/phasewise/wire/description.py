@@ -56,7 +56,7 @@ class Described:
 
 
 def describe(exchange: Exchange) -> Described | None:
-    """Give the description of a model call; None for any other request."""
+    """Return the description of a model call; None for any other request."""
     url, path = _address(exchange.url)
     request = _object(_readable(exchange.body))
     api = None if request is None else api_of(path, request)
@@ -131,7 +131,7 @@ class _Answer:
         return cls(api, True, body, text, first, last, complete=complete, cut=exchange.cut)
 
     def attributes(self, exchange: Exchange) -> dict[str, str | int | bool]:
-        """Give what the answer says."""
+        """Return what the answer says."""
         body = self.body or {}
         made: dict[str, str | int | bool] = {}
         for name, keys in (
@@ -194,7 +194,7 @@ def _attributes(
 
 
 def _parameters(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the request's parameters that hold no text of the program."""
+    """Return the request's parameters that hold no text of the program."""
     found: dict[str, Any] = {}
     for name, value in request.items():
         if isinstance(value, bool | int | float) or (name in _WORDS and isinstance(value, str)):
@@ -223,7 +223,7 @@ def _finish_reason(body: Mapping[str, Any]) -> str | None:
 
 
 def _error(exchange: Exchange, answer: _Answer) -> tuple[str | None, str | None]:
-    """Give why the call failed, and the same in a word that quotes no text.
+    """Return why the call failed, and the same in a word that quotes no text.
 
     A program that wants no more of an answer is no failure.
     """
@@ -243,7 +243,7 @@ def _error(exchange: Exchange, answer: _Answer) -> tuple[str | None, str | None]
 
 
 def _is_abandoned(exchange: Exchange, answer: _Answer) -> bool:
-    """Say whether the program left: it closed the stream early, or its task was cancelled.
+    """Return whether the program left: it closed the stream early, or its task was cancelled.
 
     A client that sends a refused request again leaves the refusal's text unread: that is no answer.
     """
@@ -263,7 +263,7 @@ def _message(said: object) -> str:
 
 
 def _never_left(exchange: Exchange) -> bool:
-    """Say whether nothing was sent: no connection came about, or the program left before."""
+    """Return whether nothing was sent: no connection came about, or the program left before."""
     error = exchange.error
     if type(error).__name__ in _LEAVING and exchange.status is None and not exchange.was_sent:
         return True
@@ -272,7 +272,7 @@ def _never_left(exchange: Exchange) -> bool:
 
 
 def _address(url: object) -> tuple[str, str]:
-    """Give the address without user, query and fragment, and its path."""
+    """Return the address without user, query and fragment, and its path."""
     parts = urlsplit(str(url))
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit((parts.scheme, host, parts.path, "", "")), parts.path.rstrip("/")

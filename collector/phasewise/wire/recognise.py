@@ -52,7 +52,7 @@ def may_be_call(body: bytes) -> bool:
 
 
 def api_of(path: str, request: Body) -> Api | None:
-    """Give the API that a request speaks; None where it is no model call."""
+    """Return the API that a request speaks; None where it is no model call."""
     if _OTHERS.search(path):
         return None
     if "mbedContent" in path:
@@ -103,23 +103,23 @@ _ANSWERS: Sequence[tuple[Api, Callable[[Body], bool]]] = (
 
 
 def confirmed(api: Api, answer: Body) -> Api | None:
-    """Give the API once the answer is known; None where the answer is no model's."""
+    """Return the API once the answer is known; None where the answer is no model's."""
     found = next((one for one, fits in _ANSWERS if fits(answer)), None)
     return api if found == "openai.chat" and api == "openai.completions" else found
 
 
 def has_known_path(path: str) -> bool:
-    """Say whether the path alone names an endpoint of models."""
+    """Return whether the path alone names an endpoint of models."""
     return _ENDINGS.search(path) is not None
 
 
 def model_in(path: str) -> str | None:
-    """Give the model of an address that names it: Gemini's, Bedrock's, Azure's."""
+    """Return the model of an address that names it: Gemini's, Bedrock's, Azure's."""
     found = _MODEL_IN_PATH.search(path)
     return unquote(found[1]) if found else None
 
 
 def is_streamed(path: str, request: Body) -> bool:
-    """Say whether the request asks for a stream."""
+    """Return whether the request asks for a stream."""
     named = path.endswith(("/converse-stream", "/invoke-with-response-stream"))
     return request.get("stream") is True or named or ":stream" in path

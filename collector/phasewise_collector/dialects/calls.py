@@ -193,7 +193,7 @@ def _estimated(prompt: Sequence[Segment], output: Sequence[Segment]) -> Usage:
 
 
 def _first_token(tree: Tree, keys: Sequence[str]) -> tuple[str | None, int | None]:
-    """Give the moment of the first token, and who saw it; an engine's is the last resort."""
+    """Return the moment of the first token, and who saw it; an engine's is the last resort."""
     for key in sorted(keys, key=lambda one: tree.kinds[one] == "engine"):
         span = tree.span(key)
         after_ns = _after_ns(span)
@@ -275,7 +275,7 @@ def _any(
 def _streamed(
     spans: Mapping[str, Span], ordered: Sequence[str], first_ns: int | None
 ) -> bool | None:
-    """Say whether the answer came in pieces: a first token, or any description, says so."""
+    """Return whether the answer came in pieces: a first token, or any description, says so."""
     said: list[object] = []
     for key in ordered:
         said.append(aliases.first(spans[key].attributes, aliases.STREAMED))
@@ -299,7 +299,7 @@ _BESIDE = {
 
 
 def _parameters(spans: Iterable[Span]) -> dict[str, object]:
-    """Give the request's parameters; a later span's win."""
+    """Return the request's parameters; a later span's win."""
     found: dict[str, object] = {}
     prefix = "gen_ai.request."
     for span in spans:

@@ -133,13 +133,13 @@ _ENGINE_ID = re.compile(r"((?:chatcmpl|cmpl|resp|msg)[-_][0-9A-Za-z]{16,})")
 
 
 def response_id(attributes: Mapping[str, object]) -> str | None:
-    """Give the id that a call's descriptions share; an engine adds to it."""
+    """Return the id that a call's descriptions share; an engine adds to it."""
     named = aliases.text(attributes, aliases.RESPONSE_ID)
     return None if named is None else _common(named)
 
 
 def ids(attributes: Mapping[str, object]) -> tuple[str, ...]:
-    """Give all ids of the answer and of the request, each once."""
+    """Return all ids of the answer and of the request, each once."""
     found = (
         aliases.text(attributes, (name,)) for name in (*aliases.RESPONSE_ID, *aliases.REQUEST_ID)
     )
@@ -216,7 +216,7 @@ def take(received: ReceivedSpan) -> Taken:
 
 
 def _error_type(received: ReceivedSpan) -> dict[str, Value]:
-    """Give the class of the error that an event tells of, where no attribute names it."""
+    """Return the class of the error that an event tells of, where no attribute names it."""
     if aliases.first(received.attributes, aliases.HTTP_STATUS) is not None:
         return {}
     named = (event.attributes.get("exception.type") for event in received.events)
@@ -248,7 +248,7 @@ def _content(received: ReceivedSpan) -> Content:
 
 
 def content_of(attributes: Mapping[str, Value], events: Sequence[Event] = ()) -> Content:
-    """Give prompt and answer as segments, how exact the prompt is, and its cache breakpoints."""
+    """Return prompt and answer as segments, how exact the prompt is, and its cache breakpoints."""
     found = exchange(attributes, events)
     answer = tuple(one.segment for one in found.answer)
     if found.raw is not None:
@@ -263,12 +263,12 @@ def _texts(received: ReceivedSpan) -> Iterator[Value]:
 
 
 def _cut_short(segment: Segment) -> bool:
-    """Say whether a sender has cut the text: it then says so at its end."""
+    """Return whether a sender has cut the text: it then says so at its end."""
     return segment.content is not None and segment.content[-40:].find(b"[TRUNCATED") >= 0
 
 
 def without_content(span: Span) -> Taken:
-    """Give a span that was stored before: its text is in the store already."""
+    """Return a span that was stored before: its text is in the store already."""
     taken = _taken(replace(span, session_id=None, agent_id=None))
     if taken.kind != "tool" or span.kind != LOG:
         return taken
@@ -286,5 +286,5 @@ def _estimates(
 
 
 def _seen_tokens(received: ReceivedSpan) -> list[int]:
-    """Give the moments at which tokens came."""
+    """Return the moments at which tokens came."""
     return [event.time_ns for event in received.events if event.name in aliases.FIRST_TOKEN_EVENTS]

@@ -18,14 +18,14 @@ _HALF_ESCAPE = re.compile(
 
 
 def is_cut(value: object) -> bool:
-    """Say whether a value is the beginning of a JSON object or list, and not all of it."""
+    """Return whether a value is the beginning of a JSON object or list, and not all of it."""
     if not isinstance(value, str) or value[:1] not in _CLOSING:
         return False
     return not value.rstrip().endswith(_CLOSING[value[0]]) and repaired(value) is not None
 
 
 def repaired(text: str) -> object:
-    """Give what stands before the cut; None where the text is no JSON, or is whole."""
+    """Return what stands before the cut; None where the text is no JSON, or is whole."""
     open_at: list[str] = []
     safe, closed_since = 0, ""
     whole = text

@@ -123,7 +123,7 @@ def _tools(tree: Tree) -> Iterator[ToolCall]:
 
 
 def _records_of_tools(tree: Tree) -> dict[str, list[str]]:
-    """Give the log records of each tool whose span is there: they are no runs of their own."""
+    """Return the log records of each tool whose span is there: they are no runs of their own."""
     found: dict[str, list[str]] = {}
     for key, kind in tree.kinds.items():
         if kind == "tool" and tree.span(key).kind == LOG:

@@ -23,7 +23,7 @@ ALIKE = 0.5
 
 
 def groups(tree: Tree) -> list[tuple[str, ...]]:
-    """Give the keys that describe each call, in the order of their start."""
+    """Return the keys that describe each call, in the order of their start."""
     found = _Groups()
     described = [key for key, kind in tree.kinds.items() if kind in ("llm", "engine")]
     containers = set(_containers(tree))
@@ -75,7 +75,7 @@ class _Groups:
         self._up[self.root(one)] = self.root(other)
 
     def are_apart(self, one: str, other: str, tree: Tree, maker: Callable[[Span], str]) -> bool:
-        """Say whether no maker has a span in both groups: it describes a call once."""
+        """Return whether no maker has a span in both groups: it describes a call once."""
         roots = self.root(one), self.root(other)
         makers: tuple[set[str], set[str]] = (set(), set())
         for key in self._up:
@@ -93,7 +93,7 @@ class _Groups:
 
 
 def _nearest_llm(tree: Tree, key: str) -> str | None:
-    """Give the LLM span just above; an agent, or a tool, in between makes it another call's."""
+    """Return the LLM span just above; an agent, or a tool, in between makes it another call's."""
     for one in tree.above(key):
         kind = tree.kinds[one]
         if kind == "llm":
@@ -104,7 +104,7 @@ def _nearest_llm(tree: Tree, key: str) -> str | None:
 
 
 def _containers(tree: Tree) -> Iterator[str]:
-    """Give LLM spans around several calls: they sum up, and are no call themselves."""
+    """Return LLM spans around several calls: they sum up, and are no call themselves."""
     inside: dict[str, list[str]] = {}
     for key, kind in tree.kinds.items():
         if kind == "llm" and tree.span(key).kind != LOG:
@@ -147,7 +147,7 @@ def _of_one_response(tree: Tree, keys: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def _sent_twice(tree: Tree, keys: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Give pairs of one instrumentor that are one span under two ids.
+    """Return pairs of one instrumentor that are one span under two ids.
 
     The id of an answer, the moment and the tokens are the same to the last digit.
     """
@@ -164,7 +164,7 @@ def _sent_twice(tree: Tree, keys: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 
 def _twins(tree: Tree, keys: Iterable[str]) -> list[tuple[str, str]]:
-    """Give pairs without a common id: one process, one model's tokens, at the same time."""
+    """Return pairs without a common id: one process, one model's tokens, at the same time."""
     by_usage: dict[tuple[str, int, int], list[str]] = {}
     for key in keys:
         same = likeness(tree.taken[key])
@@ -174,7 +174,7 @@ def _twins(tree: Tree, keys: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def _nested_in_time(tree: Tree, keys: Iterable[str]) -> list[tuple[str, str]]:
-    """Give pairs of which one reports no tokens: a stream without usage, an error."""
+    """Return pairs of which one reports no tokens: a stream without usage, an error."""
     by_service: dict[str, list[str]] = {}
     for key in keys:
         if tree.kinds[key] == "llm" and tree.span(key).service_name:
@@ -202,7 +202,7 @@ def _nested_in_time(tree: Tree, keys: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def is_silent(taken: Taken) -> bool:
-    """Say whether a description reports no tokens: a prompt is never empty, so 0 read is none.
+    """Return whether a description reports no tokens: a prompt is never empty, so 0 read is none.
 
     LangChain writes that of Anthropic's streams, whose input stands in their first event.
     """
@@ -210,7 +210,7 @@ def is_silent(taken: Taken) -> bool:
 
 
 def are_nested(one: Taken, other: Taken) -> bool:
-    """Say whether two spans, of which one reports no tokens, are one call described twice.
+    """Return whether two spans, of which one reports no tokens, are one call described twice.
 
     One process, another instrumentor, the same model and about the same prompt, and one lasts while
     the other does.
@@ -231,7 +231,7 @@ def are_nested(one: Taken, other: Taken) -> bool:
 
 
 def _lasts_within(inner: Span, outer: Span) -> bool:
-    """Say whether a span lies in another: a request, whether it goes out while the other lasts.
+    """Return whether a span lies in another: a request, whether it goes out while the other lasts.
 
     A framework may end its span of a stream when it hands the stream on.
     """
@@ -241,13 +241,13 @@ def _lasts_within(inner: Span, outer: Span) -> bool:
 
 
 def _same_model(one: Span, other: Span) -> bool:
-    """Say whether the models may be one: an answer adds the date, a router the maker."""
+    """Return whether the models may be one: an answer adds the date, a router the maker."""
     names = [(text_of(span, aliases.MODEL) or "").rpartition("/")[2] for span in (one, other)]
     return names[0].startswith(names[1]) or names[1].startswith(names[0])
 
 
 def _likeness_of_prompts(one: Taken, other: Taken) -> float:
-    """Give how near the estimated lengths are, 1 where one of them is not known."""
+    """Return how near the estimated lengths are, 1 where one of them is not known."""
     lengths = [
         aliases.number(taken.span.attributes, usage_aliases.ESTIMATED_INPUT)
         for taken in (one, other)
@@ -259,7 +259,7 @@ def _likeness_of_prompts(one: Taken, other: Taken) -> float:
 def _closest_first(
     tree: Tree, alike: Iterable[list[str]], fits: Callable[[Span, Span], bool]
 ) -> list[tuple[str, str]]:
-    """Give the pairs that fit, those closest in time first: parallel calls have like twins.
+    """Return the pairs that fit, those closest in time first: parallel calls have like twins.
 
     Spans that overlap come before those that merely follow each other.
     """
@@ -280,7 +280,7 @@ def _closest_first(
 
 
 def likeness(taken: Taken) -> tuple[str, int, int] | None:
-    """Give what twins have in common: program, input tokens, output tokens."""
+    """Return what twins have in common: program, input tokens, output tokens."""
     usage, service = taken.usage, taken.span.service_name
     if taken.kind != "llm" or usage.origin != "reported" or not service:
         return None

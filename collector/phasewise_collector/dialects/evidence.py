@@ -27,7 +27,7 @@ _NO_ANSWER = "Cannot connect to API"
 
 
 def is_request(tree: Tree, members: Sequence[str]) -> bool:
-    """Say whether any description of a call shows that its request left the process."""
+    """Return whether any description of a call shows that its request left the process."""
     return any(_shows_request(tree, key) for key in members)
 
 
@@ -45,7 +45,7 @@ def _shows_request(tree: Tree, key: str) -> bool:
 
 
 def _was_refused(span: Span) -> bool:
-    """Say whether an error came from a server: some never left the process."""
+    """Return whether an error came from a server: some never left the process."""
     code = text_of(span, aliases.HTTP_STATUS) or ""
     if code in _ANSWERED_ERRORS:
         return not span.status_message.startswith(_NO_ANSWER)
@@ -53,7 +53,7 @@ def _was_refused(span: Span) -> bool:
 
 
 def summing_spans(tree: Tree, called: Iterable[str]) -> Iterator[str]:
-    """Give the agents' and chains' spans that alone carry the usage of what is below them.
+    """Return the agents' and chains' spans that alone carry the usage of what is below them.
 
     `called` are the spans that describe calls: above them, a usage is a sum.
     """

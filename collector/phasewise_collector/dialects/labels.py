@@ -49,7 +49,7 @@ _PLUMBING = ("langgraph_", "ls_", "lc_", "checkpoint_", "__pregel", "thread_id",
 
 
 def labels(nearest_first: Iterable[Span]) -> Labels:
-    """Give what these spans say, each thing from the first that says it."""
+    """Return what these spans say, each thing from the first that says it."""
     version = customer = None
     tags: tuple[str, ...] = ()
     metadata: dict[str, object] = {}
@@ -63,7 +63,7 @@ def labels(nearest_first: Iterable[Span]) -> Labels:
 
 
 def outcome(span: Span, session_id: str) -> Outcome | None:
-    """Give the outcome that a span says; None for almost all."""
+    """Return the outcome that a span says; None for almost all."""
     said = aliases.text(span.attributes, OUTCOME)
     if said is None:
         return None

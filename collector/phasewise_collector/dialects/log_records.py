@@ -20,7 +20,7 @@ _TOGETHER = ("prompt.id", "turn.id", *aliases.SESSION)
 
 
 def as_span(record: ReceivedRecord) -> ReceivedSpan:
-    """Give the record as a span; the same record gives the same ids, so a retry is known."""
+    """Return the record as a span; the same record gives the same ids, so a retry is known."""
     attributes = dict(record.attributes)
     body = record.body
     name = record.event_name or _text(attributes.get("event.name")) or _name(body)

@@ -36,7 +36,7 @@ _FIRST_ERROR = 400
 
 
 def recognises(head: bytes, path: Path) -> bool:
-    """Say whether a line is the result of a request."""
+    """Return whether a line is the result of a request."""
     del path
     return any_line_has(head, {"custom_id", "response"}) or any_line_has(
         head, {"custom_id", "result"}
@@ -44,7 +44,7 @@ def recognises(head: bytes, path: Path) -> bool:
 
 
 def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
-    """Give every answered request as a call of one session."""
+    """Return every answered request as a call of one session."""
     session_id = names.SessionNames(trace.source_id).new("batch")
     agent = Agent(names.agent_id(session_id, ROLE), session_id, ROLE)
     calls: list[LlmCall] = []
@@ -73,7 +73,7 @@ def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
 
 
 def _answer(fields: Record) -> Record | None:
-    """Give the body of the provider's response; None where the request failed."""
+    """Return the body of the provider's response; None where the request failed."""
     if fields.get("result") is not None:
         result = record(fields["result"], "`result`")
         message = result.get("message")

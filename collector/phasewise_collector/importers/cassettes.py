@@ -31,13 +31,13 @@ _PARAMETERS = ("messages", "input", "contents", "system", "instructions", "tools
 
 
 def recognises(head: bytes, path: Path) -> bool:
-    """Say whether the file is YAML with interactions."""
+    """Return whether the file is YAML with interactions."""
     del path
     return any(line.startswith(b"interactions:") for line in head.split(b"\n", 20)[:20])
 
 
 def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
-    """Give the cassette's calls as a session."""
+    """Return the cassette's calls as a session."""
     try:
         document = yaml.load(trace.data, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506  # a safe loader
         interactions = items(record(document, "the document"), "interactions")
@@ -143,7 +143,7 @@ def _model_in(uri: str) -> str | None:
 
 
 def _body(message: Record) -> dict[str, object] | None:
-    """Give a body as an object; None where it is none."""
+    """Return a body as an object; None where it is none."""
     parsed = message.get("parsed_body")
     if isinstance(parsed, dict):
         return parsed

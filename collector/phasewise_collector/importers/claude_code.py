@@ -31,13 +31,13 @@ PROVIDER = "anthropic"
 
 
 def recognises(head: bytes, path: Path) -> bool:
-    """Say whether a line is an entry of a session."""
+    """Return whether a line is an entry of a session."""
     del path
     return any_line_has(head, {"uuid", "parentUuid", "sessionId", "type"})
 
 
 def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
-    """Give the file's sessions: one, unless it was resumed under another id."""
+    """Return the file's sessions: one, unless it was resumed under another id."""
     file = _File(sidecar.text(trace.path, "agentType"))
     yield from read_lines(trace, file.take)
     batch = file.batch(Source(trace.source_id, SOURCE, FORMAT, str(trace.path)))
@@ -84,7 +84,7 @@ class _File:
         )
 
     def batch(self, source: Source) -> Batch:
-        """Give the calls, each with the path that it read."""
+        """Return the calls, each with the path that it read."""
         transcripts: dict[tuple[str, str], Transcript] = {}
         segments = chat.Segments()
         found = answers(self.entries, self.above)
@@ -139,7 +139,7 @@ class _File:
     def _path(
         self, answer: Answer, answer_of: Mapping[str, int], segments: chat.Segments
     ) -> list[Segment]:
-        """Give the messages above an answer; the blocks of one answer are one message."""
+        """Return the messages above an answer; the blocks of one answer are one message."""
         own = {entry.uuid for entry in answer.entries}
         path: list[Entry] = []
         uuid = answer.first.parent

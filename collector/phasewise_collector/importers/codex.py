@@ -34,13 +34,13 @@ _THREAD = re.compile(r"rollout-.*?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
 
 
 def recognises(head: bytes, path: Path) -> bool:
-    """Say whether a line is an event of a rollout."""
+    """Return whether a line is an event of a rollout."""
     del path
     return any_line_has(head, {"timestamp", "type", "payload"}) and b'"session_meta"' in head
 
 
 def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
-    """Give the rollout as a session."""
+    """Return the rollout as a session."""
     named = _THREAD.match(trace.path.name)
     file = _File(None if named is None else named[1])
     yield from read_lines(trace, file.take)

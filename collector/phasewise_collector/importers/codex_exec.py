@@ -45,13 +45,13 @@ _FAILED = frozenset({"failed", "declined"})
 
 
 def recognises(head: bytes, path: Path) -> bool:
-    """Say whether a line is an event of a thread."""
+    """Return whether a line is an event of a thread."""
     del path
     return any_line_has(head, {"type", "thread_id"}) and b'"thread.started"' in head
 
 
 def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
-    """Give each thread as a session, each of its turns as a call."""
+    """Return each thread as a session, each of its turns as a call."""
     file = _File()
     yield from read_lines(trace, file.take)
     source = Source(trace.source_id, SOURCE, FORMAT, str(trace.path))
@@ -113,7 +113,7 @@ class _File:
             _turn(self.current, record(fields["usage"], "`usage`"), said)
 
     def _thread(self, thread_id: str) -> _Thread:
-        """Give a thread; one that was resumed is the same."""
+        """Return a thread; one that was resumed is the same."""
         if thread_id not in self.threads:
             session_id = f"exec-{names.everywhere(thread_id)}"
             agent = Agent(names.agent_id(session_id, ROLE), session_id, ROLE)

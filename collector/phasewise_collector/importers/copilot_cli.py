@@ -41,14 +41,14 @@ _INPUTS = ("inputTokens", "cacheReadTokens", "cacheWriteTokens")
 
 
 def recognises(head: bytes, path: Path) -> bool:
-    """Say whether a line is an event of a session."""
+    """Return whether a line is an event of a session."""
     del path
     shape = any_line_has(head, {"type", "data", "id", "timestamp", "parentId"})
     return shape and any(kind in head for kind in _KINDS)
 
 
 def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
-    """Give the session."""
+    """Return the session."""
     file = _File(trace.path)
     yield from read_lines(trace, file.take)
     calls = file.calls()
@@ -117,7 +117,7 @@ class _File:
             self._message(kind, fields, data, side, at_ns)
 
     def calls(self) -> list[LlmCall]:
-        """Give all calls in the order of the file, each with what it read as far as is known."""
+        """Return all calls in the order of the file, each with what it read as far as is known."""
         made = {call.call_id: call for chat in self.chats.values() for call in chat.calls}
         read = dict(self._shared(made))
         found: list[LlmCall] = []
@@ -206,7 +206,7 @@ class _File:
         self.waiting.append(call.call_id)
 
     def _usage(self, data: Record, side: str) -> None:
-        """Give the usage to the call of the same answer, or else to the last without any."""
+        """Return the usage to the call of the same answer, or else to the last without any."""
         chat = self._chat(side)
         answer = optional_text(data, "apiCallId")
         free = [call for call in chat.calls if call.call_id not in self.own]
@@ -265,7 +265,7 @@ class _File:
 
 
 def _requests(metrics: Record) -> int:
-    """Give how many requests the sums stand for."""
+    """Return how many requests the sums stand for."""
     total = 0
     for value in metrics.values():
         requests = value.get("requests") if isinstance(value, dict) else None

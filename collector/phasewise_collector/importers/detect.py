@@ -53,12 +53,12 @@ IMPORTERS: Mapping[str, Importer] = {
 
 
 def named(name: str) -> Importer:
-    """Give the importer of a format; raises UsageError where there is none."""
+    """Return the importer of a format; raises UsageError where there is none."""
     if name not in IMPORTERS:
         raise UsageError(f"unknown format `{name}`; the formats are {', '.join(IMPORTERS)}")
     return IMPORTERS[name]
 
 
 def recognised(head: bytes, path: Path) -> Importer | None:
-    """Give the importer that knows a file by its first uncompressed bytes."""
+    """Return the importer that knows a file by its first uncompressed bytes."""
     return next((one for one in IMPORTERS.values() if one.recognises(head, path)), None)

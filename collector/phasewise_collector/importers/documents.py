@@ -14,7 +14,7 @@ from phasewise_collector.importers.json_text import BadJsonError, Key, Places, p
 
 
 def has_keys(head: bytes, opening: bytes, keys: tuple[str, ...]) -> bool:
-    """Say whether a document starts with this bracket and shows all these keys in its head.
+    """Return whether a document starts with this bracket and shows all these keys in its head.
 
     The head is cut anywhere, so it is not parsed. A key inside a text has its quotes escaped and
     is not taken for one.
@@ -23,7 +23,7 @@ def has_keys(head: bytes, opening: bytes, keys: tuple[str, ...]) -> bool:
 
 
 def shows_keys(head: bytes, keys: tuple[str, ...]) -> bool:
-    """Say whether all these keys stand in the head, in whatever objects."""
+    """Return whether all these keys stand in the head, in whatever objects."""
     return all(re.search(rb'(?<!\\)"%b"\s*:' % re.escape(key.encode()), head) for key in keys)
 
 
@@ -42,7 +42,7 @@ class Document:
 
 
 def read_document(trace: Trace) -> Iterator[Document | Skipped]:
-    """Give the document, or each of several; or why there is none."""
+    """Return the document, or each of several; or why there is none."""
     if not trace.data.strip():
         yield Skipped(None, trace.damage or "the file is empty")
         return
@@ -62,7 +62,7 @@ def read_document(trace: Trace) -> Iterator[Document | Skipped]:
 
 
 def read_roots(trace: Trace) -> Iterator[tuple[Document, Record] | Skipped]:
-    """Give the document, or each of several, that is an object; or why there is none."""
+    """Return the document, or each of several, that is an object; or why there is none."""
     for part in read_document(trace):
         if isinstance(part, Skipped):
             yield part

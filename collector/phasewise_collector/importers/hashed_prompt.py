@@ -33,7 +33,7 @@ class HashedPrompts(dict[tuple[int, int], Segment]):
         return made
 
     def prompt(self, ids: list[object], input_tokens: int) -> tuple[Segment, ...]:
-        """Give the prompt; the last block may be partial, or a partial one may be left out.
+        """Return the prompt; the last block may be partial, or a partial one may be left out.
 
         Raises BadRecordError where the ids do not fit the number of tokens.
         """

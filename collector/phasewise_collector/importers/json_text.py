@@ -41,7 +41,7 @@ def parse(data: bytes) -> object:
 
 
 def documents(data: bytes) -> Iterator[tuple[int, object]] | None:
-    """Give the JSON values of a text in which they take several lines each, with their lines.
+    """Return the JSON values of a text in which they take several lines each, with their lines.
 
     Values stand one behind the other, as `jq .` writes them, or in one array. A value that is no
     JSON comes as a BadJsonError, and the next that begins on a line of its own goes on. None where
@@ -63,7 +63,7 @@ def documents(data: bytes) -> Iterator[tuple[int, object]] | None:
 
 
 def by_line(data: bytes, *, begins: bytes = b"") -> Iterator[tuple[int, object]]:
-    """Give the number and the value, or the BadJsonError, of each line that begins like this."""
+    """Return the number and the value, or the BadJsonError, of each line that begins like this."""
     for number, line in enumerate(data.split(b"\n"), start=1):
         text = line.strip(_PADDING)
         if not text or not text.startswith(begins):
@@ -75,7 +75,7 @@ def by_line(data: bytes, *, begins: bytes = b"") -> Iterator[tuple[int, object]]
 
 
 def one_behind_the_other(text: str) -> Iterator[tuple[int, object]]:
-    """Give the line and the value, or the BadJsonError, of each value of a text."""
+    """Return the line and the value, or the BadJsonError, of each value of a text."""
     line, counted = 1, 0
     for start, _, value in _spread(text):
         line, counted = line + text.count("\n", counted, start), start
@@ -179,7 +179,7 @@ class Places:
     """start of an array or object -> start of each value in it"""
 
     def line(self, *path: Key) -> int:
-        """Give the line, from 1, on which the value at this path starts."""
+        """Return the line, from 1, on which the value at this path starts."""
         if self._text is None:
             self._text = self.data.decode("utf-8", "replace")
             self._line_ends = [found.start() for found in re.finditer("\n", self._text)]
@@ -201,7 +201,7 @@ def _children(text: str, start: int) -> dict[Key, int]:
 
 
 def _values(text: str, start: int) -> Iterator[tuple[Key, int]]:
-    """Give the key (or number) and the start of each value of the array or object at `start`."""
+    """Return the key (or number) and the start of each value of the array or object at `start`."""
     if text[start] not in "[{":
         return
     is_object = text[start] == "{"

@@ -28,7 +28,7 @@ _MICROSECOND_NS = 1000
 
 
 def recognises(head: bytes, path: Path) -> bool:
-    """Say whether a line is a call; a line longer than the head shows its first keys only."""
+    """Return whether a line is a call; a line longer than the head shows its first keys only."""
     del path
     keys = {"timestamp", "input", "output", "session_id"}
     start = head.lstrip()[:64]
@@ -38,7 +38,7 @@ def recognises(head: bytes, path: Path) -> bool:
 
 
 def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
-    """Give the calls of each session in file order."""
+    """Return the calls of each session in file order."""
     session_names = names.SessionNames(trace.source_id)
     sessions: dict[str, Session] = {}
     agents: list[Agent] = []

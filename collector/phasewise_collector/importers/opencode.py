@@ -31,7 +31,7 @@ _REMEMBERED_FOLDERS = 8
 
 
 def recognises(head: bytes, path: Path) -> bool:
-    """Say whether the file is a part of OpenCode's storage, its database or an export."""
+    """Return whether the file is a part of OpenCode's storage, its database or an export."""
     if head.startswith(_DATABASE):
         return path.name.startswith("opencode") or any(name in head for name in _TABLES)
     return (
@@ -44,7 +44,7 @@ def recognises(head: bytes, path: Path) -> bool:
 
 
 def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
-    """Give the sessions of the file, or the one call whose message it is."""
+    """Return the sessions of the file, or the one call whose message it is."""
     source = Source(trace.source_id, SOURCE, FORMAT, str(trace.path))
     if trace.data.startswith(_DATABASE):
         yield from _database(trace.path, source)
@@ -99,7 +99,7 @@ def _stored_message(root: Record, path: Path, source: Source) -> Iterator[Batch 
 
 
 def _is_of(call_id: str, unique: str) -> bool:
-    """Say whether an id is that of a message's call, of a later step of it, or of its tools."""
+    """Return whether an id is that of a message's call, of a later step of it, or of its tools."""
     _, found, rest = call_id.partition(unique)
     return bool(found) and rest[:1] in ("", "-", ".")
 

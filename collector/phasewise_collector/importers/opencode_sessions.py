@@ -50,7 +50,7 @@ class Facts:
             self.sessions[agent.session_id] = chat.chat.session(info.title if info else None)
 
     def batches(self) -> Iterator[Batch | Note]:
-        """Give everything that was read."""
+        """Return everything that was read."""
         if self.without_usage:
             yield Note(
                 f"{self.without_usage} responses failed or were stopped before they reported usage"
@@ -69,7 +69,7 @@ class Facts:
         )
 
     def _agent(self, recorded: str, messages: list[Message]) -> Agent:
-        """Give the agent of a session, under its parent's where it has one."""
+        """Return the agent of a session, under its parent's where it has one."""
         info = self.infos.get(recorded)
         above = info.parent_id if info else None
         if above is None:

@@ -34,7 +34,7 @@ _LENGTH_BYTES = 4
 
 
 def recognises(head: bytes, path: Path) -> bool:
-    """Say whether the file is JSON with one of OTLP's outer fields, or named as protobuf is."""
+    """Return whether the file is JSON with one of OTLP's outer fields, or named as protobuf is."""
     if records.is_json(head):
         outer = ((one,) for one in _FIELDS)
         return any(shows_keys(head, keys) for keys in (*outer, *_TEMPO))
@@ -42,7 +42,7 @@ def recognises(head: bytes, path: Path) -> bool:
 
 
 def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
-    """Give the facts of all requests in the file."""
+    """Return the facts of all requests in the file."""
     spans: list[ReceivedSpan] = []
     is_json = records.is_json(trace.data)
     for part in _of_json(trace) if is_json else _of_protobuf(trace):
@@ -73,7 +73,7 @@ def _of_json(trace: Trace) -> Iterator[ReceivedSpan | Skipped | Note]:
 def _spans(
     line: int, document: leniency.Json, other_names: bool
 ) -> Generator[ReceivedSpan | Skipped, None, int]:
-    """Give the spans of a request, and return how many have no ids."""
+    """Return the spans of a request, and return how many have no ids."""
     inner = next((document[name] for name in _AROUND if name in document), None)
     document = inner if isinstance(inner, dict) else document
     if _holds_logs(document):
@@ -111,7 +111,7 @@ def _holds_logs(document: Mapping[str, object]) -> bool:
 
 
 def _hex(name: str) -> str:
-    """Give an id in hex: protobuf's own JSON has it in base64."""
+    """Return an id in hex: protobuf's own JSON has it in base64."""
     return from_base64(name, TRACE_DIGITS) or from_base64(name, SPAN_DIGITS) or name
 
 

@@ -34,13 +34,13 @@ ROLE = "coding-agent"
 
 
 def recognises(head: bytes, path: Path) -> bool:
-    """Say whether a line opens a session as pi does."""
+    """Return whether a line opens a session as pi does."""
     del path
     return any_line_has(head, {"type", "id", "cwd", "provider", "modelId"})
 
 
 def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
-    """Give the session."""
+    """Return the session."""
     file = _File(trace)
     yield from read_lines(trace, file.take)
     if file.without_usage:
@@ -114,7 +114,7 @@ class _File:
         )
 
     def batch(self, source: Source) -> Batch:
-        """Give what was read."""
+        """Return what was read."""
         transcript = self.transcript
         return Batch(
             source,

@@ -51,7 +51,7 @@ class Family:
 
 
 def read(trace: Trace, family: Family) -> Iterator[Batch | Skipped | Note]:
-    """Give every request as a call."""
+    """Return every request as a call."""
     lines: list[tuple[int, Record]] = []
     for part in records(trace):
         if isinstance(part, Skipped):
@@ -167,7 +167,7 @@ class _File:
             )
 
     def batch(self, source: Source) -> Batch:
-        """Give everything that was read."""
+        """Return everything that was read."""
         return Batch(
             source,
             sessions=tuple(talk.session for talk in self.conversations.values()),

@@ -43,7 +43,7 @@ _LISTS = ("conversations", "conversation", "messages", "items")
 
 
 def recognises(head: bytes, path: Path) -> bool:
-    """Say whether a chat with its turns stands in the head."""
+    """Return whether a chat with its turns stands in the head."""
     del path
     turns = any(
         has_keys(head, opening, ("conversations", *pair))
@@ -54,7 +54,7 @@ def recognises(head: bytes, path: Path) -> bool:
 
 
 def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
-    """Give every chat as a session."""
+    """Return every chat as a session."""
     session_names = names.SessionNames(trace.source_id)
     segments = chat.Segments()
     sessions: list[Session] = []

@@ -46,7 +46,7 @@ _HOLDERS = ("data", "spans", "runs", "traces", "results", "items")
 
 
 def recognises(head: bytes, path: Path) -> bool:
-    """Say whether the file's first records show the keys of a span."""
+    """Return whether the file's first records show the keys of a span."""
     del path
     names = tables.columns(head)
     if names:
@@ -57,7 +57,7 @@ def recognises(head: bytes, path: Path) -> bool:
 
 
 def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
-    """Give the facts of all spans in the file."""
+    """Return the facts of all spans in the file."""
     spans: list[ReceivedSpan] = []
     shapes: list[str] = []
     others = 0
@@ -83,7 +83,7 @@ def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
 
 
 def _records(value: object) -> Iterator[tuple[str, Record]]:
-    """Give the records of a value and the shape of each; an empty name is no known shape."""
+    """Return the records of a value and the shape of each; an empty name is no known shape."""
     if isinstance(value, list):
         for one in value:
             yield from _records(one)

@@ -24,7 +24,7 @@ seconds until the year 5138, milliseconds from 1973, and so on"""
 
 
 def identity(value: object, digits: int) -> str | None:
-    """Give an id of OpenTelemetry's length; None where there is none.
+    """Return an id of OpenTelemetry's length; None where there is none.
 
     Hex stays (a shorter one gets its zeros back, as Jaeger leaves them out), base64 is protobuf's
     own JSON, a UUID is 32 digits; any other name is hashed.
@@ -44,7 +44,7 @@ def identity(value: object, digits: int) -> str | None:
 
 
 def from_base64(name: str, digits: int) -> str | None:
-    """Give an id that is base64 in hex; None where it is none."""
+    """Return an id that is base64 in hex; None where it is none."""
     if not _BASE64.fullmatch(name):
         return None
     try:
@@ -55,7 +55,7 @@ def from_base64(name: str, digits: int) -> str | None:
 
 
 def moment_ns(value: object) -> int | None:
-    """Give a moment in nanoseconds since 1970; None where there is none.
+    """Return a moment in nanoseconds since 1970; None where there is none.
 
     ISO 8601 (without a zone it is UTC), [seconds, nanoseconds], or a number, whose size says its
     unit. Raises BadRecordError for anything else.
@@ -117,7 +117,7 @@ def _number(value: object) -> int | float:
 
 
 def attributes(value: object) -> dict[str, Value]:
-    """Give attributes that stand as an object, or as a list of pairs of name and value."""
+    """Return attributes that stand as an object, or as a list of pairs of name and value."""
     if isinstance(value, Mapping):
         return {str(name): one for name, one in value.items()}
     found: dict[str, Value] = {}
@@ -130,7 +130,7 @@ def attributes(value: object) -> dict[str, Value]:
 
 
 def _of_any(value: object) -> Value:
-    """Give a value that may stand as OTLP has it, `{"stringValue": …}`."""
+    """Return a value that may stand as OTLP has it, `{"stringValue": …}`."""
     if not isinstance(value, Mapping) or len(value) != 1:
         return _plain(value)
     ((name, inner),) = value.items()
@@ -153,7 +153,7 @@ _LISTED = ("llm.input_messages", "llm.output_messages", "llm.tools", "llm.prompt
 
 
 def flattened(found: Mapping[str, Value]) -> dict[str, Value]:
-    """Give nested attributes, as OpenInference's stand in tables, under their dotted names."""
+    """Return nested attributes, as OpenInference's stand in tables, under their dotted names."""
     made: dict[str, Value] = {}
     for name, value in found.items():
         nested = isinstance(value, dict) and name in _NESTED
@@ -176,7 +176,7 @@ def _dotted(name: str, value: Value) -> Iterator[tuple[str, Value]]:
 
 
 def as_text(value: object) -> str:
-    """Give a value as an attribute holds it: text as it is, anything else as JSON."""
+    """Return a value as an attribute holds it: text as it is, anything else as JSON."""
     if isinstance(value, str):
         return value
     try:

@@ -30,13 +30,13 @@ ROLE = "swe-agent"
 
 
 def recognises(head: bytes, path: Path) -> bool:
-    """Say whether the document holds a history, and its file is named as SWE-agent does."""
+    """Return whether the document holds a history, and its file is named as SWE-agent does."""
     named = path.name.removesuffix(".gz").endswith(".traj")
     return named and (has_keys(head, b"{", ("history",)) or has_keys(head, b"{", ("trajectory",)))
 
 
 def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
-    """Give the run as a session."""
+    """Return the run as a session."""
     for part in read_roots(trace):
         if isinstance(part, Skipped):
             yield part

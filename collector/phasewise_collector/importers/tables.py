@@ -16,7 +16,7 @@ csv.field_size_limit(1 << 30)  # characters of a cell: prompts are long
 
 @lru_cache(maxsize=1)
 def columns(head: bytes) -> frozenset[str]:
-    """Give the names of a table's columns; none where the text begins with no such line."""
+    """Return the names of a table's columns; none where the text begins with no such line."""
     line = head.split(b"\n", 1)[0].decode("utf-8", "replace").strip()
     if line.startswith(("{", "[")):
         return frozenset()
@@ -28,7 +28,7 @@ def columns(head: bytes) -> frozenset[str]:
 
 
 def read_table(trace: Trace) -> Iterator[tuple[int, Row] | Skipped]:
-    """Give every row as `rows` does, without the blanks around its cells."""
+    """Return every row as `rows` does, without the blanks around its cells."""
     for part in rows(trace):
         if isinstance(part, Skipped):
             yield part
@@ -38,7 +38,7 @@ def read_table(trace: Trace) -> Iterator[tuple[int, Row] | Skipped]:
 
 
 def rows(trace: Trace) -> Iterator[tuple[int, Row] | Skipped]:
-    """Give every row by its columns' names, with its line; and the rows of another length."""
+    """Return every row by its columns' names, with its line; and the rows of another length."""
     text = trace.data.decode("utf-8", "replace").replace("\0", "")
     separator = _separator(text.partition("\n")[0])
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)

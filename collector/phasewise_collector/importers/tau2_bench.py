@@ -54,7 +54,7 @@ USER_ROLE = "user-simulator"
 
 
 def recognises(head: bytes, path: Path) -> bool:
-    """Say whether the document has the head of a result file."""
+    """Return whether the document has the head of a result file."""
     del path
     return has_keys(head, b"{", ("info", "user_info", "agent_info")) or has_keys(
         head, b"{", ("simulations", "task_id")
@@ -62,7 +62,7 @@ def recognises(head: bytes, path: Path) -> bool:
 
 
 def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
-    """Give every simulation as a session of two agents."""
+    """Return every simulation as a session of two agents."""
     for part in read_document(trace):
         if isinstance(part, Skipped):
             yield part
@@ -101,7 +101,7 @@ class _Model:
         return cls(role, provider, name)
 
     def that_answered(self, response: Record) -> "_Model":
-        """Give the model that a response names; a dated name of the one asked for is that one."""
+        """Return the model that a response names; a dated name of the one asked for is that one."""
         answered = optional_text(response, "model")
         if answered is None or (self.name is not None and answered.startswith(self.name)):
             return self
@@ -216,7 +216,7 @@ class _File:
             )
 
     def batch(self, source: Source) -> Batch:
-        """Give everything that was read."""
+        """Return everything that was read."""
         return Batch(
             source,
             sessions=tuple(self.sessions),

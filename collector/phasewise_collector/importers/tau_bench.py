@@ -39,13 +39,13 @@ _NAMED = re.compile(r"(?P<model>.+)-(?P<domain>airline|retail)\b")
 
 
 def recognises(head: bytes, path: Path) -> bool:
-    """Say whether the document is a list of runs."""
+    """Return whether the document is a list of runs."""
     del path
     return has_keys(head, b"[", ("task_id", "traj"))
 
 
 def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
-    """Give every run as a session."""
+    """Return every run as a session."""
     for part in read_document(trace):
         if isinstance(part, Skipped):
             yield part
@@ -100,7 +100,7 @@ class _File:
             self.agents.append(agent)
 
     def batch(self, source: Source) -> Batch:
-        """Give everything that was read."""
+        """Return everything that was read."""
         return Batch(
             source,
             sessions=tuple(self.sessions),

@@ -20,7 +20,7 @@ _CHUNK_BYTES = 16 * 1024
 
 
 def head(path: Path) -> bytes:
-    """Give the first uncompressed bytes of a file."""
+    """Return the first uncompressed bytes of a file."""
     with _opened(path) as file:
         raw = file.read(HEAD_BYTES)
     if not raw.startswith(_GZIP_MAGIC):

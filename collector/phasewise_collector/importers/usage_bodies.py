@@ -22,13 +22,13 @@ ROLE = "provider"
 
 
 def recognises(head: bytes, path: Path) -> bool:
-    """Say whether the document is a list of bodies with what was read out of them."""
+    """Return whether the document is a list of bodies with what was read out of them."""
     del path
     return has_keys(head, b"[", ("body", "extracted", "model"))
 
 
 def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
-    """Give every body as a call of one session."""
+    """Return every body as a call of one session."""
     for part in read_document(trace):
         if isinstance(part, Skipped):
             yield part

@@ -96,13 +96,13 @@ _EXPORTS = (
 
 
 def recognises(head: bytes, path: Path) -> bool:
-    """Say whether the columns are those of an export."""
+    """Return whether the columns are those of an export."""
     del path
     return any(tables.columns(head) >= export.columns for export in _EXPORTS)
 
 
 def read(trace: Trace) -> Iterator[Batch | Skipped | Note]:
-    """Give every row as a call of one session."""
+    """Return every row as a call of one session."""
     columns = tables.columns(trace.data)
     export = next((one for one in _EXPORTS if columns >= one.columns), None)
     if export is None:
@@ -163,6 +163,6 @@ def _call(
 
 
 def _tier(row: tables.Row) -> str | None:
-    """Give the service tier that a row was billed at."""
+    """Return the service tier that a row was billed at."""
     batched = row.get("batch", "").lower() == "true" or row.get("usage_type") == "batch"
     return "batch" if batched else row.get("service_tier") or row.get("usage_type") or None

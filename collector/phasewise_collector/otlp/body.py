@@ -35,12 +35,12 @@ class UnknownEncodingError(Exception):
 
 
 def inflate(body: bytes, encoding: str, limit_bytes: int = LIMIT_BYTES) -> bytes:
-    """Give the plain bytes; raises TooLargeError, UnknownEncodingError, MalformedError."""
+    """Return the plain bytes; raises TooLargeError, UnknownEncodingError, MalformedError."""
     return _DECODERS[canonical(encoding)](body, limit_bytes)
 
 
 def canonical(encoding: str) -> str:
-    """Give an encoding's one name, empty for none; raises UnknownEncodingError."""
+    """Return an encoding's one name, empty for none; raises UnknownEncodingError."""
     name = encoding.strip().lower()
     name = _OTHER_NAMES.get(name, name)
     if name not in _DECODERS:

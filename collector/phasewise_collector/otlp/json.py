@@ -86,7 +86,7 @@ def can_read(signal: Signal, document: Mapping[str, object]) -> None:
 
 
 def has_other_names(body: bytes) -> bool:
-    """Say whether a body has protobuf's own names, which hide times and values from us."""
+    """Return whether a body has protobuf's own names, which hide times and values from us."""
     return any(name in body for name in _OTHER_NAMES)
 
 
@@ -296,7 +296,7 @@ def _choice(holder: Mapping[str, object], field: str, names: tuple[str, ...]) ->
 
 
 def _hex(holder: Mapping[str, object], field: str, digits: int) -> str | None:
-    """Give the id in lower case; None when it is absent, of another length, or all zero."""
+    """Return the id in lower case; None when it is absent, of another length, or all zero."""
     found = _text(holder, field).lower()
     good = len(found) == digits and HEX_DIGITS.issuperset(found) and found.strip("0")
     return found if good else None

@@ -84,7 +84,7 @@ def of_body(signal: Signal, body: bytes, can_read: CanRead) -> Lenient:
 
 
 def requests_of(document: object) -> list[Json]:
-    """Give the requests of a document that is one, or a list of them; raises MalformedError."""
+    """Return the requests of a document that is one, or a list of them; raises MalformedError."""
     listed = document if isinstance(document, list) else [document]
     found = [one for one in listed if isinstance(one, dict)]
     if not found or len(found) < len(listed):
@@ -217,7 +217,7 @@ def _alone(signal: Signal, item: Json) -> Json:
 
 @cache
 def _fields(kind: Descriptor) -> dict[str, FieldDescriptor]:
-    """Give a message's fields by every name that is written for them."""
+    """Return a message's fields by every name that is written for them."""
     found: dict[str, FieldDescriptor] = {}
     for one in kind.fields:
         for name in (one.json_name, one.name, _ALSO.get(one.json_name, one.name)):
@@ -226,7 +226,7 @@ def _fields(kind: Descriptor) -> dict[str, FieldDescriptor]:
 
 
 def _pairs(content: object) -> object:
-    """Give attributes that stand as a plain object as the list of pairs that OTLP has."""
+    """Return attributes that stand as a plain object as the list of pairs that OTLP has."""
     if not isinstance(content, Mapping):
         return content
     return [{"key": key, "value": value} for key, value in content.items()]
@@ -245,7 +245,7 @@ _PLAIN = {str: "stringValue", bool: "boolValue", int: "intValue", float: "double
 
 
 def _any_value(value: object) -> object:
-    """Give a value that stands plainly as the object that OTLP makes of it."""
+    """Return a value that stands plainly as the object that OTLP makes of it."""
     if isinstance(value, Mapping):
         known = not value or _ANY & value.keys()
         return value if known else {"kvlistValue": {"values": _pairs(value)}}

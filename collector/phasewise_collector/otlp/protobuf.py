@@ -214,7 +214,7 @@ def _spans(group: ResourceSpans) -> Iterator[ReceivedSpan | None]:
 
 
 def _id(given: bytes, nothing: bytes) -> str | None:
-    """Give an id in hex; None where it is absent, of another length, or all zero."""
+    """Return an id in hex; None where it is absent, of another length, or all zero."""
     return given.hex() if len(given) == len(nothing) and given != nothing else None
 
 

@@ -70,7 +70,7 @@ def _message(data: memoryview, kind: Descriptor, done: Mended, depth: int) -> It
 
 
 def _content(data: memoryview, field: FieldDescriptor, done: Mended, depth: int) -> bytes | None:
-    """Give a field's content as it may stay; None where it is an item to leave out."""
+    """Return a field's content as it may stay; None where it is an item to leave out."""
     if field.type == FieldDescriptor.TYPE_STRING:
         raw = bytes(data)
         try:

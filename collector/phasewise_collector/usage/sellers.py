@@ -89,7 +89,7 @@ _ENDINGS = re.compile(r"(?:@[\w.-]+|\[[^\]]*\]|-latest|-\d{8}|-\d{4}-\d{2}-\d{2}
 
 
 def seller(provider: str | None) -> str | None:
-    """Give the seller that a provider's name means; None for frameworks and proxies."""
+    """Return the seller that a provider's name means; None for frameworks and proxies."""
     if provider is None:
         return None
     name = provider.strip().lower()
@@ -102,13 +102,13 @@ def seller(provider: str | None) -> str | None:
 
 
 def is_engine(provider: str | None) -> bool:
-    """Say whether the provider is a server of one's own."""
+    """Return whether the provider is a server of one's own."""
     return provider is not None and provider.strip().lower() in ENGINES
 
 
 @cache
 def offers(provider: str | None, model: str) -> tuple[tuple[str | None, str], ...]:
-    """Give under which seller and name the model may be listed, the likeliest first.
+    """Return under which seller and name the model may be listed, the likeliest first.
 
     A seller of None asks whose model it is by its name. Nothing is given where the tokens are sold
     by nobody, or where the name says nothing (a deployment, an application's inference profile).
@@ -153,7 +153,7 @@ def _offers(sold_by: str | None, model: str) -> Iterator[tuple[str | None, str]]
 def listed(
     provider: str | None, model: str, snapshot: DataSnapshot | None = None
 ) -> tuple[Provider, ModelInfo] | None:
-    """Give the list's entry of a model, of the seller likeliest to have sold it."""
+    """Return the list's entry of a model, of the seller likeliest to have sold it."""
     for sold_by, name in offers(provider, model):
         try:
             return (snapshot or get_snapshot()).find_provider_model(name, None, sold_by, None)
@@ -164,6 +164,6 @@ def listed(
 
 @cache
 def seller_of(model: str) -> str | None:
-    """Give who sells a model that stands alone, or None where nobody is known to."""
+    """Return who sells a model that stands alone, or None where nobody is known to."""
     found = listed(None, model)
     return None if found is None else found[0].id

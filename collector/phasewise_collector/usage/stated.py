@@ -38,7 +38,7 @@ class Stated:
 
 
 def settle(stated: Stated) -> Usage:
-    """Give the usage that the counts mean.
+    """Return the usage that the counts mean.
 
     Always: the parts sum to the input, no count is negative, reasoning is at most the output, and
     input + output is the stated total wherever some reading gives that total.
@@ -85,7 +85,7 @@ def _input(stated: Stated, written: int) -> int:
 
 
 def _inputs(read: int, hit: int, stored: int, convention: Place) -> Iterator[int]:
-    """Give every input that the counts can mean, the one by convention first."""
+    """Return every input that the counts can mean, the one by convention first."""
     if convention != "outside" and hit + stored <= read:
         yield read
     yield read + hit + stored
@@ -99,7 +99,7 @@ def _inputs(read: int, hit: int, stored: int, convention: Place) -> Iterator[int
 
 
 def _outputs(stated: Stated) -> Iterator[int]:
-    """Give every output that the counts can mean, the one by convention first."""
+    """Return every output that the counts can mean, the one by convention first."""
     written, thought = stated.written or 0, stated.reasoning or 0
     possible = thought <= written
     if stated.thoughts != "outside" and possible:
@@ -110,7 +110,7 @@ def _outputs(stated: Stated) -> Iterator[int]:
 
 
 def _fitting(inputs: list[int], outputs: list[int], total: int | None) -> tuple[int, int] | None:
-    """Give the reading with the stated total that is nearest to the convention."""
+    """Return the reading with the stated total that is nearest to the convention."""
     if not total:
         return None
     places = [(a, b) for a in range(len(inputs)) for b in range(len(outputs))]

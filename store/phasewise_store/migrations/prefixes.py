@@ -71,6 +71,9 @@ CREATE TABLE reuse_cells (
     lru STRUCT(step BIGINT, blocks BIGINT, tokens BIGINT)[],
     ttl STRUCT(step BIGINT, blocks BIGINT, tokens BIGINT)[]
 );
+CREATE TABLE stale_reuse_sessions (
+    session_id VARCHAR NOT NULL  -- reuse_cells are to be made again
+);
 CREATE TABLE kept_answers (
     question VARCHAR NOT NULL,    -- flame, structure
     scope    VARCHAR NOT NULL,    -- JSON: the filters

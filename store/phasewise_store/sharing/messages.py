@@ -62,7 +62,7 @@ class Failure:
 
 
 def address_beside(path: Path) -> str:
-    """Give where the owner of a database listens: beside it, or where paths are short."""
+    """Return where the owner of a database listens: beside it, or where paths are short."""
     beside = f"{path.resolve()}.sock"
     if len(beside.encode()) <= LONGEST_ADDRESS:
         return beside
@@ -84,7 +84,7 @@ def listening(address: str) -> socket.socket:
 
 
 def accepted(listener: socket.socket) -> Connection | None:
-    """Give the next client; None where another user's process came."""
+    """Return the next client; None where another user's process came."""
     client, _ = listener.accept()
     if _user_of(client) not in (os.getuid(), 0):
         client.close()

@@ -36,11 +36,11 @@ class Result:
         self._found = found
 
     def fetchall(self) -> list[tuple[object, ...]]:
-        """Give the rows."""
+        """Return the rows."""
         return cast("list[tuple[object, ...]]", self._found)
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        """Give the frame, as DuckDB's relations do."""
+        """Return the frame, as DuckDB's relations do."""
         return cast("pl.DataFrame", self._found).__arrow_c_stream__(requested_schema)
 
 
@@ -155,7 +155,7 @@ class RemoteConnection:
 
     @contextmanager
     def cursor(self) -> Iterator["RemoteConnection"]:
-        """Give a connection with frames of its own."""
+        """Return a connection with frames of its own."""
         yield RemoteConnection(self._link)
 
 
@@ -199,7 +199,7 @@ def _introduced(path: Path, address: str) -> Connection:
 
 
 def _error(failure: Failure) -> Exception:
-    """Give the owner's error as if it had happened here."""
+    """Return the owner's error as if it had happened here."""
     for module in (errors, duckdb):
         kind = getattr(module, failure.kind, None)
         if isinstance(kind, type) and issubclass(kind, PhasewiseError | duckdb.Error):

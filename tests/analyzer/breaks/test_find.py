@@ -155,6 +155,38 @@ def test_our_cause_is_scored_against_the_provider_s(store: Store, said: str, agr
     assert (found.diagnosed_calls, found.agreed_calls) == (1, agreed)
 
 
+@pytest.mark.parametrize(
+    ("read", "cause", "places"),
+    [
+        (1024, "served in part", {""}),
+        (0, "not in the trace", {"after a user message", "after an answer"}),
+    ],
+)
+def test_what_no_rule_explains_is_told_apart_by_what_was_read(
+    store: Store, read: int, cause: str, places: set[str]
+) -> None:
+    """Seconds after the same prompt the cache serves its beginning, or nothing at all."""
+    turns = [user(LONG), answer(LONG), user(LONG), answer(LONG)]
+    prompts = [(system(LONG * 2), *turns[: 1 + n]) for n in range(4)]
+    sizes = [sum(part.tokens for part in prompt) for prompt in prompts]
+    usages = [Usage(uncached_tokens=sizes[0])]
+    usages += [Usage(uncached_tokens=size - read, cache_read_tokens=read) for size in sizes[1:]]
+    starts = [START_NS + n * 5 * 10**9 for n in range(4)]
+    write_calls(
+        store,
+        prompts,
+        usages=usages,
+        starts_ns=starts,
+        provider="openai",
+        model="gpt-4o",
+        duration_ns=10**9,
+    )
+    found = found_in(store)
+    assert {one.cause.name for one in found.breaks} == {cause}
+    assert {one.place for one in found.breaks} == places
+    assert all("on one machine" in one.cause.fix for one in found.breaks)
+
+
 def test_another_model_reads_all_again(store: Store) -> None:
     """The prompt goes on, and the other model has never seen it."""
     prompts = [conversation(system(LONG), turns) for turns in (1, 2)]

@@ -1,19 +1,22 @@
 """Rows that are kept and added up give what the whole computation gives."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from phasewise_analyzer.analyse import Memory, analyse
 from phasewise_analyzer.groups import By
 from phasewise_analyzer.prefixes import kept_reuse, reuse
 from phasewise_collector.importing import import_paths
+from phasewise_store.facts import Batch, LlmCall, Usage
 from phasewise_store.scope import EVERYTHING, Scope
 from phasewise_store.store import Store
 
-from tests.analyzer.facts_for_tests import blocks, messages, write_calls
+from tests.analyzer.facts_for_tests import SOURCE, blocks, messages, write_calls
 
 SCOPES = (EVERYTHING, Scope(agent="a"), Scope(model="m"), Scope(session_id="s1"), Scope(agent="no"))
 CALLS = st.lists(
@@ -70,3 +73,17 @@ def test_kept_rows_are_the_whole_computation_on_real_traces(
         import_paths(store, [path])
         kept_reuse.grow(store)
     same(store, Scope(source=name))
+
+
+def test_cells_follow_a_call_s_labels(store: Store) -> None:
+    """A call whose user becomes known is added up under it once the rows are settled."""
+    call = LlmCall("s.0", "s", "s/a", 0, Usage(uncached_tokens=32), prompt=blocks([1, 2]))
+    other = replace(call, call_id="t.0", session_id="t", agent_id="t/a")
+    store.rewrite(Batch(SOURCE, llm_calls=(call, other)))
+    analyse(store)
+    store.rewrite(Batch(SOURCE, llm_calls=(replace(call, user_id="u"),)))
+    analyse(store, memory=Memory())
+    assert kept_reuse.find(store, Scope(user="u"))[0].calls == 0
+    kept_reuse.grow(store)
+    same(store, Scope(user="u"))
+    assert kept_reuse.find(store, Scope(user="u"))[0].calls == 1

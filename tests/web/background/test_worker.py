@@ -82,11 +82,11 @@ def test_a_page_says_how_far_it_is_behind_and_asks(store: Store) -> None:
     assert later.asked == []
     write(store, range(3, 5))
     for path in ("/prefixes", "/prefixes/flame", "/structure"):
-        assert "Made from 6 of 10 calls" in client.get(path).text
+        assert "Computed from 6 of 10 calls" in client.get(path).text
     assert question in later.asked
     asked.put(question)
     Worker(store, asked).turn()
-    assert "Made from" not in client.get("/prefixes/flame").text
+    assert "Computed from" not in client.get("/prefixes/flame").text
     assert client.get("/prefixes/flame.json").json()["found"]["calls"] == 10
 
 

@@ -78,7 +78,7 @@ class Answers:
         self._read: OrderedDict[tuple[Question, datetime], object] = OrderedDict()
 
     def look(self, question: Question, read: Callable[[bytes], Answer]) -> Look[Answer]:
-        """Give the answer that is kept; where it is missing or out of date, have it made."""
+        """Return the answer that is kept; where it is missing or out of date, have it made."""
         now = kept_answers.facts(self._store, question.scope)
         if not now.calls:
             return Look(None, NOTHING)

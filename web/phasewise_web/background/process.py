@@ -25,10 +25,22 @@ class BackgroundProcess:
         self._lock = threading.Lock()
         self._started_s = -float("inf")
         self._process: subprocess.Popen[bytes] | None = None
+        self._closed = threading.Event()
+        self._keeper = threading.Thread(target=self._keep, name="background", daemon=True)
 
     def start(self) -> None:
-        """Start the worker where it does not run."""
+        """Start the worker, and again whenever it ends."""
+        self._start()
+        self._keeper.start()
+
+    def _keep(self) -> None:
+        while not self._closed.wait(RESTART_S):
+            self._start()
+
+    def _start(self) -> None:
         with self._lock:
+            if self._closed.is_set():
+                return
             if self._process is not None and self._process.poll() is None:
                 return
             if time.monotonic() - self._started_s < RESTART_S:
@@ -43,11 +55,10 @@ class BackgroundProcess:
             )
 
     def ask(self, question: Question) -> None:
-        """Have an answer made soon; a worker that ended is started again."""
-        self.start()
+        """Have an answer made soon; a worker that has ended is asked at the next look."""
         with self._lock:
             if self._process is None or self._process.stdin is None:
-                return  # the next look asks again
+                return
             with contextlib.suppress(OSError):  # it has just ended
                 self._process.stdin.write(questions.written(question).encode() + b"\n")
 
@@ -59,6 +70,7 @@ class BackgroundProcess:
 
     def close(self) -> None:
         """End the worker; what it was making is lost, and made again by the next one."""
+        self._closed.set()
         with self._lock:
             self._end()
 

@@ -7,6 +7,7 @@ its standard input. It reads and writes through the owner, so whatever ends it l
 """
 
 import argparse
+import logging
 import os
 import queue
 import signal
@@ -38,6 +39,9 @@ REST = 20
 MOST_AGENTS = 3
 """of a data set, whose structure is laid out before anybody asks"""
 NICENESS = 15
+RETRY_S = 600.0
+"""after which an answer that could not be made is tried again"""
+_log = logging.getLogger(__name__)
 
 
 class Worker:
@@ -46,6 +50,8 @@ class Worker:
     def __init__(self, store: Store, asked: "queue.SimpleQueue[Question]") -> None:
         self._store = store
         self._asked = asked
+        self._failed: dict[Question, float] = {}
+        """when an answer could not be made"""
         self._growing: GrowingReuse | None = None
         """the prompts of the live calls"""
         self._compared: dict[str, tuple[float, float]] = {}
@@ -80,6 +86,7 @@ class Worker:
             else:
                 kept_reuse.compare(self._store, source)
             self._compared[source] = time.monotonic(), time.monotonic() - began_s
+        reuse_rows.settle(self._store)
 
     def _due(self) -> Iterator[Question]:
         for source in reuse_rows.sources(self._store, EVERYTHING):
@@ -92,12 +99,23 @@ class Worker:
             yield from filter(self._is_due, wanted)
 
     def _is_due(self, question: Question) -> bool:
+        if time.monotonic() - self._failed.get(question, -float("inf")) < RETRY_S:
+            return False
         kept = kept_answers.stamp(self._store, question)
         now = kept_answers.facts(self._store, question.scope)
         return bool(now.calls) and (kept is None or is_due(kept, now, datetime.now(UTC)))
 
     def _make(self, question: Question) -> None:
-        kept_answers.put(self._store, question, questions.make(self._store, question))
+        """Make and keep an answer; one that cannot be made does not keep others from being made."""
+        try:
+            made = questions.make(self._store, question)
+        except PhasewiseError:
+            raise  # the owner is gone
+        except Exception:
+            _log.exception("%s of %s could not be made", question.name, question.key)
+            self._failed[question] = time.monotonic()
+            return
+        kept_answers.put(self._store, question, made)
 
 
 def is_due(kept: Kept, facts: Facts, now: datetime) -> bool:
@@ -117,7 +135,9 @@ def _listen(asked: "queue.SimpleQueue[Question]") -> None:
 
 def main() -> int:
     """Run until the owner ends."""
-    parser = argparse.ArgumentParser(description="Make what takes long, beside the pages.")
+    parser = argparse.ArgumentParser(
+        description="Compute slow answers in a process beside the pages."
+    )
     parser.add_argument("--db", type=Path, required=True)
     arguments = parser.parse_args()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the owner, which ends this

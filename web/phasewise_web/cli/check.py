@@ -14,7 +14,7 @@ from phasewise_analyzer.analyse import analyse
 from phasewise_analyzer.breaks import find as breaks
 from phasewise_analyzer.breaks import recorded
 from phasewise_analyzer.breaks.facts import Finding
-from phasewise_analyzer.diagnosis.causes import OUTSIDE
+from phasewise_analyzer.diagnosis.causes import PROVIDER_SIDE
 from phasewise_collector.importing import import_paths
 from phasewise_reports.words import percent
 from phasewise_store.errors import UsageError
@@ -81,7 +81,9 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(
             "no calls with a known prompt to check; name trace files, or import some first"
         )
-    own = tuple(one for one in found.findings if one.cause.wasteful and one.cause is not OUTSIDE)
+    own = tuple(
+        one for one in found.findings if one.cause.wasteful and one.cause not in PROVIDER_SIDE
+    )
     wasted = sum(one.lost_tokens for one in own)
     waste = min(1.0, wasted / found.input_tokens) if found.input_tokens else 0.0
     checked = Checked(

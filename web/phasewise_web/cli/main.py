@@ -156,7 +156,7 @@ def _empty_parser() -> "tuple[argparse.ArgumentParser, Subparsers]":
 
 
 def _spelled(name: str) -> str:
-    """Give a command's name; `import` is a word of Python's, so its module is `import_`."""
+    """Return a command's name; `import` is a word of Python's, so its module is `import_`."""
     return name.rstrip("_")
 
 

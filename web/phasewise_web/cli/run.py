@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> NoReturn:
 
 
 def _folders() -> list[str]:
-    """Give the folders on the path that hold the tracer and what it needs."""
+    """Return the folders on the path that hold the tracer and what it needs."""
     found: dict[str, None] = {}
     for name in _CARRIED:
         spec = importlib.util.find_spec(name)

@@ -38,7 +38,7 @@ def say_nothing_found(scope: Scope) -> None:
 
 
 def scope(arguments: argparse.Namespace) -> Scope:
-    """Give what was asked for."""
+    """Return what was asked for."""
     return Scope(
         source=arguments.source,
         session_id=arguments.session,

@@ -98,7 +98,7 @@ def export(store: Store, scope: Scope, target: Target, wanted: Wanted, books: Bo
 
 
 def _free_suffix(store: Store, source: str, laid: tuple[layout.Laid, ...]) -> str:
-    """Give a name that no other repair has taken; the same repair keeps its name."""
+    """Return a name that no other repair has taken; the same repair keeps its name."""
     there = dict(store.frame("SELECT name, source_id FROM sources").iter_rows())
     number = 1
     while True:

@@ -21,7 +21,7 @@ def view_of(word: str | None) -> View:
 
 
 def parts(view: View, row: Totals | Step) -> tuple[Part, ...]:
-    """Give the bar of a row in a view; empty where nothing is known.
+    """Return the bar of a row in a view; empty where nothing is known.
 
     Cached tokens take next to no time, so the caller's wait has no cached part.
     """

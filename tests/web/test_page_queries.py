@@ -1,0 +1,75 @@
+"""Pages add up kept rows: none of their queries reads the calls themselves."""
+
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+import pytest
+from phasewise_analyzer.analyse import analyse
+from phasewise_store.store import Store
+
+from tests.store.facts_for_tests import growing_session
+from tests.web.client import client
+
+READS_ALL = ("FROM llm_calls", "JOIN llm_calls", "FROM nodes", "JOIN nodes", "FROM call_costs")
+COUNTS = "SELECT count(*) FROM llm_calls"
+"""takes no time: DuckDB knows how many rows a table has"""
+NAMED = "WHERE c.call_id IN (SELECT unnest($ids))"
+"""the calls of one page of a list"""
+
+
+class RecordingStore(Store):
+    """A store that keeps what it is asked."""
+
+    asked: list[str]
+
+    def frame(
+        self,
+        query: str,
+        parameters: Mapping[str, object] | Sequence[object] | None = None,
+        *,
+        tables: Mapping[str, pl.DataFrame] | None = None,
+    ) -> pl.DataFrame:
+        """Keep the query and run it."""
+        self.asked.append(query)
+        return super().frame(query, parameters, tables=tables)
+
+
+@pytest.mark.parametrize("path", ["/", "/sessions", "/breaks", "/ledger"])
+@pytest.mark.parametrize("scope", ["", "?source=sample", "?session=s1", "?agent=main"])
+def test_no_query_of_a_page_reads_all_calls(path: str, scope: str) -> None:
+    """Whatever part of the store is asked for; calls are read by their ids, or only counted."""
+    with RecordingStore.in_memory() as store:
+        store.asked = []
+        for session in ("s1", "s2"):
+            store.write(growing_session(3, session))
+        analyse(store)
+        store.asked = []
+        assert client(store).get(f"{path}{scope}").status_code == 200
+        assert store.asked
+        for query in store.asked:
+            rest = query.replace(COUNTS, "")
+            assert NAMED in rest or not any(words in rest for words in READS_ALL), query
+
+
+def test_a_response_says_how_long_the_server_took() -> None:
+    """`Server-Timing`, in milliseconds, on pages, on JSON and on what is not there."""
+    with Store.in_memory() as store:
+        pages = client(store)
+        for path in ("/", "/agents.json", "/nowhere", "/static/style.css"):
+            name, _, took = pages.get(path).headers["server-timing"].partition(";dur=")
+            assert name == "total"
+            assert float(took) >= 0
+
+
+def test_a_page_says_how_far_the_analysis_is() -> None:
+    """Calls that wait are named as long as they wait, and on the JSON twin, too."""
+    with Store.in_memory() as store:
+        store.write(growing_session(3, "s1"))
+        analyse(store)
+        store.write(growing_session(2, "s2"))
+        waiting = "3 of 5 calls analysed"
+        for path in ("/", "/sessions", "/breaks?source=sample", "/ledger?source=sample"):
+            assert waiting in client(store).get(path).text
+        assert waiting in client(store).get("/agents.json").text
+        analyse(store)
+        assert "calls analysed" not in client(store).get("/").text
