@@ -159,12 +159,14 @@ def agents(store: Store, session_id: str) -> pl.DataFrame:
     )
 
 
-def tool_calls(store: Store, session_id: str, ids: Sequence[str]) -> pl.DataFrame:
-    """Give some tool calls of one session: columns of `tool_calls` and `agent` (role)."""
+def tool_calls(store: Store, session_id: str, ids: Sequence[str] | None = None) -> pl.DataFrame:
+    """Give the tool calls of one session, or some of them: `tool_calls` and `agent` (role)."""
+    chosen = "" if ids is None else "AND t.tool_call_id IN (SELECT unnest($ids))"
     return store.frame(
         "SELECT t.*, a.name AS agent FROM tool_calls t LEFT JOIN agents a USING (agent_id) "
-        "WHERE t.session_id = $session_id AND t.tool_call_id IN (SELECT unnest($ids))",
-        {"session_id": session_id, "ids": list(ids)},
+        f"WHERE t.session_id = $session_id {chosen} "
+        "ORDER BY t.started_ns, t.after_step, t.tool_call_id",
+        {"session_id": session_id} | ({} if ids is None else {"ids": list(ids)}),
     )
 
 
