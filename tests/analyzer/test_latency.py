@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from phasewise_analyzer import analyse, latency, latency_fit, timeline
+from phasewise_analyzer import analyse, latency, latency_fit, rollups, timeline
 from phasewise_store.facts import Usage
 from phasewise_store.store import Store
 
@@ -42,6 +42,28 @@ def test_the_best_basis_wins() -> None:
     assert latency.split(latency.Times(100, 40), share).basis == "measured"
     assert latency.split(latency.Times(100), share).basis == "estimated"
     assert latency.split(latency.Times(100)).basis == "unknown"
+
+
+def test_an_interval_that_spans_the_call_is_no_split() -> None:
+    """All or nothing is no knowledge: no part is given, and the call is in no sum of time."""
+    found = latency.split(latency.Times(100, queue_ns=10), latency.Share(0.5, 0.0, 1.0))
+    assert found == latency.Phases("unknown")
+    assert latency.split(latency.Times(100), latency.Share(0.5, 0.0, 0.9)).basis == "estimated"
+
+
+def test_too_few_calls_with_a_first_token_split_no_other_call(store: Store) -> None:
+    """Where nothing can be fitted, a duration alone says nothing about its phases."""
+    write_calls(store, [messages(["a" * 400])], started_ns=10**18, duration_ns=2 * 10**9)
+    analyse.analyse(store)
+    (step,) = timeline.timeline(store, "s").steps
+    assert (step.basis, step.prefill_ns, step.decode_ns) == ("unknown", None, None)
+    assert rollups.totals(store).timed_calls == 0
+
+
+def test_saved_time_is_that_of_as_many_uncached_tokens() -> None:
+    """A millisecond a token: a thousand cached tokens saved a second, beside the wait."""
+    model = latency_fit.ShareModel((0.5, 1e-3, 1e-5), (0.0, 0.02), -0.1, 0.1)
+    assert model.saved_s(np.array([0.0, 1000.0])).tolist() == [0.0, 1.0]
 
 
 @pytest.mark.slow

@@ -67,9 +67,9 @@ def test_a_page_says_how_far_the_analysis_is() -> None:
         store.write(growing_session(3, "s1"))
         analyse(store)
         store.write(growing_session(2, "s2"))
-        waiting = "3 of 5 calls analysed"
+        waiting = "3 of 5 calls are analysed"
         for path in ("/", "/sessions", "/breaks?source=sample", "/ledger?source=sample"):
             assert waiting in client(store).get(path).text
         assert waiting in client(store).get("/agents.json").text
         analyse(store)
-        assert "calls analysed" not in client(store).get("/").text
+        assert "calls are analysed" not in client(store).get("/").text

@@ -11,6 +11,7 @@ from phasewise_analyzer.flame import graph, tree_json
 from phasewise_analyzer.prefixes import kept_reuse, reuse
 from phasewise_analyzer.structure.lay_out import lay_out
 from phasewise_store import kept_answers
+from phasewise_store.facts import LIVE, Batch, LlmCall, Source, Usage
 from phasewise_store.kept_answers import Facts, Kept, Question
 from phasewise_store.scope import Scope
 from phasewise_store.store import Store
@@ -141,3 +142,18 @@ def wait_for(store: Store, background: BackgroundProcess, question: Question) ->
         assert time.monotonic() < until, "no answer"
         background.ask(question)
         time.sleep(0.2)
+
+
+def test_live_calls_are_compared_as_they_come(store: Store) -> None:
+    """Batch by batch, also where the prompt of an earlier call changes in between."""
+    worker = Worker(store, queue.SimpleQueue(), rest=0)
+    live = Source(LIVE, LIVE, "otlp", "otlp")
+    for step, last in enumerate(("then", "and", "so", "then", "other")):
+        prompt = messages(["Be careful. " * 20, f"first {step % 2}", last])
+        name = "0" if last == "other" else str(step)
+        call = LlmCall(name, "s", "s/a", step, Usage(uncached_tokens=90), prompt=prompt, model="m")
+        store.rewrite(Batch(live, llm_calls=(call,)))
+        analyse(store, memory=Memory())
+        worker.turn()
+        kept, _ = kept_reuse.find(store, Scope(source=LIVE), by="session")
+        assert kept == reuse.find(store, Scope(source=LIVE), by="session")

@@ -47,8 +47,11 @@ _log = logging.getLogger(__name__)
 class Worker:
     """Makes what is missing or out of date."""
 
-    def __init__(self, store: Store, asked: "queue.SimpleQueue[Question]") -> None:
+    def __init__(
+        self, store: Store, asked: "queue.SimpleQueue[Question]", *, rest: float = REST
+    ) -> None:
         self._store = store
+        self._rest = rest
         self._asked = asked
         self._failed: dict[Question, float] = {}
         """when an answer could not be made"""
@@ -77,7 +80,7 @@ class Worker:
             if source == LIVE and self._growing is not None and self._growing.grow():
                 continue
             ended_s, took_s = self._compared.get(source, (-float("inf"), 0.0))
-            if time.monotonic() - ended_s < REST * took_s:
+            if time.monotonic() - ended_s < self._rest * took_s:
                 continue
             began_s = time.monotonic()
             if source == LIVE:
