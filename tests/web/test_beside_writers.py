@@ -43,9 +43,16 @@ def busy() -> BusyStore:
 
 
 def test_an_analysis_beside_a_writer_fits_together() -> None:
-    """Calls that come between its two reads are the next analysis's."""
+    """A call that comes between its reads is analysed whole, or left whole to the next analysis."""
     with busy() as store:
-        assert analyse(store) == 4
+        analyse(store)
+        ((first, calls, costs, findings),) = store.frame(
+            "SELECT count(*) FILTER (c.session_id = 'first' AND k.call_id IS NOT NULL), count(*), "
+            "count(k.call_id), count(f.call_id) FROM llm_calls c "
+            "LEFT JOIN call_costs k USING (call_id) LEFT JOIN call_findings f USING (call_id)"
+        ).rows()
+        assert first == 4
+        assert costs == findings < calls
 
 
 @pytest.mark.parametrize(

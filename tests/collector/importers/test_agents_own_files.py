@@ -93,7 +93,7 @@ def test_claude_code_s_blocks_of_one_answer_are_one_call(tmp_path: Path, store: 
     assert b"tool_use" in (prompts[1][1].content or b"")
     assert done.tool_calls == 1
     assert store.frame("SELECT arguments, result FROM tool_calls").rows() == [("{}", "file")]
-    assert "no model" in done.notes[0].text
+    assert "not by a model" in done.notes[0].text
 
 
 def test_a_session_that_grew_has_the_results_of_its_tools(tmp_path: Path, store: Store) -> None:
