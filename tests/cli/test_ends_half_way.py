@@ -27,8 +27,8 @@ FULL = (
     "run the command again\n"
 )
 DIED = (
-    "phasewise import: the process that owns `{database}` ended in the middle of this command; "
-    "what was committed before is kept: run the command again\n"
+    "phasewise import: the process that owns `{database}` ended during this command; what was "
+    "committed before is kept.  Run the command again\n"
 )
 
 
