@@ -19,7 +19,7 @@ LAST_DIGIT = Decimal("1e-12")
 
 _FINE = 48
 """digits behind the point of USD with which sums are made, as whole numbers: exact, and fast"""
-_STORED = 10 ** (_FINE - 12)
+_STORED: int = 10 ** (_FINE - 12)
 """so many of these are one last digit"""
 _EXACT = Context(prec=100)
 
