@@ -103,6 +103,14 @@ class Shape:
             if not (isinstance(layer.mixer, Attention) and layer.mixer.window is not None)
         )
 
+    def layer_cache_bytes(self, cache: Format, tp: int = 1) -> list[float]:
+        """Return the bytes per token on one rank of each layer that attends."""
+        return [
+            _cache_bytes(layer.mixer, cache, tp)
+            for layer in self.layers
+            if isinstance(layer.mixer, Attention | LatentAttention)
+        ]
+
     def sequence_bytes(self, cache: Format, tp: int = 1) -> float:
         """Return the bytes on one rank that a long sequence holds and that do not grow."""
         return self._bounded_bytes(None, cache, tp)
