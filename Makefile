@@ -10,7 +10,7 @@ WORKERS := $(shell expr 1 + $$(nproc))  # of slow tests, which wait for servers 
 CODE := collector store analyzer replay reports web tests examples benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format lint types imports static parts engines vllm sglang tiny-model model-configs frameworks agent-sdks duckdb-1.5 browser chaos peers bench bench-ingest size bench-tracer bench-loading bench-beside bench-prefixes bench-web pages lock clean
+.PHONY: help install demo test check format lint types imports static parts engines vllm sglang tiny-model model-configs frameworks agent-sdks duckdb-1.5 browser chaos peers bench bench-ingest size bench-tracer bench-loading bench-beside bench-prefixes bench-web forecasts pages lock clean
 
 help: ## list the recipes
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -118,6 +118,9 @@ bench-loading: $(STAMP) ## print the cost of a live span in a growing store
 
 bench-beside: $(STAMP) ## print what commands beside a running `up` add to the time of an acknowledgement
 	$(BIN)/python benchmarks/beside.py
+
+forecasts: $(STAMP) ## print docs/forecasts.md: the engine model against measured servers
+	$(BIN)/python benchmarks/forecasts.py > docs/forecasts.md
 
 bench-web: $(STAMP) ## print what each page of 15, 150 and 1,000 thousand calls takes while spans arrive
 	$(BIN)/python benchmarks/web.py

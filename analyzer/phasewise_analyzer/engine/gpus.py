@@ -10,9 +10,6 @@ from typing import Any
 import yaml
 from phasewise_store.errors import UsageError
 
-USABLE = 0.98
-"""share of the nominal memory that a process sees: 23.5 of 24 GiB on an RTX 4090"""
-
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
@@ -77,7 +74,7 @@ def _by_spelling() -> Mapping[str, Gpu]:
             name,
             rates={one: row[one] * 1e12 for one in ("bf16", "fp8", "fp4") if one in row},
             bytes_s=row["tb_s"] * 1e12,
-            memory_bytes=row["gib"] * 2**30 * USABLE,
+            memory_bytes=row["gib"] * 2**30,
             link_bytes_s=row["link_gb_s"] * 1e9,
             link_s=row["link_us"] * 1e-6,
             source=row["source"],

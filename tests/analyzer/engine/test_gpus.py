@@ -13,7 +13,9 @@ def test_a_gpu_is_found_however_it_is_spelled(spelling: str) -> None:
 
 def test_an_unknown_gpu_lists_the_known_ones() -> None:
     """A GPU that is not in the table is refused."""
-    with pytest.raises(UsageError, match="unknown GPU `h900`; known: a100-80gb, h100-sxm"):
+    with pytest.raises(
+        UsageError, match="unknown GPU `h900`; known: a100-80gb, a100-pcie, h100-sxm"
+    ):
         gpus.find("h900")
 
 

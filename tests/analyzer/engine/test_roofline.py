@@ -6,11 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from phasewise_analyzer.engine import formats, gpus, model_config
 from phasewise_analyzer.engine.batch import Batch, Chunk
-from phasewise_analyzer.engine.roofline import MBU, MFU, Roofline
+from phasewise_analyzer.engine.roofline import DENSE_OPS, MBU, MFU, OP_S, SEQUENCE_S, Roofline
 from phasewise_analyzer.engine.step_terms import AllReduce
 
 H100 = gpus.find("h100")
 LLAMA = model_config.known("llama-3.1-8b")
+HOST_S = 32 * DENSE_OPS * OP_S + SEQUENCE_S
+"""of a step with one sequence"""
 BF16 = formats.weights("bf16")
 TIMES = Roofline(H100, LLAMA, BF16, formats.cache("bf16"))
 
@@ -20,7 +22,7 @@ def test_one_decode_reads_the_weights_and_its_cache() -> None:
     read = LLAMA.weight_bytes(BF16) - 2 * LLAMA.embedding + 1000 * 32 * 4096
     step = TIMES.step_s(Batch(decodes=1, context=1000, longest=1000))
     head = 2 * LLAMA.embedding / (MFU * 989e12)
-    assert step == pytest.approx(read / (MBU * 3.35e12) + head, rel=1e-9)
+    assert step == pytest.approx(read / (MBU * 3.35e12) + head + HOST_S, rel=1e-9)
 
 
 def test_a_long_prompt_computes() -> None:
@@ -30,7 +32,8 @@ def test_a_long_prompt_computes() -> None:
     attention = 32 * 4 * 32 * 128 * 8192 * 8193 / 2
     head = 2 * LLAMA.embedding
     compute = (linear + attention + head) / (MFU * 989e12)
-    assert step == pytest.approx(compute + 8192 * 32 * 4096 / (MBU * 3.35e12), rel=1e-9)
+    cache = 8192 * 32 * 4096 / (MBU * 3.35e12)
+    assert step == pytest.approx(compute + cache + HOST_S, rel=1e-9)
 
 
 @given(st.sampled_from(model_config.names()), st.integers(1, 300), st.integers(1, 20_000))
