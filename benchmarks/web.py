@@ -29,11 +29,11 @@ from otlp_load import llm
 from phasewise_store.store import Store
 from phasewise_web.app import make_app
 from phasewise_web.pages.parameters import TAKES
-from repeated_traces import fill
+from repeated_traces import fill, load
 
 SIZES = (15_000, 150_000, 1_000_000)
 SPANS_A_REQUEST = 50
-LATER_LOOKS = 3
+LATER_LOOKS = 2
 
 
 @dataclass
@@ -69,6 +69,10 @@ def _database(calls: int, keep: Path | None) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as folder:
         kept = (keep or Path(folder)) / f"{calls}.duckdb"
         if not kept.exists():
+            once = kept.with_name("once.duckdb")
+            if not once.exists():
+                load(once)
+            shutil.copyfile(once, kept)
             print(f"{calls:,} calls wanted: {fill(kept, calls)}", flush=True)
         run = Path(folder) / "p.duckdb"
         shutil.copyfile(kept, run)
@@ -94,27 +98,46 @@ def measure(path: Path, spans_per_s: float) -> tuple[float, dict[str, Looks]]:
 def addresses(path: Path) -> Iterator[tuple[str, str]]:
     """Give each route of a page with each address that is asked of it."""
     with Store.open(path) as store:
-        largest = (
-            "SELECT session_id FROM cells WHERE source = 'kv-cache-tester' "
-            "GROUP BY session_id ORDER BY sum(calls) DESC LIMIT 1"
+        calls_of = "SELECT session_id, sum(calls) AS calls FROM cells GROUP BY session_id"
+        chosen = (
+            f"SELECT session_id FROM ({calls_of}) ORDER BY calls DESC, session_id LIMIT 1",
+            "SELECT session_id FROM session_times ORDER BY first_ordinal DESC LIMIT 1",
+            "SELECT session_id FROM tool_calls GROUP BY session_id "
+            "ORDER BY sum(length(result)) DESC, session_id LIMIT 1",
         )
-        newest = "SELECT session_id FROM session_times ORDER BY first_ordinal DESC LIMIT 1"
-        sessions = [str(store.frame(query).item()) for query in (largest, newest)]
+        sessions = [str(store.frame(query).item()) for query in chosen]
         call_of = "SELECT call_id FROM llm_calls WHERE session_id = $id ORDER BY step DESC LIMIT 1"
         calls = [str(store.frame(call_of, {"id": one}).item()) for one in sessions]
-        agent = str(store.frame("SELECT any_value(agent) FROM cells").item())
+        agents = store.frame(
+            "SELECT agent FROM cells GROUP BY agent ORDER BY sum(calls) DESC, agent LIMIT 2"
+        )["agent"].to_list()
+        model = str(store.frame("SELECT mode(model) FROM cells").item())
         sources = store.frame("SELECT DISTINCT source FROM cells ORDER BY 1")["source"].to_list()
+        listed = store.frame("SELECT count(*) FROM session_times").item()
+        reasons = store.frame("SELECT DISTINCT reason FROM cell_reasons ORDER BY 1")["reason"]
     scopes: list[dict[str, str]] = [
         {},
         *({"source": name} for name in sources),
-        {"session": sessions[0]},
-        {"agent": agent},
+        *({"session": name} for name in sessions),
+        *({"agent": name} for name in agents),
+        {"model": model},
     ]
+    states: dict[str, list[dict[str, str]]] = {
+        "/": [{"view": "tokens"}],
+        "/sessions": [{"offset": str(listed - 50)}, {"view": "time"}],
+        "/ledger": [{"source": name, "reason": one} for name in sources for one in reasons],
+        "/breaks": [{"source": name, "finding": "1"} for name in sources]
+        + [{"source": name, "tier": "messages"} for name in sources],
+        "/prefixes": [{"by": "session"}, {"by": "file"}],
+        "/prefixes/flame": [{"width": "missed"}],
+    }
     ids = {"/sessions/": sessions, "/calls/": calls}
     with Store.in_memory() as empty:
         routes = [getattr(route, "path", "") for route in make_app(empty).routes]
-    pages = [route for route in routes if route.removesuffix(".json") in (*TAKES, "/agents")]
-    for route in pages:
+    for route in routes:
+        page = "/" if route == "/agents.json" else route.removesuffix(".json")
+        if page not in TAKES:
+            continue
         if "{id" in route:
             ending = ".json" if route.endswith(".json") else ""
             for folder, names in ids.items():
@@ -122,10 +145,10 @@ def addresses(path: Path) -> Iterator[tuple[str, str]]:
                     for name in names:
                         yield route, f"{folder}{quote(name, safe='')}{ending}"
         else:
-            takes = TAKES["/" if route == "/agents.json" else route.removesuffix(".json")]
-            for scope in scopes:
-                if set(scope) <= set(takes):
-                    yield route, route + (f"?{urlencode(scope)}" if scope else "")
+            takes = {one.name for one in TAKES[page]}
+            for state in [*scopes, *states.get(page, [])]:
+                if set(state) <= takes:
+                    yield route, route + (f"?{urlencode(state)}" if state else "")
 
 
 @contextmanager

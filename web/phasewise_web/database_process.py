@@ -22,7 +22,7 @@ from phasewise_collector.parent import LATER, say_ready, stop_with_parent
 from phasewise_store.errors import PhasewiseError
 from phasewise_store.store import Store
 
-from phasewise_web.app import make_app
+from phasewise_web.app import compile_templates, make_app
 from phasewise_web.background.process import BackgroundProcess
 
 POLL_S = 0.02
@@ -87,6 +87,7 @@ def _working(
         while not server.started and not stop.wait(POLL_S):
             pass
         if not stop.is_set():
+            compile_templates()
             background.start()
 
     threads = [

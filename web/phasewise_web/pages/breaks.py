@@ -139,7 +139,7 @@ def _shown(store: Store, scope: Scope, found: Breaks, place: Place) -> Shown | N
 
 def _notes(store: Store, scope: Scope) -> Iterator[str]:
     """Say what the list cannot know."""
-    totals = rollups.totals(store, scope)
+    totals = rollups.counts(store, scope)
     if totals.cache_unknown_calls:
         yield (
             f"{totals.cache_unknown_calls:,} of {totals.calls:,} calls do not report cached "

@@ -96,8 +96,8 @@ def call_page(store: Store, call_id: str, place: Place) -> CallPage:
     if not found.height:
         raise UsageError(f"no call `{call_id}` in this database; `phasewise calls` lists them")
     (row,) = found.iter_rows(named=True)
-    step = call_step(store, call_id)
     prompt = reads.prompt(store, call_id)
+    step = call_step(store, call_id, prompt)
     is_whole = "all" in place.query
     most = None if is_whole else MOST_CHARACTERS
     is_long = len(prompt) > 2 * MOST_SEGMENTS and not is_whole

@@ -116,7 +116,7 @@ def _calls(store: Store, scope: Scope, place: Place) -> Calls:
 
 def _notes(store: Store, scope: Scope) -> Iterator[str]:
     """Say what the bill cannot know."""
-    totals = rollups.totals(store, scope)
+    totals = rollups.counts(store, scope)
     if totals.cache_unknown_calls:
         yield (
             f"{totals.cache_unknown_calls:,} of {totals.calls:,} calls do not report cached "
