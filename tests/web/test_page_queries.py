@@ -4,13 +4,18 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 import pytest
-from phasewise_analyzer.analyse import analyse
+from phasewise_analyzer.analyse import analyse, analyse_again
 from phasewise_store.store import Store
 
 from tests.store.facts_for_tests import growing_session
 from tests.web.client import client
 
 READS_ALL = ("FROM llm_calls", "JOIN llm_calls", "FROM nodes", "JOIN nodes", "FROM call_costs")
+PAGES = (
+    *("/", "/agents.json", "/sessions", "/sessions.json", "/sessions/s1", "/sessions/s1.json"),
+    *("/calls/s1-0", "/calls/s1-0.json", "/breaks", "/breaks.json", "/ledger", "/ledger.json"),
+    *("/prefixes/flame", "/prefixes/flame.json", "/structure", "/structure.json"),
+)
 COUNTS = "SELECT count(*) FROM llm_calls"
 """takes no time: DuckDB knows how many rows a table has"""
 NAMED = "WHERE c.call_id IN (SELECT unnest($ids))"
@@ -73,3 +78,41 @@ def test_a_page_says_how_far_the_analysis_is() -> None:
         assert waiting in client(store).get("/agents.json").text
         analyse(store)
         assert "calls are analysed" not in client(store).get("/").text
+
+
+def test_pages_say_when_their_numbers_are_of() -> None:
+    """While another version analyses: the date, the version then, and how far it is; then not."""
+    with Store.in_memory() as store:
+        store.write(growing_session(3, "s1"))
+        analyse(store)
+        with store.transaction() as connection:
+            connection.execute(
+                "UPDATE analysed_sources SET version = 'code 1', "
+                "analysed_at = TIMESTAMP '2026-11-28 14:03:00'"
+            )
+        said: list[dict[str, str]] = []
+
+        def ask() -> bool:
+            said.append({path: client(store).get(path).text for path in PAGES})
+            return True
+
+        analyse_again(store, go_on=ask)
+        note = (
+            "Numbers as of 2026-11-28 14:03 UTC, analysed with code 1; "
+            "0 of 3 calls re-analysed so far."
+        )
+        assert {path for path, text in said[0].items() if note in text} == set(PAGES)
+        for path in PAGES:
+            assert "Numbers as of" not in client(store).get(path).text
+
+
+def test_other_data_sets_are_not_dated_by_one_that_is_analysed_again() -> None:
+    """A page about a data set speaks of that one, and one about all of them of all."""
+    with Store.in_memory() as store:
+        store.write(growing_session(3, "s1"))
+        analyse(store)
+        with store.transaction() as connection:
+            connection.execute("INSERT INTO analysed_sources VALUES ('x', 'code 1', now())")
+            connection.execute("INSERT INTO reanalyses VALUES ('x', 'code 2', 20, 10)")
+        assert "10 of 20 calls re-analysed so far" in client(store).get("/agents.json").text
+        assert "re-analysed" not in client(store).get("/agents.json?source=sample").text

@@ -13,6 +13,7 @@ from phasewise_store.store import Store
 
 from phasewise_web.background.answers import NOTHING, Answers, Progress
 from phasewise_web.background.questions import STRUCTURE, read_structure
+from phasewise_web.caveats import state_of_analysis
 from phasewise_web.pages.address import Place, source_of, sources
 
 MOST_AGENTS = 24
@@ -98,7 +99,7 @@ def structure_page(store: Store, place: Place, answers: Answers) -> StructurePag
         if structure
         else None,
         moves=moves(blocks),
-        notes=_notes(structure),
+        notes=(*state_of_analysis(store, source), *_notes(structure)),
     )
 
 
