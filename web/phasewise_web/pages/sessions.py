@@ -26,6 +26,8 @@ class SessionsPage:
     """offset of the page before; None on the first"""
     later: int | None
     """offset of the page behind; None on the last"""
+    last: int
+    """offset of the last page"""
     sources: tuple[str, ...]
     labels: tuple[LabelValue, ...]
     notes: tuple[str, ...]
@@ -35,13 +37,15 @@ def sessions_page(store: Store, place: Place) -> SessionsPage:
     """Make the page."""
     offset = place.offset
     totals = rollups.totals(store, place.scope)
+    last = max(0, totals.sessions - 1) // PAGE_ROWS * PAGE_ROWS
     return SessionsPage(
         view=views.view_of(place.query.get("view")),
         totals=totals,
         rows=rollups.sessions(store, place.scope, limit=PAGE_ROWS, offset=offset),
         offset=offset,
-        earlier=max(0, offset - PAGE_ROWS) if offset else None,
+        earlier=min(max(0, offset - PAGE_ROWS), last) if offset else None,
         later=offset + PAGE_ROWS if offset + PAGE_ROWS < totals.sessions else None,
+        last=last,
         sources=sources(store),
         labels=rollups.labels(store, place.scope),
         notes=(*state_of_analysis(store, place.scope.source), *caveats([totals])),
