@@ -113,7 +113,7 @@ bench-loading: $(STAMP) ## print the cost of a live span in a growing store
 bench-beside: $(STAMP) ## print what commands beside a running `up` add to the time of an acknowledgement
 	$(BIN)/python benchmarks/beside.py
 
-bench-web: $(STAMP) ## print what each page of 15, 150 and 1,000 thousand calls takes while spans arrive
+bench-web: $(STAMP) ## print what each page of 15, 150 and 1,000 thousand calls takes, alone and while spans arrive
 	$(BIN)/python benchmarks/web.py
 
 bench-prefixes: $(STAMP) ## print the speed of the prefix index, next to kvcache-simulator
