@@ -6,8 +6,9 @@ usage: python benchmarks/web.py [--calls 15000 --calls 150000 --calls 1000000] [
 For each size: a database of kv-cache-tester and tau2-bench, repeated under other ids, and a real
 `phasewise up` on it, twice: without other work, and while LLM spans arrive at a steady rate. Each
 address of the route table, pages and JSON, over several scopes is asked right after the start and
-again. Times are those that responses name in `Server-Timing`; this process and the one that made
-the spans share the machine with the server. Ends with 1 where a route's p95 is above --most-ms or
+again. Times are those that responses name in `Server-Timing`: from request to response, which
+depends on what else the machine does, and of a processor, which hardly does. This process shares
+the machine with the server. Ends with 1 where a route's p95 is above --most-ms or
 the pages took longer than --most-start-s to answer.
 """
 
@@ -24,7 +25,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from urllib.parse import quote, urlencode
@@ -53,6 +55,13 @@ class Looks:
 
     first: list[float] = field(default_factory=list)
     later: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+    """of all looks, in milliseconds of a processor"""
+
+    def add(self, times: list[float], took: Mapping[str, float]) -> None:
+        """Keep a look: its time among `times`."""
+        times.append(took["total"])
+        self.cpu += [took[name] for name in ("cpu",) if name in took]
 
 
 @dataclass
@@ -69,10 +78,12 @@ class Run:
     @property
     def all(self) -> Looks:
         """The looks of all routes."""
-        every = self.looks.values()
-        return Looks(
-            [ms for one in every for ms in one.first], [ms for one in every for ms in one.later]
-        )
+        whole = Looks()
+        for one in self.looks.values():
+            whole.first += one.first
+            whole.later += one.later
+            whole.cpu += one.cpu
+        return whole
 
 
 def main() -> int:
@@ -131,10 +142,12 @@ def measure(path: Path, spans_per_s: float) -> Run:
         run.start_s = time.monotonic() - began_s
         with _sending(running, spans, spans_per_s), httpx.Client(timeout=600) as client:
             for route, address in asked:
-                run.looks.setdefault(route, Looks()).first.append(_ask(client, running, address))
+                one = run.looks.setdefault(route, Looks())
+                one.add(one.first, _ask(client, running, address))
             for _ in range(LATER_LOOKS):
                 for route, address in asked:
-                    run.looks[route].later.append(_ask(client, running, address))
+                    one = run.looks[route]
+                    one.add(one.later, _ask(client, running, address))
         run.stored_spans = running.stored()
     return run
 
@@ -195,6 +208,7 @@ def addresses(path: Path) -> Iterator[tuple[str, str]]:
                     yield route, route + (f"?{urlencode(state)}" if state else "")
 
 
+@cache
 def _requests(spans: int) -> list[bytes]:
     """Make requests before the server starts: that takes as long as receiving them."""
     return [
@@ -227,11 +241,13 @@ def _sending(running: Running, requests: Sequence[bytes], spans_per_s: float) ->
         thread.join()
 
 
-def _ask(client: httpx.Client, running: Running, address: str) -> float:
+def _ask(client: httpx.Client, running: Running, address: str) -> dict[str, float]:
+    """Ask one address; give the milliseconds that the response names, by name."""
     answer = client.get(f"{running.pages}{address}")
     if answer.status_code != 200:
         raise RuntimeError(f"{address}: {answer.status_code}")
-    return float(answer.headers["server-timing"].partition("dur=")[2])
+    said = answer.headers["server-timing"].split(", ")
+    return {name: float(ms) for name, _, ms in (one.partition(";dur=") for one in said)}
 
 
 def _print(run: Run) -> None:
@@ -239,15 +255,16 @@ def _print(run: Run) -> None:
         f"{run.calls:,} calls, {run.spans_per_s:,.0f} spans per second ({run.stored_spans:,} "
         f"stored); pages answered {run.start_s:.1f} s after the command"
     )
-    print(f"{'ms on the server':<30}{'first looks':>24}{'later looks':>24}")
-    print(f"{'':<30}" + "".join(f"{name:>8}" for name in ("p50", "p95", "max") * 2))
+    print(f"{'ms on the server':<30}{'first looks':>24}{'later looks':>24}{'CPU, all looks':>24}")
+    print(f"{'':<30}" + "".join(f"{name:>8}" for name in (*FIGURES,) * 3))
     for route, one in sorted(run.looks.items(), key=lambda item: -_p95(item[1].first)):
         print(f"{route:<30}" + _columns(one), flush=True)
     print(f"{'all':<30}" + _columns(run.all) + "\n", flush=True)
 
 
 def _columns(one: Looks) -> str:
-    figures = (figure(times) for times in (one.first, one.later) for figure in FIGURES.values())
+    looks = one.first, one.later, one.cpu
+    figures = (figure(times) for times in looks for figure in FIGURES.values())
     return "".join(f"{ms:>8.0f}" for ms in figures)
 
 
@@ -265,7 +282,7 @@ def _figures(results: Sequence[Run]) -> dict[str, object]:
                 "routes": {
                     route: {
                         f"{look}_{name}_ms": round(figure(times), 1)
-                        for look, times in (("first", one.first), ("later", one.later))
+                        for look, times in asdict(one).items()
                         for name, figure in FIGURES.items()
                     }
                     for route, one in sorted({**run.looks, "all": run.all}.items())
