@@ -12,7 +12,7 @@ def serve(requests: Sequence[Request], engine: Deployment, *, replicas: int) -> 
     order = sorted(range(len(requests)), key=lambda at: requests[at].arrival_s)
     served: dict[int, Served] = {}
     preemptions = steps = jumps = 0
-    busy_s = 0.0
+    busy_s = prefill_s = 0.0
     for replica in range(min(replicas, len(requests))):
         places = order[replica::replicas]
         found = simulate(
@@ -23,5 +23,6 @@ def serve(requests: Sequence[Request], engine: Deployment, *, replicas: int) -> 
         steps += found.steps
         jumps += found.jumps
         busy_s += found.busy_s
+        prefill_s += found.prefill_s
     in_order = tuple(served[at] for at in range(len(requests)))
-    return Outcome(in_order, preemptions, steps, jumps, busy_s)
+    return Outcome(in_order, preemptions, steps, jumps, busy_s, prefill_s)

@@ -13,6 +13,7 @@ import numpy as np
 from phasewise_store.errors import UsageError
 
 from phasewise_analyzer.engine.batch import StepTimes
+from phasewise_analyzer.engine.phase_share import prefill_share
 from phasewise_analyzer.engine.request import Request, Served
 from phasewise_analyzer.engine.sequence import Sequence
 from phasewise_analyzer.engine.vllm_scheduler import Scheduled, SchedulerConfig, VllmScheduler
@@ -30,6 +31,8 @@ class Outcome:
     """stretches of steps that were taken at once"""
     busy_s: float
     """time in which a step ran"""
+    prefill_s: float
+    """the part of it that reading prompts caused, see `phase_share`; the rest is decode"""
 
 
 def simulate(
@@ -71,7 +74,7 @@ class _Simulation:
         ]
         self._arrivals = deque(sorted(self._sequences, key=lambda one: one.request.arrival_s))
         self._now = 0.0
-        self._busy_s = 0.0
+        self._busy_s = self._prefill_s = 0.0
         self._steps = self._jumps = 0
 
     def run(self) -> Outcome:
@@ -92,7 +95,7 @@ class _Simulation:
                 break
         served = tuple(one.served for one in self._sequences)
         preemptions = self._scheduler.preemptions
-        return Outcome(served, preemptions, self._steps, self._jumps, self._busy_s)
+        return Outcome(served, preemptions, self._steps, self._jumps, self._busy_s, self._prefill_s)
 
     def _receive(self) -> None:
         """Queue what has arrived."""
@@ -101,7 +104,11 @@ class _Simulation:
 
     def _execute(self, step: Scheduled) -> None:
         """Run a step and hand out its tokens."""
-        self._spend(self._times.step_s(step.batch), 1)
+        seconds = self._times.step_s(step.batch)
+        self._now += seconds
+        self._busy_s += seconds
+        self._prefill_s += seconds * prefill_share(step.batch, self._times)
+        self._steps += 1
         for sequence, epoch in step.emitting:
             if epoch != sequence.epoch:
                 continue
@@ -152,11 +159,6 @@ class _Simulation:
         """
         scheduler = self._scheduler
         return bool(scheduler.waiting) or len(scheduler.running) >= scheduler.config.max_num_seqs
-
-    def _spend(self, seconds: float, steps: int) -> None:
-        self._now += seconds
-        self._busy_s += seconds
-        self._steps += steps
 
 
 def _later(step: Scheduled, steps: int) -> Scheduled:

@@ -1,8 +1,12 @@
 """The simulation of an engine: against a slow re-telling, and by hand."""
 
+from random import Random
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from phasewise_analyzer.engine.batch import Batch, Chunk
+from phasewise_analyzer.engine.phase_share import prefill_share
 from phasewise_analyzer.engine.request import Request
 from phasewise_analyzer.engine.simulation import simulate
 from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
@@ -97,3 +101,40 @@ def test_a_request_larger_than_the_cache_is_refused() -> None:
     """Ten tokens and two more need three blocks of four; the engine has two."""
     with pytest.raises(UsageError, match="request 1 needs 3 KV blocks of 4 tokens"):
         simulate([Request(0.0, 10, 2, ())], TIMES, SchedulerConfig(block_size=4), blocks=2)
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 500), st.integers(0, 500)), max_size=5),
+    st.integers(0, 20),
+    st.randoms(),
+)
+def test_a_step_is_shared_between_its_phases(
+    chunks: list[tuple[int, int]], decodes: int, shuffled: Random
+) -> None:
+    """A share lies in [0, 1], is 0 or 1 for one phase alone, and knows no order of calls."""
+    parts = [Chunk(*one) for one in chunks]
+    if not parts and not decodes:
+        return
+    share = prefill_share(Batch(tuple(parts), decodes, decodes * 9, 9), TIMES)
+    assert (share == 1) == (not decodes)
+    assert (share == 0) == (not parts)
+    assert 0 <= share <= 1
+    shuffled.shuffle(parts)
+    assert share == prefill_share(Batch(tuple(parts), decodes, decodes * 9, 9), TIMES)
+
+
+def test_a_mixed_step_is_shared_by_the_times_of_its_parts_alone() -> None:
+    """A chunk of 8 tokens alone takes 40 units, a decode of context 10 alone 37: 40 / 77."""
+    assert prefill_share(Batch((Chunk(8, 0),), 1, 10, 10), TIMES) == 40 / 77
+
+
+@settings(max_examples=50, deadline=None)
+@given(traffic())
+def test_engine_time_is_prefill_and_decode(
+    drawn: tuple[list[Request], SchedulerConfig, int],
+) -> None:
+    """Prefill lies between nothing and the time in which steps ran, which is at most the wall."""
+    requests, config, blocks = drawn
+    found = simulate(requests, TIMES, config, blocks=blocks)
+    assert 0 < found.prefill_s <= found.busy_s * (1 + 1e-9)
+    assert found.busy_s <= max(one.last_s for one in found.served) + 1e-9

@@ -119,6 +119,8 @@ def _print(summary: Summary, found: Outcome, engine: Deployment, replicas: int) 
             ("cached tokens", True),
             ("KV blocks", True),
             ("preemptions", True),
+            ("prefill GPU-s", True),
+            ("decode GPU-s", True),
         ],
         [
             (
@@ -127,6 +129,8 @@ def _print(summary: Summary, found: Outcome, engine: Deployment, replicas: int) 
                 f"{cached:,}",
                 f"{engine.blocks:,}",
                 f"{summary.preemptions:,}",
+                f"{found.prefill_s * engine.tp:,.1f}",
+                f"{(found.busy_s - found.prefill_s) * engine.tp:,.1f}",
             )
         ],
     )
