@@ -8,14 +8,15 @@ the engine, and never hit.
 from dataclasses import asdict
 
 import numpy as np
-from phasewise_analyzer import hardware
+from phasewise_analyzer.engine import gpus, model_config
+from phasewise_analyzer.engine.batch import Batch, Chunk, StepTimes
+from phasewise_analyzer.engine.deployment import DoesNotFitError, deploy
 from phasewise_analyzer.engine.paged_cache import PagedPrefixCache
 from phasewise_store.errors import EngineError, UnsupportedArmError
 
 from phasewise_replay.engine import Answer, Request, Resolved
 from phasewise_replay.plan import SimulatedArm, SimulatedOptions
 from phasewise_replay.prompt_tokens import digest_ids
-from phasewise_replay.roofline import Roofline
 
 
 class SimulatedEngine:
@@ -26,20 +27,23 @@ class SimulatedEngine:
         self._options: SimulatedOptions | None = None
         self._blocks = 0
         self._cache: PagedPrefixCache | None = None
-        self._roofline: Roofline | None = None
+        self._times: StepTimes | None = None
 
     def start(self) -> Resolved:
         """Look up GPU and model; see `Lifecycle.start`."""
         options = self._arm.all_options()
         self._options = options
-        self._roofline = Roofline(hardware.gpu(options.gpu), hardware.model(options.model))
-        fits = self._roofline.kv_blocks(options.block_tokens)
-        self._blocks = fits if options.kv_blocks is None else options.kv_blocks
-        if not self._blocks:
-            raise UnsupportedArmError(
-                f"`{options.model}` in BF16 does not fit on one `{options.gpu}` with room for "
-                "a KV cache"
+        try:
+            engine = deploy(
+                model_config.known(options.model),
+                gpus.find(options.gpu),
+                {"block-size": str(options.block_tokens)},
+                blocks=options.kv_blocks,
             )
+        except DoesNotFitError as wrong:
+            raise UnsupportedArmError(str(wrong)) from wrong
+        self._times = engine.times
+        self._blocks = engine.blocks
         self.reset()
         return Resolved(
             engine="simulated",
@@ -66,7 +70,7 @@ class SimulatedEngine:
 
     def send(self, request: Request) -> Answer:
         """Compute how long this request would take."""
-        if self._roofline is None or self._options is None:
+        if self._times is None or self._options is None:
             raise EngineError("the simulator is not started")
         prompt = request.prompt_token_ids
         assert prompt is not None, "the simulator reads token ids"
@@ -74,10 +78,14 @@ class SimulatedEngine:
         written = digest_ids(request.request_id.encode(), request.output_tokens, 2**40) + 2**61
         if self._cache is not None:
             self._cache.admit(prompt, written)
-        prefill_s = self._roofline.prefill_s(
-            len(prompt) - cached, cached, chunk_tokens=self._options.chunk_tokens
+        chunk_tokens = self._options.chunk_tokens
+        prefill_s = sum(
+            self._times.step_s(Batch((Chunk(min(chunk_tokens, len(prompt) - done), done),)))
+            for done in range(cached, len(prompt), chunk_tokens)
         )
-        decode_s = self._roofline.decode_s(request.output_tokens, len(prompt))
+        context = len(prompt) + 1
+        first = Batch(decodes=1, context=context, longest=context)
+        decode_s = float(self._times.decode_run_s(first, request.output_tokens - 1).sum())
         prefill_ns, decode_ns = round(prefill_s * 1e9), round(decode_s * 1e9)
         return Answer(
             sent_ns=0,

@@ -28,6 +28,10 @@ LARGE_GIB = 70
 """from this memory on vLLM's defaults are larger, except on A100"""
 
 
+class DoesNotFitError(UsageError):
+    """A model's weights leave no room for a KV cache on the given GPUs."""
+
+
 @dataclass(frozen=True, slots=True)
 class Deployment:
     """An engine ready to be simulated."""
@@ -53,7 +57,7 @@ def deploy(
     """Set an engine up.
 
     Raises UsageError for an unknown flag, a tensor-parallel degree that does not divide the heads,
-    a model that does not fit, and kernel tables that lack something.
+    and kernel tables that lack something; DoesNotFitError for a model that does not fit.
     """
     values = Flags(flags)
     tp = values.integer("tensor-parallel-size", tp)
@@ -121,14 +125,14 @@ def _blocks(
     share: float,
     size: int,
 ) -> int:
-    """Return the KV blocks that fit beside the weights; raises UsageError if there are none."""
+    """Return the KV blocks that fit beside the weights; raises DoesNotFitError if none do."""
     held = shape.weight_bytes(weights, tp)
     free = gpu.memory_bytes * share - held - OTHER_BYTES
     # layers with a window take blocks too, up to the window: counted as if they grew
     token = sum(shape.layer_cache_bytes(cache, tp))
     blocks = int(free // (token * size))
     if blocks < 1:
-        raise UsageError(
+        raise DoesNotFitError(
             f"`{shape.name}` in {weights.name} needs {held / 1e9:.1f} GB for its weights on each "
             f"of {tp} `{gpu.name}`, of {gpu.memory_bytes * share / 1e9:.1f} GB usable: it does not "
             "fit; use more GPUs (--tp) or a smaller format (--set quantization=fp8)"

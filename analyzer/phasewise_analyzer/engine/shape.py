@@ -7,6 +7,7 @@ number of KV blocks is better than `kv_token_bytes`.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from phasewise_analyzer.engine import formats
 from phasewise_analyzer.engine.formats import (
     DS_MLA_TOKEN_BYTES,
     INDEXER_TOKEN_BYTES,
@@ -72,6 +73,11 @@ class Shape:
             (one.count - one.per_token) * (one.expert + one.expert_plain) for one in self.experts()
         )
         return self.parameters - idle - (0 if self.tied else self.embedding)
+
+    @property
+    def kv_bytes(self) -> float:
+        """KV cache bytes per token in BF16, of layers that attend to the whole context."""
+        return self.kv_token_bytes(formats.cache("bf16"))
 
     def weight_bytes(self, weights: Format, tp: int = 1) -> float:
         """Return the bytes of all weights on one rank."""

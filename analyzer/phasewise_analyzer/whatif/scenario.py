@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 
 from phasewise_store.errors import UsageError
 
-from phasewise_analyzer import hardware
 from phasewise_analyzer.caches.book import Book
 from phasewise_analyzer.caches.families import with_lifetime
 from phasewise_analyzer.caches.policy import Keys, Policy
 from phasewise_analyzer.caches.requests import Requests
+from phasewise_analyzer.engine.shape import Shape
 
 MIXED = "mixed"
 """the longest lifetime for tools and system prompt, the shortest behind them"""
@@ -72,12 +72,12 @@ def sold_by(seller: Seller, policy: Policy | None, book: Book) -> Scenario:
     return Scenario(name, one_model(found), seller=seller)
 
 
-def engine(book: Book, kv_bytes: int | None, shape: hardware.Model) -> Scenario:
+def engine(book: Book, kv_bytes: int | None, shape: Shape) -> Scenario:
     """Return a vLLM server with so much KV memory for a model of this shape; None: no limit."""
     policy = one_model(book.named(ENGINE))
     if kv_bytes is None:
         return Scenario("vLLM, no limit", policy)
-    capacity = kv_bytes // shape.kv_bytes
+    capacity = int(kv_bytes // shape.kv_bytes)
     name = f"vLLM, {kv_bytes / GIGABYTE:g} GB of {shape.name}"
     return Scenario(name, replace(policy, capacity_tokens=capacity))
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from phasewise_analyzer import hardware
 from phasewise_analyzer.analyse import analyse
 from phasewise_analyzer.caches import book
 from phasewise_analyzer.caches.requests import Requests
+from phasewise_analyzer.engine import model_config
 from phasewise_analyzer.prefixes import reuse
 from phasewise_analyzer.prices import PriceBook, Rates
 from phasewise_analyzer.whatif import scenario
@@ -28,7 +28,7 @@ from tests.analyzer.facts_for_tests import blocks, write_calls
 from tests.analyzer.whatif.conversations import tool, turns, without_clock, written
 
 BOOKS = Books(book.read(), PriceBook())
-SHAPE = hardware.model("llama-3.1-70b")
+SHAPE = model_config.known("llama-3.1-70b")
 
 
 def run(store: Store, *scenarios: Scenario) -> tuple[Outcome, ...]:

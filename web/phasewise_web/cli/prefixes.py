@@ -8,10 +8,11 @@ used first, the end of a prompt before its beginning.
 import argparse
 from typing import get_args
 
-from phasewise_analyzer import hardware, rollups
+from phasewise_analyzer import rollups
+from phasewise_analyzer.engine import model_config
+from phasewise_analyzer.engine.shape import Shape
 from phasewise_analyzer.findings import Prefixes
 from phasewise_analyzer.groups import By
-from phasewise_analyzer.hardware import Model
 from phasewise_analyzer.prefixes import kept_reuse, repeats, reuse
 from phasewise_analyzer.prefixes.repeats import Repeats
 from phasewise_reports.words import count, lifetime, percent
@@ -55,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the reuse."""
-    shape = None if arguments.kv_model is None else hardware.model(arguments.kv_model)
+    shape = None if arguments.kv_model is None else model_config.known(arguments.kv_model)
     scope = scope_arguments.scope(arguments)
     with analysed(arguments.db) as store:
         found = _found(store, scope, arguments)
@@ -91,7 +92,7 @@ def _capacities(text: str) -> tuple[int, ...]:
     return found
 
 
-def _print(found: Prefixes, shape: Model | None) -> None:
+def _print(found: Prefixes, shape: Shape | None) -> None:
     if not found.calls:
         raise UsageError("no calls match; `phasewise agents` lists all agents")
     stdout.print(
@@ -151,7 +152,7 @@ def _print(found: Prefixes, shape: Model | None) -> None:
         )
 
 
-def _print_capacities(found: Prefixes, shape: Model | None) -> None:
+def _print_capacities(found: Prefixes, shape: Shape | None) -> None:
     """Print the capacity rows; the memory of each where a model's shape is named."""
     memory = () if shape is None else ((f"GB of {shape.name}", True),)
 

@@ -9,12 +9,13 @@ A saving is the difference between two simulations, never a sum of savings. See 
 import argparse
 from pathlib import Path
 
-from phasewise_analyzer import hardware
 from phasewise_analyzer.breaks.facts import Finding
 from phasewise_analyzer.breaks.find import find
 from phasewise_analyzer.caches import book
 from phasewise_analyzer.caches.policy import Policy
 from phasewise_analyzer.caches.requests import Requests
+from phasewise_analyzer.engine import model_config
+from phasewise_analyzer.engine.shape import Shape
 from phasewise_analyzer.prices import PriceBook
 from phasewise_analyzer.whatif import scenario
 from phasewise_analyzer.whatif.compare import Wanted, compare
@@ -87,7 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Simulate and print."""
     books = Books(book.read(), PriceBook())
-    shape = hardware.model(arguments.kv_model)
+    shape = model_config.known(arguments.kv_model)
     causes = chosen(arguments.repair)
     if arguments.export is not None:
         whatif_export.check(scope_arguments.scope(arguments))
@@ -148,7 +149,7 @@ def _is_usual(arguments: argparse.Namespace) -> bool:
     )
 
 
-def _baseline(requests: Requests, books: Books, shape: hardware.Model) -> Scenario:
+def _baseline(requests: Requests, books: Books, shape: Shape) -> Scenario:
     """Return the calls' own rules; when they are not known, a vLLM that never evicts."""
     if scenario.own_policies(requests, books.rules):
         return OWN
@@ -159,7 +160,7 @@ def _scenarios(
     arguments: argparse.Namespace,
     requests: Requests,
     books: Books,
-    shape: hardware.Model,
+    shape: Shape,
     *,
     usual: bool,
 ) -> list[Scenario]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from phasewise_analyzer.hardware import Model
+from phasewise_analyzer.engine.shape import Shape
 from phasewise_analyzer.whatif import layout, replay_prediction
 from phasewise_analyzer.whatif.compare import Wanted
 from phasewise_analyzer.whatif.repairing import repaired
@@ -27,7 +27,7 @@ class Target:
     """The output folder, and the simulated engine."""
 
     folder: Path
-    shape: Model
+    shape: Shape
     engine: Scenario
     """a vLLM with a capacity"""
 

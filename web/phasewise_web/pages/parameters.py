@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import get_args
 
-from phasewise_analyzer import hardware
 from phasewise_analyzer.diagnosis.causes import CATALOGUE
 from phasewise_analyzer.diagnosis.parts import Tier
+from phasewise_analyzer.engine import model_config
 from phasewise_analyzer.flame.facts import Measure
 from phasewise_analyzer.groups import By
 from phasewise_store.errors import UsageError
@@ -75,7 +75,7 @@ TAKES: Mapping[str, tuple[Parameter, ...]] = {
     "/sessions/{id:any}": (*_SCOPE, _VIEW, _OFFSET, _ALL),
     "/calls/{id:any}": (*_SCOPE, _ALL),
     "/prefixes": (
-        *(*_SCOPE, choice("by", get_args(By)), choice("kv_model", hardware.model_names())),
+        *(*_SCOPE, choice("by", get_args(By)), choice("kv_model", model_config.names())),
     ),
     "/prefixes/flame": (*_SCOPE, choice("width", get_args(Measure)), _NODE),
     "/breaks": (

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, replace
 from typing import cast
 
-from phasewise_analyzer import hardware, rollups
+from phasewise_analyzer import rollups
+from phasewise_analyzer.engine import model_config
 from phasewise_analyzer.findings import Prefixes
 from phasewise_analyzer.groups import By
 from phasewise_analyzer.prefixes import kept_reuse
@@ -52,7 +53,7 @@ def prefixes_page(store: Store, place: Place) -> PrefixesPage:
         store, scope, capacities=CAPACITIES, by=by, most_groups=MOST_GROUPS
     )
     calls = rollups.counts(store, scope).calls
-    shape = hardware.model(place.query.get("kv_model", USUAL_KV_MODEL))
+    shape = model_config.known(place.query.get("kv_model", USUAL_KV_MODEL))
     return PrefixesPage(
         source,
         by,
@@ -62,7 +63,7 @@ def prefixes_page(store: Store, place: Place) -> PrefixesPage:
         _lifetimes(found),
         shape.name,
         found.block_tokens * shape.kv_bytes / 1e9,
-        hardware.model_names(),
+        model_config.names(),
         there,
         groups - len(found.groups),
     )
