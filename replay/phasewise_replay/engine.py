@@ -11,7 +11,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
-from phasewise_store.runs import Basis
+from phasewise_store.run_facts import Basis
 
 TokenIds = npt.NDArray[np.int64]
 """[tokens] a prompt or an output as the model's token numbers"""

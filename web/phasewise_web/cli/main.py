@@ -42,6 +42,7 @@ COMMANDS = (
     "sql",
     "replay",
     "compare",
+    "gpu",
     "nightly",
     "report",
     "web",
