@@ -1,8 +1,10 @@
 """How tests share the machine when pytest-xdist runs several at once (`make check`).
 
 Each module stays with one worker (`--dist loadfile`), so that what a module's tests share is made
-once. Long modules begin first, so that no worker is left with them at the end. Tests marked `timed`
-run while no other test does, since what they measure is time.
+once. Tests marked `timed` run while no other test does, in this run of pytest or in another of the
+same checkout, since what they measure is time: their modules begin first, when no long test is
+under way that everybody would have to wait for. Then come long modules, so that no worker is left
+with them at the end.
 """
 
 import fcntl
@@ -13,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-LONGEST_FIRST = ("engine", "frameworks", "wheel", "slow", "browser")
+FIRST = ("timed", "engine", "frameworks", "wheel", "slow", "browser")
 """marks, in the order in which their modules begin"""
 
 
@@ -21,7 +23,7 @@ def arrange(items: list[pytest.Item]) -> None:
     """Order the tests in place; each module's stay together."""
     ranks: dict[str, int] = {}
     for item in items:
-        ranks[_module(item)] = min(_rank(item), ranks.get(_module(item), len(LONGEST_FIRST)))
+        ranks[_module(item)] = min(_rank(item), ranks.get(_module(item), len(FIRST)))
     items.sort(key=lambda item: ranks[_module(item)])
 
 
@@ -31,8 +33,8 @@ def _module(item: pytest.Item) -> str:
 
 def _rank(item: pytest.Item) -> int:
     marks = {mark.name for mark in item.iter_markers()}
-    ranks = [place for place, name in enumerate(LONGEST_FIRST) if name in marks]
-    return min(ranks, default=len(LONGEST_FIRST))
+    ranks = [place for place, name in enumerate(FIRST) if name in marks]
+    return min(ranks, default=len(FIRST))
 
 
 @contextmanager

@@ -5,6 +5,7 @@ Import commands and the live loader call it after every batch; its results are t
 """
 
 import gc
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from functools import cache
 from typing import Self
 
 import polars as pl
-from phasewise_store import cells, costs, finding_rows, reads
+from phasewise_store import cells, costs, finding_rows, reads, reanalyses
 from phasewise_store.facts import LIVE
 from phasewise_store.scope import Scope
 from phasewise_store.store import Store
@@ -36,6 +37,9 @@ Step = Callable[[int, int, str], None]
 
 TIMES = ("ttft_ns", "duration_ns")
 """columns that a call has where its first token was seen"""
+
+SAY_S = 1.0
+"""between two notes of how far an analysis by another version is"""
 
 MOST_TIMED = 2_000
 """of the last calls whose first token was seen, to fit the waits of new ones on"""
@@ -82,15 +86,15 @@ def _policies() -> tuple[Book, str]:
 def analyse(store: Store, *, memory: Memory | None = None, step: Step | None = None) -> int:
     """Fill in costs and findings of every call that has none; give their number.
 
-    Data sets that another version analysed are analysed again, whole; with a `memory` that is left
-    to `analyse_again`. Calls that a collector receives are left to the process that owns the store:
-    it has in memory what they are compared with.
+    Data sets that another version analysed are analysed again, whole; with a `memory`, or where
+    another process owns the store, that is left to `analyse_again`. Calls that a collector receives
+    are left to the process that owns the store: it has in memory what they are compared with.
     """
     books = _Books.read()
     side_charges.price(store, books.prices)
     waiting = dict(costs.unanalysed(store).iter_rows())
     outdated = dict(costs.outdated(store, books.version).iter_rows())
-    if memory is not None:
+    if memory is not None or store.is_shared:
         outdated = {name: calls for name, calls in outdated.items() if name in {LIVE, *waiting}}
     todo = waiting | outdated
     if store.is_shared:
@@ -127,20 +131,31 @@ def analyse_again(store: Store, *, go_on: Callable[[], bool]) -> None:
     Their old rows stay until a data set is done, and are then replaced in one transaction. Live
     calls are left to `analyse`.
     """
-
-    def stop_here(done: int, total: int) -> None:
-        del done, total
-        if not go_on():
-            raise _StoppedError
-
     books = _Books.read()
+    reanalyses.announce(store, books.version)
     try:
         for source in sorted(costs.outdated(store, books.version)["source"].to_list()):
             if source != LIVE:
-                stop_here(0, 0)
-                _analyse_at_once(store, source, books, again=True, step=stop_here)
+                step = _steps(store, source, go_on)
+                _analyse_at_once(store, source, books, again=True, step=step)
     except _StoppedError:
         pass
+
+
+def _steps(store: Store, source: str, go_on: Callable[[], bool]) -> Callable[[int, int], None]:
+    """Note about once a second how far a data set is; stop where `go_on` says so."""
+    said_s = -float("inf")
+
+    def step(done: int, total: int) -> None:
+        nonlocal said_s
+        del total
+        if not go_on():
+            raise _StoppedError
+        if time.monotonic() - said_s >= SAY_S:
+            said_s = time.monotonic()
+            reanalyses.say_done(store, source, done)
+
+    return step
 
 
 class _StoppedError(Exception):

@@ -7,17 +7,24 @@ parts sum to the bill at the last stored digit.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Context, Decimal
+from decimal import Context, Decimal
+from functools import lru_cache
 
 from phasewise_store.facts import Usage
 
-from phasewise_analyzer.prices import Rates
+from phasewise_analyzer.prices import REMEMBERED, Rates
 
 LAST_DIGIT = Decimal("1e-12")
 """USD; what the store's DECIMAL(24, 12) keeps"""
 
-_EXACT = Context(prec=60)
-_MILLION = Decimal(10**6)
+_FINE = 48
+"""digits behind the point of USD with which sums are made, as whole numbers: exact, and fast"""
+_STORED: int = 10 ** (_FINE - 12)
+"""so many of these are one last digit"""
+_EXACT = Context(prec=100)
+
+Tokens = tuple[int, int]
+"""how many, and what one costs"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,41 +43,96 @@ class Bill:
         return self.prefill_usd + self.decode_usd + self.other_usd
 
 
+@dataclass(frozen=True, slots=True)
+class _TokenPrices:
+    """What one token costs in whole numbers of 1e-48 USD; None as in `Rates`."""
+
+    uncached: int
+    cache_read: int
+    """as charged: the full rate where the list has none for cached tokens"""
+    cache_write_5m: int
+    cache_write_1h: int
+    output: int
+    reasoning: int
+    input_audio: int
+    cached_audio: int
+    output_audio: int
+    request: int
+    web_search: int
+    has_reads: bool
+    """whether the list has a rate for cached tokens"""
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _token_prices(rates: Rates) -> _TokenPrices:
+    uncached, output = _a_token(rates.uncached), _a_token(rates.output)
+    read = uncached if rates.cache_read is None else _a_token(rates.cache_read)
+    heard = uncached if rates.input_audio is None else _a_token(rates.input_audio)
+    return _TokenPrices(
+        uncached=uncached,
+        cache_read=read,
+        cache_write_5m=_a_token(rates.cache_write_5m),
+        cache_write_1h=_a_token(rates.cache_write_1h),
+        output=output,
+        reasoning=_a_token(rates.reasoning),
+        input_audio=heard,
+        # audio that was cached costs no more than fresh
+        cached_audio=min(read, heard)
+        if rates.cached_audio is None
+        else _a_token(rates.cached_audio),
+        output_audio=output if rates.output_audio is None else _a_token(rates.output_audio),
+        request=_whole(rates.request_usd, _FINE),
+        web_search=0 if rates.web_search_usd is None else _whole(rates.web_search_usd, _FINE),
+        has_reads=rates.cache_read is not None,
+    )
+
+
+def _a_token(rate: Decimal) -> int:
+    """Turn USD per million tokens into what one token costs."""
+    return _whole(rate, _FINE - 6)
+
+
+def _whole(value: Decimal, digits: int) -> int:
+    return int(_EXACT.to_integral_value(_EXACT.scaleb(value, digits)))
+
+
+def _usd(stored_digits: int) -> Decimal:
+    """Write a number of last digits as USD."""
+    return Decimal(stored_digits).scaleb(-12, _EXACT)
+
+
+def _rounded(fine: int) -> int:
+    """Round to the last stored digit, half to even."""
+    whole, rest = divmod(fine, _STORED)
+    above_half = 2 * rest - _STORED
+    return whole + 1 if above_half > 0 or (above_half == 0 and whole % 2 == 1) else whole
+
+
 def split(rates: Rates, usage: Usage) -> Bill:
     """Price a call's tokens by phase.
 
     Running sums are rounded, not the parts: so no part is negative, and the sum of the parts is the
     exact bill, rounded once.
     """
-    cached_parts = _cached_parts(rates, usage)
-    prefill = _cost(*cached_parts, *_behind_the_read(rates, usage))
+    prices = _token_prices(rates)
+    cached = _cost(_cached_parts(prices, usage))
+    prefill = cached + _cost(_behind_the_read(prices, usage))
     thought = min(usage.reasoning_tokens, usage.output_tokens)
     spoken = min(usage.billing.output_audio_tokens, usage.output_tokens - thought)
-    decode = _cost(
-        (usage.output_tokens - thought - spoken, rates.output),
-        (spoken, _or(rates.output_audio, rates.output)),
-        (thought, rates.reasoning),
+    running = (
+        prefill
+        + (usage.output_tokens - thought - spoken) * prices.output
+        + spoken * prices.output_audio
+        + thought * prices.reasoning
     )
-    searches = usage.billing.web_searches * _or(rates.web_search_usd, Decimal(0))
-    running = _EXACT.add(prefill, decode)
-    whole = _EXACT.add(running, _EXACT.add(rates.request_usd, searches))
-    sums = [
-        total.quantize(LAST_DIGIT, ROUND_HALF_EVEN, _EXACT) for total in (prefill, running, whole)
-    ]
-    cached = _cost(*cached_parts).quantize(LAST_DIGIT, ROUND_HALF_EVEN, _EXACT)
-    return Bill(sums[0], sums[1] - sums[0], sums[2] - sums[1], cached)
-
-
-def _cached_parts(rates: Rates, usage: Usage) -> tuple[tuple[int, Decimal], tuple[int, Decimal]]:
-    """Give the cached tokens with their rates: text, then audio, which costs no more than fresh."""
-    heard = min(usage.billing.cached_audio_tokens, usage.cache_read_tokens)
-    read = _or(rates.cache_read, rates.uncached)
-    audio = _or(rates.cached_audio, min(read, _or(rates.input_audio, rates.uncached)))
-    return (usage.cache_read_tokens - heard, read), (heard, audio)
-
-
-def _or(rate: Decimal | None, otherwise: Decimal) -> Decimal:
-    return otherwise if rate is None else rate
+    whole = running + prices.request + usage.billing.web_searches * prices.web_search
+    until = _rounded(prefill), _rounded(running), _rounded(whole)
+    return Bill(
+        _usd(until[0]),
+        _usd(until[1] - until[0]),
+        _usd(until[2] - until[1]),
+        _usd(_rounded(cached)),
+    )
 
 
 def charged_usd(rates: Rates, usage: Usage, first_tokens: int) -> Decimal:
@@ -79,9 +141,9 @@ def charged_usd(rates: Rates, usage: Usage, first_tokens: int) -> Decimal:
     What was read from a cache comes first in a prompt, then what was written, longest lifetime
     first, then what was charged in full.
     """
-    in_order = (*_cached_parts(rates, usage), *_behind_the_read(rates, usage))
-    charged = _cost(*_first(in_order, first_tokens))
-    return charged.quantize(LAST_DIGIT, ROUND_HALF_EVEN, _EXACT)
+    prices = _token_prices(rates)
+    in_order = (*_cached_parts(prices, usage), *_behind_the_read(prices, usage))
+    return _usd(_rounded(_cost(_first(in_order, first_tokens))))
 
 
 def above_read_usd(rates: Rates, usage: Usage, tokens: int) -> Decimal:
@@ -90,41 +152,45 @@ def above_read_usd(rates: Rates, usage: Usage, tokens: int) -> Decimal:
     Each is charged at its own rate less the rate of a cache read. Nothing can be saved where the
     price list has no such rate.
     """
-    if rates.cache_read is None:
+    prices = _token_prices(rates)
+    if not prices.has_reads:
         return Decimal(0)
-    above = (
-        (taken, max(rate - rates.cache_read, Decimal(0)))
-        for taken, rate in _first(_behind_the_read(rates, usage), tokens)
+    above = sum(
+        taken * max(price - prices.cache_read, 0)
+        for taken, price in _first(_behind_the_read(prices, usage), tokens)
     )
-    return _cost(*above).quantize(LAST_DIGIT, ROUND_DOWN, _EXACT)
+    return _usd(above // _STORED)
 
 
-def _behind_the_read(rates: Rates, usage: Usage) -> tuple[tuple[int, Decimal], ...]:
-    """Return the other input tokens with their rates, in order; audio is taken to stand last."""
+def _cached_parts(prices: _TokenPrices, usage: Usage) -> tuple[Tokens, Tokens]:
+    """Give the cached tokens with their prices: text, then audio."""
+    heard = min(usage.billing.cached_audio_tokens, usage.cache_read_tokens)
+    return (usage.cache_read_tokens - heard, prices.cache_read), (heard, prices.cached_audio)
+
+
+def _behind_the_read(prices: _TokenPrices, usage: Usage) -> tuple[Tokens, ...]:
+    """Return the other input tokens with their prices, in order; audio is taken to stand last."""
     heard = min(
         max(usage.billing.input_audio_tokens - usage.billing.cached_audio_tokens, 0),
         usage.uncached_tokens,
     )
     return (
-        (usage.cache_write_1h_tokens, rates.cache_write_1h),
-        (usage.cache_write_5m_tokens, rates.cache_write_5m),
-        (usage.uncached_tokens - heard, rates.uncached),
-        (heard, _or(rates.input_audio, rates.uncached)),
+        (usage.cache_write_1h_tokens, prices.cache_write_1h),
+        (usage.cache_write_5m_tokens, prices.cache_write_5m),
+        (usage.uncached_tokens - heard, prices.uncached),
+        (heard, prices.input_audio),
     )
 
 
-def _first(parts: Iterable[tuple[int, Decimal]], tokens: int) -> Iterator[tuple[int, Decimal]]:
-    """Return the first so many tokens of some parts, each with its rate."""
+def _first(parts: Iterable[Tokens], tokens: int) -> Iterator[Tokens]:
+    """Return the first so many tokens of some parts, each with its price."""
     left = tokens
-    for there, rate in parts:
+    for there, price in parts:
         taken = min(left, there)
         left -= taken
-        yield taken, rate
+        yield taken, price
 
 
-def _cost(*parts: tuple[int, Decimal]) -> Decimal:
-    """Sum tokens times USD per million tokens, exactly."""
-    total = Decimal(0)
-    for tokens, rate in parts:
-        total = _EXACT.fma(Decimal(tokens), rate, total)
-    return _EXACT.divide(total, _MILLION)
+def _cost(parts: Iterable[Tokens]) -> int:
+    """Sum tokens times their prices, exactly."""
+    return sum(tokens * price for tokens, price in parts)

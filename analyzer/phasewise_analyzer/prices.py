@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 
 from genai_prices.data_snapshot import DataSnapshot, get_snapshot
 from genai_prices.types import ModelInfo, ModelPrice, Provider, TieredPrices
@@ -23,6 +24,9 @@ UNDATED = f"{DATED}, newest price: the call has no date"
 
 FIRST_DATE_NS = int(datetime(2020, 1, 1, tzinfo=UTC).timestamp()) * 10**9
 """no model was sold by the token before; an earlier time is a trace's own clock, not a date"""
+
+REMEMBERED = 256
+"""rates that are written and read once, and then given again: a data set has few"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,21 +59,31 @@ class Rates:
 
     def as_json(self) -> str:
         """Write the rates as JSON; decimals are strings, so that no digit is lost."""
-        rates = {name: getattr(self, name) for name in Rates.__slots__}
-        return json.dumps(
-            {
-                name: None if rate is None else str(rate)
-                for name, rate in rates.items()
-                if rate is not None or name in _ALWAYS
-            }
-        )
+        return _as_json(self)
 
     @classmethod
     def from_json(cls, written: str) -> "Rates":
         """Read what `as_json` wrote."""
-        rates: dict[str, str | None] = json.loads(written)
-        known = {name: None if rate is None else Decimal(rate) for name, rate in rates.items()}
-        return cls(**known)  # type: ignore[arg-type]  # only `cache_read` is written as null
+        return _from_json(written)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _as_json(rates: Rates) -> str:
+    values = {name: getattr(rates, name) for name in Rates.__slots__}
+    return json.dumps(
+        {
+            name: None if rate is None else str(rate)
+            for name, rate in values.items()
+            if rate is not None or name in _ALWAYS
+        }
+    )
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _from_json(written: str) -> Rates:
+    rates: dict[str, str | None] = json.loads(written)
+    known = {name: None if rate is None else Decimal(rate) for name, rate in rates.items()}
+    return Rates(**known)  # type: ignore[arg-type]  # only `cache_read` is written as null
 
 
 _PER_TOKEN = (

@@ -105,6 +105,11 @@ def score(call: Mapping[str, object], prompt: Prompt) -> Replayable:
     return Replayable(round(worth, 3), gaps, prompt.changes)
 
 
+def of_prompt(call: Mapping[str, object], parts: Sequence[Segment]) -> Replayable:
+    """Score one row of `reads.llm_calls`, whose prompt has these segments."""
+    return score(call, _prompt(parts, Normaliser()))
+
+
 def of_session(store: Store, session_id: str) -> dict[str, Replayable]:
     """Score every call of a session, by call id."""
     return of_calls(store, reads.llm_calls(store, Scope(session_id=session_id)))

@@ -3,6 +3,7 @@
 Embeddings and rerankings are no calls here: their price stands in other$ and so in the total.
 """
 
+from dataclasses import dataclass
 from typing import cast
 
 import polars as pl
@@ -38,6 +39,10 @@ _MONEY = (
     *("prefill_usd", "prefill_low_usd", "prefill_high_usd", "cached_usd", "unreported_usd"),
     *("missed_usd", "wasted_usd", "decode_usd", "side_usd"),
 )
+_TOTAL_USD = (
+    "coalesce(sum(c.prefill_usd) + sum(c.decode_usd) + sum(c.call_other_usd) "
+    "+ coalesce(sum(c.side_usd), 0), sum(c.side_usd)) AS total_usd"
+)
 _SUMS = ",\n".join(
     (
         "count(DISTINCT c.session_id) AS sessions",
@@ -46,8 +51,7 @@ _SUMS = ",\n".join(
         *(f"sum(c.{name}) AS {name}" for name in _MONEY),
         "coalesce(sum(c.call_other_usd) + coalesce(sum(c.side_usd), 0), sum(c.side_usd)) "
         "AS other_usd",
-        "coalesce(sum(c.prefill_usd) + sum(c.decode_usd) + sum(c.call_other_usd) "
-        "+ coalesce(sum(c.side_usd), 0), sum(c.side_usd)) AS total_usd",
+        _TOTAL_USD,
     )
 )
 _PAGE = """
@@ -118,6 +122,50 @@ QUALIFY row_number() OVER (PARTITION BY label ORDER BY calls DESC, value) <= $mo
 ORDER BY label, calls DESC, value
 """
 _DEAREST_FIRST = "ORDER BY total_usd DESC NULLS LAST, input_tokens DESC, calls DESC"
+
+
+_COUNTED = """
+SELECT
+    coalesce(sum(c.calls), 0)::BIGINT AS calls,
+    coalesce(sum(c.input_tokens), 0)::BIGINT AS input_tokens,
+    coalesce(sum(c.priced_calls), 0)::BIGINT AS priced_calls,
+    coalesce(sum(c.cache_unknown_calls), 0)::BIGINT AS cache_unknown_calls
+FROM cells c
+WHERE {condition}
+"""
+_ROLES = f"""
+SELECT
+    coalesce(c.agent, 'unknown') AS agent,
+    {_TOTAL_USD},
+    coalesce(sum(c.input_tokens), 0) AS input_tokens,
+    coalesce(sum(c.calls), 0) AS calls
+FROM cells c
+WHERE {{condition}}
+GROUP BY ALL
+{_DEAREST_FIRST}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """A few of `Totals`; planning a query for all of them takes longer than the sums."""
+
+    calls: int
+    input_tokens: int
+    priced_calls: int
+    cache_unknown_calls: int
+
+
+def counts(store: Store, scope: Scope = EVERYTHING) -> Counts:
+    """Count the calls in scope, those with a price, and those whose source reports no cache."""
+    condition, parameters = scope.of_cells()
+    return Counts(*store.frame(_COUNTED.format(condition=condition), parameters).row(0))
+
+
+def roles(store: Store, scope: Scope = EVERYTHING) -> tuple[str, ...]:
+    """Return the names of the roles in scope, in the order of `agents`."""
+    condition, parameters = scope.of_cells()
+    return tuple(store.frame(_ROLES.format(condition=condition), parameters)["agent"])
 
 
 def totals(store: Store, scope: Scope = EVERYTHING) -> Totals:

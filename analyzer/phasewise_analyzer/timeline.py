@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import polars as pl
 from phasewise_store import reads, side_costs
 from phasewise_store.errors import UsageError
+from phasewise_store.facts import Segment
 from phasewise_store.store import Store
 
 from phasewise_analyzer import replayable, rollups
@@ -47,8 +48,11 @@ def timeline(
     )
 
 
-def call_step(store: Store, call_id: str) -> Step:
-    """Give one call as its session's timeline has it; raises UsageError where it is not there."""
+def call_step(store: Store, call_id: str, prompt: Sequence[Segment]) -> Step:
+    """Give one call as its session's timeline has it; raises UsageError where it is not there.
+
+    `prompt` is its whole prompt, by which it is scored for replay.
+    """
     calls = reads.calls_with_ids(store, [call_id])
     if not calls.height:
         raise UsageError(f"no call `{call_id}` in this database; `phasewise calls` lists them")
@@ -56,8 +60,7 @@ def call_step(store: Store, call_id: str) -> Step:
     session_id = call["session_id"]
     there = reads.session_steps(store, session_id)
     zero, _ = _bounds([*_times(there), *_times(side_costs.of_session(store, session_id))])
-    scored = replayable.of_calls(store, calls)
-    return _call(call, zero, _depths(store, session_id), scored[call_id])
+    return _call(call, zero, _depths(store, session_id), replayable.of_prompt(call, prompt))
 
 
 def _times(steps: pl.DataFrame) -> Iterator[tuple[int, int]]:

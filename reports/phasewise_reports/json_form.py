@@ -1,11 +1,10 @@
 """Write facts as JSON, in the same form on the command line, in page twins and in reports."""
 
-from dataclasses import asdict, is_dataclass
 from decimal import Decimal
 
 import orjson
 
-_OPTIONS = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS
+_OPTIONS = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS
 
 
 def to_json(value: object, *, sort_keys: bool = False) -> str:
@@ -15,8 +14,6 @@ def to_json(value: object, *, sort_keys: bool = False) -> str:
 
 
 def _plain(value: object) -> object:
-    if is_dataclass(value) and not isinstance(value, type):
-        return asdict(value)
     if isinstance(value, Decimal):
         return float(value)
     raise TypeError(f"no JSON for {type(value).__name__}")

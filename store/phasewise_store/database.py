@@ -12,7 +12,7 @@ from typing import IO
 
 import duckdb
 
-from phasewise_store import database_lock
+from phasewise_store import database_lock, fresh
 from phasewise_store.errors import SchemaError, StoreLockedError
 from phasewise_store.schema import MIGRATIONS
 from phasewise_store.statements import count, run
@@ -78,6 +78,8 @@ def open_in_memory() -> Database:
 def migrate(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     """Run the migrations that this file has not seen, each in a transaction of its own."""
     tables = {name for (name,) in run(connection, "SHOW TABLES")}
+    if not tables and fresh.make(connection, MIGRATIONS):
+        return
     if tables and "schema_migrations" not in tables:
         raise SchemaError(
             f"`{path}` is a DuckDB file, but not Phasewise's; choose another file with --db"
@@ -103,6 +105,8 @@ def migrate(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
             [version, migration.__name__],
         )
         run(connection, "COMMIT")
+    if not tables:
+        fresh.remember(connection, MIGRATIONS)
 
 
 def _create(path: Path) -> None:

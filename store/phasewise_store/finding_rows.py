@@ -73,6 +73,12 @@ JOIN sources s USING (source_id)
 LEFT JOIN agents a USING (agent_id)
 """
 
+_DONE = "UPDATE reanalyses SET done_calls = calls WHERE source = $source"
+_ALL_DONE = """
+DELETE FROM reanalyses
+WHERE NOT EXISTS (SELECT 1 FROM reanalyses WHERE done_calls < calls)
+"""
+
 _UNBROKEN = "DELETE FROM breaks WHERE ordinal IN (SELECT unnest($sound))"
 
 
@@ -91,12 +97,15 @@ def save(
 
 
 def say_analysed(connection: duckdb.DuckDBPyConnection, source: str, version: str) -> None:
-    """Keep that a data set is analysed by this version, as of now."""
+    """Keep that a data set is analysed by this version, as of now, and no longer under way."""
     run(
         connection,
         "INSERT OR REPLACE INTO analysed_sources VALUES (?, ?, current_timestamp::TIMESTAMP)",
         [source, version],
     )
+    if run(connection, "SELECT 1 FROM reanalyses WHERE source = $source", {"source": source}):
+        run(connection, _DONE, {"source": source})
+        run(connection, _ALL_DONE)
 
 
 def forget(connection: duckdb.DuckDBPyConnection, call_ids: Collection[str]) -> None:

@@ -107,6 +107,11 @@ def m017_add_states_of_input(connection: duckdb.DuckDBPyConnection) -> None:
     run(connection, costs.STATES_OF_INPUT)
 
 
+def m019_add_reanalyses(connection: duckdb.DuckDBPyConnection) -> None:
+    """Keep how far the analysis by another version is."""
+    run(connection, findings.REANALYSES)
+
+
 COMPRESSED: dict[str, compression.Methods] = {
     "segments": {"digest": "uncompressed", "content": "uncompressed"},
     "spans": {"attributes": "zstd"},
@@ -130,6 +135,7 @@ STATEMENTS = (
     cells.CELLS,
     prefixes.REUSE_AND_KEPT_ANSWERS,
     costs.STATES_OF_INPUT,
+    findings.REANALYSES,
 )
 """what the migrations run, for `schema_page`"""
 
@@ -151,5 +157,6 @@ MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     m015_add_cells,
     m016_add_reuse_and_kept_answers,
     m017_add_states_of_input,
+    m019_add_reanalyses,
 )
 """in order; the schema's version is how many of them have run"""

@@ -42,6 +42,7 @@ async function judge() {
   });
   return {
     scrolls: document.documentElement.scrollWidth > width,
+    wide: [...document.querySelectorAll(".wide")].some((one) => one.scrollWidth > one.clientWidth),
     violations: violations.flatMap(({ id, nodes }) =>
       nodes.map(({ target, failureSummary }) => `${id}: ${target.join(" ")} ${failureSummary}`),
     ),

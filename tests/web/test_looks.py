@@ -44,6 +44,8 @@ class Seen:
 
     scrolls: bool
     """whether it is wider than its window"""
+    wide: bool
+    """whether one of its tables or pictures is, and scrolls by itself"""
     violations: list[str]
     """of axe-core's rules"""
     cut: list[str]
@@ -111,6 +113,15 @@ def test_every_page_is_sound_and_fits_its_window(
     found = list(zip(looks, look(chromium, looks), strict=True))
     assert {page.url: one.violations for page, one in found if one.violations} == {}
     assert [page.url for page, one in found if one.scrolls] == []
+
+
+@pytest.mark.parametrize("source", ["tau2-bench", "kv-cache-tester"])
+def test_the_flame_graph_and_its_table_fit_a_laptop(
+    chromium: str, address: str, source: str
+) -> None:
+    """At 1440 pixels the last column is to be seen without scrolling."""
+    (found,) = look(chromium, [Look(f"{address}/prefixes/flame?source={source}", 1440)])
+    assert not found.wide
 
 
 @pytest.mark.parametrize("paper", PAPER_MM)

@@ -269,3 +269,18 @@ def test_a_call_s_page_shows_words_and_no_json(store: Store) -> None:
     assert "[calls clock]" in page
     assert "it is 12:00</pre>" in page
     assert '"type"' not in page
+
+
+def test_a_page_of_sessions_past_the_end_says_so_and_links_to_the_last() -> None:
+    """Of 51 sessions the last page begins at 50, wherever somebody looked behind it."""
+    with Store.in_memory() as store:
+        for number in range(51):
+            store.write(growing_session(1, f"s{number}"))
+        analyse(store)
+        pages = pages_of(store)
+        page = pages.get("/sessions?offset=5000&view=time")
+        assert "There are 51 sessions; none after number 5,000." in page.text
+        assert 'href="/sessions?view=time&amp;offset=50"' in page.text
+        assert "No sessions match" not in page.text
+        twin = pages.get("/sessions.json?offset=5000").json()
+        assert (twin["rows"], twin["earlier"], twin["later"], twin["last"]) == ([], 50, None, 50)

@@ -1,22 +1,39 @@
 """Notes on the limits of a cost table's numbers, for both pages and commands."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 
 from phasewise_analyzer.coverage import coverage
 from phasewise_analyzer.findings import Totals
 from phasewise_reports.words import usd
+from phasewise_store import reanalyses
 from phasewise_store.store import Store
 
 
-def waiting(store: Store) -> tuple[str, ...]:
-    """Return a sentence where calls wait for their analysis; none where all are in the sums."""
+def state_of_analysis(store: Store, source: str | None = None) -> tuple[str, ...]:
+    """Return a sentence each where calls wait for their analysis, and for one by another version.
+
+    The second is about one data set where it is given.
+    """
+    return (*_waiting(store), *_outdated(store, source))
+
+
+def _waiting(store: Store) -> Iterator[str]:
     found = coverage(store)
-    if found.is_complete:
-        return ()
-    return (
-        f"{found.analysed_calls:,} of {found.calls:,} calls are analysed; the rest is in progress.",
-    )
+    if not found.is_complete:
+        yield (
+            f"{found.analysed_calls:,} of {found.calls:,} calls are analysed; the rest is in "
+            "progress."
+        )
+
+
+def _outdated(store: Store, source: str | None) -> Iterator[str]:
+    found = reanalyses.under_way(store, source)
+    if found is not None:
+        yield (
+            f"Numbers as of {found.analysed_at:%Y-%m-%d %H:%M} UTC, analysed with "
+            f"{found.version}; {found.done_calls:,} of {found.calls:,} calls re-analysed so far."
+        )
 
 
 def caveats(rows: Iterable[Totals]) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from phasewise_collector.parent import LATER, say_ready, stop_with_parent
 from phasewise_store.errors import PhasewiseError
 from phasewise_store.store import Store
 
-from phasewise_web.app import make_app
+from phasewise_web.app import compile_templates, make_app
 from phasewise_web.background.process import BackgroundProcess
 
 POLL_S = 0.02
@@ -71,14 +71,19 @@ def _working(
     background: BackgroundProcess,
     give_up: Callable[[Exception], None],
 ) -> Iterator[None]:
-    """Load and analyse in threads, once the pages answer; at the end load what was received."""
+    """Load and analyse in threads, once the pages answer; at the end load what was received.
+
+    They start one after another: beside each other they would leave a page a fourth of Python.
+    """
     stop = threading.Event()
+    turn = threading.Lock()
 
     def begin(name: str) -> None:
         while not server.started and not stop.wait(POLL_S):
             pass
         try:
-            module = importlib.import_module("phasewise_web.analysis_threads")
+            with turn:
+                module = importlib.import_module("phasewise_web.analysis_threads")
             getattr(module, name)(store, loader, stop)
         except Exception as error:
             give_up(error)
@@ -86,6 +91,8 @@ def _working(
     def start_background() -> None:
         while not server.started and not stop.wait(POLL_S):
             pass
+        with turn:
+            compile_templates()
         if not stop.is_set():
             background.start()
 

@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 
 from phasewise_analyzer import bill, cache_states
 from phasewise_analyzer.breaks import predecessors
 from phasewise_analyzer.breaks.facts import Break
 from phasewise_analyzer.breaks.prompts import PromptPaths
-from phasewise_analyzer.caches.requests import Requests
+from phasewise_analyzer.caches.requests import Requests, settings_of
 from phasewise_analyzer.diagnosis.causes import Cause
 from phasewise_analyzer.prices import Rates
 
@@ -59,10 +58,9 @@ class Compared:
         previous = int(self.previous[row])
         return min(int(self.whole[row]), int(self.whole[previous])) if previous >= 0 else 0
 
-    def request(self, row: int) -> dict[str, object]:
+    def request(self, row: int) -> Mapping[str, object]:
         """Give the settings of a call."""
-        found: dict[str, object] = orjson.loads(self.rows[row]["request"])
-        return found
+        return settings_of(self.rows[row]["request"]).said
 
     def said(self, row: int) -> str | None:
         """Give what the provider itself says of the call's cache, None where it is silent."""

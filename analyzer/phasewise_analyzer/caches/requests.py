@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Self
 
 import numpy as np
@@ -40,8 +40,32 @@ SPELLINGS: Mapping[str, tuple[str, ...]] = {
 }
 """how requests spell the settings that a policy may name; `images_present` is in no request, and
 the model is part of the space"""
+REMEMBERED = 1024
+"""requests whose settings are read once: those of one agent are the same in most calls"""
 _UNTIMED_STEP_S = 1e-3
 """calls without times are taken to follow one another so closely that nothing expires"""
+
+
+class Settings:
+    """The settings of a request, of which a policy names some; most calls have the same ones."""
+
+    __slots__ = ("_by_keys", "said")
+
+    def __init__(self, written: str) -> None:
+        self.said: Mapping[str, object] = orjson.loads(written)
+        self._by_keys: dict[Keys, tuple[Hashable, Hashable, Hashable]] = {}
+
+    def of(self, keys: Keys) -> tuple[Hashable, Hashable, Hashable]:
+        """Give what tells tools, system prompt and messages of two requests apart."""
+        if keys not in self._by_keys:
+            self._by_keys[keys] = _settings(self.said, keys)
+        return self._by_keys[keys]
+
+
+@lru_cache(maxsize=REMEMBERED)
+def settings_of(written: str) -> Settings:
+    """Read the settings of a request; the same text gives the same object."""
+    return Settings(written)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +76,13 @@ class Recorded:
     """place among the calls in scope, in order of arrival"""
     asked: Asked
     """without settings: those depend on the policy"""
-    request: Mapping[str, object]
+    request: Settings
     answers: Callable[[], tuple[Asked, ...]] = tuple
     """makes the prompts with what the model answered, where later prompts show it"""
 
     def under(self, policy: Policy) -> Asked:
         """Give what a cache of this policy is asked."""
-        settings = _settings(self.request, policy.keys)
+        settings = self.request.of(policy.keys)
         answers = self.answers() if policy.keeps_answers else ()
         if settings == self.asked.settings and answers == self.asked.answers:
             return self.asked
@@ -146,9 +170,9 @@ class Requests:
         call = self.rows[row]
         stream = call["agent_id"], call["provider"], call["model"], call["block_tokens"]
         places = self._places.of(row, leaf, stream)
-        request = orjson.loads(call["request"])
-        asked = asked_of(call, request, places, row=row, tokens=int(self.tokens.whole[row]))
-        return Recorded(row, asked, request, partial(self._answered, row, asked))
+        settings = settings_of(call["request"])
+        asked = asked_of(call, settings.said, places, row=row, tokens=int(self.tokens.whole[row]))
+        return Recorded(row, asked, settings, partial(self._answered, row, asked))
 
     def _find_answers(self) -> dict[int, list[int]]:
         """Give, for the nodes where a prompt ends, those where an answer behind it ends."""

@@ -13,7 +13,6 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-import orjson
 from phasewise_store.store import Store
 from phasewise_store.trie import ROOT, shared_length
 
@@ -22,7 +21,7 @@ from phasewise_analyzer.caches.book import Book
 from phasewise_analyzer.caches.policy import Policy
 from phasewise_analyzer.caches.prompt_cache import MESSAGES, Asked, PromptCache, Served
 from phasewise_analyzer.caches.prompt_positions import Places, extend
-from phasewise_analyzer.caches.requests import TIER_OF, Recorded, asked_of, with_answer
+from phasewise_analyzer.caches.requests import TIER_OF, Recorded, asked_of, settings_of, with_answer
 from phasewise_analyzer.prefixes.live_tokens import LiveTokens
 from phasewise_analyzer.prefixes.live_tree import Fork, Grown, LiveTree
 
@@ -250,10 +249,10 @@ class LiveCalls:
             tree.whole[node] and (not blocks or node in self._ended or node == path[-1])
             for node in path
         ]
-        request = orjson.loads(call["request"])
+        settings = settings_of(call["request"])
         places = Places(path, ends, whole, tiers)
-        asked = asked_of(call, request, places, row=row, tokens=tokens)
-        asked = Recorded(row, asked, request, partial(self._answered, asked)).under(policy)
+        asked = asked_of(call, settings.said, places, row=row, tokens=tokens)
+        asked = Recorded(row, asked, settings, partial(self._answered, asked)).under(policy)
         if policy.id not in self._caches:
             self._caches[policy.id] = families.make(policy)
         return policy, self._caches[policy.id].serve(asked)

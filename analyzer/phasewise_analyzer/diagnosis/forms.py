@@ -24,7 +24,6 @@ _TEMPLATE = re.compile(
     r"|^(?:### ?)?(?:System|User|Assistant|Human|AI|Instruction|Response): ?",
     re.MULTILINE | re.IGNORECASE,
 )
-_SPACE = re.compile(r"\s+")
 _WRAPPER_KEYS = frozenset(
     {
         *("annotations", "refusal", "audio", "function_call", "name", "id", "status", "index"),
@@ -163,7 +162,7 @@ def _is_nothing(one: Mapping[str, object], two: Mapping[str, object], key: str) 
 
 def without_template(text: str) -> str:
     """Return the words of a rendered prompt without the template's own tokens."""
-    return _SPACE.sub("", _TEMPLATE.sub("", text))
+    return "".join(_TEMPLATE.sub("", text).split())
 
 
 def _said(message: Mapping[str, object]) -> tuple[str, list[bytes], list[bytes]]:
@@ -179,7 +178,7 @@ def _said(message: Mapping[str, object]) -> tuple[str, list[bytes], list[bytes]]
     if isinstance(content, list):
         others = [_block(block) for block in content if not _is_plain_text(block)]
     return (
-        _SPACE.sub("", text_of(content) if not others else _texts(content)),
+        "".join((text_of(content) if not others else _texts(content)).split()),
         [_call(call) for call in calls] if isinstance(calls, list) else [],
         [*others, dumped(dict(sorted(rest.items())))],
     )

@@ -12,7 +12,7 @@ from phasewise_analyzer.diagnosis import causes
 from phasewise_analyzer.diagnosis.causes import Cause
 from phasewise_analyzer.diagnosis.parts import DEEPEST
 
-_SPACE = re.compile(r"[\s\u200b\u200c\u200d\ufeff]+")
+_NO_WIDTH = ("\u200b", "\u200c", "\u200d", "\ufeff")
 _STRING_OR_SPACE = re.compile(r'"(?:[^"\\]|\\.)*"|\s+', re.DOTALL)
 _ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})|\\(/)")
 _STARTS_TRIED = 40
@@ -79,7 +79,7 @@ def _union(found: Iterator[Ways | None]) -> Ways | None:
 
 
 def _ways_of_text(one: str, two: str, levels: int) -> Ways | None:
-    if _SPACE.sub("", one) == _SPACE.sub("", two):
+    if _without_space(one) == _without_space(two):
         return Ways({causes.WHITESPACE})
     left, right = _document(one), _document(two)
     if left is not None and right is not None:
@@ -87,6 +87,12 @@ def _ways_of_text(one: str, two: str, levels: int) -> Ways | None:
     if _unescaped(one) == _unescaped(two):
         return Ways({causes.REWRITTEN})
     return _ways_inside(one, two, levels)
+
+
+def _without_space(text: str) -> str:
+    for one in () if text.isascii() else _NO_WIDTH:
+        text = text.replace(one, "")
+    return "".join(text.split())
 
 
 def _ways_of_json(one: str, two: str, left: object, right: object, levels: int) -> Ways | None:
@@ -135,6 +141,8 @@ def _compact(text: str) -> str:
 
 
 def _unescaped(text: str) -> str:
+    if text.isascii() and "\\" not in text and "&" not in text:
+        return text
     plain = _ESCAPE.sub(lambda found: found[2] or chr(int(found[1], 16)), text)
     # a character beyond U+FFFF is escaped as two halves
     plain = plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

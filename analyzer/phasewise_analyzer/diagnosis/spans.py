@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
+from itertools import islice, pairwise, zip_longest
 
 from phasewise_store.trie import shared_length
 
@@ -72,7 +72,7 @@ def first_hunk(old: str, new: str) -> Hunk:
     while start > 0 and (old[start - 1].isalnum() or old[start - 1] == "_"):
         start -= 1
     olds, news = _words(old, start), _words(new, start)
-    seen: dict[tuple[str, ...], int] = {}
+    seen: dict[tuple[str | None, ...], int] = {}
     for place, run in enumerate(_runs(olds)):
         seen.setdefault(run, place)
     found: tuple[int, int, int] | None = None
@@ -85,7 +85,7 @@ def first_hunk(old: str, new: str) -> Hunk:
     if found is None:
         tail = _common_tail(old, new, start)
         return Hunk(old, new, start, len(old) - tail, len(new) - tail)
-    return Hunk(old, new, start, _end(olds, found[1], start), _end(news, found[2], start))
+    return Hunk(old, new, start, _end(old, start, found[1]), _end(new, start, found[2]))
 
 
 def middles(old: str, new: str) -> tuple[str, str]:
@@ -109,22 +109,19 @@ def _common_tail(old: str, new: str, start: int) -> int:
     return shared_length(old[start:][::-1], new[start:][::-1])
 
 
-def _words(text: str, start: int) -> list[tuple[str, int, int]]:
-    """Return the words behind a place, where each starts and ends, and an empty one at the end."""
-    found: list[tuple[str, int, int]] = []
-    for word in _WORD.finditer(text, start):
-        if len(found) == WINDOW_WORDS:
-            return found
-        found.append((word[0], word.start(), word.end()))
-    return [*found, ("", len(text), len(text))]
+def _words(text: str, start: int) -> list[str]:
+    """Return the words behind a place, and an empty one at the end of the text."""
+    words = [word[0] for word in islice(_WORD.finditer(text, start), WINDOW_WORDS + 1)]
+    return words[:WINDOW_WORDS] if len(words) > WINDOW_WORDS else [*words, ""]
 
 
-def _runs(words: list[tuple[str, int, int]]) -> Iterator[tuple[str, ...]]:
-    """Return from each place the words that must agree; the last ones are fewer."""
-    texts = [word for word, _, _ in words]
-    return (tuple(texts[place : place + AGREEING_WORDS]) for place in range(len(texts)))
+def _runs(words: list[str]) -> Iterator[tuple[str | None, ...]]:
+    """Return from each place the words that must agree; there are none behind the last one."""
+    return zip_longest(*(words[place:] for place in range(AGREEING_WORDS)))
 
 
-def _end(words: list[tuple[str, int, int]], place: int, start: int) -> int:
-    """Return where the words before this one end."""
-    return words[place - 1][2] if place else start
+def _end(text: str, start: int, words: int) -> int:
+    """Return where so many words behind a place end."""
+    if not words:
+        return start
+    return next(islice(_WORD.finditer(text, start), words - 1, None)).end()

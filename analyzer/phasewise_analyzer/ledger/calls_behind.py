@@ -29,15 +29,18 @@ class CallRow:
     usd: Decimal | None
 
 
-_IN_SCOPE = "f.cell_id IN (SELECT c.cell_id FROM cells c WHERE {condition})"
-_WORST = f"""
+_COUNT_OF_WORST = """
+SELECT coalesce(sum(c.judged_calls - c.exact_calls), 0)::BIGINT
+FROM cells c
+WHERE {condition}
+"""
+_PAGE_OF_WORST = """
+SELECT f.rowid, NULL::BIGINT, NULL::DECIMAL(38, 12)
 FROM call_findings f
 WHERE abs(f.reported_read - f.predicted_read) >= f.granularity
-  AND {_IN_SCOPE}
-"""
-_PAGE_OF_WORST = f"""
-SELECT f.rowid, NULL::BIGINT, NULL::DECIMAL(38, 12)
-{_WORST}
+  AND f.cell_id IN (
+    SELECT c.cell_id FROM cells c WHERE {condition} AND c.judged_calls > c.exact_calls
+  )
 ORDER BY abs(f.reported_read - f.predicted_read) DESC, f.ordinal
 LIMIT $limit OFFSET $offset
 """
@@ -57,12 +60,18 @@ WHERE r.reason = $reason AND {condition}
 ORDER BY coalesce(r.most_usd, 0) DESC, r.most_tokens DESC, c.first_ordinal
 LIMIT $most
 """
+# their rows first, by the narrow column: the reasons of all calls are not to be read for a page
+_ROWS_OF_CELLS = """
+SELECT f.rowid
+FROM call_findings f
+WHERE f.cell_id IN (SELECT unnest($cells::UBIGINT[]))
+"""
 _PAGE_OF_REASON = """
 SELECT number, part.tokens, part.usd
 FROM (
     SELECT f.rowid AS number, f.ordinal, unnest(f.reasons) AS part
     FROM call_findings f
-    WHERE f.cell_id IN (SELECT unnest($cells::UBIGINT[]))
+    WHERE f.rowid IN (SELECT unnest($rows::BIGINT[]))
 )
 WHERE part.reason = $reason
 ORDER BY coalesce(part.usd, 0) DESC, part.tokens DESC, ordinal
@@ -87,9 +96,7 @@ def predicted_worst(
 ) -> tuple[int, tuple[CallRow, ...]]:
     """Return how many calls read another amount than their rule says, and a page, worst first."""
     condition, parameters = scope.of_cells()
-    there = int(
-        store.frame(f"SELECT count(*) {_WORST.format(condition=condition)}", parameters).item()
-    )
+    there = int(store.frame(_COUNT_OF_WORST.format(condition=condition), parameters).item())
     page = store.frame(
         _PAGE_OF_WORST.format(condition=condition),
         parameters | {"limit": limit, "offset": offset},
@@ -107,9 +114,10 @@ def of_reason(
     cells = store.frame(
         _DEAREST_CELLS.format(condition=condition), asked | {"most": limit + offset}
     )
+    rows = store.frame(_ROWS_OF_CELLS, {"cells": cells["cell_id"].to_list()})
     page = store.frame(
         _PAGE_OF_REASON,
-        {"cells": cells["cell_id"].to_list(), "reason": reason, "limit": limit, "offset": offset},
+        {"rows": rows["rowid"].to_list(), "reason": reason, "limit": limit, "offset": offset},
     )
     return there, _rows(store, page.rows())
 

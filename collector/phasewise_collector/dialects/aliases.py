@@ -239,6 +239,8 @@ MOST = 1 << 53
 
 def first(attributes: Attributes, names: Sequence[str]) -> object:
     """Return the first of these attributes that is there and not empty."""
+    if attributes.keys().isdisjoint(names):  # as most are, and this is quick to say
+        return None
     for name in names:
         value = attributes.get(name)
         if value is not None and value != "":

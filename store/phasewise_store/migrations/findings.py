@@ -50,3 +50,12 @@ CREATE TABLE analysed_sources (
     analysed_at TIMESTAMP NOT NULL
 );
 """
+
+REANALYSES = """
+CREATE TABLE reanalyses (
+    source     VARCHAR NOT NULL,  -- a data set that another version analysed
+    version    VARCHAR NOT NULL,  -- by which it is analysed again
+    calls      BIGINT NOT NULL,
+    done_calls BIGINT NOT NULL    -- all: its rows are replaced
+);
+"""

@@ -7,8 +7,8 @@ from itertools import accumulate
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from phasewise_analyzer.analyse import Memory, analyse
-from phasewise_store import findings
+from phasewise_analyzer.analyse import Memory, analyse, analyse_again
+from phasewise_store import findings, reanalyses
 from phasewise_store.facts import Agent, Batch, LlmCall, Session, Usage
 from phasewise_store.segments import text_segment
 from phasewise_store.store import Store
@@ -224,4 +224,26 @@ def test_rows_stay_until_another_version_is_done(store: Store) -> None:
     assert analyse(store) == 2
     assert_frame_equal(findings.of_calls(store), made)
     assert store.frame("SELECT min(prefill_usd) FROM call_costs").item() > 0
+    assert analyse(store) == 0
+
+
+def test_an_analysis_by_another_version_says_how_far_it_is(store: Store) -> None:
+    """Its data set is noted when it begins, its calls as they are done, and nothing at its end."""
+    write(store, calls_of([Made(0, "main", "openai", (("user", FILL),), 0.0, 0.1, 0.0)] * 3))
+    analyse(store)
+    with store.transaction() as connection:
+        connection.execute("UPDATE analysed_sources SET version = 'older'")
+    seen: list[tuple[str, int, int]] = []
+
+    def look() -> bool:
+        found = reanalyses.under_way(store)
+        assert found is not None
+        seen.append((found.version, found.done_calls, found.calls))
+        return len(seen) < 2
+
+    assert reanalyses.under_way(store) is None
+    analyse_again(store, go_on=look)
+    assert seen[0] == ("older", 0, 3)
+    analyse_again(store, go_on=lambda: True)
+    assert reanalyses.under_way(store) is None
     assert analyse(store) == 0

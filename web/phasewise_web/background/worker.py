@@ -94,7 +94,7 @@ class Worker:
     def _due(self) -> Iterator[Question]:
         for source in reuse_rows.sources(self._store, EVERYTHING):
             scope = Scope(source=source)
-            names = [row.agent for row in rollups.agents(self._store, scope)[:MOST_AGENTS]]
+            names = rollups.roles(self._store, scope)[:MOST_AGENTS]
             wanted = [
                 Question(FLAME, scope),
                 *(Question(STRUCTURE, Scope(source=source, agent=name)) for name in names),

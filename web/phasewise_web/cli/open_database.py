@@ -13,6 +13,7 @@ from phasewise_analyzer.analyse import analyse
 from phasewise_store.errors import UsageError
 from phasewise_store.store import Store
 
+from phasewise_web.caveats import state_of_analysis
 from phasewise_web.cli.output import progress, say
 
 
@@ -46,4 +47,6 @@ def analysed(path: Path) -> Iterator[Store]:
         with progress("analysing") as step:
             analyse(store, step=step)
         with store.snapshot():
+            for note in state_of_analysis(store):
+                say(f"note: {note}")
             yield store

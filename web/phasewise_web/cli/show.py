@@ -37,8 +37,8 @@ def run(arguments: argparse.Namespace) -> int:
             found = timeline.timeline(store, arguments.id)
             print_json(found) if arguments.json else _print_session(found)
             return 0
-        step = timeline.call_step(store, arguments.id)
         prompt = reads.prompt(store, arguments.id)
+        step = timeline.call_step(store, arguments.id, prompt)
         output = reads.output(store, arguments.id)
     if arguments.json:
         print_json({"step": step, "prompt": _plain(prompt), "output": _plain(output)})

@@ -6,7 +6,7 @@ from phasewise_analyzer import rollups
 from phasewise_analyzer.findings import AgentRow, LabelValue, ModelRow, Totals
 from phasewise_store.store import Store
 
-from phasewise_web.caveats import caveats, waiting
+from phasewise_web.caveats import caveats, state_of_analysis
 from phasewise_web.pages import views
 from phasewise_web.pages.address import Place, sources
 from phasewise_web.pages.views import View
@@ -35,5 +35,5 @@ def agents_page(store: Store, place: Place) -> AgentsPage:
         models=rollups.models(store, place.scope),
         sources=sources(store),
         labels=rollups.labels(store, place.scope),
-        notes=(*waiting(store), *caveats([totals])),
+        notes=(*state_of_analysis(store, place.scope.source), *caveats([totals])),
     )

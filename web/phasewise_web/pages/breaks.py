@@ -12,7 +12,7 @@ from phasewise_analyzer.diagnosis.causes import Cause
 from phasewise_store.scope import Scope
 from phasewise_store.store import Store
 
-from phasewise_web.caveats import waiting
+from phasewise_web.caveats import state_of_analysis
 from phasewise_web.pages.address import Place, source_of, sources
 
 PAGE_ROWS = 50
@@ -94,7 +94,7 @@ def breaks_page(store: Store, place: Place) -> BreaksPage:
         wasteful=tuple(row for row in rows if row.finding.cause.wasteful),
         legitimate=tuple(row for row in rows if not row.finding.cause.wasteful),
         shown=_shown(store, scope, found, place),
-        notes=(*waiting(store), *_notes(store, scope)),
+        notes=(*state_of_analysis(store, source), *_notes(store, scope)),
     )
 
 
@@ -139,7 +139,7 @@ def _shown(store: Store, scope: Scope, found: Breaks, place: Place) -> Shown | N
 
 def _notes(store: Store, scope: Scope) -> Iterator[str]:
     """Say what the list cannot know."""
-    totals = rollups.totals(store, scope)
+    totals = rollups.counts(store, scope)
     if totals.cache_unknown_calls:
         yield (
             f"{totals.cache_unknown_calls:,} of {totals.calls:,} calls do not report cached "

@@ -14,6 +14,7 @@ from phasewise_store.errors import UsageError
 from phasewise_store.facts import Description, Labels, Segment
 from phasewise_store.store import Store
 
+from phasewise_web.caveats import state_of_analysis
 from phasewise_web.pages import views
 from phasewise_web.pages.address import Place
 
@@ -84,20 +85,22 @@ class CallPage:
     """the spans and log records of which the call was made; empty for an imported one"""
     user: str | None
     labels: Labels
+    notes: tuple[str, ...]
 
 
 def call_page(store: Store, call_id: str, place: Place) -> CallPage:
     """Make the page; raises UsageError where the call is not there."""
     found = store.frame(
-        "SELECT session_id, described_by, user_id, version, customer, tags, metadata "
-        "FROM llm_calls WHERE call_id = $call_id",
+        "SELECT c.session_id, c.described_by, c.user_id, c.version, c.customer, c.tags, "
+        "c.metadata, s.name AS source "
+        "FROM llm_calls c JOIN sources s USING (source_id) WHERE c.call_id = $call_id",
         {"call_id": call_id},
     )
     if not found.height:
         raise UsageError(f"no call `{call_id}` in this database; `phasewise calls` lists them")
     (row,) = found.iter_rows(named=True)
-    step = call_step(store, call_id)
     prompt = reads.prompt(store, call_id)
+    step = call_step(store, call_id, prompt)
     is_whole = "all" in place.query
     most = None if is_whole else MOST_CHARACTERS
     is_long = len(prompt) > 2 * MOST_SEGMENTS and not is_whole
@@ -122,6 +125,7 @@ def call_page(store: Store, call_id: str, place: Place) -> CallPage:
             tuple(row["tags"] or ()),
             orjson.loads(row["metadata"] or "{}"),
         ),
+        notes=state_of_analysis(store, row["source"]),
     )
 
 

@@ -14,6 +14,7 @@ from phasewise_store.store import Store
 
 from phasewise_web.background.answers import NOTHING, Answers, Look, Progress
 from phasewise_web.background.questions import FLAME
+from phasewise_web.caveats import state_of_analysis
 from phasewise_web.pages.address import Place, source_of, sources
 
 
@@ -78,7 +79,7 @@ def flame_page(store: Store, place: Place, answers: Answers) -> FlamePage:
         flame_chart.wording(top.start.text) if top.start else "",
         flame_chart.flame_chart(found, link),
         tuple(_row(frame, link) for frame in found.widest),
-        tuple(_notes(found)),
+        (*state_of_analysis(store, source), *_notes(found)),
     )
 
 

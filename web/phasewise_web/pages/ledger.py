@@ -13,7 +13,7 @@ from phasewise_reports.ledger_words import words
 from phasewise_store.scope import Scope
 from phasewise_store.store import Store
 
-from phasewise_web.caveats import waiting
+from phasewise_web.caveats import state_of_analysis
 from phasewise_web.pages.address import Place, source_of, sources
 
 PAGE_ROWS = 50
@@ -86,7 +86,7 @@ def ledger_page(store: Store, place: Place) -> LedgerPage:
         exact_calls=found.exact_calls,
         drifts=found.drifts,
         shown=_calls(store, scope, place),
-        notes=(*waiting(store), *_notes(store, scope)),
+        notes=(*state_of_analysis(store, source), *_notes(store, scope)),
     )
 
 
@@ -116,7 +116,7 @@ def _calls(store: Store, scope: Scope, place: Place) -> Calls:
 
 def _notes(store: Store, scope: Scope) -> Iterator[str]:
     """Say what the bill cannot know."""
-    totals = rollups.totals(store, scope)
+    totals = rollups.counts(store, scope)
     if totals.cache_unknown_calls:
         yield (
             f"{totals.cache_unknown_calls:,} of {totals.calls:,} calls do not report cached "

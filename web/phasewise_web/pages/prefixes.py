@@ -51,7 +51,7 @@ def prefixes_page(store: Store, place: Place) -> PrefixesPage:
     found, groups = kept_reuse.find(
         store, scope, capacities=CAPACITIES, by=by, most_groups=MOST_GROUPS
     )
-    calls = rollups.totals(store, scope).calls
+    calls = rollups.counts(store, scope).calls
     shape = hardware.model(place.query.get("kv_model", USUAL_KV_MODEL))
     return PrefixesPage(
         source,

@@ -10,7 +10,7 @@ from phasewise_reports.charts import Part
 from phasewise_reports.words import excerpt
 from phasewise_store.store import Store
 
-from phasewise_web.caveats import caveats
+from phasewise_web.caveats import caveats, state_of_analysis
 from phasewise_web.pages import views
 from phasewise_web.pages.address import Place
 from phasewise_web.pages.views import View
@@ -93,7 +93,7 @@ def session_page(store: Store, session_id: str, place: Place) -> SessionPage:
         offset,
         max(0, offset - PAGE_STEPS) if offset else None,
         later if later < found.steps_there else None,
-        caveats([found.row.totals]),
+        (*state_of_analysis(store, found.row.source), *caveats([found.row.totals])),
     )
 
 

@@ -13,6 +13,7 @@ from phasewise_store.store import Store
 
 from phasewise_web.background.answers import NOTHING, Answers, Progress
 from phasewise_web.background.questions import STRUCTURE, read_structure
+from phasewise_web.caveats import state_of_analysis
 from phasewise_web.pages.address import Place, source_of, sources
 
 MOST_AGENTS = 24
@@ -64,7 +65,7 @@ def structure_page(store: Store, place: Place, answers: Answers) -> StructurePag
     if source is None:
         return StructurePage(None, there, None, (), 0, None, NOTHING, None, (), 0, None, (), ())
     of_source = Place(place.path, {"source": source}).scope
-    agents = tuple(row.agent for row in rollups.agents(store, of_source))
+    agents = rollups.roles(store, of_source)
     agent = place.query.get("agent") or (agents[0] if agents else None)
     query = {**place.query, "source": source} | ({"agent": agent} if agent else {})
     scope = Place(place.path, query).scope
@@ -73,7 +74,7 @@ def structure_page(store: Store, place: Place, answers: Answers) -> StructurePag
     blocks = structure.blocks if structure else ()
     template = sum(block.tokens * block.calls for block in blocks)
     template //= max(1, structure.calls if structure else 1)
-    totals = rollups.totals(store, scope)
+    totals = rollups.counts(store, scope)
     history = totals.input_tokens > (1 + HISTORY_SHARE) * template * totals.calls
     months = structure.months if structure else None
     return StructurePage(
@@ -98,7 +99,7 @@ def structure_page(store: Store, place: Place, answers: Answers) -> StructurePag
         if structure
         else None,
         moves=moves(blocks),
-        notes=_notes(structure),
+        notes=(*state_of_analysis(store, source), *_notes(structure)),
     )
 
 
