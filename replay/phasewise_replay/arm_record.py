@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
 import orjson
-from phasewise_store.runs import Arm, Basis
+from phasewise_store.run_facts import Arm, Basis
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,10 @@ class BlockRecord:
     """sum over the responses, including the canary's"""
     engine_cached_tokens: int | None = None
     """increase of the engine's own counter during the block; must equal the sum"""
+    wall_ns: int | None = None
+    """from the first request after the canary to the last answer"""
+    energy_j: float | None = None
+    """of the GPU in that time, where it is measured"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,8 @@ class ArmRecord:
     settings: Mapping[str, object] = field(default_factory=dict)
     """every setting by its dotted name"""
     blocks: tuple[BlockRecord, ...] = ()
+    machine: Mapping[str, object] = field(default_factory=dict)
+    """GPU, driver, CPU, memory and versions, where the run was made on another machine"""
 
 
 def encode(record: ArmRecord) -> str:

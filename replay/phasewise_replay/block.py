@@ -4,10 +4,10 @@
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from phasewise_store.runs import MeasuredCall
+from phasewise_store.run_facts import MeasuredCall
 
 from phasewise_replay.arm_record import BlockRecord
 from phasewise_replay.canary import canary
@@ -23,6 +23,13 @@ from phasewise_replay.engine import (
 from phasewise_replay.prediction import Prediction
 from phasewise_replay.preparing import Prepared
 from phasewise_replay.sink import Sink
+
+Joules = Callable[[], float | None]
+"""the energy that the GPU has used since some start; None where it is not measured"""
+
+
+def unknown() -> None:
+    """Say that the energy is not measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +49,15 @@ class Turn:
 class Block:
     """Sends the requests of one block and stores the answers."""
 
-    def __init__(self, turn: Turn, engine: Engine, resolved: Resolved, prepared: Prepared) -> None:
+    def __init__(
+        self,
+        turn: Turn,
+        engine: Engine,
+        resolved: Resolved,
+        prepared: Prepared,
+        *,
+        joules: Joules = unknown,
+    ) -> None:
         self._turn = turn
         self._engine = engine
         self._resolved = resolved
@@ -50,6 +65,7 @@ class Block:
         self._prediction = Prediction(resolved)
         self._salt = turn.salt if resolved.resets == "salt" else None
         self._cached: list[int | None] = []
+        self._joules = joules
 
     def warm_up(self, calls: int) -> None:
         """Send the first calls without measuring: a fresh server still compiles kernels."""
@@ -71,10 +87,15 @@ class Block:
         if cold.cached_tokens and self._resolved.resets != "none":
             warm = f"the canary found {cold.cached_tokens} cached tokens after the cache was reset"
             return self._record(cold.cached_tokens, void=warm)
+        joules, began_ns = self._joules(), time.perf_counter_ns()
         self._drive(sink, concurrency)
+        wall_ns, joules_after = time.perf_counter_ns() - began_ns, self._joules()
         counted = self._count()
         grown = None if counted is None or counted_before is None else counted - counted_before
-        return self._record(cold.cached_tokens, engine_cached=grown)
+        energy_j = None if joules is None or joules_after is None else joules_after - joules
+        record = self._record(cold.cached_tokens, engine_cached=grown)
+        simulated = self._resolved.basis == "simulated"
+        return replace(record, wall_ns=None if simulated else wall_ns, energy_j=energy_j)
 
     def _cold(self, first: Request) -> Answer:
         """Warm the canary, reset, and send it again."""

@@ -11,7 +11,7 @@ from dataclasses import asdict
 import orjson
 import polars as pl
 from phasewise_store import runs
-from phasewise_store.runs import Arm
+from phasewise_store.run_facts import Arm
 from phasewise_store.store import Store
 
 from phasewise_replay import (

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
 from phasewise_analyzer.engine.token_ids import TokenIds
-from phasewise_store.runs import Basis
+from phasewise_store.run_facts import Basis
 
 PrefixCacheKind = Literal["paged", "radix"]
 """vLLM's blocks or SGLang's tree; see `paged_cache` and `radix_cache` of the analyzer"""

@@ -6,7 +6,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 import polars as pl
-from phasewise_store.runs import Run
+from phasewise_store.run_facts import Run
 
 from phasewise_replay.arm_record import ArmRecord
 from phasewise_replay.failures import failures

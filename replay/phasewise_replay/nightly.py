@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import polars as pl
 from phasewise_store import runs
-from phasewise_store.runs import Run
+from phasewise_store.run_facts import Run
 from phasewise_store.store import Store
 
 from phasewise_replay import measures, statistics

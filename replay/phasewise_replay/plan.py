@@ -115,6 +115,7 @@ class SimulatedArm:
 
 
 T = TypeVar("T")
+Order = Literal["ABBA", "once"]
 Arm = VllmArm | UrlArm | SimulatedArm
 
 
@@ -125,9 +126,10 @@ class Plan:
     name: str
     arms: tuple[Arm, ...]
     sessions: SessionChoice = SessionChoice()
-    order: Literal["ABBA"] = "ABBA"
+    order: Order = "ABBA"
     """baseline, arm, arm, baseline: a drift over time affects all arms equally; the baseline runs
-    twice at each of its turns, so that it can be compared with itself in the same way"""
+    twice at each of its turns, so that it can be compared with itself in the same way.  `once`
+    starts the engine of every other arm once, in the order of the plan, for two blocks in a row"""
     repeats: int = 1
     """how many times the order is repeated"""
     warmup_calls: int = 16
@@ -165,13 +167,27 @@ class Plan:
     def turns(self) -> list[tuple[Arm, int]]:
         """Return arm and block number of every block, in the order they run."""
         baseline, *others = self.arms
-        visits = [baseline, baseline, *others, *reversed(others), baseline, baseline]
+        there = [baseline, baseline]
+        if self.order == "once":
+            middle = [arm for other in others for arm in (other, other)]
+        else:
+            middle = [*others, *reversed(others)]
         blocks: Counter[str] = Counter()
         turns: list[tuple[Arm, int]] = []
-        for arm in visits * self.repeats:
+        for arm in (there + middle + there) * self.repeats:
             turns.append((arm, blocks[arm.name]))
             blocks[arm.name] += 1
         return turns
+
+    def visits(self) -> list[tuple[Arm, list[int]]]:
+        """Return the turns with consecutive blocks of one arm together: they share its engine."""
+        found: list[tuple[Arm, list[int]]] = []
+        for arm, block in self.turns():
+            if found and found[-1][0].name == arm.name:
+                found[-1][1].append(block)
+            else:
+                found.append((arm, [block]))
+        return found
 
 
 def control_half(block: int) -> int:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 from phasewise_analyzer.chat_messages.facts import Thinking
 from phasewise_store.errors import UsageError
@@ -11,6 +10,7 @@ from phasewise_store.errors import UsageError
 from phasewise_replay import plan_keys as keys
 from phasewise_replay.plan import (
     Arm,
+    Order,
     Plan,
     SessionChoice,
     SimulatedArm,
@@ -81,7 +81,7 @@ def _vllm(name: str, found: Keys) -> VllmArm:
         name=name,
         model=found.take("model", keys.word),
         presets=found.take("presets", _presets, ()),
-        flags=found.take("flags", _flags, {}),
+        flags=found.take("flags", flags, {}),
         env=found.take("env", _environment, {}),
         python=found.maybe("python", keys.word),
         start_timeout_s=found.take("start_timeout_s", keys.number, 900.0),
@@ -129,10 +129,12 @@ def _engine(value: object) -> str:
     return str(value)
 
 
-def _order(value: object) -> Literal["ABBA"]:
-    if value != "ABBA":
-        raise UsageError(f"must be ABBA, not `{value}`")
-    return "ABBA"
+def _order(value: object) -> Order:
+    if value == "ABBA":
+        return "ABBA"
+    if value == "once":
+        return "once"
+    raise UsageError(f"must be ABBA or once, not `{value}`")
 
 
 def _thinking(value: object) -> Thinking:
@@ -161,18 +163,19 @@ def _presets(value: object) -> tuple[str, ...]:
     return names
 
 
-def _flags(value: object) -> Mapping[str, FlagValue]:
+def flags(value: object) -> Mapping[str, FlagValue]:
+    """Take a mapping from vLLM flags to values; the dashes in front are left out."""
     if not isinstance(value, dict):
         raise UsageError("must be a mapping from vLLM flags to values")
-    flags: dict[str, FlagValue] = {}
+    found: dict[str, FlagValue] = {}
     for name, setting in value.items():
         if not isinstance(setting, bool | int | float | str | dict | list):
             raise UsageError(f"flag `{name}` has no value; for a flag without a value write true")
         plain = str(name).lstrip("-").replace("_", "-")
         if plain in _OURS:
             raise UsageError(f"flag `{plain}` is set by the run itself; remove it")
-        flags[plain] = setting
-    return flags
+        found[plain] = setting
+    return found
 
 
 def _environment(value: object) -> Mapping[str, str]:

@@ -66,6 +66,10 @@ class Keys:
         """Return whether a key is there."""
         return name in self._values
 
+    def names(self) -> tuple[str, ...]:
+        """Return the keys that are left, for a mapping whose keys are the user's own."""
+        return tuple(map(str, self._values))
+
     def inner(self, name: str) -> "Keys":
         """Return a mapping inside; empty where it is absent."""
         self._asked.append(name)
@@ -122,6 +126,27 @@ def whole(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise UsageError(f"must be a whole number above 0, not `{value}`")
     return value
+
+
+def wholes(value: object) -> tuple[int, ...]:
+    """Take a list of whole numbers above zero."""
+    if not isinstance(value, list):
+        raise UsageError(f"must be a list, not `{value}`")
+    return tuple(whole(one) for one in value)
+
+
+def pairs(value: object) -> tuple[tuple[int, int], ...]:
+    """Take a list of pairs of whole numbers above zero."""
+    if not isinstance(value, list) or any(not isinstance(one, list) for one in value):
+        raise UsageError(f"must be a list of pairs such as `[8192, 512]`, not `{value}`")
+    return tuple(map(_pair, value))
+
+
+def _pair(value: object) -> tuple[int, int]:
+    found = wholes(value)
+    if len(found) != 2:
+        raise UsageError(f"must be a list of pairs such as `[8192, 512]`, not `{value}`")
+    return found[0], found[1]
 
 
 def whole_or_none(value: object) -> int:

@@ -15,7 +15,7 @@ from phasewise_replay import chat
 from phasewise_replay.driver import Due, Pace
 from phasewise_replay.engine import Engine, Request, Resolved, Tokenizing
 from phasewise_replay.prompt_tokens import UNBOUNDED, PromptTokens
-from phasewise_replay.sessions import RecordedSession, RecordedStep
+from phasewise_replay.recorded import RecordedSession, RecordedStep
 
 LEAST_VOCABULARY = 16_000
 """used when a server does not report its vocabulary size; every common model has a larger one"""

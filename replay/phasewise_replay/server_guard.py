@@ -1,8 +1,9 @@
 """Runs an engine server and stops it, with all its children, when the replay ends for any reason.
 
-A separate program, started as `python server_guard.py COMMAND…` in a new process group with a pipe
-as its standard input. The pipe closes when the replay closes it or is killed, so a server that
-holds a GPU never outlives the run that started it.
+A separate program, started as `python server_guard.py GRACE COMMAND…` in a new process group with a
+pipe as its standard input. The pipe closes when the replay closes it or is killed, so a server that
+holds a GPU never outlives the run that started it. GRACE is how many seconds the server may take to
+exit after SIGTERM.
 """
 
 import os
@@ -12,9 +13,6 @@ import sys
 import threading
 import time
 
-GRACE_S = 10.0
-"""how long the server may take to exit after SIGTERM"""
-
 
 def main() -> None:
     """Start the server, wait until it or the pipe ends, then end the process group."""
@@ -22,12 +20,13 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         # a handler, not SIG_IGN: what is ignored stays ignored in the server
         signal.signal(number, lambda *_: ending.set())
-    server = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)  # noqa: S603  # our own command
+    grace_s = float(sys.argv[1])
+    server = subprocess.Popen(sys.argv[2:], stdin=subprocess.DEVNULL)  # noqa: S603  # our own command
     threading.Thread(target=_wait_for_pipe, args=(ending,), daemon=True).start()
     while server.poll() is None and not ending.wait(0.1):
         pass
     os.killpg(0, signal.SIGTERM)
-    deadline = time.monotonic() + GRACE_S
+    deadline = time.monotonic() + grace_s
     while server.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     os.killpg(0, signal.SIGKILL)

@@ -18,15 +18,20 @@ from phasewise_store.errors import EngineError
 from phasewise_replay import server_guard
 
 POLL_S = 0.2
+GRACE_S = 10.0
+"""how long a server may take to exit after SIGTERM"""
 TAIL_LINES = 30
 
 
 class ServerProcess:
     """One server; `stop` may be called at any time and any number of times."""
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str], *, grace_s: float = GRACE_S
+    ) -> None:
+        self._grace_s = grace_s
         self._log = tempfile.TemporaryFile(prefix="phasewise-server-")  # noqa: SIM115  # closed in stop
-        guard = [sys.executable, "-I", server_guard.__file__]
+        guard = [sys.executable, "-I", server_guard.__file__, str(grace_s)]
         self._guard = subprocess.Popen(  # noqa: S603  # the plan's own command
             [*guard, *command],
             stdin=subprocess.PIPE,
@@ -66,7 +71,7 @@ class ServerProcess:
         if self._guard.stdin is not None:
             self._guard.stdin.close()
         try:
-            self._guard.wait(server_guard.GRACE_S + 5)
+            self._guard.wait(self._grace_s + 5)
         except subprocess.TimeoutExpired:
             os.killpg(self._guard.pid, signal.SIGKILL)
             self._guard.wait()

@@ -4,7 +4,6 @@ The history of each call comes from its stored prompt, so a replay sends it as i
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -16,41 +15,7 @@ from phasewise_store.store import Store
 from phasewise_store.trie import Trie
 
 from phasewise_replay.plan import SessionChoice
-
-
-@dataclass(frozen=True, slots=True)
-class RecordedStep:
-    """One call of a session."""
-
-    call_id: str
-    step: int
-    prompt: tuple[Segment, ...]
-    output_tokens: int
-    """as recorded, at least one"""
-    wait_ns: int
-    """from the end of the call before it to its own start: tools, thinking, people"""
-
-
-@dataclass(frozen=True, slots=True)
-class RecordedSession:
-    """A session's calls in order."""
-
-    session_id: str
-    steps: tuple[RecordedStep, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """The sessions that were chosen."""
-
-    sessions: tuple[RecordedSession, ...]
-    calls_without_prompt: int
-    """calls left out because the source has no prompt for them"""
-
-    @property
-    def calls(self) -> int:
-        """Calls in all sessions."""
-        return sum(len(session.steps) for session in self.sessions)
+from phasewise_replay.recorded import Recorded, RecordedSession, RecordedStep
 
 
 def load(store: Store, choice: SessionChoice) -> Recorded:

@@ -1,4 +1,4 @@
-"""Write measured calls to the store in small batches while a run is in progress.
+"""Write measured calls to the recording in small batches while a run is in progress.
 
 An interrupted run keeps its measurements. A write takes milliseconds, so calls are batched.
 """
@@ -9,9 +9,9 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from phasewise_store import runs
-from phasewise_store.runs import MeasuredCall
-from phasewise_store.store import Store
+from phasewise_store.run_facts import MeasuredCall
+
+from phasewise_replay.recording import Recording
 
 Tick = Callable[[], None]
 
@@ -25,8 +25,8 @@ class Sink:
     Leaving the `with` block writes the rest; rows added later are dropped.
     """
 
-    def __init__(self, store: Store, tick: Tick) -> None:
-        self._store = store
+    def __init__(self, recording: Recording, tick: Tick) -> None:
+        self._recording = recording
         self._tick = tick
         self._rows: list[MeasuredCall] = []
         self._written_s = time.monotonic()
@@ -59,5 +59,5 @@ class Sink:
 
     def _write(self) -> None:
         rows, self._rows = self._rows, []
-        runs.add_measured(self._store, rows)
+        self._recording.add_calls(rows)
         self._written_s = time.monotonic()

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from phasewise_store.runs import ArmStatus, Basis, RunStatus
+from phasewise_store.run_facts import ArmStatus, Basis, RunStatus
 
 Judgement = Literal["lower", "higher", "no significant difference", "too few sessions", "void"]
 """of a metric's difference; `void` when the run's fidelity failed"""

@@ -14,14 +14,15 @@ from phasewise_replay.engine import Answer, Request, Resolved
 from phasewise_replay.openai_client import OpenAiClient
 from phasewise_replay.plan import VllmArm
 from phasewise_replay.request_body import VLLM
-from phasewise_replay.server_process import ServerEndedError, ServerProcess, free_port
+from phasewise_replay.server_process import GRACE_S, ServerEndedError, ServerProcess, free_port
 
 
 class VllmEngine:
     """One vLLM server; it exists from `start` to `stop`."""
 
-    def __init__(self, arm: VllmArm) -> None:
+    def __init__(self, arm: VllmArm, *, grace_s: float = GRACE_S) -> None:
         self._arm = arm
+        self._grace_s = grace_s
         self._process: ServerProcess | None = None
         self._client: OpenAiClient | None = None
 
@@ -42,7 +43,8 @@ class VllmEngine:
         )
         client = OpenAiClient(f"http://127.0.0.1:{port}", dialect=VLLM)
         self._client = client
-        self._process = ServerProcess(command, vllm_command.environment(arm.env, on_cpu=on_cpu))
+        environment = vllm_command.environment(arm.env, on_cpu=on_cpu)
+        self._process = ServerProcess(command, environment, grace_s=self._grace_s)
         try:
             self._process.wait_until(client.healthy, timeout_s=arm.start_timeout_s)
         except ServerEndedError:

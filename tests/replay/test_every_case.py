@@ -10,7 +10,7 @@ from phasewise_analyzer.chat_messages.normalise import Normaliser
 from phasewise_collector.importing import import_paths
 from phasewise_replay import chat, sessions
 from phasewise_replay.plan import SessionChoice
-from phasewise_replay.sessions import RecordedSession
+from phasewise_replay.recorded import RecordedSession
 from phasewise_store.errors import UsageError
 from phasewise_store.store import Store
 

@@ -21,9 +21,9 @@ from phasewise_replay.engine import Engine, Request, started
 from phasewise_replay.plan import Plan, SessionChoice, UrlArm, VllmArm
 from phasewise_replay.prediction import Prediction
 from phasewise_replay.preparing import prepare
+from phasewise_replay.recorded import RecordedSession, RecordedStep
 from phasewise_replay.run import run
 from phasewise_replay.server_process import free_port
-from phasewise_replay.sessions import RecordedSession, RecordedStep
 from phasewise_replay.url import UrlEngine
 from phasewise_replay.verdict import Check
 from phasewise_replay.vllm import VllmEngine

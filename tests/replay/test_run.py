@@ -46,6 +46,14 @@ def test_turns_go_there_and_back_and_the_baseline_twice_at_each_end() -> None:
     assert [control_half(block) for block in range(4)] == [0, 1, 1, 0]
 
 
+def test_the_order_once_starts_each_other_arm_once() -> None:
+    """Two blocks in a row for every arm, and the baseline at both ends, so it has its control."""
+    visits = [(arm.name, blocks) for arm, blocks in plan_of("a", "b", "c", order="once").visits()]
+    assert visits == [("a", [0, 1]), ("b", [0, 1]), ("c", [0, 1]), ("a", [2, 3])]
+    back = plan_of("a", "b", "c")
+    assert [arm.name for arm, _ in back.visits()] == ["a", "b", "c", "b", "a"]
+
+
 def test_every_call_of_every_block_is_stored(store: Store) -> None:
     """Six sessions of four calls: 24 rows a block, in the session's order."""
     write_sessions(store)

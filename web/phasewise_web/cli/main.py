@@ -43,6 +43,7 @@ COMMANDS = (
     "replay",
     "simulate",
     "compare",
+    "gpu",
     "nightly",
     "report",
     "web",

@@ -23,7 +23,9 @@ def markdown() -> str:
 def _commands(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
     for action in parser._actions:  # argparse has no public way to list them
         if isinstance(action, argparse._SubParsersAction):  # as above
-            yield from action.choices.values()
+            for command in action.choices.values():
+                yield command
+                yield from _commands(command)  # the steps of a command that has steps
 
 
 def _section(parser: argparse.ArgumentParser) -> str:
@@ -35,7 +37,7 @@ def _section(parser: argparse.ArgumentParser) -> str:
     lines += [
         f"| {_name(action)} | {_help(action)} |"
         for action in parser._actions  # argparse has no public way to list them
-        if not isinstance(action, argparse._HelpAction)  # as above
+        if not isinstance(action, argparse._HelpAction | argparse._SubParsersAction)  # as above
     ]
     return "\n".join(lines) + "\n"
 

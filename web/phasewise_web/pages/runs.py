@@ -6,7 +6,7 @@ from phasewise_replay.compare import compare
 from phasewise_replay.verdict import Verdict
 from phasewise_reports.charts import IntervalPlot, interval_plot
 from phasewise_store import runs
-from phasewise_store.runs import Arm, Run
+from phasewise_store.run_facts import Arm, Run
 from phasewise_store.store import Store
 
 

@@ -1,0 +1,157 @@
+"""One run in progress: what each arm has become, and its blocks on an engine that is started.
+
+`run` drives it beside a store; `gpu.session` drives several of them on one engine.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import orjson
+from phasewise_store.errors import EngineError, MissingExtraError, UnsupportedArmError
+from phasewise_store.run_facts import Arm as ArmFact
+from phasewise_store.run_facts import ArmStatus
+
+from phasewise_replay import arm_record
+from phasewise_replay.arm_record import ArmRecord, BlockRecord
+from phasewise_replay.block import Block, Joules, Turn, unknown
+from phasewise_replay.driver import Pace
+from phasewise_replay.engine import Engine, Resolved
+from phasewise_replay.plan import Arm, Plan, arm_document
+from phasewise_replay.preparing import Prepared, prepare
+from phasewise_replay.recorded import Recorded
+from phasewise_replay.recording import Recording
+from phasewise_replay.sink import Sink
+
+Step = Callable[[int, int, str], None]
+"""called with: calls measured, calls in total, and what is happening now"""
+
+
+@dataclass(slots=True)
+class _ArmState:
+    """The state of an arm during the run."""
+
+    place: int
+    status: ArmStatus = "ok"
+    reason: str | None = None
+    resolved: Resolved | None = None
+    prepared: Prepared | None = None
+    blocks: list[BlockRecord] = field(default_factory=list)
+
+
+class PlanRun:
+    """A plan, its sessions, and the state of its arms."""
+
+    def __init__(
+        self,
+        recording: Recording,
+        plan: Plan,
+        *,
+        run_id: str,
+        recorded: Recorded,
+        step: Step | None = None,
+        joules: Joules = unknown,
+    ) -> None:
+        self.plan = plan
+        self._arms = {arm.name: _ArmState(place) for place, arm in enumerate(plan.arms)}
+        self._recording = recording
+        self._run_id = run_id
+        self._recorded = recorded
+        self._step = step
+        self._joules = joules
+        self._total = recorded.calls * len(plan.turns())
+        self._done = 0
+        for arm in plan.arms:
+            self._record(arm)
+
+    def runs(self, arm: Arm) -> bool:
+        """Return whether the plan has the arm, and nothing has kept it from running so far."""
+        return arm.name in self._arms and self._arms[arm.name].status == "ok"
+
+    def turn(self, arm: Arm, engine: Engine, resolved: Resolved, blocks: Sequence[int]) -> None:
+        """Run blocks of an arm on its engine, which is started."""
+        state = self._arms[arm.name]
+        if state.resolved is None:
+            state.resolved = resolved
+            self.say(f"preparing {arm.name}")
+            pace = Pace(self.plan.tool_time, self.plan.longest_wait_s)
+            state.prepared = prepare(
+                self._recorded.sessions, engine, resolved, pace, thinking=self.plan.thinking
+            )
+        for place, block in enumerate(blocks):
+            warmup = self.plan.warmup_calls if place == 0 else 0
+            self._block(arm, engine, resolved, block=block, warmup=warmup)
+            self._record(arm)
+
+    def give_up(self, arm: Arm, error: EngineError | MissingExtraError) -> None:
+        """Record that an arm cannot run here, or that its engine failed."""
+        state = self._arms[arm.name]
+        cannot = isinstance(error, UnsupportedArmError | MissingExtraError)
+        state.status, state.reason = "unsupported" if cannot else "failed", str(error)
+        self._record(arm)
+
+    def skip(self, arm: Arm, reason: str) -> None:
+        """Record that an arm could have run and did not."""
+        state = self._arms[arm.name]
+        state.status, state.reason = "skipped", reason
+        self._record(arm)
+
+    def pass_over(self, blocks: Sequence[int]) -> None:
+        """Count blocks that will not run as done."""
+        self._done += self._recorded.calls * len(blocks)
+
+    def say(self, label: str) -> None:
+        """Report the progress."""
+        if self._step is not None:
+            self._step(min(self._done, self._total), self._total, label)
+
+    def _block(
+        self, arm: Arm, engine: Engine, resolved: Resolved, *, block: int, warmup: int
+    ) -> None:
+        state = self._arms[arm.name]
+        assert state.prepared is not None
+        before = self._done
+        self.say(f"{arm.name}, block {block}")
+
+        def tick() -> None:
+            self._done += 1
+            self.say(f"{arm.name}, block {block}")
+
+        turn = Turn(self._run_id, arm.name, block)
+        work = Block(turn, engine, resolved, state.prepared, joules=self._joules)
+        if resolved.basis == "measured":
+            work.warm_up(warmup)
+        with Sink(self._recording, tick) as sink:
+            record = work.run(sink, concurrency=self.plan.concurrency)
+        self._done = before + self._recorded.calls
+        state.blocks.append(record)
+
+    def _record(self, arm: Arm) -> None:
+        state = self._arms[arm.name]
+        resolved = state.resolved
+        record = "{}"
+        if resolved is not None:
+            made = ArmRecord(
+                engine=resolved.engine,
+                model=resolved.model,
+                basis=resolved.basis,
+                version=resolved.version,
+                prefix_caching=resolved.prefix_caching,
+                block_tokens=resolved.block_tokens,
+                blocks_of_kv=resolved.blocks,
+                max_model_tokens=resolved.max_model_tokens,
+                resets=resolved.resets,
+                settings=resolved.settings,
+            )
+            record = arm_record.encode(replace(made, blocks=tuple(state.blocks)))
+        self._recording.put_arm(
+            ArmFact(
+                self._run_id,
+                arm.name,
+                state.place,
+                arm.engine,
+                config=orjson.dumps(arm_document(arm), default=str).decode(),
+                resolved=record,
+                status=state.status,
+                reason=state.reason,
+            )
+        )

@@ -1,0 +1,43 @@
+"""The sessions that a replay sends: steps in order, with the waits between and the outputs.
+
+`sessions` reads them from the store, `gpu.pack_file` from a file.
+"""
+
+from dataclasses import dataclass
+
+from phasewise_store.facts import Segment
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedStep:
+    """One call of a session."""
+
+    call_id: str
+    step: int
+    prompt: tuple[Segment, ...]
+    output_tokens: int
+    """as recorded, at least one"""
+    wait_ns: int
+    """from the end of the call before it to its own start: tools, thinking, people"""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedSession:
+    """A session's calls in order."""
+
+    session_id: str
+    steps: tuple[RecordedStep, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """The sessions that were chosen."""
+
+    sessions: tuple[RecordedSession, ...]
+    calls_without_prompt: int
+    """calls left out because the source has no prompt for them"""
+
+    @property
+    def calls(self) -> int:
+        """Calls in all sessions."""
+        return sum(len(session.steps) for session in self.sessions)

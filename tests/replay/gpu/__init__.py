@@ -1,0 +1,1 @@
+"""The GPU kit: pack, run under a budget, import."""
