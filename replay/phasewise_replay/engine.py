@@ -9,15 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
-import numpy as np
-import numpy.typing as npt
+from phasewise_analyzer.engine.token_ids import TokenIds
 from phasewise_store.run_facts import Basis
 
-TokenIds = npt.NDArray[np.int64]
-"""[tokens] a prompt or an output as the model's token numbers"""
-
 PrefixCacheKind = Literal["paged", "radix"]
-"""vLLM's blocks or SGLang's tree; see `prefix_cache` and `radix_cache`"""
+"""vLLM's blocks or SGLang's tree; see `paged_cache` and `radix_cache` of the analyzer"""
 
 Reads = Literal["text", "token_ids"]
 """how an engine takes a recorded text: as text, or as token ids generated from it"""

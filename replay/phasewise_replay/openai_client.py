@@ -10,10 +10,11 @@ from collections.abc import Mapping
 import httpx
 import numpy as np
 import orjson
+from phasewise_analyzer.engine.token_ids import TokenIds
 from phasewise_store.errors import EngineError
 
 from phasewise_replay import request_body, streamed_answer
-from phasewise_replay.engine import Answer, Request, TokenIds
+from phasewise_replay.engine import Answer, Request
 from phasewise_replay.request_body import Dialect
 
 KEEPALIVE_S = 4.0

@@ -1,6 +1,6 @@
 """Predict before each call how many of its tokens the engine will find cached.
 
-vLLM's rules are in `prefix_cache`, SGLang's in `radix_cache`.
+vLLM's rules are in the analyzer's `paged_cache`, SGLang's in its `radix_cache`.
 
 Exact with one session in flight. With several, calls overlap and the engine decides their order, so
 the prediction is an estimate. When a fact about the cache is missing, nothing is predicted.
@@ -8,9 +8,11 @@ the prediction is an estimate. When a fact about the cache is missing, nothing i
 
 import threading
 
-from phasewise_replay.engine import Answer, Resolved, TokenIds
-from phasewise_replay.prefix_cache import PagedPrefixCache
-from phasewise_replay.radix_cache import RadixPrefixCache
+from phasewise_analyzer.engine.paged_cache import PagedPrefixCache
+from phasewise_analyzer.engine.radix_cache import RadixPrefixCache
+from phasewise_analyzer.engine.token_ids import TokenIds
+
+from phasewise_replay.engine import Answer, Resolved
 
 
 class Prediction:

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 from phasewise_analyzer.chat_messages.facts import Thinking
 from phasewise_analyzer.chat_messages.normalise import Normaliser
+from phasewise_analyzer.engine.token_ids import TokenIds
 
 from phasewise_replay import chat
 from phasewise_replay.driver import Due, Pace
-from phasewise_replay.engine import Engine, Request, Resolved, TokenIds, Tokenizing
+from phasewise_replay.engine import Engine, Request, Resolved, Tokenizing
 from phasewise_replay.prompt_tokens import UNBOUNDED, PromptTokens
 from phasewise_replay.recorded import RecordedSession, RecordedStep
 

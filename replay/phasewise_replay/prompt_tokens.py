@@ -8,10 +8,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import xxhash
+from phasewise_analyzer.engine.token_ids import TokenIds
 from phasewise_store.facts import Segment
 from phasewise_store.tokens import piece_tokens, pieces
-
-from phasewise_replay.engine import TokenIds
 
 UNBOUNDED = 2**62
 """a vocabulary in which two different pieces of text practically never share an id"""

@@ -1,7 +1,7 @@
 """Read the prefix cache's configuration from an SGLang server's `/server_info`.
 
-The cache can be modelled only when it follows the rules of `radix_cache`. With an older version, or
-a setting that changes the rules, they are unknown and nothing is predicted.
+The cache can be modelled only when it follows the rules of `engine.radix_cache`. With an older
+version, or a setting that changes the rules, they are unknown and nothing is predicted.
 """
 
 import re

@@ -9,11 +9,11 @@ from dataclasses import asdict
 
 import numpy as np
 from phasewise_analyzer import hardware
+from phasewise_analyzer.engine.paged_cache import PagedPrefixCache
 from phasewise_store.errors import EngineError, UnsupportedArmError
 
 from phasewise_replay.engine import Answer, Request, Resolved
 from phasewise_replay.plan import SimulatedArm, SimulatedOptions
-from phasewise_replay.prefix_cache import PagedPrefixCache
 from phasewise_replay.prompt_tokens import digest_ids
 from phasewise_replay.roofline import Roofline
 

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import orjson
+from phasewise_analyzer.engine.token_ids import TokenIds
 
-from phasewise_replay.engine import Answer, TokenIds
+from phasewise_replay.engine import Answer
 
 # https://html.spec.whatwg.org/multipage/server-sent-events.html
 _END_OF_EVENT = b"\n\n"

@@ -3,10 +3,11 @@
 import os
 from dataclasses import replace
 
+from phasewise_analyzer.engine.token_ids import TokenIds
 from phasewise_store.errors import EngineError, UnsupportedArmError, UsageError
 
 from phasewise_replay import server_description
-from phasewise_replay.engine import Answer, Request, Resolved, TokenIds
+from phasewise_replay.engine import Answer, Request, Resolved
 from phasewise_replay.openai_client import OpenAiClient
 from phasewise_replay.plan import UrlArm
 from phasewise_replay.request_body import PLAIN, SGLANG, VLLM, Dialect

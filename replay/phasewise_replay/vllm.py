@@ -6,10 +6,11 @@ It runs in a separate process, so neither vLLM nor torch is imported here.
 import os
 from pathlib import Path
 
+from phasewise_analyzer.engine.token_ids import TokenIds
 from phasewise_store.errors import EngineError, UnsupportedArmError, UsageError
 
 from phasewise_replay import server_description, start_failure, vllm_command
-from phasewise_replay.engine import Answer, Request, Resolved, TokenIds
+from phasewise_replay.engine import Answer, Request, Resolved
 from phasewise_replay.openai_client import OpenAiClient
 from phasewise_replay.plan import VllmArm
 from phasewise_replay.request_body import VLLM

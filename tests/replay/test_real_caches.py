@@ -12,11 +12,12 @@ from itertools import chain, zip_longest
 
 import orjson
 import pytest
+from phasewise_analyzer.engine.token_ids import TokenIds
 from phasewise_collector.importing import import_paths
 from phasewise_replay import sessions
 from phasewise_replay.compare import compare
 from phasewise_replay.driver import Pace
-from phasewise_replay.engine import Engine, Request, TokenIds, started
+from phasewise_replay.engine import Engine, Request, started
 from phasewise_replay.plan import Plan, SessionChoice, UrlArm, VllmArm
 from phasewise_replay.prediction import Prediction
 from phasewise_replay.preparing import prepare

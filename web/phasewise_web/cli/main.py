@@ -41,6 +41,7 @@ COMMANDS = (
     "tokenizer",
     "sql",
     "replay",
+    "simulate",
     "compare",
     "gpu",
     "nightly",

@@ -25,7 +25,7 @@ from itertools import count
 
 import numpy as np
 
-from phasewise_replay.engine import TokenIds
+from phasewise_analyzer.engine.token_ids import TokenIds
 
 _NOTHING = np.empty(0, dtype=np.int64)
 

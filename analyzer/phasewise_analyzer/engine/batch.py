@@ -1,0 +1,78 @@
+"""One engine step as the step times see it, and the Protocol that every source of times follows."""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+Kind = Literal["roofline", "kernels", "fit"]
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A part of one prompt that a step reads."""
+
+    new: int
+    """tokens computed"""
+    cached: int
+    """tokens of the same sequence before them"""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one step computes."""
+
+    chunks: tuple[Chunk, ...] = ()
+    decodes: int = 0
+    """sequences that generate one token"""
+    context: int = 0
+    """tokens of these sequences, summed, the new token included"""
+    longest: int = 0
+    """tokens of the longest of these sequences"""
+
+    @property
+    def prefill_tokens(self) -> int:
+        """Prompt tokens computed."""
+        return sum(chunk.new for chunk in self.chunks)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens computed."""
+        return self.prefill_tokens + self.decodes
+
+    @property
+    def sequences(self) -> int:
+        """Sequences that have a token in it."""
+        return len(self.chunks) + self.decodes
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """Where step times come from, for the label beside every number that uses them."""
+
+    kind: Kind
+    source: str
+    error: float | None
+    """mean relative error on shapes that were not used; None where it was not measured"""
+
+
+class StepTimes(Protocol):
+    """How long an engine step takes."""
+
+    @property
+    def basis(self) -> Basis:
+        """Say where the times come from."""
+        ...
+
+    def step_s(self, batch: Batch) -> float:
+        """Return the seconds of one step."""
+        ...
+
+    def decode_run_s(self, first: Batch, steps: int) -> FloatArray:
+        """Return the seconds of so many decode steps in a row.
+
+        `first` is the first of them; every sequence grows by one token per step.
+        """
+        ...

@@ -1,0 +1,148 @@
+"""One engine on given GPUs: from a shape, a GPU and vLLM's flags to what a simulation needs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from phasewise_store.errors import UsageError
+
+from phasewise_analyzer.engine import formats
+from phasewise_analyzer.engine.batch import StepTimes
+from phasewise_analyzer.engine.engine_flags import Flags
+from phasewise_analyzer.engine.gpus import Gpu
+from phasewise_analyzer.engine.kernel_tables import KernelTables
+from phasewise_analyzer.engine.layers import Attention, LatentAttention
+from phasewise_analyzer.engine.roofline import Roofline
+from phasewise_analyzer.engine.shape import Shape
+from phasewise_analyzer.engine.step_terms import AllReduce, WithTerms
+from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
+
+OTHER_BYTES = 1.2e9
+"""GPU memory that holds neither weights nor KV: activations, CUDA context and graphs.  vLLM 0.19
+used 1.24 GB on an RTX 4090 with Llama-3.1-8B and steps of 2,048 tokens"""
+
+HOST_S = 0.0
+"""host time per step that a GPU waits for: with asynchronous scheduling none was found"""
+
+LARGE_GIB = 70
+"""from this memory on vLLM's defaults are larger, except on A100"""
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """An engine ready to be simulated."""
+
+    shape: Shape
+    gpu: Gpu
+    times: StepTimes
+    config: SchedulerConfig
+    blocks: int
+    """KV blocks"""
+    tp: int
+
+
+def deploy(
+    shape: Shape,
+    gpu: Gpu,
+    flags: Mapping[str, str],
+    *,
+    tp: int = 1,
+    kernels: Path | None = None,
+    blocks: int | None = None,
+) -> Deployment:
+    """Set an engine up.
+
+    Raises UsageError for an unknown flag, a tensor-parallel degree that does not divide the heads,
+    a model that does not fit, and kernel tables that lack something.
+    """
+    values = Flags(flags)
+    tp = values.integer("tensor-parallel-size", tp)
+    _check_heads(shape, tp)
+    weights = _weights(shape, values)
+    cache = formats.cache(values.text("kv-cache-dtype", "auto"))
+    large = gpu.memory_bytes > LARGE_GIB * 2**30 and not gpu.name.startswith("a100")
+    config = SchedulerConfig(
+        max_num_batched_tokens=values.integer("max-num-batched-tokens", 8192 if large else 2048),
+        max_num_seqs=values.integer("max-num-seqs", 1024 if large else 256),
+        block_size=values.integer("block-size", 16),
+        enable_prefix_caching=values.switch("enable-prefix-caching", True),
+        async_scheduling=values.switch("async-scheduling", True),
+    )
+    share = values.number("gpu-memory-utilization", 0.9)
+    override = values.optional_integer("num-gpu-blocks-override")
+    values.refuse_unknown()
+    if blocks is None:
+        blocks = override
+    if blocks is None:
+        blocks = _blocks(shape, gpu, weights, cache, tp=tp, share=share, size=config.block_size)
+    source: StepTimes
+    if kernels is None:
+        source = Roofline(gpu, shape, weights, cache, tp)
+    else:
+        source = KernelTables(_tables(kernels, tp), shape)
+    times = WithTerms(source, AllReduce(gpu, shape, tp), HOST_S)
+    return Deployment(shape, gpu, times, config, blocks, tp)
+
+
+def _check_heads(shape: Shape, tp: int) -> None:
+    heads = {
+        one.mixer.heads
+        for one in shape.layers
+        if isinstance(one.mixer, Attention | LatentAttention)
+    }
+    if tp < 1 or any(count % tp for count in heads):
+        raise UsageError(
+            f"`{shape.name}` has {min(heads)} attention heads, which {tp} tensor-parallel ranks "
+            "cannot share"
+        )
+
+
+def _weights(shape: Shape, values: Flags) -> formats.Format:
+    """Return the format of the weights: as quantized by a flag, or as published."""
+    named = values.text("quantization", "none")
+    values.text("dtype", "auto")
+    if named != "none":
+        return formats.weights(named)
+    if shape.native_format is None:
+        raise UsageError(
+            f"the weights of `{shape.name}` are published in a format that is not known; "
+            "name one with  --set quantization=…"
+        )
+    return formats.weights(shape.native_format)
+
+
+def _blocks(
+    shape: Shape,
+    gpu: Gpu,
+    weights: formats.Format,
+    cache: formats.Format,
+    *,
+    tp: int,
+    share: float,
+    size: int,
+) -> int:
+    """Return the KV blocks that fit beside the weights; raises UsageError if there are none."""
+    held = shape.weight_bytes(weights, tp)
+    free = gpu.memory_bytes * share - held - OTHER_BYTES
+    # layers with a window take blocks too, up to the window: counted as if they grew
+    token = sum(shape.layer_cache_bytes(cache, tp))
+    blocks = int(free // (token * size))
+    if blocks < 1:
+        raise UsageError(
+            f"`{shape.name}` in {weights.name} needs {held / 1e9:.1f} GB for its weights on each "
+            f"of {tp} `{gpu.name}`, of {gpu.memory_bytes * share / 1e9:.1f} GB usable: it does not "
+            "fit; use more GPUs (--tp) or a smaller format (--set quantization=fp8)"
+        )
+    return blocks
+
+
+def _tables(folder: Path, tp: int) -> Path:
+    """Return the folder of the tables for a tensor-parallel degree."""
+    inner = folder / f"tp{tp}"
+    if inner.is_dir():
+        return inner
+    if folder.name.startswith("tp") and folder.name != f"tp{tp}":
+        raise UsageError(f"`{folder}` was not measured with {tp} tensor-parallel ranks")
+    if not folder.is_dir():
+        raise UsageError(f"there is no folder of kernel tables `{folder}`")
+    return folder

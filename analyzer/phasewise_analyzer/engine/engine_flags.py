@@ -1,0 +1,71 @@
+"""vLLM's flags as the user gives them: `max-num-seqs=128`, with or without dashes in front."""
+
+from collections.abc import Mapping
+
+from phasewise_store.errors import UsageError
+
+ON = frozenset({"", "1", "true", "yes", "on"})
+OFF = frozenset({"0", "false", "no", "off"})
+
+
+class Flags:
+    """The values of flags, and which of them were understood."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = {_plain(name): value for name, value in values.items()}
+        self._known: set[str] = set()
+
+    def text(self, name: str, default: str) -> str:
+        """Return the value of a flag, or the default."""
+        self._known.add(name)
+        return self._values.get(name, default)
+
+    def integer(self, name: str, default: int) -> int:
+        """Return a positive whole number, or the default."""
+        found = self.optional_integer(name)
+        return default if found is None else found
+
+    def optional_integer(self, name: str) -> int | None:
+        """Return a positive whole number, or None."""
+        self._known.add(name)
+        value = self._values.get(name)
+        if value is None:
+            return None
+        if not value.isdigit() or not int(value):
+            raise UsageError(f"`{name}={value}`: a positive whole number is needed")
+        return int(value)
+
+    def number(self, name: str, default: float) -> float:
+        """Return a share between 0 and 1, or the default."""
+        self._known.add(name)
+        value = self._values.get(name)
+        try:
+            found = default if value is None else float(value)
+        except ValueError:
+            found = 0.0
+        if not 0 < found <= 1:
+            raise UsageError(f"`{name}={value}`: a number above 0 and up to 1 is needed")
+        return found
+
+    def switch(self, name: str, default: bool) -> bool:
+        """Return a switch, which `no-NAME` turns off."""
+        self._known |= {name, f"no-{name}"}
+        if f"no-{name}" in self._values:
+            return False
+        value = self._values.get(name)
+        if value is None:
+            return default
+        if value.lower() not in ON | OFF:
+            raise UsageError(f"`{name}={value}`: true or false is needed")
+        return value.lower() in ON
+
+    def refuse_unknown(self) -> None:
+        """Raise UsageError for a flag that nobody asked for."""
+        unknown = sorted(set(self._values) - self._known)
+        if unknown:
+            known = ", ".join(sorted(one for one in self._known if not one.startswith("no-")))
+            raise UsageError(f"the simulation does not model `{unknown[0]}`; it models: {known}")
+
+
+def _plain(name: str) -> str:
+    return name.lstrip("-").replace("_", "-")

@@ -1,0 +1,58 @@
+"""Model of vLLM's paged prefix cache, exact per block: what a prompt hits, and what it evicts.
+
+Rules besides those of `block_pool` (vLLM 0.32, v1/core: kv_cache_manager):
+- only full blocks are cached, each under a hash of its tokens and of the block before it;
+- a hit is the longest run of cached blocks from the start that leaves a token to compute;
+- the last generated token is never read, so it has no key and value: a request of P prompt and O
+  output tokens fills P + O - 1 slots.
+
+Exact for requests that are sent one after another; the scheduler models concurrent ones.
+Prediction before a replay and the simulated engine use it.
+"""
+
+import numpy as np
+import xxhash
+
+from phasewise_analyzer.engine.block_pool import BlockPool
+from phasewise_analyzer.engine.token_ids import TokenIds
+
+
+class PagedPrefixCache:
+    """The cache of one engine that started cold; `blocks` is None where it never evicts."""
+
+    def __init__(self, blocks: int | None, block_tokens: int) -> None:
+        self.block_tokens = block_tokens
+        """tokens per block"""
+        self._pool = BlockPool(blocks)
+
+    def lookup(self, prompt: TokenIds) -> int:
+        """Return how many tokens of the prompt would be served from the cache."""
+        return len(self._hits(prompt, self._hashes(prompt))) * self.block_tokens
+
+    def admit(self, prompt: TokenIds, output: TokenIds) -> None:
+        """Serve a request to its end: take blocks, fill them, free them."""
+        filled = np.concatenate((prompt, output[:-1]))
+        hashes = self._hashes(filled)
+        held = self._hits(prompt, hashes)
+        self._pool.hold(held)
+        places = -(-len(filled) // self.block_tokens)
+        # a request larger than the cache is refused by the engine: nothing is left to predict
+        held += self._pool.take(places - len(held))
+        for block, digest in zip(held, hashes, strict=False):
+            self._pool.name(block, digest)
+        self._pool.release(held)
+
+    def _hashes(self, tokens: TokenIds) -> list[bytes]:
+        """Return the chained hash of every full block."""
+        size = self.block_tokens
+        raw = np.ascontiguousarray(tokens, dtype=np.int64).tobytes()
+        digests: list[bytes] = []
+        above = b""
+        for end in range(size, len(tokens) + 1, size):
+            above = xxhash.xxh3_128_digest(above + raw[(end - size) * 8 : end * 8])
+            digests.append(above)
+        return digests
+
+    def _hits(self, prompt: TokenIds, hashes: list[bytes]) -> list[int]:
+        """Return the cached blocks that the prompt starts with, at least one token left over."""
+        return self._pool.hits(hashes[: max(0, len(prompt) - 1) // self.block_tokens])

@@ -1,0 +1,200 @@
+"""vLLM's engine told again, slowly: every step on its own, blocks in plain lists.
+
+The simulation must agree with it to the last bit; it shares no code with it but the step times.
+"""
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+
+from phasewise_analyzer.engine.batch import Batch, Chunk
+from phasewise_analyzer.engine.request import Request
+from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
+
+Name = tuple[Hashable, ...]
+
+
+@dataclass(eq=False)
+class Call:
+    """A request in the engine."""
+
+    number: int
+    request: Request
+    tokens: int
+    done: int = 0
+    out: int = 0
+    blocks: list[int] = field(default_factory=list)
+    life: int = 0
+    first: float = 0.0
+    last: float = 0.0
+    cached: int | None = None
+
+
+class SlowEngine:
+    """Runs step by step."""
+
+    def __init__(self, config: SchedulerConfig, blocks: int) -> None:
+        self.config = config
+        self.free = list(range(blocks))
+        self.names: dict[int, Name] = {}
+        self.since: list[int] = []
+        """named blocks, in the order in which they got their names"""
+        self.users = [0] * blocks
+        self.running: list[Call] = []
+        self.waiting: list[Call] = []
+        self.preemptions = 0
+
+    def serve(self, requests: Sequence[Request], seconds: Callable[[Batch], float]) -> list[Call]:
+        """Serve everything."""
+        calls = [Call(at, one, one.input_tokens) for at, one in enumerate(requests)]
+        coming = sorted(calls, key=lambda call: call.request.arrival_s)
+        planned: list[tuple[Batch, list[tuple[Call, int]]]] = []
+        now = 0.0
+        while True:
+            while coming and coming[0].request.arrival_s <= now:
+                self.waiting.append(coming.pop(0))
+            while len(planned) < (2 if self.config.async_scheduling else 1):
+                step = self.plan()
+                if step is None:
+                    break
+                planned.append(step)
+            if not planned:
+                if not coming:
+                    return calls
+                now = coming[0].request.arrival_s
+                continue
+            batch, tokens = planned.pop(0)
+            now += seconds(batch)
+            for call, life in tokens:
+                if life != call.life:
+                    continue
+                call.out += 1
+                call.first = call.first or now
+                if call.out == call.request.output_tokens:
+                    call.last = now
+                    self.running.remove(call)
+                    self.give(call)
+
+    def plan(self) -> tuple[Batch, list[tuple[Call, int]]] | None:
+        """Plan one step."""
+        budget = self.config.max_num_batched_tokens
+        work, preempted = self.plan_running(budget)
+        budget -= sum(new for _, new, _ in work)
+        while (
+            not preempted
+            and self.waiting
+            and budget
+            and len(self.running) < self.config.max_num_seqs
+        ):
+            call = self.waiting[0]
+            hits = self.hits(call)
+            whole = self.places(call.tokens) - len(hits)
+            if whole + sum(not self.users[block] for block in hits) > len(self.free):
+                break
+            self.waiting.pop(0)
+            for block in hits:
+                self.users[block] += 1
+                if block in self.free:
+                    self.free.remove(block)
+            call.blocks, call.done = list(hits), len(hits) * self.config.block_size
+            if call.cached is None:
+                call.cached = call.done
+            new = min(budget, call.tokens - call.done)
+            assert self.fill(call, new)
+            self.running.append(call)
+            work.append((call, new, False))
+            budget -= new
+        if not work:
+            return None
+        emitting = []
+        contexts = [call.tokens for call, _, decodes in work if decodes]
+        chunks = tuple(Chunk(new, call.done) for call, new, decodes in work if not decodes)
+        for call, new, _ in work:
+            call.done += new
+            self.name(call)
+            if call.done == call.tokens:
+                call.tokens += 1
+                emitting.append((call, call.life))
+        longest = max(contexts, default=0)
+        return Batch(chunks, len(contexts), sum(contexts), longest), emitting
+
+    def plan_running(self, budget: int) -> tuple[list[tuple[Call, int, bool]], bool]:
+        """Give tokens to running calls; tell whether one was preempted."""
+        work: list[tuple[Call, int, bool]] = []
+        preempted = False
+        for call in list(self.running):
+            if call not in self.running or not budget:
+                continue
+            if call.tokens - call.request.input_tokens >= call.request.output_tokens:
+                continue
+            new = min(budget, call.tokens - call.done)
+            while call in self.running and not self.fill(call, new):
+                victim = self.running.pop()
+                self.give(victim)
+                victim.done, victim.life = 0, victim.life + 1
+                victim.tokens = victim.request.input_tokens + victim.out
+                self.waiting.insert(0, victim)
+                self.preemptions += 1
+                preempted = True
+            if call in self.running:
+                work.append((call, new, call.tokens - call.done == 1))
+                budget -= new
+        return work, preempted
+
+    def places(self, tokens: int) -> int:
+        """Count the blocks of so many tokens."""
+        return (tokens + self.config.block_size - 1) // self.config.block_size
+
+    def path(self, call: Call, block: int) -> Hashable:
+        """Name a full block."""
+        known = call.request.digests
+        return known[block] if block < len(known) else ("own", call.number, block)
+
+    def hits(self, call: Call) -> list[int]:
+        """Walk the cached blocks; the last token is always computed."""
+        found: list[int] = []
+        block = 0
+        while (
+            self.config.enable_prefix_caching and (block + 1) * self.config.block_size < call.tokens
+        ):
+            wanted = (self.path(call, block),)
+            holder = next((one for one in self.since if self.names[one] == wanted), None)
+            if holder is None:
+                break
+            found.append(holder)
+            block += 1
+        return found
+
+    def fill(self, call: Call, new: int) -> bool:
+        """Take the blocks of so many new tokens, or tell that there are too few."""
+        missing = self.places(call.done + new) - len(call.blocks)
+        if missing > len(self.free):
+            return False
+        for _ in range(missing):
+            block = self.free.pop(0)
+            if self.names.pop(block, None) is not None:
+                self.since.remove(block)
+            self.users[block] = 1
+            call.blocks.append(block)
+        return True
+
+    def name(self, call: Call) -> None:
+        """Name the blocks that are full now."""
+        if not self.config.enable_prefix_caching:
+            return
+        for at in range(call.done // self.config.block_size):
+            block = call.blocks[at]
+            if block not in self.names:
+                self.names[block] = (self.path(call, at),)
+                self.since.append(block)
+
+    def give(self, call: Call) -> None:
+        """Free a call's blocks, the last one first; nameless ones go to the front."""
+        for block in reversed(call.blocks):
+            self.users[block] -= 1
+            if self.users[block]:
+                continue
+            if block in self.names:
+                self.free.append(block)
+            else:
+                self.free.insert(0, block)
+        call.blocks = []

@@ -1,0 +1,93 @@
+"""`phasewise simulate`: its JSON form, and what it says to wrong input."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+from phasewise_web.cli.main import main
+
+
+@pytest.fixture
+def stream(tmp_path: Path) -> Path:
+    """Give three requests, not in the order of their arrival, of which two share a prompt."""
+    rows = [
+        {"arrival_ns": 2_000_000_000, "input_tokens": 40, "output_tokens": 1},
+        {"arrival_ns": 0, "input_tokens": 64, "output_tokens": 10, "block_tokens": 16},
+        {"arrival_ns": 1_000_000_000, "input_tokens": 64, "output_tokens": 10, "block_tokens": 16},
+    ]
+    for row in rows[1:]:
+        row["hash_ids"] = [1, 2, 3, 4]  # type: ignore[assignment]
+    path = tmp_path / "stream.jsonl.gz"
+    path.write_bytes(gzip.compress("\n".join(map(json.dumps, rows)).encode()))
+    return path
+
+
+ENGINE = ["--shape", "llama-3.1-8b", "--gpu", "H100", "--json"]
+
+
+def test_requests_come_in_the_order_of_the_file(
+    stream: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The JSON has the summary, a row per request and the source of the step times."""
+    assert main(["simulate", str(stream), *ENGINE]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert set(answer) == {"summary", "requests", "step_times"}
+    assert set(answer["summary"]) == {
+        "makespan_s",
+        "ttft_s",
+        "tpot_s",
+        "latency_s",
+        "output_tokens_s",
+        "preemptions",
+    }
+    assert set(answer["summary"]["ttft_s"]) == {"mean", "p50", "p90", "p99"}
+    assert [row["arrival_s"] for row in answer["requests"]] == [2.0, 0.0, 1.0]
+    # the second prompt is cached up to the block of its last token
+    assert [row["cached_tokens"] for row in answer["requests"]] == [0, 0, 48]
+    assert [row["tpot_s"] is None for row in answer["requests"]] == [True, False, False]
+    assert answer["step_times"]["kind"] == "roofline"
+    assert answer["step_times"]["error"] == 0.25
+
+
+def test_a_table_says_where_its_step_times_come_from(
+    stream: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without --json the numbers are a table, and their source stands on stderr."""
+    assert main(["simulate", str(stream), *ENGINE[:-1], "--replicas", "2"]) == 0
+    printed = capsys.readouterr()
+    assert "3 requests on 2 x 1 h100-sxm, llama-3.1-8b (simulated)" in printed.out
+    assert "step times: roofline" in printed.err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--gpu", "h900"], "unknown GPU `h900`; known: a100-80gb"),
+        (["--shape", "llama-9"], "unknown model shape `llama-9`"),
+        (["--gpu", "l4"], "does not fit; use more GPUs"),
+        (["--tp", "3"], "has 32 attention heads, which 3 tensor-parallel ranks"),
+        (["--set", "max-num-sequences=3"], "does not model `max-num-sequences`"),
+        (["--set", "max-num-seqs=many"], "a positive whole number is needed"),
+        (["--set", "quantization=fp7"], "unknown weight format `fp7`"),
+        (["--kernels", "nowhere"], "there is no folder of kernel tables `nowhere`"),
+        (["--kv-blocks", "3"], "needs 5 KV blocks of 16 tokens, and the engine has 3"),
+    ],
+)
+def test_wrong_input_is_named(
+    stream: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each mistake ends with exit code 2 and says what is wrong."""
+    shape = ["--shape", "llama-3.1-70b"] if words == ["--gpu", "l4"] else []
+    assert main(["simulate", str(stream), *ENGINE, *shape, *words]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_line_without_lengths_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A request without `output_tokens` is refused with its line."""
+    path = tmp_path / "stream.jsonl"
+    path.write_text('{"arrival_s": 0, "input_tokens": 5, "output_tokens": 1}\n{"arrival_s": 1}\n')
+    assert main(["simulate", str(path), *ENGINE]) == 2
+    assert "stream.jsonl:2: `arrival_ns` or `arrival_s`" in capsys.readouterr().err
