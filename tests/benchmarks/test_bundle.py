@@ -1,5 +1,6 @@
-"""The bundle: what it needs to hold, and where the files of wheels go."""
+"""The bundle: its lists, and the manifest of the last parcel that was built."""
 
+import json
 import subprocess
 import sys
 from importlib.metadata import packages_distributions
@@ -23,6 +24,15 @@ def pins() -> dict[str, str]:
     """Return version by package."""
     lines = (line.partition("==") for line in bundle.listed("packages.txt"))
     return {plain(name): version for name, _, version in lines}
+
+
+def test_the_parcel_was_made_of_the_packages_listed_and_fits() -> None:
+    """Each pin is a wheel of the manifest, there is no other wheel, and it is below 60 MiB."""
+    manifest = json.loads(bundle.MANIFEST.read_text())
+    wheels = {plain(name.split("-")[0]): name.split("-")[1] for name in manifest["packages"]}
+    assert wheels == pins()
+    assert manifest["parcel_bytes"] <= bundle.MOST_BYTES
+    assert all(code["kept"] > 0 for code in manifest["gpu_code_bytes"].values())
 
 
 def test_what_our_replay_imports_is_in_the_parcel_or_on_the_machine() -> None:
