@@ -15,7 +15,7 @@ CODE := collector store analyzer replay reports web tests examples benchmarks
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check served unserved format lint types imports static parts engines vllm sglang tiny-model model-configs frameworks agent-sdks duckdb-1.5 browser chaos peers bench bench-ingest size bench-tracer bench-loading bench-beside bench-prefixes bench-web forecasts pages lock clean
+.PHONY: help install demo test check served unserved format lint types imports static parts engines vllm sglang tiny-model model-configs frameworks agent-sdks duckdb-1.5 browser gpu-bundle gpu-pack chaos peers bench bench-ingest size bench-tracer bench-loading bench-beside bench-prefixes bench-web forecasts pages lock clean
 
 help: ## list the recipes
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -106,6 +106,13 @@ browser: .engines/browser/.installed ## install Chromium with apt, and what insp
 .engines/browser/.installed: tests/web/browse.mjs
 	npm install --silent --no-audit --no-fund --prefix .engines/browser axe-core@4 playwright-core@1
 	@touch $@
+
+gpu-bundle: $(STAMP) ## build the parcel for a bare GPU machine, with Python 3.12 (downloads 400 MB)
+	python3.12 benchmarks/gpu/bundle.py .engines/gpu-wheels .engines/gpu/parcel.tar.xz
+
+gpu-pack: tiny-model ## pack the GPU plan from the sessions in PHASEWISE_DB
+	mkdir -p .engines/gpu
+	$(BIN)/phasewise gpu pack benchmarks/gpu/llama-3.1-8b.yaml .engines/gpu/llama-3.1-8b.pack --tokenizer .engines/tiny
 
 chaos: $(STAMP) ## kill, stop, starve and damage the collector under load, and fuzz it
 	tests/chaos/install.sh .engines/chaos

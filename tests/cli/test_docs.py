@@ -8,6 +8,7 @@ import pytest
 from phasewise import settings
 from phasewise_analyzer.caches import book
 from phasewise_replay import nightly_file, plan_file
+from phasewise_replay.gpu import kit_plan
 from phasewise_replay.presets import presets
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,10 +25,12 @@ def test_relative_links_lead_to_files(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_files_shown_are_such_files(page: Path) -> None:
-    """Each block of YAML is a plan, a nightly file, or a record of a cache policy."""
+    """Each block of YAML is a plan, a GPU plan, a nightly file, or a record of a cache policy."""
     for block in re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL):
         if "records:" in block:
             assert book.parse(block, page.name).policies
+        elif "stages:" in block:
+            assert kit_plan.parse(block, page).stages
         elif "gates:" in block:
             assert nightly_file.parse(block, page.name).plan.arms
         else:

@@ -80,6 +80,11 @@ def read(path: Path) -> KitPlan:
         text = path.read_text("utf-8")
     except OSError as error:
         raise UsageError(f"cannot read the plan `{path}`: {error.strerror}") from None
+    return parse(text, path)
+
+
+def parse(text: str, path: Path) -> KitPlan:
+    """Read a GPU plan from its YAML; `path` names it in errors, and its model is beside it."""
     top = keys.document(text, str(path))
     found = KitPlan(
         name=top.take("name", keys.word),

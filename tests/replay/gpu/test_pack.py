@@ -12,6 +12,7 @@ from phasewise_replay.recorded import RecordedSession
 from phasewise_store.errors import UsageError
 from phasewise_store.store import Store
 
+from tests.real_server import ROOT
 from tests.replay.gpu.plans import PLAN, TOKENIZER, packed
 from tests.replay.recorded import write_sessions
 
@@ -142,3 +143,18 @@ def test_a_shape_without_tokenizer_asks_for_one(tmp_path: Path) -> None:
             pack.pack(store, plan)
         (tmp_path / "tokenizer.json").write_bytes(TOKENIZER)
         assert pack.pack(store, plan, tokenizer=tmp_path).model_files["tokenizer.json"] == TOKENIZER
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks" / "gpu").glob("*.yaml")))
+def test_the_plans_that_ship_are_read_with_their_shapes(path: Path) -> None:
+    """Each has a model folder beside it, and prompts that fit the context of its flags."""
+    plan = kit_plan.read(path)
+    assert plan.model_folder is not None
+    context = plan.flags["gpu"]["max-model-len"]
+    for stage in plan.stages:
+        longest = stage.most_prompt_tokens or 0
+        if stage.steps is not None:
+            sessions = lone_steps.sessions(stage.steps)
+            longest = max(size for session in sessions for size in tokens(session))
+        assert isinstance(context, int)
+        assert longest < context

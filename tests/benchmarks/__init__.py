@@ -1,0 +1,1 @@
+"""Tests of what benchmarks and their kits compute."""
