@@ -71,10 +71,16 @@ def _together(arms: Sequence[VllmArm], engine_for: Callable[[VllmArm], Engine]) 
     """Start all arms, wait for all; on an interruption every engine is stopped."""
     engines = [engine_for(arm) for arm in arms]
     found: dict[str, Trial] = {}
+    ending = threading.Event()
 
     def attempt(arm: VllmArm, engine: Engine) -> None:
         began_s = time.monotonic()
-        error = _error(engine)
+        try:
+            error = _error(engine)
+        except RuntimeError:
+            if ending.is_set():
+                return  # the engine was stopped while it was starting
+            raise
         found[arm.name] = Trial(arm.name, 0, time.monotonic() - began_s, error)
 
     threads = [
@@ -87,6 +93,7 @@ def _together(arms: Sequence[VllmArm], engine_for: Callable[[VllmArm], Engine]) 
         while any(thread.is_alive() for thread in threads):
             time.sleep(POLL_S)
     finally:
+        ending.set()
         for engine in engines:
             engine.stop()
     for arm in arms:

@@ -109,6 +109,8 @@ def _import(arguments: argparse.Namespace) -> int:
     else:
         for run in found:
             _print_run(run)
+        if not found:
+            stdout.print("nothing to import: it ended before its first run", highlight=False)
     return 0 if found and all(run.status == "finished" for run in found) else 1
 
 
