@@ -42,8 +42,8 @@ requests, Poisson arrivals, {INPUT_TOKENS} tokens in and {OUTPUT_TOKENS} out, ra
 GPU's datasheet and the model's config.json.
 
 Two of its constants were chosen after looking at these runs: the host time per sequence (on C1),
-and the efficiency that is left when a GPU has to convert FP8 weights (on A2). The efficiency of
-expert layers was compared with one other value and kept. Runs of SGLang are left out: its scheduler
+and the efficiency that is left when a GPU has to convert FP8 weights (on A2 and A4). The efficiency
+of expert layers and the time to start a kernel were each compared with one other value and kept. Runs of SGLang are left out: its scheduler
 is not modelled yet.
 """
 

@@ -47,7 +47,7 @@ def test_requests_come_in_the_order_of_the_file(
     assert [row["cached_tokens"] for row in answer["requests"]] == [0, 0, 48]
     assert [row["tpot_s"] is None for row in answer["requests"]] == [True, False, False]
     assert answer["step_times"]["kind"] == "roofline"
-    assert answer["step_times"]["error"] == 0.25
+    assert answer["step_times"]["error"] is None  # of a prior: docs/forecasts.md has its rows
 
 
 def test_a_table_says_where_its_step_times_come_from(

@@ -36,8 +36,6 @@ EXPERTS_OPS = 14
 SEQUENCE_S = 60e-6
 """host time per sequence and step: sampling, detokenizing, streaming over HTTP.  Chosen on one
 configuration of vllm-cost-meter (Llama-3.1-8B, FP16, H100); no other one was used"""
-ERROR = 0.25
-"""relative error of saturated throughput that it is held to, see docs/forecasts.md"""
 BF16_BITS = 16
 
 
@@ -54,7 +52,7 @@ class Roofline:
     @property
     def basis(self) -> Basis:
         """Say where the times come from."""
-        return Basis("roofline", f"datasheet of {self.gpu.name}, MFU {MFU}, MBU {MBU}", ERROR)
+        return Basis("roofline", f"datasheet of {self.gpu.name}, MFU {MFU}, MBU {MBU}", None)
 
     def step_s(self, batch: Batch) -> float:
         """Return the seconds of one step."""

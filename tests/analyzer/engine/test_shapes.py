@@ -52,8 +52,9 @@ PUBLISHED = [
     ("nvidia--Nemotron-H-56B-Base-8K", 56_324_350_464, 40, 438.3),
     ("nvidia--Llama-3_3-Nemotron-Super-49B-v1", 49_867_145_216, 196, 0),
 ]
-"""Parameters: modules of transformers 5.19 on the meta device, the published index of the weights
-where it has no such model (Kimi K2, Nemotron Super).  KV: vLLM's page per token and layer."""
+"""Parameters: modules of transformers 5.19 on the meta device. It has no Kimi K2 and no Nemotron
+Super: what we compute of those two is kept, so that a change is seen. KV: vLLM's page per token and
+layer."""
 
 
 def _config(name: str) -> Mapping[str, object]:
