@@ -43,8 +43,8 @@ GPU's datasheet and the model's config.json.
 
 Two of its constants were chosen after looking at these runs: the host time per sequence (on C1),
 and the efficiency that is left when a GPU has to convert FP8 weights (on A2 and A4). The efficiency
-of expert layers and the time to start a kernel were each compared with one other value and kept. Runs
-of SGLang are left out: its scheduler is not modelled yet.
+of expert layers and the time to start a kernel were each compared with one other value and kept.
+Runs of SGLang are left out: its scheduler is not modelled yet.
 """
 
 
