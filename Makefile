@@ -5,9 +5,8 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python
 PACKAGES := phasewise phasewise_collector phasewise_store phasewise_analyzer phasewise_replay phasewise_reports phasewise_web
-SERVED := engine or frameworks or browser
-SLOW := $(SERVED) or slow
-WORKERS := $(shell nproc)
+SLOW := engine or frameworks or browser or slow
+WORKERS := $(shell expr 1 + $$(nproc))  # of slow tests, which wait for servers half of their time
 PYTEST := $(BIN)/python -m pytest -q --dist loadfile --no-loadscope-reorder
 CODE := collector store analyzer replay reports web tests examples benchmarks
 
@@ -15,7 +14,7 @@ CODE := collector store analyzer replay reports web tests examples benchmarks
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check served unserved format lint types imports static parts engines vllm sglang tiny-model model-configs frameworks agent-sdks duckdb-1.5 browser gpu-bundle gpu-pack chaos peers bench bench-ingest size bench-tracer bench-loading bench-beside bench-prefixes bench-web forecasts pages lock clean
+.PHONY: help install demo test check format lint types imports static parts engines vllm sglang tiny-model model-configs frameworks agent-sdks duckdb-1.5 browser gpu-bundle gpu-pack chaos peers bench bench-ingest size bench-tracer bench-loading bench-beside bench-prefixes bench-web forecasts pages lock clean
 
 help: ## list the recipes
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,14 +44,9 @@ demo: $(STAMP) ## load the sample traces, analyse, replay, print the verdict, se
 test: $(STAMP) ## run the fast tests, which need no engine and no browser
 	$(PYTEST) -n auto --durations=10 -m "not ($(SLOW))"
 
-check: $(STAMP) ## run what .ci/run runs: every test once, in parallel with static checks and installs
-	@$(MAKE) --no-print-directory --jobs 6 --output-sync=target served unserved static parts
-
-served: parts ## run the tests that need an engine, agent SDKs or a browser
-	$(PYTEST) -n $(WORKERS) --durations=25 -m "$(SERVED)"
-
-unserved: $(STAMP) ## run all other tests, fast and slow
-	$(PYTEST) -n auto --durations=25 -m "not ($(SERVED))"
+check: $(STAMP) ## run what .ci/run runs: every test once, the fast tests in parallel with static checks and installs
+	@$(MAKE) --no-print-directory --jobs 5 --output-sync=target test static parts
+	$(PYTEST) -n $(WORKERS) --durations=25 -m "$(SLOW)"
 
 static: format lint types imports ## run all static checks
 
