@@ -1,6 +1,7 @@
 """Prices: the rules of arithmetic, and real bills."""
 
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,35 @@ def test_the_phases_sum_to_the_bill_to_the_last_digit(price: Rates, usage: Usage
     assert abs(parts.total_usd - exact) <= bill.LAST_DIGIT / 2
     assert parts.total_usd == parts.prefill_usd + parts.decode_usd + parts.other_usd
     assert min(parts.prefill_usd, parts.decode_usd, parts.other_usd) >= 0
+
+
+@given(rates(), usages(), amounts, st.integers(1, 9))
+def test_stretches_are_exact_also_at_rates_without_an_end(
+    price: Rates, usage: Usage, tokens: int, divisor: int
+) -> None:
+    """What the front of a prompt cost and could have saved are exact sums, rounded once.
+
+    Also where a tier makes a rate of 28 digits; savings are rounded down.
+    """
+    price = price.times(Fraction(1, divisor))
+    read = price.uncached if price.cache_read is None else price.cache_read
+    in_order = [
+        (usage.cache_write_1h_tokens, price.cache_write_1h),
+        (usage.cache_write_5m_tokens, price.cache_write_5m),
+        (usage.uncached_tokens, price.uncached),
+    ]
+    digit = Fraction(bill.LAST_DIGIT)
+    above, left = Fraction(0), tokens
+    for there, rate in in_order:
+        above += min(left, there) * max(Fraction(0), Fraction(rate) - Fraction(read)) / 10**6
+        left -= min(left, there)
+    saved = Fraction(bill.above_read_usd(price, usage, tokens))
+    assert saved == (0 if price.cache_read is None else above // digit * digit)
+    charged, left = Fraction(0), tokens
+    for there, rate in [(usage.cache_read_tokens, read), *in_order]:
+        charged += min(left, there) * Fraction(rate) / 10**6
+        left -= min(left, there)
+    assert Fraction(bill.charged_usd(price, usage, tokens)) == round(charged / digit) * digit
 
 
 @given(rates(), usages(), amounts)
