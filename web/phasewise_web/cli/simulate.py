@@ -2,22 +2,23 @@
 
 FILE is JSON lines, plain or gzipped: `arrival_ns` or `arrival_s`, `input_tokens`, `output_tokens`,
 and optionally `block_tokens` and `hash_ids` of the prompt for prefix caching. The engine is vLLM
-with continuous batching. Step times come from measured kernel tables (--kernels) or, without them,
-from a roofline over the GPU's datasheet; the output says which. TTFT includes the queue. See
-docs/engine-model.md.
+with continuous batching. Step times come from a measured server (--calibration), from measured
+kernel tables (--kernels), or else from a roofline over the GPU's datasheet; the output says which.
+TTFT includes the queue. See docs/engine-model.md.
 """
 
 import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-from phasewise_analyzer.engine import gpus, model_config, routers, workload
+from phasewise_analyzer.engine import calibration, gpus, model_config, routers, workload
 from phasewise_analyzer.engine.batch import Basis
-from phasewise_analyzer.engine.deployment import Deployment, deploy
+from phasewise_analyzer.engine.deployment import Deployment, calibrated, deploy
 from phasewise_analyzer.engine.replicas import serve
 from phasewise_analyzer.engine.request import Served
 from phasewise_analyzer.engine.simulation import Outcome
 from phasewise_analyzer.engine.summary import Spread, Summary, summarise
+from phasewise_store.errors import UsageError
 
 from phasewise_web.cli.output import print_json, progress, say, table
 
@@ -29,11 +30,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", type=Path, help="requests, as JSON lines")
     parser.add_argument(
         "--shape",
-        required=True,
         metavar="NAME_OR_CONFIG",
         help="model shape by name, e.g. llama-3.1-8b, or the path of a config.json",
     )
-    parser.add_argument("--gpu", required=True, metavar="NAME", help="e.g. h100-sxm, rtx-4090")
+    parser.add_argument("--gpu", metavar="NAME", help="e.g. h100-sxm, rtx-4090")
+    parser.add_argument(
+        "--calibration",
+        metavar="FILE",
+        type=Path,
+        help="a server measured with `phasewise calibrate`, instead of --shape and --gpu",
+    )
     parser.add_argument(
         "--kernels", metavar="FOLDER", type=Path, help="measured kernel tables (CSV)"
     )
@@ -66,14 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Simulate and print."""
-    engine = deploy(
-        model_config.find(arguments.shape),
-        gpus.find(arguments.gpu),
-        dict(arguments.flags),
-        tp=arguments.tp,
-        kernels=arguments.kernels,
-        blocks=arguments.kv_blocks,
-    )
+    engine = _engine(arguments)
     requests = workload.read(arguments.file, engine.config.block_size)
     router = routers.named(arguments.router) if arguments.router else None
     with progress("simulating"):
@@ -90,6 +89,29 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     _print(summary, found, engine, arguments.replicas)
     return 0
+
+
+def _engine(arguments: argparse.Namespace) -> Deployment:
+    """Set the engine up: as measured, or from a shape and a GPU."""
+    flags = dict(arguments.flags)
+    if arguments.calibration is not None:
+        if arguments.shape or arguments.gpu or arguments.kernels or arguments.tp != 1:
+            raise UsageError(
+                "--calibration holds for the server it was measured on: leave out --shape, --gpu, "
+                "--kernels and --tp"
+            )
+        measured = calibration.read(arguments.calibration)
+        return calibrated(measured.with_flags(flags, arguments.kv_blocks))
+    if not (arguments.shape and arguments.gpu):
+        raise UsageError("name the engine with --shape and --gpu, or with --calibration")
+    return deploy(
+        model_config.find(arguments.shape),
+        gpus.find(arguments.gpu),
+        flags,
+        tp=arguments.tp,
+        kernels=arguments.kernels,
+        blocks=arguments.kv_blocks,
+    )
 
 
 def _row(served: Served) -> dict[str, float | int | None]:
@@ -110,10 +132,7 @@ def _print(summary: Summary, found: Outcome, engine: Deployment, replicas: int) 
         for name, spread, digits in measures
         if spread is not None
     ]
-    title = (
-        f"{len(found.served):,} requests on {replicas} x {engine.gpus} {engine.gpu.name}, "
-        f"{engine.shape.name} (simulated)"
-    )
+    title = f"{len(found.served):,} requests on {replicas} x {engine.name} (simulated)"
     columns = [("seconds", False), ("mean", True), ("p50", True), ("p90", True), ("p99", True)]
     table(title, columns, rows)
     cached = sum(one.cached_tokens for one in found.served)
@@ -133,7 +152,7 @@ def _print(summary: Summary, found: Outcome, engine: Deployment, replicas: int) 
                 f"{summary.makespan_s:,.1f}",
                 f"{summary.output_tokens_s:,.0f}",
                 f"{cached:,}",
-                f"{engine.blocks:,}",
+                "-" if engine.blocks is None else f"{engine.blocks:,}",
                 f"{summary.preemptions:,}",
                 f"{found.prefill_s * engine.tp:,.1f}",
                 f"{(found.busy_s - found.prefill_s) * engine.tp:,.1f}",
