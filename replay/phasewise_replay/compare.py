@@ -17,6 +17,7 @@ from phasewise_store.store import Store
 from phasewise_replay import (
     arm_record,
     confounders,
+    engine_time,
     fidelity,
     headline,
     measures,
@@ -25,6 +26,7 @@ from phasewise_replay import (
 )
 from phasewise_replay.arm_record import ArmRecord
 from phasewise_replay.failures import failures
+from phasewise_replay.gpu import step_table
 from phasewise_replay.measures import MEASURES, Measure
 from phasewise_replay.plan import SimulatedArm, VllmArm, control_half
 from phasewise_replay.plan_keys import Keys
@@ -34,8 +36,11 @@ CONTROL = "baseline again"
 """the name of the control's second half"""
 
 
-def compare(store: Store, run_id: str) -> Verdict:
-    """Return the verdict on a run, by its id or `latest`; raises UsageError when there is none."""
+def compare(store: Store, run_id: str, *, gpu_usd_hour: float | None = None) -> Verdict:
+    """Return the verdict on a run, by its id or `latest`; raises UsageError when there is none.
+
+    `gpu_usd_hour` is what one GPU costs; without it, the published price of the GPU is taken.
+    """
     run = runs.run(store, run_id)
     arms = runs.arms(store, run.run_id)
     found = {arm.arm: record for arm in arms if (record := arm_record.decode(arm)) is not None}
@@ -71,6 +76,18 @@ def compare(store: Store, run_id: str) -> Verdict:
             metrics += paired(both, arm.arm, void=not judged.passed)
     summaries = tuple(_summary(arm, found.get(arm.arm), calls) for arm in arms)
     blocks = max(1, measured.select("arm", "block").n_unique())
+    own = {arm.arm: measured.filter(pl.col("arm") == arm.arm) for arm in ran}
+    times = (
+        engine_time.of_arm(
+            arm.arm,
+            records[arm.arm],
+            own[arm.arm],
+            _config(arm),
+            sequential=plan.concurrency == 1,
+            usd_hour=gpu_usd_hour,
+        )
+        for arm in ran
+    )
     return Verdict(
         run_id=run.run_id,
         name=run.name,
@@ -82,6 +99,12 @@ def compare(store: Store, run_id: str) -> Verdict:
         arms=summaries,
         metrics=tuple(metrics),
         control=control,
+        engine_time=tuple(one for one in times if one is not None),
+        lone_steps=tuple(
+            step
+            for arm in ran
+            for step in step_table.of_arm(arm.arm, records[arm.arm], own[arm.arm], _config(arm))
+        ),
         fidelity=judged,
         failures=failures(calls),
         changed=changes,

@@ -3,7 +3,7 @@
 `run` drives it beside a store; `gpu.session` drives several of them on one engine.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import orjson
@@ -16,7 +16,7 @@ from phasewise_replay.arm_record import ArmRecord, BlockRecord
 from phasewise_replay.block import Block, Joules, Turn, unknown
 from phasewise_replay.driver import Pace
 from phasewise_replay.engine import Engine, Resolved
-from phasewise_replay.plan import Arm, Plan, arm_document
+from phasewise_replay.plan import Arm, Plan, VllmArm, arm_document
 from phasewise_replay.preparing import Prepared, prepare
 from phasewise_replay.recorded import Recorded
 from phasewise_replay.recording import Recording
@@ -50,6 +50,7 @@ class PlanRun:
         recorded: Recorded,
         step: Step | None = None,
         joules: Joules = unknown,
+        machine: Mapping[str, object] | None = None,
     ) -> None:
         self.plan = plan
         self._arms = {arm.name: _ArmState(place) for place, arm in enumerate(plan.arms)}
@@ -58,6 +59,7 @@ class PlanRun:
         self._recorded = recorded
         self._step = step
         self._joules = joules
+        self._machine = machine or {}
         self._total = recorded.calls * len(plan.turns())
         self._done = 0
         for arm in plan.arms:
@@ -141,6 +143,7 @@ class PlanRun:
                 max_model_tokens=resolved.max_model_tokens,
                 resets=resolved.resets,
                 settings=resolved.settings,
+                machine=self._machine if isinstance(arm, VllmArm) else {},
             )
             record = arm_record.encode(replace(made, blocks=tuple(state.blocks)))
         self._recording.put_arm(

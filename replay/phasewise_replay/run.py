@@ -25,6 +25,7 @@ from phasewise_store.store import Store
 from phasewise_replay import sessions
 from phasewise_replay.engine import Engine, started
 from phasewise_replay.engines import engine_of
+from phasewise_replay.gpu import machine
 from phasewise_replay.plan import Arm, Plan, SimulatedArm, as_yaml
 from phasewise_replay.plan_run import PlanRun, Step
 
@@ -43,7 +44,14 @@ def run(
     run_id = new_id(store, plan.name, started_ns)
     runs.add_run(store, Run(run_id, plan.name, as_yaml(plan), started_ns))
     try:
-        work = PlanRun(StoreRecording(store), plan, run_id=run_id, recorded=recorded, step=step)
+        work = PlanRun(
+            StoreRecording(store),
+            plan,
+            run_id=run_id,
+            recorded=recorded,
+            step=step,
+            machine={"gpus": machine.gpus()},
+        )
         _all_turns(work, engine_for)
     except BaseException as error:
         if was_interrupted(error):

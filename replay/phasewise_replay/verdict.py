@@ -10,6 +10,8 @@ from typing import Literal
 
 from phasewise_store.run_facts import ArmStatus, Basis, RunStatus
 
+from phasewise_replay.time_facts import EngineTime, LoneStep
+
 Judgement = Literal["lower", "higher", "no significant difference", "too few sessions", "void"]
 """of a metric's difference; `void` when the run's fidelity failed"""
 
@@ -121,6 +123,10 @@ class Verdict:
     metrics: tuple[Metric, ...]
     """every arm but the baseline, headline metric first"""
     control: Control
+    engine_time: tuple[EngineTime, ...]
+    """of every arm whose engine served this run alone"""
+    lone_steps: tuple[LoneStep, ...]
+    """of a run of designed steps; empty otherwise"""
     fidelity: Fidelity
     failures: Failures
     changed: Mapping[str, Mapping[str, tuple[object, object]]]

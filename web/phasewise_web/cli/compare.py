@@ -9,6 +9,7 @@ import argparse
 from phasewise_replay.compare import compare
 from phasewise_replay.verdict import ArmSummary, Failures, Metric, Verdict
 
+from phasewise_web.cli.engine_time_tables import print_times
 from phasewise_web.cli.open_database import opened
 from phasewise_web.cli.output import print_json, stdout, table
 
@@ -18,13 +19,30 @@ NAME = "compare"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the run and --json."""
     parser.add_argument("run", metavar="RUN", help="id of a run, or latest")
+    parser.add_argument(
+        "--gpu-usd-hour",
+        type=price,
+        metavar="USD",
+        help="what one GPU costs per hour (default: the published price of the GPU)",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def price(text: str) -> float:
+    """Read a price per hour; raises ArgumentTypeError when it is not above zero."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = 0.0
+    if not 0 < found < float("inf"):
+        raise argparse.ArgumentTypeError(f"`{text}` is not a price in dollars above 0")
+    return found
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Compare the arms of the run and print the verdict."""
     with opened(arguments.db) as store:
-        verdict = compare(store, arguments.run)
+        verdict = compare(store, arguments.run, gpu_usd_hour=arguments.gpu_usd_hour)
     if arguments.json:
         print_json(verdict)
     else:
@@ -69,6 +87,7 @@ def print_verdict(verdict: Verdict) -> None:
             columns,
             list(map(_metric, verdict.control.metrics[:3])),
         )
+    print_times(verdict)
     _print_failures(verdict.failures)
     bad = [check for check in verdict.fidelity.checks if not check.passed]
     state = "passed" if not bad else "FAILED, so the run is void"
