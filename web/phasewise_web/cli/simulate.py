@@ -8,21 +8,27 @@ TTFT includes the queue. See docs/engine-model.md.
 """
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from phasewise_analyzer.engine import calibration, gpus, model_config, routers, workload
-from phasewise_analyzer.engine.batch import Basis
+from phasewise_analyzer.engine import calibration, gpus, model_config, routers, slo, workload
 from phasewise_analyzer.engine.deployment import Deployment, calibrated, deploy
 from phasewise_analyzer.engine.replicas import serve
-from phasewise_analyzer.engine.request import Served
+from phasewise_analyzer.engine.request import Request, Served
 from phasewise_analyzer.engine.simulation import Outcome
+from phasewise_analyzer.engine.slo import Slo
 from phasewise_analyzer.engine.summary import Spread, Summary, summarise
+from phasewise_analyzer.engine.sweep import sweep
 from phasewise_store.errors import UsageError
 
+from phasewise_web.cli import sweep_output
 from phasewise_web.cli.output import print_json, progress, say, table
 
 NAME = "simulate"
+
+ATTAINMENT = 0.9
+"""as DistServe counts goodput (arXiv 2401.09670)"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,6 +73,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_positive,
         help="KV blocks of one engine (default: what its memory holds beside the weights)",
     )
+    parser.add_argument(
+        "--slo",
+        metavar="LIMITS",
+        help="limits in seconds, e.g. ttft=2,tpot=0.05 (also: latency); prints the goodput",
+    )
+    parser.add_argument(
+        "--sweep",
+        action="store_true",
+        help="send the stream faster and slower, and find the largest load that meets --slo",
+    )
+    parser.add_argument(
+        "--attainment",
+        metavar="SHARE",
+        type=_share,
+        default=ATTAINMENT,
+        help=f"share of requests that has to meet --slo in a sweep (default: {ATTAINMENT})",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -74,21 +97,48 @@ def run(arguments: argparse.Namespace) -> int:
     """Simulate and print."""
     engine = _engine(arguments)
     requests = workload.read(arguments.file, engine.config.block_size)
-    router = routers.named(arguments.router) if arguments.router else None
+    limits = slo.parse(arguments.slo) if arguments.slo is not None else None
+    if arguments.sweep and limits is None:
+        raise UsageError(
+            "a sweep looks for the largest load that meets an SLO: name one, as in  "
+            "--slo ttft=2,tpot=0.05"
+        )
+
+    def serving(stream: Sequence[Request]) -> Outcome:
+        router = routers.named(arguments.router) if arguments.router else None
+        return serve(stream, engine, replicas=arguments.replicas, router=router)
+
+    if arguments.sweep and limits is not None:
+        with progress("sweeping"):
+            frontier = sweep(requests, serving, limits, share=arguments.attainment)
+        sweep_output.show(frontier, engine, arguments)
+        return 0
     with progress("simulating"):
-        found = serve(requests, engine, replicas=arguments.replicas, router=router)
+        found = serving(requests)
     summary = summarise(found.served, found.preemptions)
     if arguments.json:
-        print_json(
-            {
-                "summary": asdict(summary),
-                "requests": [_row(one) for one in found.served],
-                "step_times": asdict(engine.times.basis),
-            }
-        )
+        answer = {
+            "summary": asdict(summary),
+            "requests": [_row(one) for one in found.served],
+            "step_times": asdict(engine.times.basis),
+        }
+        if limits is not None:
+            answer["slo"] = asdict(limits) | _goodput(limits, found)
+        print_json(answer)
         return 0
     _print(summary, found, engine, arguments.replicas)
+    if limits is not None:
+        attained = _goodput(limits, found)
+        say(
+            f"{attained['attainment']:.1%} of the requests meet the SLO: "
+            f"{attained['goodput']:.2f} requests/s"
+        )
     return 0
+
+
+def _goodput(limits: Slo, found: Outcome) -> dict[str, float]:
+    served = found.served
+    return {"attainment": limits.attainment(served), "goodput": limits.goodput(served)}
 
 
 def _engine(arguments: argparse.Namespace) -> Deployment:
@@ -159,22 +209,27 @@ def _print(summary: Summary, found: Outcome, engine: Deployment, replicas: int) 
             )
         ],
     )
-    say(f"step times: {_described(engine.times.basis)}")
+    say(f"step times: {sweep_output.described(engine.times.basis)}")
 
 
 def _values(spread: Spread) -> tuple[float, float, float, float]:
     return spread.mean, spread.p50, spread.p90, spread.p99
 
 
-def _described(basis: Basis) -> str:
-    error = "error not measured" if basis.error is None else f"mean error {basis.error:.0%}"
-    return f"{basis.kind}, {basis.source}, {error}"
-
-
 def _positive(text: str) -> int:
     if not text.isdigit() or not int(text):
         raise argparse.ArgumentTypeError(f"`{text}` is not a positive whole number")
     return int(text)
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 1:
+        raise argparse.ArgumentTypeError(f"`{text}` is not a share above 0 and up to 1")
+    return share
 
 
 def _flag(text: str) -> tuple[str, str]:
