@@ -39,9 +39,17 @@ def _of_arm(metric: Metric) -> str:
             "interval"
         )
     low, high = metric.ci95
-    if metric.verdict == "no significant difference":
+    if metric.verdict == "too few sessions":
         return (
-            f"{what}: no significant difference (95 % CI {low:+.3g} to {high:+.3g} {metric.unit})"
+            f"{what} changed by {metric.difference:+.3g} {metric.unit} (95 % CI {low:+.3g} to "
+            f"{high:+.3g}), which {metric.sessions} sessions cannot prove among so many measures"
+        )
+    if metric.verdict == "no significant difference":
+        least = metric.minimum_detectable_effect
+        known = "" if least is None else f"; minimum detectable effect {least:.3g} {metric.unit}"
+        return (
+            f"{what}: no significant difference (95 % CI {low:+.3g} to {high:+.3g} {metric.unit}"
+            f"{known})"
         )
     word = "down" if metric.verdict == "lower" else "up"
     size = f"{abs(metric.difference):.3g} {metric.unit}"

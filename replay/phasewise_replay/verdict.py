@@ -1,7 +1,7 @@
 """The verdict of a replay run: made by `compare`, shown by the command line, pages and reports.
 
 A difference is arm minus baseline, paired by session. It is called higher or lower only when its
-interval excludes zero and the run's fidelity passed.
+interval excludes zero, its p-value holds among all measures, and the run's fidelity passed.
 """
 
 from collections.abc import Mapping
@@ -56,13 +56,17 @@ class Metric:
     difference: float
     """mean over the sessions of the paired difference, arm minus baseline"""
     ci95: tuple[float, float] | None
-    """bootstrap over sessions of the mean paired difference; None with fewer than five pairs"""
+    """what a sign-flip test over sessions does not reject; None with fewer than six pairs"""
     ratio: float | None
     """arm / baseline; None where the baseline is zero"""
     sessions: int
     """pairs"""
+    p_value: float | None
+    """of the sign-flip test; None with fewer than six pairs"""
+    adjusted_p: float | None
+    """the same, corrected for all measures of all arms (Holm's step-down, jointly)"""
     minimum_detectable_effect: float | None
-    """the smallest true difference that a run like this detects with 80 % power"""
+    """the smallest true difference that at least 80 % of runs like this detect"""
     verdict: Judgement
 
 

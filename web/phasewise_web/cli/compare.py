@@ -8,6 +8,7 @@ import argparse
 
 from phasewise_replay.compare import compare
 from phasewise_replay.verdict import ArmSummary, Failures, Metric, Verdict
+from phasewise_reports.words import short
 
 from phasewise_web.cli.engine_time_tables import print_times
 from phasewise_web.cli.open_database import opened
@@ -75,6 +76,8 @@ def print_verdict(verdict: Verdict) -> None:
         ("arm", True),
         ("difference", True),
         ("95 % CI", True),
+        ("detectable", True),
+        ("p, adjusted", True),
         ("verdict", False),
     )
     for arm in verdict.arms[1:]:
@@ -128,5 +131,7 @@ def _metric(metric: Metric) -> list[str]:
         f"{metric.arm:.4g}",
         f"{metric.difference:+.4g}",
         interval,
+        short(metric.minimum_detectable_effect),
+        short(metric.adjusted_p),
         metric.verdict,
     ]
