@@ -60,6 +60,17 @@ def test_a_table_says_where_its_step_times_come_from(
     assert "step times: roofline" in printed.err
 
 
+def test_data_parallel_ranks_are_counted_as_gpus(
+    stream: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A mixture of experts on two ranks of two GPUs, twice behind a router, takes eight GPUs."""
+    words = ["--shape", "qwen3-30b-a3b", "--gpu", "h100", "--tp", "2", "--replicas", "2"]
+    words += ["--router", "prefix-aware", "--set", "data-parallel-size=2"]
+    words += ["--set", "enable-expert-parallel"]
+    assert main(["simulate", str(stream), *words]) == 0
+    assert "3 requests on 2 x 4 h100-sxm, qwen3-30b-a3b" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -41,13 +41,14 @@ BF16_BITS = 16
 
 @dataclass(frozen=True)
 class Roofline:
-    """Step times of one tensor-parallel rank."""
+    """Step times of one rank; `dp` data-parallel ranks share the experts of a mixture."""
 
     gpu: Gpu
     shape: Shape
     weights: Format
     cache: Format
     tp: int = 1
+    dp: int = 1
 
     @property
     def basis(self) -> Basis:
@@ -56,7 +57,7 @@ class Roofline:
 
     def step_s(self, batch: Batch) -> float:
         """Return the seconds of one step."""
-        total = self._linear_s(batch.tokens, batch.sequences) + self._host_s(batch.sequences)
+        total = self._linear_s(batch) + self._host_s(batch.sequences)
         for chunk in batch.chunks:
             total += self._chunk_s(chunk.new, chunk.cached)
         if batch.decodes:
@@ -67,24 +68,27 @@ class Roofline:
     def decode_run_s(self, first: Batch, steps: int) -> FloatArray:
         """Return the seconds of so many decode steps in a row."""
         mean = first.context / first.decodes + np.arange(steps, dtype=np.float64)
-        linear = self._linear_s(first.decodes, first.decodes) + self._host_s(first.decodes)
+        linear = self._linear_s(first) + self._host_s(first.decodes)
         return linear + self._decode_s(first.decodes, mean)
 
-    def _linear_s(self, tokens: int, sequences: int) -> float:
+    def _linear_s(self, batch: Batch) -> float:
         """Return the time of all matrix products, recurrent layers included."""
-        shape, rate = self.shape, self.gpu.rate(self.weights.compute)
+        shape, rate, tokens = self.shape, self.gpu.rate(self.weights.compute), batch.tokens
         if self.weights.bits < BF16_BITS and self.weights.compute not in self.gpu.rates:
             rate *= CONVERTED
         routed = sum(one.per_token * one.expert for one in shape.experts())
         dense_rate = self.gpu.rate("bf16") if self.weights.experts_only else rate
-        flops_s = (shape.active_linear - routed) / (MFU * dense_rate)
-        flops_s = 2 * tokens * (flops_s + routed / (EXPERTS_MFU * rate)) / self.tp
-        read_s = shape.read_bytes(self.weights, tokens=tokens, tp=self.tp) / self._bytes_s
-        head_s = 2 * sequences * shape.embedding / (MFU * self.gpu.rate("bf16")) / self.tp
+        dense_s = 2 * tokens * (shape.active_linear - routed) / (MFU * dense_rate)
+        experts_s = 2 * batch.group_tokens / self.dp * routed / (EXPERTS_MFU * rate)
+        read = shape.read_bytes(
+            self.weights, tokens=batch.group_tokens, tp=self.tp, expert_ranks=self.tp * self.dp
+        )
+        head_s = 2 * batch.sequences * shape.embedding / (MFU * self.gpu.rate("bf16")) / self.tp
         recurrent = sum(
             one.mixer.token_flops for one in shape.layers if isinstance(one.mixer, Recurrent)
         )
-        return max(flops_s, read_s) + head_s + recurrent * tokens / self._flops_s / self.tp
+        products_s = max((dense_s + experts_s) / self.tp, read / self._bytes_s)
+        return products_s + head_s + recurrent * tokens / self._flops_s / self.tp
 
     def _host_s(self, sequences: int) -> float:
         """Return the time that starting operators and handling sequences takes."""

@@ -11,7 +11,7 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-from phasewise_analyzer.engine import gpus, model_config, workload
+from phasewise_analyzer.engine import gpus, model_config, routers, workload
 from phasewise_analyzer.engine.batch import Basis
 from phasewise_analyzer.engine.deployment import Deployment, deploy
 from phasewise_analyzer.engine.replicas import serve
@@ -39,7 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--tp", metavar="N", type=_positive, default=1, help="tensor parallelism")
     parser.add_argument(
-        "--replicas", metavar="N", type=_positive, default=1, help="engines, dealt to in turn"
+        "--replicas", metavar="N", type=_positive, default=1, help="engines behind the router"
+    )
+    parser.add_argument(
+        "--router",
+        choices=sorted(routers.ROUTERS),
+        help="how replicas are chosen (default: round-robin)",
     )
     parser.add_argument(
         "--set",
@@ -70,8 +75,9 @@ def run(arguments: argparse.Namespace) -> int:
         blocks=arguments.kv_blocks,
     )
     requests = workload.read(arguments.file, engine.config.block_size)
+    router = routers.named(arguments.router) if arguments.router else None
     with progress("simulating"):
-        found = serve(requests, engine, replicas=arguments.replicas)
+        found = serve(requests, engine, replicas=arguments.replicas, router=router)
     summary = summarise(found.served, found.preemptions)
     if arguments.json:
         print_json(
@@ -105,7 +111,7 @@ def _print(summary: Summary, found: Outcome, engine: Deployment, replicas: int) 
         if spread is not None
     ]
     title = (
-        f"{len(found.served):,} requests on {replicas} x {engine.tp} {engine.gpu.name}, "
+        f"{len(found.served):,} requests on {replicas} x {engine.gpus} {engine.gpu.name}, "
         f"{engine.shape.name} (simulated)"
     )
     columns = [("seconds", False), ("mean", True), ("p50", True), ("p90", True), ("p99", True)]
