@@ -57,7 +57,7 @@ def compare(store: Store, run_id: str, *, gpu_usd_hour: float | None = None) -> 
             arm.arm: confounders.unplanned(changes[arm.arm], _config(ran[0]), _config(arm))
             for arm in ran[1:]
         },
-        sequential=plan.concurrency == 1,
+        concurrency=plan.concurrency,
     )
     good = _served_everywhere(measured)
     baseline = ran[0] if ran and ran[0].place == 0 else None
