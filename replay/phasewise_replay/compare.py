@@ -21,6 +21,7 @@ from phasewise_replay import (
     family,
     fidelity,
     headline,
+    load_checks,
     plan_file,
 )
 from phasewise_replay.arm_record import ArmRecord
@@ -85,7 +86,7 @@ def compare(store: Store, run_id: str, *, gpu_usd_hour: float | None = None) -> 
             records[arm.arm],
             own[arm.arm],
             _config(arm),
-            sequential=plan.concurrency == 1,
+            sequential=plan.concurrency == 1 and not load_checks.overlap(own[arm.arm]),
             usd_hour=gpu_usd_hour,
         )
         for arm in ran

@@ -32,7 +32,8 @@ def judge(
     concurrency: int,
 ) -> Fidelity:
     """Check a run; `calls` are all measured calls, `concurrency` sessions at a time."""
-    sequential = concurrency == 1
+    # parallel sub-agents of one session are several calls in flight, too
+    sequential = concurrency == 1 and not load_checks.overlap(calls)
     checks = (
         _finished(run),
         _blocks(records),

@@ -64,6 +64,15 @@ def equal_concurrency(calls: pl.DataFrame, *, planned: int) -> Iterator[Check]:
     )
 
 
+def overlap(calls: pl.DataFrame) -> bool:
+    """Return whether any two calls of a block were in flight at once."""
+    spans = calls.filter(pl.col("duration_ns").is_not_null()).select(
+        "arm", "block", "sent_ns", end=pl.col("sent_ns") + pl.col("duration_ns") - SLACK_NS
+    )
+    before = pl.col("end").cum_max().shift(1).over("arm", "block", order_by="sent_ns")
+    return bool(spans.select((pl.col("sent_ns") < before).any()).item())
+
+
 def _peak(block: pl.DataFrame) -> int:
     """Return the most sessions of a block that overlap, from first request to last answer."""
     spans = block.group_by("session_id").agg(

@@ -29,7 +29,7 @@ class Prepared:
     token_ids: Mapping[str, TokenIds]
     """by call: the prompt as the model reads it, where that is known in advance"""
     skipped_calls: int
-    """calls that do not fit the model's context, and all later ones of their sessions"""
+    """calls that do not fit the model's context, and all that wait for them"""
     vocabulary_tokens: int
 
 
@@ -41,7 +41,7 @@ def prepare(
     *,
     thinking: Thinking = "drop",
 ) -> Prepared:
-    """Build the requests of all sessions; a session ends before the first call that does not fit.
+    """Build the requests of all sessions, without calls that do not fit and those after them.
 
     `thinking` says what happens to the reasoning in recorded answers.
     """
@@ -52,8 +52,18 @@ def prepare(
     skipped = 0
     for session in sessions:
         steps: list[Due] = []
+        places: dict[str, int] = {}
+        kept = {step.call_id for step in session.steps}
+        previous: str | None = None
         normaliser = Normaliser(thinking)
         for recorded in session.steps:
+            first = () if previous is None else (previous,)
+            after = first if recorded.after is None else recorded.after
+            # what a plan or a pack has left out of the session is not waited for
+            after = tuple(one for one in after if one in kept)
+            previous = recorded.call_id
+            if any(one not in places for one in after):
+                continue
             request = _request(session.session_id, recorded, resolved, made_up, normaliser)
             ids = request.prompt_token_ids
             if ids is None and isinstance(engine, Tokenizing):
@@ -61,8 +71,10 @@ def prepare(
             if ids is not None:
                 known[recorded.call_id] = ids
                 if not _fits(len(ids) + recorded.output_tokens, resolved.max_model_tokens):
-                    break
-            steps.append(Due(request, pace.wait_ns(recorded.wait_ns)))
+                    continue
+            places[recorded.call_id] = len(steps)
+            before = tuple(places[one] for one in after)
+            steps.append(Due(request, pace.wait_ns(recorded.wait_ns), before))
         skipped += len(session.steps) - len(steps)
         ready.append(tuple(steps))
     return Prepared(tuple(ready), known, skipped, made_up.vocabulary_tokens)

@@ -1,20 +1,21 @@
 """A run: turns, blocks, arms that cannot run, interruption, and the simulator end to end."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from phasewise_replay import arm_record, plan_file
+from phasewise_replay import arm_record, plan_file, sessions
 from phasewise_replay.compare import compare
 from phasewise_replay.engine import Answer, Engine, Request, Resolved
 from phasewise_replay.fake import FakeEngine, usual_answer
-from phasewise_replay.plan import Arm, Plan, UrlArm, control_half
+from phasewise_replay.plan import Arm, Plan, SessionChoice, UrlArm, control_half
 from phasewise_replay.run import run
 from phasewise_store import runs
 from phasewise_store.errors import EngineError, UnsupportedArmError, UsageError
 from phasewise_store.store import Store
 
-from tests.replay.recorded import write_sessions
+from tests.replay.recorded import write_sessions, write_sub_agents
 
 SIMULATED = """
 name: made
@@ -79,6 +80,38 @@ def test_history_is_sent_as_recorded_and_length_is_forced(store: Store) -> None:
     assert sent.messages[1].startswith(b'{"role":"user","content":"s0q0 ')
     assert sent.messages[2] == b'{"role":"assistant","content":"answer 0"}'
     assert sent.output_tokens == 20
+
+
+def test_sub_agents_run_side_by_side_and_no_call_is_sent_before_what_it_waits_for(
+    store: Store,
+) -> None:
+    """Read from the measured calls of every block; sub-agents meet at a barrier in flight."""
+    write_sub_agents(store)
+    recorded = sessions.load(store, SessionChoice())
+    assert {step.call_id: step.after for step in recorded.sessions[0].steps} == {
+        "s0.p0": (),
+        "s0.a0": ("s0.p0",),
+        "s0.b0": ("s0.p0",),
+        "s0.a1": ("s0.a0",),
+        "s0.p1": ("s0.p0", "s0.a1", "s0.b0"),
+    }
+    both = threading.Barrier(2, timeout=10)
+
+    def meets(request: Request) -> Answer:
+        if request.call_id.endswith(("a0", "b0")):
+            both.wait()
+        return usual_answer(request)
+
+    engines = {"a": FakeEngine(answer=meets), "b": FakeEngine(answer=meets)}
+    run_id = run(store, plan_of("a", "b", warmup_calls=0), engine_for=served_by(engines))
+    rows = runs.measured(store, run_id)
+    assert rows.height == 6 * 30
+    for block in rows.partition_by("arm", "block"):
+        by_call = {row["call_id"]: row for row in block.iter_rows(named=True)}
+        for step in (step for session in recorded.sessions for step in session.steps):
+            for before in (by_call[call_id] for call_id in step.after or ()):
+                ended_ns = before["sent_ns"] + before["duration_ns"]
+                assert ended_ns <= by_call[step.call_id]["sent_ns"]
 
 
 def test_an_arm_that_cannot_run_is_unsupported_with_the_engine_s_reason(store: Store) -> None:
