@@ -28,7 +28,7 @@ from phasewise_replay.arm_record import ArmRecord
 from phasewise_replay.failures import failures
 from phasewise_replay.family import Pairs
 from phasewise_replay.gpu import step_table
-from phasewise_replay.plan import SimulatedArm, VllmArm, control_half
+from phasewise_replay.plan import ManagedArm, SimulatedArm, control_half
 from phasewise_replay.plan_keys import Keys
 from phasewise_replay.verdict import ArmSummary, Control, Metric, Verdict
 
@@ -125,7 +125,7 @@ def _config(arm: Arm) -> dict[str, object]:
     """Return an arm as planned, with its presets expanded to flags and options."""
     made = plan_file.arm(Keys(orjson.loads(arm.config), "the stored plan", ""))
     config: dict[str, object] = {"engine": made.engine}
-    if isinstance(made, VllmArm):
+    if isinstance(made, ManagedArm):
         config.update(model=made.model, python=made.python)
         config.update(made.all_flags())
         config.update(made.env)

@@ -150,6 +150,42 @@ def test_only_what_the_plan_changed_may_differ() -> None:
     assert confounders.unplanned(differences, *planned) == ["scheduler_config.max_num_seqs"]
 
 
+def test_two_kinds_of_engines_are_compared_in_the_settings_that_both_have() -> None:
+    """Under one name each: what differs is listed, what is the same or only one has is not."""
+    vllm = ArmRecord(
+        "vllm",
+        "m",
+        "measured",
+        prefix_caching=True,
+        block_tokens=32,
+        settings={
+            "scheduler_config.max_num_batched_tokens": 2048,
+            "scheduler_config.max_num_seqs": 16,
+            "model_config.dtype": "torch.float32",
+            "cache_config.swap_space": 4,
+        },
+    )
+    sglang = ArmRecord(
+        "sglang",
+        "m",
+        "measured",
+        prefix_caching=True,
+        block_tokens=1,
+        settings={
+            "chunked_prefill_size": 8192,
+            "max_running_requests": 16,
+            "dtype": "float32",
+            "sleep_on_idle": True,
+        },
+    )
+    assert confounders.changed(vllm, sglang) == {
+        "engine": ("vllm", "sglang"),
+        "version": (None, None),
+        "KV block, tokens": (32, 1),
+        "most tokens in a step": (2048, 8192),
+    }
+
+
 def test_too_few_sessions_are_no_proof(store: Store) -> None:
     """Three sessions: differences are shown, no interval and no judgement."""
     write_sessions(store, sessions=3)

@@ -10,7 +10,7 @@ from phasewise_replay.compare import compare
 from phasewise_replay.engine import Answer, Engine, Request, Resolved
 from phasewise_replay.fake import FakeEngine, usual_answer
 from phasewise_replay.plan import Arm, Plan, SessionChoice, UrlArm, control_half
-from phasewise_replay.run import run
+from phasewise_replay.run import resume, run
 from phasewise_store import runs
 from phasewise_store.errors import EngineError, UnsupportedArmError, UsageError
 from phasewise_store.store import Store
@@ -242,3 +242,60 @@ def test_a_stored_run_holds_no_words_of_its_verdict(store: Store) -> None:
     assert "difference" not in stored
     verdicts = {metric.verdict for metric in compare(store, run_id).metrics}
     assert verdicts == {"lower", "higher", "no significant difference"}
+
+
+def dying_at(call_id: str, block: int, error: BaseException) -> Callable[[Request], Answer]:
+    """Answer as usual until the call comes for the so many-th time."""
+    seen = 0
+
+    def answer(request: Request) -> Answer:
+        nonlocal seen
+        if request.call_id == call_id:
+            seen += 1
+            if seen == block + 1:
+                raise error
+        return usual_answer(request)
+
+    return answer
+
+
+@pytest.mark.parametrize(("arm", "block"), [("a", 1), ("b", 0), ("b", 1), ("a", 2)], ids=str)
+def test_a_resumed_run_is_as_one_that_was_never_interrupted(
+    store: Store, arm: str, block: int
+) -> None:
+    """Wherever it ended: the same calls, each once, and the same verdict, under the same id."""
+    write_sessions(store)
+    plan = plan_of("a", "b", warmup_calls=0)
+    whole = run(store, plan, engine_for=served_by({"a": FakeEngine(), "b": FakeEngine()}))
+    engines = {"a": FakeEngine(), "b": FakeEngine()}
+    engines[arm] = FakeEngine(answer=dying_at("s3.2", block, KeyboardInterrupt()))
+    named = replace(plan, name="cut")
+    with pytest.raises(KeyboardInterrupt):
+        run(store, named, engine_for=served_by(engines))
+    write_sessions(store, sessions=8)  # what is recorded meanwhile is not replayed
+    cut_id = runs.run(store, "latest").run_id
+    resumed = resume(store, named, engine_for=served_by({"a": FakeEngine(), "b": FakeEngine()}))
+    assert resumed == cut_id
+    keys = ["arm", "block", "session_id", "step", "call_id"]
+    one, two = (runs.measured(store, run_id).select(keys) for run_id in (whole, resumed))
+    assert one.sort(keys).equals(two.sort(keys))
+    before, after = compare(store, whole), compare(store, resumed)
+    assert after.status == "finished"
+    assert after.fidelity.passed
+    assert [metric.verdict for metric in before.metrics] == [
+        metric.verdict for metric in after.metrics
+    ]
+
+
+def test_resuming_a_finished_run_starts_a_new_one(store: Store) -> None:
+    """And so does resuming another plan."""
+    write_sessions(store)
+    plan = plan_of("a", warmup_calls=0)
+    first = run(store, plan, engine_for=served_by({"a": FakeEngine()}))
+    second = resume(store, plan, engine_for=served_by({"a": FakeEngine()}))
+    assert first != second
+    with pytest.raises(KeyboardInterrupt):
+        engine = FakeEngine(answer=dying_at("s1.1", 0, KeyboardInterrupt()))
+        run(store, plan, engine_for=served_by({"a": engine}))
+    other = replace(plan, repeats=2)
+    assert resume(store, other, engine_for=served_by({"a": FakeEngine()})) not in (first, second)
