@@ -160,6 +160,7 @@ class Block:
             cached_tokens=answer.cached_tokens,
             predicted_cached_tokens=predicted,
             output_tokens=answer.output_tokens,
+            output=answer.output,
             error=answer.error,
         )
 

@@ -23,6 +23,7 @@ from phasewise_replay import (
     headline,
     load_checks,
     plan_file,
+    quality,
 )
 from phasewise_replay.arm_record import ArmRecord
 from phasewise_replay.failures import failures
@@ -30,7 +31,7 @@ from phasewise_replay.family import Pairs
 from phasewise_replay.gpu import step_table
 from phasewise_replay.plan import ManagedArm, SimulatedArm, control_half
 from phasewise_replay.plan_keys import Keys
-from phasewise_replay.verdict import ArmSummary, Control, Metric, Verdict
+from phasewise_replay.verdict import ArmSummary, Control, Metric, Quality, Verdict
 
 CONTROL = "baseline again"
 """the name of the control's second half"""
@@ -59,12 +60,16 @@ def compare(store: Store, run_id: str, *, gpu_usd_hour: float | None = None) -> 
             for arm in ran[1:]
         },
         concurrency=plan.concurrency,
+        forced=plan.mode == "performance",
     )
     good = _served_everywhere(measured)
     baseline = ran[0] if ran and ran[0].place == 0 else None
     metrics: list[Metric] = []
     control = Control((), None)
-    if baseline is not None:
+    answers: tuple[Quality, ...] = ()
+    if baseline is not None and plan.mode == "quality":
+        answers = quality.judge(good, [arm.arm for arm in ran])
+    elif baseline is not None:
         outer_inner = good.filter(pl.col("arm") == baseline.arm).with_columns(
             half=pl.col("block").map_elements(control_half, return_dtype=pl.Int64)
         )
@@ -102,6 +107,7 @@ def compare(store: Store, run_id: str, *, gpu_usd_hour: float | None = None) -> 
         arms=summaries,
         metrics=tuple(metrics),
         control=control,
+        quality=answers,
         engine_time=tuple(one for one in times if one is not None),
         lone_steps=tuple(
             step
@@ -111,7 +117,7 @@ def compare(store: Store, run_id: str, *, gpu_usd_hour: float | None = None) -> 
         fidelity=judged,
         failures=failures(calls),
         changed=changes,
-        headline=headline.sentence(judged, metrics, control, summaries),
+        headline=headline.sentence(judged, metrics, control, summaries, answers),
     )
 
 

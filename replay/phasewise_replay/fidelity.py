@@ -30,8 +30,12 @@ def judge(
     *,
     unplanned: Mapping[str, Sequence[str]],
     concurrency: int,
+    forced: bool = True,
 ) -> Fidelity:
-    """Check a run; `calls` are all measured calls, `concurrency` sessions at a time."""
+    """Check a run; `calls` are all measured calls, `concurrency` sessions at a time.
+
+    `forced` says whether every output was to have the recorded length.
+    """
     # parallel sub-agents of one session are several calls in flight, too
     sequential = concurrency == 1 and not load_checks.overlap(calls)
     checks = (
@@ -39,7 +43,7 @@ def judge(
         _blocks(records),
         _errors(calls),
         _complete(records, calls),
-        _output(calls),
+        *([_output(calls)] if forced else []),
         _input(records, calls),
         _lag(calls),
         *load_checks.client_bound(records),

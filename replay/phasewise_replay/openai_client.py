@@ -6,6 +6,7 @@ the client does not slow down what it measures.
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 import httpx
 import numpy as np
@@ -63,9 +64,10 @@ class OpenAiClient:
         except httpx.HTTPError as failure:
             error = f"{type(failure).__name__}: {failure}"
         duration_ns = time.perf_counter_ns() - begin
-        return streamed_answer.answer(
+        answer = streamed_answer.answer(
             received, sent_ns=sent_ns, ttft_ns=ttft_ns, duration_ns=duration_ns, error=error
         )
+        return replace(answer, output=streamed_answer.output(received)) if request.free else answer
 
     def token_ids(self, request: Request) -> TokenIds | None:
         """Ask the server for the prompt in token ids; None where it has no `/tokenize`."""

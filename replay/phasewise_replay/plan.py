@@ -147,6 +147,7 @@ class SimulatedArm:
 
 T = TypeVar("T")
 Order = Literal["ABBA", "once"]
+Mode = Literal["performance", "quality"]
 Arm = VllmArm | SglangArm | UrlArm | SimulatedArm
 
 
@@ -171,6 +172,9 @@ class Plan:
     """share of the recorded time between two calls to wait; 0 sends at once"""
     longest_wait_s: float = 60.0
     """upper limit of a wait between two calls"""
+    mode: Mode = "performance"
+    """performance forces the recorded output lengths and compares times; quality lets every arm
+    write freely, and compares answers"""
     thinking: Thinking = "drop"
     """what happens to the reasoning in recorded answers; chat templates drop it"""
 

@@ -11,6 +11,7 @@ from phasewise_store.errors import UsageError
 from phasewise_replay import plan_keys as keys
 from phasewise_replay.plan import (
     Arm,
+    Mode,
     Order,
     Plan,
     SessionChoice,
@@ -51,6 +52,7 @@ def plan(top: Keys) -> Plan:
         concurrency=top.take("concurrency", keys.whole, 1),
         tool_time=top.take("tool_time", _tool_time, 0.0),
         longest_wait_s=top.take("longest_wait_s", keys.number, 60.0),
+        mode=top.take("mode", _mode, "performance"),
         thinking=top.take("thinking", _thinking, "drop"),
     )
     top.finish()
@@ -158,6 +160,14 @@ def _order(value: object) -> Order:
     if value == "once":
         return "once"
     raise UsageError(f"must be ABBA or once, not `{value}`")
+
+
+def _mode(value: object) -> Mode:
+    if value == "performance":
+        return "performance"
+    if value == "quality":
+        return "quality"
+    raise UsageError(f"must be performance or quality, not `{value}`")
 
 
 def _thinking(value: object) -> Thinking:

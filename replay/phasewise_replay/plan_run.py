@@ -88,8 +88,18 @@ class PlanRun:
             state.resolved = resolved
             self.say(f"preparing {arm.name}")
             pace = Pace(self.plan.tool_time, self.plan.longest_wait_s)
+            free = self.plan.mode == "quality"
+            if free and resolved.basis == "simulated":
+                raise UnsupportedArmError(
+                    "the simulator writes no text whose quality could be judged"
+                )
             state.prepared = prepare(
-                self._recorded.sessions, engine, resolved, pace, thinking=self.plan.thinking
+                self._recorded.sessions,
+                engine,
+                resolved,
+                pace,
+                thinking=self.plan.thinking,
+                free=free,
             )
         for place, block in enumerate(blocks):
             warmup = self.plan.warmup_calls if place == 0 else 0

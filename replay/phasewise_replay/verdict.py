@@ -80,6 +80,30 @@ class Control:
 
 
 @dataclass(frozen=True, slots=True)
+class Quality:
+    """An arm's answers against the baseline's; of the baseline itself, its own noise."""
+
+    arm: str
+    comparisons: int
+    """pairs of answers to the same prompt"""
+    exact: float | None
+    """share that are the same, text and tool calls"""
+    same_tools: float | None
+    """of the pairs with a tool call: the same tools in the same order"""
+    same_arguments: float | None
+    """the same tools with the same arguments"""
+    divergence: float | None
+    """median of the characters before the first difference, where there is one"""
+    length_ratio: float | None
+    """mean length of the text over the baseline's"""
+    excess_ci95: tuple[float, float] | None
+    """share of a session's answers that differ beyond the baseline's own noise"""
+    adjusted_p: float | None
+    passed: bool | None
+    """None of the baseline, and where there are too few sessions"""
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
     """One fidelity check, with its limit."""
 
@@ -127,6 +151,8 @@ class Verdict:
     metrics: tuple[Metric, ...]
     """every arm but the baseline, headline metric first"""
     control: Control
+    quality: tuple[Quality, ...]
+    """in quality mode: the baseline's own noise first, then every arm; empty otherwise"""
     engine_time: tuple[EngineTime, ...]
     """of every arm whose engine served this run alone"""
     lone_steps: tuple[LoneStep, ...]

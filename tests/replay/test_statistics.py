@@ -14,7 +14,7 @@ samples = st.lists(
 )
 
 
-RUNS, SESSIONS = 1000, 8
+RUNS, SESSIONS = 500, 8
 LOG_NORMAL_MEAN = float(np.exp(0.5))
 
 

@@ -1,7 +1,7 @@
 """Print the verdict of a replay run: paired differences with intervals, A/A control, fidelity.
 
 RUN is the id of a run, or `latest`. Exits with 1 when a call, an arm or a fidelity check failed:
-the run then proves nothing.
+the run then proves nothing. Also when an arm failed the quality gate.
 """
 
 import argparse
@@ -13,6 +13,7 @@ from phasewise_reports.words import short
 from phasewise_web.cli.engine_time_tables import print_times
 from phasewise_web.cli.open_database import opened
 from phasewise_web.cli.output import print_json, stdout, table
+from phasewise_web.cli.quality_table import print_quality
 
 NAME = "compare"
 
@@ -52,9 +53,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def exit_code(verdict: Verdict) -> int:
-    """Return 1 when the run is void, or when calls or an arm of it failed."""
+    """Return 1 when the run is void, or when calls, an arm or a quality gate of it failed."""
     states = {arm.status for arm in verdict.arms}
     failed = "failed" in states or verdict.failures.calls > 0
+    failed = failed or any(one.passed is False for one in verdict.quality)
     return 0 if verdict.fidelity.passed and "ok" in states and not failed else 1
 
 
@@ -90,6 +92,7 @@ def print_verdict(verdict: Verdict) -> None:
             columns,
             list(map(_metric, verdict.control.metrics[:3])),
         )
+    print_quality(verdict.quality)
     print_times(verdict)
     _print_failures(verdict.failures)
     bad = [check for check in verdict.fidelity.checks if not check.passed]
