@@ -18,6 +18,7 @@ from phasewise_replay import (
     arm_record,
     confounders,
     engine_time,
+    factorial,
     family,
     fidelity,
     headline,
@@ -31,7 +32,7 @@ from phasewise_replay.family import Pairs
 from phasewise_replay.gpu import step_table
 from phasewise_replay.plan import ManagedArm, SimulatedArm, control_half
 from phasewise_replay.plan_keys import Keys
-from phasewise_replay.verdict import ArmSummary, Control, Metric, Quality, Verdict
+from phasewise_replay.verdict import ArmSummary, Control, Effect, Metric, Quality, Verdict
 
 CONTROL = "baseline again"
 """the name of the control's second half"""
@@ -82,6 +83,10 @@ def compare(store: Store, run_id: str, *, gpu_usd_hour: float | None = None) -> 
             )
             pairs += family.pairs(both, arm.arm)
         metrics = family.judged(pairs, void=void)
+    planned = factorial.design({arm.arm: _config(arm) for arm in ran})
+    effects: list[Effect] = []
+    if planned is not None and judged.passed and plan.mode == "performance":
+        effects = factorial.effects(good, planned)
     summaries = tuple(_summary(arm, found.get(arm.arm), calls) for arm in arms)
     blocks = max(1, measured.select("arm", "block").n_unique())
     own = {arm.arm: measured.filter(pl.col("arm") == arm.arm) for arm in ran}
@@ -107,6 +112,7 @@ def compare(store: Store, run_id: str, *, gpu_usd_hour: float | None = None) -> 
         arms=summaries,
         metrics=tuple(metrics),
         control=control,
+        effects=tuple(effects),
         quality=answers,
         engine_time=tuple(one for one in times if one is not None),
         lone_steps=tuple(

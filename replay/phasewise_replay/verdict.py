@@ -80,6 +80,22 @@ class Control:
 
 
 @dataclass(frozen=True, slots=True)
+class Effect:
+    """What one change does over all combinations with the others, or what several do together."""
+
+    measure: str
+    title: str
+    factors: tuple[str, ...]
+    """one: a main effect; more: an interaction"""
+    ratio: float
+    """geometric mean over the sessions; of an interaction: joint effect over the product"""
+    ci95: tuple[float, float] | None
+    adjusted_p: float
+    sessions: int
+    verdict: Judgement
+
+
+@dataclass(frozen=True, slots=True)
 class Quality:
     """An arm's answers against the baseline's; of the baseline itself, its own noise."""
 
@@ -151,6 +167,8 @@ class Verdict:
     metrics: tuple[Metric, ...]
     """every arm but the baseline, headline metric first"""
     control: Control
+    effects: tuple[Effect, ...]
+    """where the arms are all combinations of two or more changes; empty otherwise"""
     quality: tuple[Quality, ...]
     """in quality mode: the baseline's own noise first, then every arm; empty otherwise"""
     engine_time: tuple[EngineTime, ...]

@@ -7,7 +7,7 @@ the run then proves nothing. Also when an arm failed the quality gate.
 import argparse
 
 from phasewise_replay.compare import compare
-from phasewise_replay.verdict import ArmSummary, Failures, Metric, Verdict
+from phasewise_replay.verdict import ArmSummary, Effect, Failures, Metric, Verdict
 from phasewise_reports.words import short
 
 from phasewise_web.cli.engine_time_tables import print_times
@@ -86,6 +86,12 @@ def print_verdict(verdict: Verdict) -> None:
         own = [metric for metric in verdict.metrics if metric.compared == arm.name]
         if own:
             table(f"{arm.name}, per session", columns, list(map(_metric, own)))
+    if verdict.effects:
+        effect_columns = (
+            *(("measure", False), ("changes", False), ("ratio", True), ("95 % CI", True)),
+            *(("p, adjusted", True), ("verdict", False)),
+        )
+        table("main effects and interactions", effect_columns, list(map(_effect, verdict.effects)))
     if verdict.control.metrics:
         table(
             "A/A control: the baseline against itself",
@@ -122,6 +128,13 @@ def _arm(arm: ArmSummary) -> list[str]:
     state = arm.status if arm.reason is None else f"{arm.status.upper()}: {arm.reason}"
     basis = f"{arm.engine} ({arm.basis})" if arm.basis else arm.engine
     return [arm.name, basis, f"{arm.calls:,}", rate, state]
+
+
+def _effect(effect: Effect) -> list[str]:
+    interval = "-" if effect.ci95 is None else " to ".join(map(short, effect.ci95))
+    ratio, p_value = short(effect.ratio), short(effect.adjusted_p)
+    changes = " with ".join(effect.factors)
+    return [effect.title, changes, ratio, interval, p_value, effect.verdict]
 
 
 def _metric(metric: Metric) -> list[str]:
