@@ -4,16 +4,14 @@ Import commands and the live loader call it after every batch; its results are t
 `call_costs`, `call_findings` and `breaks`, which roll-ups and pages read.
 """
 
-import gc
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Self
 
 import polars as pl
-from phasewise_store import cells, costs, finding_rows, reads, reanalyses
+from phasewise_store import cells, costs, cycle_collector, finding_rows, reads, reanalyses
 from phasewise_store.facts import LIVE
 from phasewise_store.scope import Scope
 from phasewise_store.store import Store
@@ -106,7 +104,8 @@ def analyse(store: Store, *, memory: Memory | None = None, step: Step | None = N
         if memory is None and source != LIVE:
             _analyse_at_once(store, source, books, again=source in outdated)
         else:
-            _analyse_live(store, source, books, memory or Memory(), again=source in outdated)
+            with cycle_collector.paused():
+                _analyse_live(store, source, books, memory or Memory(), again=source in outdated)
         done += calls
     _finish_cells(store)
     if memory is None:  # the owner of the store has a process that does
@@ -174,7 +173,7 @@ def _analyse_at_once(
     read = Known.read(store, Scope(source=source))
     calls = read.calls
     known = calls.filter(pl.col("latency_basis").is_not_null())["call_id"]
-    with _uncollected():
+    with cycle_collector.paused():
         requests = Requests(store, known=read)
         predicted = predictions.predict(requests, books.policies, step=step)
         found = call_costs.with_found(calls, predicted)
@@ -183,21 +182,6 @@ def _analyse_at_once(
         made = call_costs.of_calls(new, _share_model(seen), books.prices)
         judged = judge_all(store, _with_costs(calls, made), requests, predicted)
     _save(store, source, books, made, judged, sessions=new["session_id"], known=known)
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Look for no garbage in cycles: millions of objects are made, and none are in cycles.
-
-    The collector would walk them all again and again, a quarter of the time.
-    """
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _analyse_live(store: Store, source: str, books: _Books, memory: Memory, *, again: bool) -> None:

@@ -44,7 +44,8 @@ def prepare(store: Store, received: Sequence[ReceivedSpan]) -> Prepared:
     stored = stored_traces.spans(store, {trace_id for trace_id, _ in best})
     known = {(span.trace_id, span.span_id): span for span in stored}
     done = Prepared({key: span for key, span in best.items() if key not in known})
-    taken = {key: take(span) for key, span in done.fresh.items()}
+    between = store.precedence.between
+    taken = {key: take(span) for key, span in between(done.fresh.items())}
     for key in best.keys() & known.keys():
         again = take(best[key])
         if _told(again.span) > _told(known[key]):
@@ -63,7 +64,7 @@ def prepare(store: Store, received: Sequence[ReceivedSpan]) -> Prepared:
     done.is_related = bool(stored or elsewhere)
     done.derived = [
         derive(group)
-        for group in linking.together(traces)
+        for group in between(linking.together(traces))
         if touched & {one.span.trace_id for one in group}
     ]
     return done

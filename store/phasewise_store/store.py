@@ -17,6 +17,7 @@ from phasewise_store.arrow import ArrowTable, to_frame
 from phasewise_store.database import Database, open_database, open_in_memory
 from phasewise_store.errors import StoreLockedError
 from phasewise_store.facts import Batch, Written
+from phasewise_store.precedence import Precedence
 from phasewise_store.sharing import messages
 from phasewise_store.sharing.door import Door
 from phasewise_store.sharing.queries import Answer, read_only
@@ -32,6 +33,7 @@ class Store:
     def __init__(self, database: Database | RemoteDatabase, path: Path | None) -> None:
         self.path = path
         """the database file; None in memory"""
+        self.precedence = Precedence()
         self._database = database
         self._door: Door | None = None
         self._writing = threading.RLock()

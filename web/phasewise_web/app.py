@@ -102,12 +102,14 @@ def _add_pages(app: FastAPI, store: Store, loader: Loader | None, answers: Answe
                 return place, make(place, id)
 
         def html(request: Request) -> Response:
-            place, content = made(request)
-            return HTMLResponse(_render(template, section, Where(place, True), content))
+            with store.precedence.answering():
+                place, content = made(request)
+                return HTMLResponse(_render(template, section, Where(place, True), content))
 
         def json(request: Request) -> Response:
-            _, content = made(request)
-            return Response(to_json(content), media_type="application/json")
+            with store.precedence.answering():
+                _, content = made(request)
+                return Response(to_json(content), media_type="application/json")
 
         app.add_api_route(f"{twin}.json", metered(json), methods=["GET"])
         app.add_api_route(path, metered(html), methods=["GET"])

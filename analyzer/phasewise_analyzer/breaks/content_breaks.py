@@ -23,7 +23,7 @@ def find(store: Store, compared: Compared) -> list[Found]:
     found = {
         row: one
         for of in (_of_forks, _of_templates, _of_streams)
-        for row, one in of(compared, prompts)
+        for row, one in store.precedence.between(of(compared, prompts))
     }
     return sorted(found.items())
 

@@ -44,7 +44,10 @@ def judge(
         calls.rows, wanted, predicted, broken=[one for _, one in broken], first=first
     )
     all_broken = dict([*broken, *missed])
-    rows = [_finding(calls, one, all_broken.get(one.row), one.row in first) for one in explained]
+    rows = [
+        _finding(calls, one, all_broken.get(one.row), one.row in first)
+        for one in store.precedence.between(explained)
+    ]
     return Judged(
         pl.DataFrame(rows, schema=FINDINGS, orient="row").sort("ordinal"),
         pl.DataFrame(

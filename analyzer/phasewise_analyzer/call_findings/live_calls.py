@@ -95,6 +95,7 @@ class LiveCalls:
     """The calls of one data set, in the order in which they came."""
 
     def __init__(self, store: Store, book: Book) -> None:
+        self._store = store
         self.tree = LiveTree(store)
         self._book = book
         self._tokens = LiveTokens(self.tree)
@@ -123,7 +124,7 @@ class LiveCalls:
         found = []
         while some := tuple(islice(waiting, AT_ONCE)):
             self.tree.read_ahead(int(call["leaf_node"]) for call in some)
-            found += [self._take(call) for call in some]
+            found += [self._take(call) for call in self._store.precedence.between(some)]
         return found
 
     def whole(self, ordinal: int) -> int:

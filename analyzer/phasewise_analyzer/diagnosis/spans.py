@@ -11,6 +11,8 @@ from phasewise_store.trie import shared_length
 
 WINDOW_WORDS = 400
 """read behind the first difference to find where the texts agree again"""
+WINDOW_CHARACTERS = 12 * WINDOW_WORDS
+"""in which they mostly stand, and can be found at once"""
 AGREEING_WORDS = 3
 """in a row, that count as agreeing again"""
 LINE_CHARACTERS = 200
@@ -111,6 +113,9 @@ def _common_tail(old: str, new: str, start: int) -> int:
 
 def _words(text: str, start: int) -> list[str]:
     """Return the words behind a place, and an empty one at the end of the text."""
+    near = _WORD.findall(text, start, start + WINDOW_CHARACTERS)
+    if len(near) > WINDOW_WORDS:  # the last one, which may be cut, is not among the first ones
+        return near[:WINDOW_WORDS]
     words = [word[0] for word in islice(_WORD.finditer(text, start), WINDOW_WORDS + 1)]
     return words[:WINDOW_WORDS] if len(words) > WINDOW_WORDS else [*words, ""]
 

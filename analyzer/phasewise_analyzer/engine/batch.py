@@ -31,6 +31,8 @@ class Batch:
     """tokens of these sequences, summed, the new token included"""
     longest: int = 0
     """tokens of the longest of these sequences"""
+    elsewhere: int = 0
+    """tokens that other data-parallel ranks compute in the same step"""
 
     @property
     def prefill_tokens(self) -> int:
@@ -41,6 +43,11 @@ class Batch:
     def tokens(self) -> int:
         """Tokens computed."""
         return self.prefill_tokens + self.decodes
+
+    @property
+    def group_tokens(self) -> int:
+        """Tokens computed by all data-parallel ranks."""
+        return self.tokens + self.elsewhere
 
     @property
     def sequences(self) -> int:

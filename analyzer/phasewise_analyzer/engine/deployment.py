@@ -8,13 +8,14 @@ from phasewise_store.errors import UsageError
 
 from phasewise_analyzer.engine import formats
 from phasewise_analyzer.engine.batch import StepTimes
+from phasewise_analyzer.engine.calibration import Calibration
 from phasewise_analyzer.engine.engine_flags import Flags
 from phasewise_analyzer.engine.gpus import Gpu
 from phasewise_analyzer.engine.kernel_tables import KernelTables
 from phasewise_analyzer.engine.layers import Attention, LatentAttention
 from phasewise_analyzer.engine.roofline import Roofline
 from phasewise_analyzer.engine.shape import Shape
-from phasewise_analyzer.engine.step_terms import AllReduce, WithTerms
+from phasewise_analyzer.engine.step_terms import Collectives, WithTerms
 from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
 
 OTHER_BYTES = 1.2e9
@@ -36,13 +37,30 @@ class DoesNotFitError(UsageError):
 class Deployment:
     """An engine ready to be simulated."""
 
-    shape: Shape
-    gpu: Gpu
+    name: str
+    """its GPUs and its model in words"""
     times: StepTimes
     config: SchedulerConfig
-    blocks: int
-    """KV blocks"""
-    tp: int
+    blocks: int | None
+    """KV blocks of one data-parallel rank; None where there are always enough"""
+    tp: int = 1
+    ranks: int = 1
+    """data-parallel ranks that run every step together: of a mixture of experts"""
+    engines: int = 1
+    """data-parallel ranks that run on their own: of a dense model"""
+    front_s: float = 0.0
+    """time before the first token that a request spends outside the engine"""
+
+
+def calibrated(measured: Calibration) -> Deployment:
+    """Set an engine up as it was measured."""
+    return Deployment(
+        measured.server.name,
+        measured.times,
+        measured.config,
+        measured.blocks,
+        front_s=measured.front_s,
+    )
 
 
 def deploy(
@@ -60,6 +78,11 @@ def deploy(
     and kernel tables that lack something; DoesNotFitError for a model that does not fit.
     """
     values = Flags(flags)
+    mixture = next(shape.experts(), None) is not None
+    data_parallel = values.integer("data-parallel-size", 1)
+    ranks, engines = (data_parallel, 1) if mixture else (1, data_parallel)
+    # without it vLLM cuts every expert across the same ranks: each does the same part of the work
+    values.switch("enable-expert-parallel", False)
     tp = values.integer("tensor-parallel-size", tp)
     _check_heads(shape, tp)
     weights = _weights(shape, values)
@@ -78,14 +101,16 @@ def deploy(
     if blocks is None:
         blocks = override
     if blocks is None:
-        blocks = _blocks(shape, gpu, weights, cache, tp=tp, share=share, size=config.block_size)
+        held = shape.weight_bytes(weights, tp, expert_ranks=tp * ranks)
+        blocks = _blocks(shape, gpu, held, cache, tp=tp, share=share, size=config.block_size)
     source: StepTimes
     if kernels is None:
-        source = Roofline(gpu, shape, weights, cache, tp)
+        source = Roofline(gpu, shape, weights, cache, tp, ranks)
     else:
-        source = KernelTables(_tables(kernels, tp), shape)
-    times = WithTerms(source, AllReduce(gpu, shape, tp), HOST_S)
-    return Deployment(shape, gpu, times, config, blocks, tp)
+        source = KernelTables(_tables(kernels, tp), shape, tp=tp, dp=ranks)
+    times = WithTerms(source, Collectives(gpu, shape, tp, ranks), HOST_S)
+    name = f"{tp * data_parallel} {gpu.name}, {shape.name}"
+    return Deployment(name, times, config, blocks, tp, ranks, engines)
 
 
 def _check_heads(shape: Shape, tp: int) -> None:
@@ -118,7 +143,7 @@ def _weights(shape: Shape, values: Flags) -> formats.Format:
 def _blocks(
     shape: Shape,
     gpu: Gpu,
-    weights: formats.Format,
+    held: float,
     cache: formats.Format,
     *,
     tp: int,
@@ -126,16 +151,15 @@ def _blocks(
     size: int,
 ) -> int:
     """Return the KV blocks that fit beside the weights; raises DoesNotFitError if none do."""
-    held = shape.weight_bytes(weights, tp)
     free = gpu.memory_bytes * share - held - OTHER_BYTES
     # layers with a window take blocks too, up to the window: counted as if they grew
     token = sum(shape.layer_cache_bytes(cache, tp))
     blocks = int(free // (token * size))
     if blocks < 1:
         raise DoesNotFitError(
-            f"`{shape.name}` in {weights.name} needs {held / 1e9:.1f} GB for its weights on each "
-            f"of {tp} `{gpu.name}`, of {gpu.memory_bytes * share / 1e9:.1f} GB usable: it does not "
-            "fit; use more GPUs (--tp) or a smaller format (--set quantization=fp8)"
+            f"`{shape.name}` needs {held / 1e9:.1f} GB for its weights on each `{gpu.name}`, of "
+            f"{gpu.memory_bytes * share / 1e9:.1f} GB usable: it does not fit; use more GPUs "
+            "(--tp) or a smaller format (--set quantization=fp8)"
         )
     return blocks
 

@@ -2,8 +2,10 @@
 
 A folder holds `dense.csv` (layer, tokens), `attention.csv` (prefill_chunk, kv_prefill, n_decode,
 kv_decode), `per_sequence.csv` (layer, sequences) and, for a mixture of experts, `moe.csv` (tokens,
-activated_experts). Between measured points times are interpolated, beyond them extrapolated along
-the last two. A step is the sum over layers; host time and all-reduce are not in it.
+activated_experts). Ranks that share the experts of the table each compute their part of the tokens
+with their part of the activated experts. Between measured points times are interpolated, beyond
+them extrapolated along the last two. A step is the sum over layers; host time and collectives are
+not in it.
 """
 
 import csv
@@ -34,16 +36,22 @@ Attention = Mapping[int, Mapping[int, Mapping[int, Curve]]]
 
 
 class KernelTables:
-    """Times of one model's kernels on one GPU."""
+    """Times of one model's kernels on one of `tp` x `dp` GPUs."""
 
-    def __init__(self, folder: Path, shape: Shape) -> None:
+    def __init__(self, folder: Path, shape: Shape, *, tp: int = 1, dp: int = 1) -> None:
         self._folder = folder
         self._layers = len(shape.layers)
         self._dense = _curves(folder / "dense.csv", "layer", "tokens")
         self._per_sequence = _curves(folder / "per_sequence.csv", "layer", "sequences")
         self._attention = _attention(folder / "attention.csv")
         self._experts = next(shape.experts(), None)
-        self._moe = None if self._experts is None else _experts(folder / "moe.csv")
+        self._expert_ranks = dp
+        self._moe = None
+        if self._experts is not None:
+            own, whole = folder / "moe.csv", folder.parent / "tp1" / "moe.csv"
+            if not own.is_file() and whole.is_file():
+                own, self._expert_ranks = whole, tp * dp
+            self._moe = _experts(own)
         self._check()
         self._skew = _skew(folder)
         self._decode: dict[int, Curve] = {}
@@ -55,7 +63,7 @@ class KernelTables:
 
     def step_s(self, batch: Batch) -> float:
         """Return the seconds of one step."""
-        linear = self._linear_us(batch.tokens, batch.sequences)
+        linear = self._linear_us(batch)
         return (linear + self._layers * self._attention_us(batch)) * MICROSECOND
 
     def decode_run_s(self, first: Batch, steps: int) -> FloatArray:
@@ -65,21 +73,23 @@ class KernelTables:
         mean = curve.value_at(first.context / first.decodes + later)
         longest = curve.value_at(first.longest + later)
         attention = mean + self._skew * (longest - mean)
-        linear = self._linear_us(first.decodes, first.decodes)
+        linear = self._linear_us(first)
         return (linear + self._layers * attention) * MICROSECOND
 
-    def _linear_us(self, tokens: int, sequences: int) -> float:
+    def _linear_us(self, batch: Batch) -> float:
         """Return the time of everything but attention."""
+        tokens = batch.tokens
         total = sum(self._dense[name].value(tokens) for name in ONCE)
         blocks = [*PER_LAYER, *(name for name in OPTIONAL if name in self._dense)]
         if self._experts is None or self._moe is None:
             blocks += MLP
             mixture = 0.0
         else:
-            active = self._experts.distinct(tokens)
-            mixture = between(self._moe, tokens, lambda curve: curve.value(active))
+            active = self._experts.distinct(batch.group_tokens) / self._expert_ranks
+            part = batch.group_tokens / self._expert_ranks
+            mixture = between(self._moe, part, lambda curve: curve.value(active))
         layer = mixture + sum(self._dense[name].value(tokens) for name in blocks)
-        heads = sum(self._per_sequence[name].value(sequences) for name in PER_SEQUENCE)
+        heads = sum(self._per_sequence[name].value(batch.sequences) for name in PER_SEQUENCE)
         return total + self._layers * layer + heads
 
     def _attention_us(self, batch: Batch) -> float:

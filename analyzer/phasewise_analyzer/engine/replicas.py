@@ -1,28 +1,35 @@
-"""Several engines behind a router that deals requests out in turn."""
+"""A deployment under load: its engines, and further replicas of it, behind a router."""
 
 from collections.abc import Sequence
 
+from phasewise_analyzer.engine import routers
 from phasewise_analyzer.engine.deployment import Deployment
-from phasewise_analyzer.engine.request import Request, Served
+from phasewise_analyzer.engine.request import Request
+from phasewise_analyzer.engine.routers import Router
 from phasewise_analyzer.engine.simulation import Outcome, simulate
 
 
-def serve(requests: Sequence[Request], engine: Deployment, *, replicas: int) -> Outcome:
-    """Serve the requests on so many engines, round robin in the order of arrival."""
-    order = sorted(range(len(requests)), key=lambda at: requests[at].arrival_s)
-    served: dict[int, Served] = {}
-    preemptions = steps = jumps = 0
-    busy_s = prefill_s = 0.0
-    for replica in range(min(replicas, len(requests))):
-        places = order[replica::replicas]
-        found = simulate(
-            [requests[at] for at in places], engine.times, engine.config, blocks=engine.blocks
-        )
-        served |= dict(zip(places, found.served, strict=True))
-        preemptions += found.preemptions
-        steps += found.steps
-        jumps += found.jumps
-        busy_s += found.busy_s
-        prefill_s += found.prefill_s
-    in_order = tuple(served[at] for at in range(len(requests)))
-    return Outcome(in_order, preemptions, steps, jumps, busy_s, prefill_s)
+def serve(
+    requests: Sequence[Request],
+    engine: Deployment,
+    *,
+    replicas: int = 1,
+    router: Router | None = None,
+) -> Outcome:
+    """Serve the requests on so many replicas.
+
+    Without a router, replicas take turns. Data-parallel ranks of a dense model are engines of their
+    own, and vLLM's load balancer gives a request to the least loaded.
+    """
+    if router is None and engine.engines > 1:
+        router = routers.LeastLoaded()
+    return simulate(
+        requests,
+        engine.times,
+        engine.config,
+        blocks=engine.blocks,
+        ranks=engine.ranks,
+        engines=replicas * engine.engines,
+        router=router,
+        front_s=engine.front_s,
+    )

@@ -79,14 +79,18 @@ class Shape:
         """KV cache bytes per token in BF16, of layers that attend to the whole context."""
         return self.kv_token_bytes(formats.cache("bf16"))
 
-    def weight_bytes(self, weights: Format, tp: int = 1) -> float:
-        """Return the bytes of all weights on one rank."""
-        return self.read_bytes(weights, tokens=None, tp=tp) + self._embedding_bytes(tp)
+    def weight_bytes(self, weights: Format, tp: int = 1, *, expert_ranks: int = 0) -> float:
+        """Return the bytes of all weights on one rank, see `read_bytes`."""
+        read = self.read_bytes(weights, tokens=None, tp=tp, expert_ranks=expert_ranks)
+        return read + self._embedding_bytes(tp)
 
-    def read_bytes(self, weights: Format, *, tokens: float | None, tp: int = 1) -> float:
+    def read_bytes(
+        self, weights: Format, *, tokens: float | None, tp: int = 1, expert_ranks: int = 0
+    ) -> float:
         """Return the bytes of weights on one rank that a step with so many tokens reads.
 
         Of each mixture it reads the experts that the tokens are routed to; None reads all.
+        `expert_ranks` share the experts (default: the tensor-parallel ranks).
         """
         linear = BF16_BYTES if weights.experts_only else weights.bytes
         total = self.hidden * self.vocabulary * BF16_BYTES / tp  # the head
@@ -96,10 +100,13 @@ class Shape:
             total += held * linear + block.weights.plain * BF16_BYTES
         for mixture in self.experts():
             read = mixture.count if tokens is None else mixture.distinct(tokens)
-            one = mixture.expert * weights.bytes + mixture.expert_plain * BF16_BYTES
-            total += read * one / tp
+            total += read * self.expert_bytes(mixture, weights) / (expert_ranks or tp)
         norms = sum(layer.norms for layer in self.layers) + self.hidden
         return total + norms * BF16_BYTES
+
+    def expert_bytes(self, mixture: Experts, weights: Format) -> float:
+        """Return the bytes of one expert of one layer."""
+        return mixture.expert * weights.bytes + mixture.expert_plain * BF16_BYTES
 
     def kv_token_bytes(self, cache: Format, tp: int = 1) -> float:
         """Return the KV cache bytes on one rank that grow with every token."""

@@ -1,22 +1,16 @@
-"""A discrete-event simulation of one engine: requests arrive, steps run one after another.
+"""Serves a stream of requests whose arrivals are known on simulated engines (open loop)."""
 
-With asynchronous scheduling the engine plans the next step when the last one starts, so that a
-request which arrives meanwhile waits for both. Stretches of steps that only decode the same
-sequences are taken in one jump: the cost grows with events, not with output tokens.
-"""
-
-from collections import deque
 from collections.abc import Sequence as Sequences
 from dataclasses import dataclass, replace
 
-import numpy as np
 from phasewise_store.errors import UsageError
 
 from phasewise_analyzer.engine.batch import StepTimes
-from phasewise_analyzer.engine.phase_share import prefill_share
+from phasewise_analyzer.engine.engine_run import EngineRun
 from phasewise_analyzer.engine.request import Request, Served
+from phasewise_analyzer.engine.routers import RoundRobin, Router
 from phasewise_analyzer.engine.sequence import Sequence
-from phasewise_analyzer.engine.vllm_scheduler import Scheduled, SchedulerConfig, VllmScheduler
+from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +24,7 @@ class Outcome:
     jumps: int
     """stretches of steps that were taken at once"""
     busy_s: float
-    """time in which a step ran"""
+    """time in which a step ran, summed over data-parallel ranks and engines"""
     prefill_s: float
     """the part of it that reading prompts caused, see `phase_share`; the rest is decode"""
 
@@ -41,11 +35,44 @@ def simulate(
     config: SchedulerConfig,
     *,
     blocks: int | None,
+    ranks: int = 1,
+    engines: int = 1,
+    router: Router | None = None,
+    front_s: float = 0.0,
 ) -> Outcome:
-    """Serve the requests on one engine with so many KV blocks (None: never short of them).
+    """Serve the requests with so many KV blocks per rank (None: never short of them).
 
+    `ranks` data-parallel ranks of an engine run their steps together; `engines` are on their own,
+    behind a router (default: round robin). A request reaches its engine `front_s` after it arrives.
     Raises UsageError for a request that alone does not fit in the KV cache.
     """
+    refuse_oversized(requests, config, blocks)
+    runs = [EngineRun(times, config, blocks=blocks, ranks=ranks) for _ in range(engines)]
+    router = router or RoundRobin()
+    sequences = [
+        Sequence(
+            index,
+            replace(one, arrival_s=one.arrival_s + front_s),
+            Served(one.arrival_s),
+            total=one.input_tokens,
+        )
+        for index, one in enumerate(requests)
+    ]
+    for sequence in sorted(sequences, key=lambda one: one.request.arrival_s):
+        for run in runs:
+            while run.run(sequence.request.arrival_s):
+                pass
+        router.choose(runs, sequence).submit(sequence)
+    for run in runs:
+        while run.run():
+            pass
+    return sum_up([one.served for one in sequences], runs)
+
+
+def refuse_oversized(
+    requests: Sequences[Request], config: SchedulerConfig, blocks: int | None
+) -> None:
+    """Raise UsageError for a request that alone does not fit in the KV cache."""
     for index, one in enumerate(requests):
         needed = -(-(one.input_tokens + one.output_tokens - 1) // config.block_size)
         if blocks is not None and needed > blocks:
@@ -53,120 +80,15 @@ def simulate(
                 f"request {index + 1} needs {needed:,} KV blocks of {config.block_size} tokens, "
                 f"and the engine has {blocks:,}: vLLM would refuse it"
             )
-    return _Simulation(requests, times, config, blocks).run()
 
 
-class _Simulation:
-    def __init__(
-        self,
-        requests: Sequences[Request],
-        times: StepTimes,
-        config: SchedulerConfig,
-        blocks: int | None,
-    ) -> None:
-        self._times = times
-        self._scheduler = VllmScheduler(config, blocks)
-        self._depth = 2 if config.async_scheduling else 1
-        self._planned: deque[Scheduled] = deque()
-        self._sequences = [
-            Sequence(index, one, Served(one.arrival_s), total=one.input_tokens)
-            for index, one in enumerate(requests)
-        ]
-        self._arrivals = deque(sorted(self._sequences, key=lambda one: one.request.arrival_s))
-        self._now = 0.0
-        self._busy_s = self._prefill_s = 0.0
-        self._steps = self._jumps = 0
-
-    def run(self) -> Outcome:
-        """Serve everything."""
-        while True:
-            self._receive()
-            while len(self._planned) < self._depth:
-                step = self._scheduler.schedule()
-                if step is None:
-                    break
-                self._planned.append(step)
-            if self._planned:
-                if not self._jump():
-                    self._execute(self._planned.popleft())
-            elif self._arrivals:
-                self._now = self._arrivals[0].request.arrival_s
-            else:
-                break
-        served = tuple(one.served for one in self._sequences)
-        preemptions = self._scheduler.preemptions
-        return Outcome(served, preemptions, self._steps, self._jumps, self._busy_s, self._prefill_s)
-
-    def _receive(self) -> None:
-        """Queue what has arrived."""
-        while self._arrivals and self._arrivals[0].request.arrival_s <= self._now:
-            self._scheduler.waiting.append(self._arrivals.popleft())
-
-    def _execute(self, step: Scheduled) -> None:
-        """Run a step and hand out its tokens."""
-        seconds = self._times.step_s(step.batch)
-        self._now += seconds
-        self._busy_s += seconds
-        self._prefill_s += seconds * prefill_share(step.batch, self._times)
-        self._steps += 1
-        for sequence, epoch in step.emitting:
-            if epoch != sequence.epoch:
-                continue
-            sequence.emitted += 1
-            served = sequence.served
-            if sequence.emitted == 1:
-                served.first_s = self._now
-            if sequence.emitted == sequence.request.output_tokens:
-                served.last_s = self._now
-                served.output_tokens = sequence.emitted
-                self._scheduler.finish(sequence)
-
-    def _jump(self) -> bool:
-        """Run all steps up to the next event at once; tell whether there were any."""
-        running = self._scheduler.running
-        if len(self._planned) < self._depth or not all(one.steady for one in self._planned):
-            return False
-        if any(len(one.emitting) != len(running) for one in self._planned):
-            return False
-        if not all(one.emitted for one in running):
-            return False  # the time of a first token is wanted
-        left = min(one.request.output_tokens - one.scheduled_out for one in running)
-        steps = self._scheduler.steps_with_room(left) if left > 1 else 0
-        if steps < 2:
-            return False
-        taken = self._times.decode_run_s(self._planned[0].batch, steps)
-        ends = np.cumsum(np.concatenate(([self._now], taken)))[1:]
-        if self._arrivals and not self._blocked():
-            # a step is planned at each of these ends: none may see a new request
-            arrival = self._arrivals[0].request.arrival_s
-            steps = int(np.searchsorted(ends, arrival, side="left"))
-            if steps < 1:
-                return False
-        self._busy_s += float(ends[steps - 1]) - self._now
-        self._now = float(ends[steps - 1])
-        self._steps += steps
-        self._jumps += 1
-        self._scheduler.advance(steps)
-        for one in running:
-            one.emitted += steps
-        self._planned = deque(_later(one, steps) for one in self._planned)
-        return True
-
-    def _blocked(self) -> bool:
-        """Tell whether a request that arrives now could not be admitted before another ends.
-
-        A step that decodes only was planned, so whoever waits has been refused.
-        """
-        scheduler = self._scheduler
-        return bool(scheduler.waiting) or len(scheduler.running) >= scheduler.config.max_num_seqs
-
-
-def _later(step: Scheduled, steps: int) -> Scheduled:
-    """Return a step that decodes the same sequences so many tokens later."""
-    batch = step.batch
-    later = replace(
-        batch,
-        context=batch.context + steps * batch.decodes,
-        longest=batch.longest + steps,
+def sum_up(served: Sequences[Served], runs: Sequences[EngineRun]) -> Outcome:
+    """Return the outcome of engines that have served everything."""
+    return Outcome(
+        tuple(served),
+        preemptions=sum(run.preemptions for run in runs),
+        steps=sum(run.steps for run in runs),
+        jumps=sum(run.jumps for run in runs),
+        busy_s=sum(run.busy_s for run in runs),
+        prefill_s=sum(run.prefill_s for run in runs),
     )
-    return replace(step, batch=later)

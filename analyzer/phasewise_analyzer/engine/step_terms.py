@@ -1,38 +1,63 @@
-"""What a step takes besides its kernels: host time, and all-reduces between tensor-parallel ranks.
+"""What a step takes besides its kernels: host time, and what ranks send each other.
 
 They are terms of their own, added to any source of step times.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from phasewise_analyzer.engine.batch import Basis, Batch, FloatArray, StepTimes
 from phasewise_analyzer.engine.gpus import Gpu
+from phasewise_analyzer.engine.layers import Experts
 from phasewise_analyzer.engine.shape import BF16_BYTES, Shape
 
 
-@dataclass(frozen=True, slots=True)
-class AllReduce:
-    """The time in which ranks add up their partial results, as a ring does it."""
+@dataclass(frozen=True)
+class Collectives:
+    """The time in which ranks exchange partial results, as rings over the GPUs' link do it.
+
+    Tensor-parallel ranks add up the results of every mixer and feed-forward block (all-reduce).
+    Data-parallel ranks gather all tokens before each mixture of experts and scatter the sums after
+    it, which moves as many bytes as an all-reduce of all their tokens.
+    """
 
     gpu: Gpu
     shape: Shape
     tp: int
+    dp: int = 1
 
-    def seconds(self, tokens: int) -> float:
-        """Return the time of all all-reduces of one step: one per mixer and per MLP."""
-        if self.tp == 1:
+    def seconds(self, batch: Batch) -> float:
+        """Return the time of all collectives of one step."""
+        added = self._blocks * self._ring_s(self.tp, batch.tokens)
+        return added + self._mixtures * self._ring_s(self.dp, batch.group_tokens)
+
+    @cached_property
+    def _blocks(self) -> int:
+        """Mixers and feed-forward blocks."""
+        return sum((one.mixer is not None) + bool(one.feed_forward) for one in self.shape.layers)
+
+    @cached_property
+    def _mixtures(self) -> int:
+        """Layers with a mixture of experts."""
+        return sum(
+            any(isinstance(block, Experts) for block in one.feed_forward)
+            for one in self.shape.layers
+        )
+
+    def _ring_s(self, ranks: int, tokens: int) -> float:
+        """Return the time of one all-reduce of the hidden states of so many tokens."""
+        if ranks == 1:
             return 0.0
-        count = sum((one.mixer is not None) + bool(one.feed_forward) for one in self.shape.layers)
-        moved = 2 * (self.tp - 1) / self.tp * tokens * self.shape.hidden * BF16_BYTES
-        return count * (moved / self.gpu.link_bytes_s + self.gpu.link_s)
+        moved = 2 * (ranks - 1) / ranks * tokens * self.shape.hidden * BF16_BYTES
+        return moved / self.gpu.link_bytes_s + self.gpu.link_s
 
 
 @dataclass(frozen=True, slots=True)
 class WithTerms:
-    """Step times with host time and all-reduces."""
+    """Step times with host time and collectives."""
 
     kernels: StepTimes
-    all_reduce: AllReduce
+    collectives: Collectives
     host_s: float
 
     @property
@@ -42,9 +67,9 @@ class WithTerms:
 
     def step_s(self, batch: Batch) -> float:
         """Return the seconds of one step."""
-        return self.kernels.step_s(batch) + self.all_reduce.seconds(batch.tokens) + self.host_s
+        return self.kernels.step_s(batch) + self.collectives.seconds(batch) + self.host_s
 
     def decode_run_s(self, first: Batch, steps: int) -> FloatArray:
         """Return the seconds of so many decode steps in a row."""
-        fixed = self.all_reduce.seconds(first.decodes) + self.host_s
+        fixed = self.collectives.seconds(first) + self.host_s
         return self.kernels.decode_run_s(first, steps) + fixed

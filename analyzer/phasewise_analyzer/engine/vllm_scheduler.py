@@ -88,6 +88,18 @@ class VllmScheduler:
         self.running.remove(sequence)
         self.pool.release(sequence.blocks)
 
+    def hits(self, sequence: Sequence) -> list[int]:
+        """Return the cached blocks of a sequence that leave at least one token to compute."""
+        if not self.config.enable_prefix_caching:
+            return []
+        return self.pool.hits(sequence.digests((sequence.total - 1) // self.config.block_size))
+
+    def blocks_in_use(self) -> int:
+        """Return the blocks that running sequences hold, and those that waiting prompts need."""
+        size = self.config.block_size
+        held = sum(len(sequence.blocks) for sequence in self.running)
+        return held + sum(-(-sequence.total // size) for sequence in self.waiting)
+
     def advance(self, steps: int) -> None:
         """Plan so many steps at once that decode every running sequence."""
         size = self.config.block_size
@@ -147,7 +159,7 @@ class VllmScheduler:
         admitted: list[tuple[Sequence, int]] = []
         while self.waiting and budget > 0 and len(self.running) < self.config.max_num_seqs:
             sequence = self.waiting[0]
-            hits = self._hits(sequence)
+            hits = self.hits(sequence)
             whole = -(-sequence.total // size) - len(hits)
             if not self.pool.room(whole + self.pool.unused(hits)):
                 break
@@ -163,12 +175,6 @@ class VllmScheduler:
             admitted.append((sequence, tokens))
             budget -= tokens
         return admitted
-
-    def _hits(self, sequence: Sequence) -> list[int]:
-        """Return the cached blocks that leave at least one token to compute."""
-        if not self.config.enable_prefix_caching:
-            return []
-        return self.pool.hits(sequence.digests((sequence.total - 1) // self.config.block_size))
 
     def _name_full(self, sequence: Sequence) -> None:
         """Enter the blocks that are full now in the cache's index."""

@@ -179,8 +179,9 @@ def _with_all_billing(usage: Usage, described: Iterable[Usage]) -> Usage:
     """Add what only another description says of the price: the answer's tier, its searches."""
     billing = usage.billing
     for other in described:
-        billing = merged(billing, other.billing)
-    return replace(usage, billing=billing)
+        if other.billing is not billing:
+            billing = merged(billing, other.billing)
+    return usage if billing is usage.billing else replace(usage, billing=billing)
 
 
 def _estimated(prompt: Sequence[Segment], output: Sequence[Segment]) -> Usage:

@@ -44,6 +44,7 @@ METADATA = ("phasewise.metadata", "metadata", "langfuse.trace.metadata", "langsm
 """one JSON object, or an attribute each whose name begins so"""
 OUTCOME = ("phasewise.outcome", "session.outcome")
 REVENUE_USD = ("phasewise.revenue_usd",)
+_BEFORE_NAMES = tuple(f"{name}." for name in METADATA)
 _PLUMBING = ("langgraph_", "ls_", "lc_", "checkpoint_", "__pregel", "thread_id", "session_id")
 """what frameworks put among a program's own metadata"""
 
@@ -87,13 +88,14 @@ def _tags(value: object) -> tuple[str, ...]:
 
 
 def _metadata(attributes: Attributes) -> Iterator[tuple[str, object]]:
-    for name in reversed(METADATA):
+    flat = [key for key in attributes if key.startswith(_BEFORE_NAMES)]
+    for name, before in reversed(tuple(zip(METADATA, _BEFORE_NAMES, strict=True))):
         found = _parsed(attributes.get(name))
         if isinstance(found, Mapping):
             yield from ((str(key), value) for key, value in found.items() if _is_own(str(key)))
-        for key, value in attributes.items():
-            if key.startswith(f"{name}.") and _is_own(own := key.removeprefix(f"{name}.")):
-                yield own, value
+        for key in flat:
+            if key.startswith(before) and _is_own(own := key.removeprefix(before)):
+                yield own, attributes[key]
 
 
 def _is_own(name: str) -> bool:

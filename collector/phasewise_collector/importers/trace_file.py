@@ -2,6 +2,7 @@
 
 import hashlib
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,6 +13,7 @@ from phasewise_collector.importers.importer import Trace
 
 HEAD_BYTES = 64 * 1024
 """as much as a format is recognised by"""
+MOST_LINE_BYTES = 4 << 20
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _GZIP = 16 + zlib.MAX_WBITS
@@ -20,15 +22,35 @@ _CHUNK_BYTES = 16 * 1024
 
 
 def head(path: Path) -> bytes:
-    """Return the first uncompressed bytes of a file."""
+    """Return the first uncompressed bytes of a file, to the end of a line.
+
+    A line of more than `MOST_LINE_BYTES` is cut: that is one document, not one of many.
+    """
+    begun, end = b"", 0
     with _opened(path) as file:
-        raw = file.read(HEAD_BYTES)
+        for part in _expanded(file):
+            begun += part
+            end = begun.find(b"\n", HEAD_BYTES) + 1
+            if end or len(begun) >= MOST_LINE_BYTES:
+                break
+    return utf8(begun[: end or HEAD_BYTES])
+
+
+def _expanded(file: BinaryIO) -> Iterator[bytes]:
+    """Return a file's uncompressed bytes part by part, to where an archive ends or is damaged."""
+    raw = file.read(HEAD_BYTES)
     if not raw.startswith(_GZIP_MAGIC):
-        return utf8(raw)
-    try:
-        return utf8(zlib.decompressobj(_GZIP).decompress(raw, HEAD_BYTES))
-    except zlib.error:
-        return b""
+        while raw:
+            yield raw
+            raw = file.read(HEAD_BYTES)
+        return
+    archive = zlib.decompressobj(_GZIP)
+    while raw and not archive.eof:
+        try:
+            yield archive.decompress(raw, HEAD_BYTES)
+        except zlib.error:
+            return
+        raw = archive.unconsumed_tail or file.read(HEAD_BYTES)
 
 
 def load(path: Path) -> Trace:

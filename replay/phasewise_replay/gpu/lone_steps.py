@@ -9,6 +9,7 @@ No other session has these prompts, so nothing is cached by accident. In a batch
 a context of its own: a shared one would be read from the GPU's L2 cache.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from phasewise_store.facts import Segment
 from phasewise_store.segments import block_segment
 
 from phasewise_replay.recorded import RecordedSession, RecordedStep
+from phasewise_replay.time_facts import StepKind
 
 PREFILL_TOKENS_S = 25_000
 """of an 8B model on one Hopper GPU, at least: so long a batch waits until its contexts are cached.
@@ -25,6 +27,10 @@ INTO_DECODE_NS = 250_000_000
 """so long after the decodes a mixed prefill starts"""
 
 Prompt = tuple[Segment, ...]
+
+_PREFILL = re.compile(r"prefill (?P<new>\d+)(?: after (?P<cached>\d+))? #\d+")
+_DECODE = re.compile(r"decode (?P<cached>\d+) batch (?P<batch>\d+) #\d+")
+_MIXED = re.compile(r"mixed (?P<cached>\d+) batch (?P<batch>\d+) prefill (?P<new>\d+) prefill")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,37 @@ class Steps:
     def concurrency(self) -> int:
         """Sessions in flight: the batch, the session that caches its contexts, the prefill."""
         return self.batch + 1 + len(self.mixed) if self.batch > 1 or self.mixed else 1
+
+
+@dataclass(frozen=True, slots=True)
+class Designed:
+    """What a call of a designed session times."""
+
+    kind: StepKind
+    new: int
+    """prompt tokens it computes; of a decode 0"""
+    cached: int
+    """tokens before them, or the context of each sequence that decodes"""
+    batch: int
+    """sequences that decode"""
+
+
+def designed(session_id: str, step: int) -> Designed | None:
+    """Return what a call times; None for one that only caches contexts, and for recorded ones."""
+    kinds: tuple[tuple[StepKind, re.Pattern[str]], ...] = (
+        ("prefill", _PREFILL),
+        ("decode", _DECODE),
+        ("mixed", _MIXED),
+    )
+    for kind, pattern in kinds:
+        if (match := pattern.fullmatch(session_id)) is not None:
+            sizes = {name: int(size) for name, size in match.groupdict().items() if size}
+            if kind == "prefill" and "cached" in sizes and step == 0:
+                return None
+            return Designed(
+                kind, sizes.get("new", 0), sizes.get("cached", 0), sizes.get("batch", 0)
+            )
+    return None
 
 
 def sessions(steps: Steps) -> tuple[RecordedSession, ...]:

@@ -24,7 +24,7 @@ SAMPLE_MS = 100
 def describe(python: Path) -> dict[str, object]:
     """Return the facts; `python` is the interpreter that has the engine."""
     return {
-        "gpus": _gpus(),
+        "gpus": gpus(),
         "cpu": _line("/proc/cpuinfo", "model name"),
         "cores": os.cpu_count(),
         "memory": _line("/proc/meminfo", "MemTotal"),
@@ -32,7 +32,7 @@ def describe(python: Path) -> dict[str, object]:
     }
 
 
-def _gpus() -> list[Mapping[str, str]]:
+def gpus() -> list[Mapping[str, str]]:
     """Ask nvidia-smi; an empty list where there is none."""
     command = ["nvidia-smi", f"--query-gpu={','.join(_GPU_FACTS)}", "--format=csv,noheader"]
     try:

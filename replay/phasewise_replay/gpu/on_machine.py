@@ -5,16 +5,14 @@
 """
 
 import argparse
-import contextlib
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from phasewise_store.errors import PhasewiseError, UsageError
 
-from phasewise_replay import vllm_command
+from phasewise_replay import engine_python
 from phasewise_replay.engine import Engine
 from phasewise_replay.gpu import machine, model_files, pack_file
 from phasewise_replay.gpu.budget import Budget, StoppedError
@@ -64,13 +62,14 @@ def run(arguments: argparse.Namespace) -> int:
     pack = pack_file.read(arguments.pack)
     choice = Choice(_names(arguments.arms), _names(arguments.stages))
     stages = chosen(pack, choice, arguments.engine)
-    python = vllm_command.interpreter(arguments.python).absolute()
+    python = engine_python.find("vllm", arguments.python).absolute()
     if arguments.engine == "cpu" and arguments.model is None and not TINY.exists():
         raise UsageError(f"no model in `{TINY}`; write it with  make tiny-model, or use --model")
     recording = FileRecording(arguments.results)
     status, detail = "failed", None
     try:
-        with budget.enforced(), _model(pack, arguments) as model:
+        with budget.enforced():
+            model = _model(pack, arguments)
             power = machine.Power()
             recording.add(
                 "machine",
@@ -120,19 +119,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_code
 
 
-@contextlib.contextmanager
-def _model(pack: Pack, arguments: argparse.Namespace) -> Iterator[str | None]:
-    """Give the model to serve: the one named, the tiny one, the pack's, or the arm's own name."""
+def _model(pack: Pack, arguments: argparse.Namespace) -> str | None:
+    """Return the model to serve: the one named, the tiny one, the pack's; None is the arm's own."""
     if arguments.model is not None:
-        yield arguments.model
-    elif arguments.engine == "cpu":
-        yield str(TINY.absolute())
-    elif pack.model_files:
-        with tempfile.TemporaryDirectory(prefix="phasewise-gpu-") as folder:
-            model_files.unpack(pack.model_files, Path(folder) / "model")
-            yield str(Path(folder) / "model")
-    else:
-        yield None
+        return str(arguments.model)
+    if arguments.engine == "cpu":
+        return str(TINY.absolute())
+    return str(model_files.cached(pack.model_files)) if pack.model_files else None
 
 
 def _names(text: str) -> tuple[str, ...]:

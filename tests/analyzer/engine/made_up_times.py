@@ -15,11 +15,11 @@ class MadeUpTimes:
     def step_s(self, batch: Batch) -> float:
         """Return the seconds of one step."""
         reads = sum(chunk.new * 3 + chunk.cached for chunk in batch.chunks)
-        return (16 + reads + batch.decodes + batch.context + batch.longest) / 1024
+        return (16 + reads + batch.decodes + batch.context + batch.longest + batch.elsewhere) / 1024
 
     def decode_run_s(self, first: Batch, steps: int) -> FloatArray:
         """Return the seconds of so many decode steps in a row."""
         later = np.arange(steps, dtype=np.float64)
-        start = 16 + first.decodes + first.context + first.longest
+        start = 16 + first.decodes + first.context + first.longest + first.elsewhere
         times: FloatArray = (start + (first.decodes + 1) * later) / 1024
         return times

@@ -1,16 +1,19 @@
 """vLLM's engine told again, slowly: every step on its own, blocks in plain lists.
 
+Several engines may run their steps together, as data-parallel ranks do.
+
 The simulation must agree with it to the last bit; it shares no code with it but the step times.
 """
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from phasewise_analyzer.engine.batch import Batch, Chunk
 from phasewise_analyzer.engine.request import Request
 from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
 
 Name = tuple[Hashable, ...]
+Plan = tuple[Batch, list[tuple["Call", int]]]
 
 
 @dataclass(eq=False)
@@ -43,38 +46,7 @@ class SlowEngine:
         self.waiting: list[Call] = []
         self.preemptions = 0
 
-    def serve(self, requests: Sequence[Request], seconds: Callable[[Batch], float]) -> list[Call]:
-        """Serve everything."""
-        calls = [Call(at, one, one.input_tokens) for at, one in enumerate(requests)]
-        coming = sorted(calls, key=lambda call: call.request.arrival_s)
-        planned: list[tuple[Batch, list[tuple[Call, int]]]] = []
-        now = 0.0
-        while True:
-            while coming and coming[0].request.arrival_s <= now:
-                self.waiting.append(coming.pop(0))
-            while len(planned) < (2 if self.config.async_scheduling else 1):
-                step = self.plan()
-                if step is None:
-                    break
-                planned.append(step)
-            if not planned:
-                if not coming:
-                    return calls
-                now = coming[0].request.arrival_s
-                continue
-            batch, tokens = planned.pop(0)
-            now += seconds(batch)
-            for call, life in tokens:
-                if life != call.life:
-                    continue
-                call.out += 1
-                call.first = call.first or now
-                if call.out == call.request.output_tokens:
-                    call.last = now
-                    self.running.remove(call)
-                    self.give(call)
-
-    def plan(self) -> tuple[Batch, list[tuple[Call, int]]] | None:
+    def plan(self) -> Plan | None:
         """Plan one step."""
         budget = self.config.max_num_batched_tokens
         work, preempted = self.plan_running(budget)
@@ -198,3 +170,52 @@ class SlowEngine:
             else:
                 self.free.insert(0, block)
         call.blocks = []
+
+
+def serve(
+    engines: Sequence[SlowEngine], requests: Sequence[Request], seconds: Callable[[Batch], float]
+) -> list[Call]:
+    """Serve everything; a call goes to the engine with the fewest, in turn where they tie."""
+    calls = [Call(at, one, one.input_tokens) for at, one in enumerate(requests)]
+    coming = sorted(calls, key=lambda call: call.request.arrival_s)
+    given: list[list[Call]] = [[] for _ in engines]
+    turn = 0
+    planned: list[list[Plan | None]] = []
+    now = 0.0
+    while True:
+        while coming and coming[0].request.arrival_s <= now:
+            call = coming.pop(0)
+            loads = [
+                sum(not one.last or one.last > call.request.arrival_s for one in mine)
+                for mine in given
+            ]
+            while loads[turn % len(engines)] > min(loads):
+                turn += 1
+            given[turn % len(engines)].append(call)
+            engines[turn % len(engines)].waiting.append(call)
+            turn = turn % len(engines) + 1
+        while len(planned) < (2 if engines[0].config.async_scheduling else 1):
+            step = [engine.plan() for engine in engines]
+            if not any(step):
+                break
+            planned.append(step)
+        if not planned:
+            if not coming:
+                return calls
+            now = coming[0].request.arrival_s
+            continue
+        step = planned.pop(0)
+        tokens = sum(part[0].tokens for part in step if part)
+        now += max(
+            seconds(replace(part[0], elsewhere=tokens - part[0].tokens)) for part in step if part
+        )
+        for engine, part in zip(engines, step, strict=True):
+            for call, life in part[1] if part else ():
+                if life != call.life:
+                    continue
+                call.out += 1
+                call.first = call.first or now
+                if call.out == call.request.output_tokens:
+                    call.last = now
+                    engine.running.remove(call)
+                    engine.give(call)

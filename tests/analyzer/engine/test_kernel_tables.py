@@ -100,3 +100,32 @@ def test_a_missing_table_is_named(tmp_path: Path) -> None:
     (tmp_path / "attention.csv").unlink()
     with pytest.raises(UsageError, match=r"attention.csv` is missing"):
         KernelTables(tmp_path, model_config.known("llama-3.1-8b"))
+
+
+def test_ranks_share_the_tokens_and_the_active_experts(tmp_path: Path) -> None:
+    """Two data-parallel ranks of 8 tokens each: 8 tokens' work on half of the active experts.
+
+    The experts' table lies with those of one tensor-parallel rank, and counts whole experts.
+    """
+    shape = model_config.known("qwen3-30b-a3b")
+    experts = ["tokens,activated_experts,time_us"]
+    experts += [
+        f"{tokens},{active},{tokens + 10 * active}" for tokens in (1, 99) for active in (1, 128)
+    ]
+    for folder in (tmp_path / "tp1", tmp_path / "tp2"):
+        write(folder)
+    (tmp_path / "tp1" / "moe.csv").write_text("\n".join(experts))
+    active = next(shape.experts()).distinct(16)
+    alone = KernelTables(tmp_path / "tp1", shape).step_s(Batch(decodes=16, context=160))
+    rest = alone - len(shape.layers) * (16 + 10 * active) * 1e-6
+    both = KernelTables(tmp_path / "tp1", shape, dp=2)
+    cut = KernelTables(tmp_path / "tp2", shape, tp=2)
+    layers = len(shape.layers)
+    found = cut.step_s(Batch(decodes=16, context=160))
+    assert found == pytest.approx(rest + layers * (8 + 10 * active / 2) * 1e-6, rel=1e-12)
+    eight = Batch(decodes=8, context=80, elsewhere=8)
+    own = both.step_s(eight) - KernelTables(tmp_path / "tp2", shape, tp=2).step_s(
+        Batch(decodes=8, context=80)
+    )
+    half = next(shape.experts()).distinct(8)
+    assert own == pytest.approx(layers * (4 + 5 * (active - half)) * 1e-6, rel=1e-9)

@@ -6,12 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from phasewise_analyzer.engine import formats, gpus, model_config
 from phasewise_analyzer.engine.batch import Batch, Chunk
-from phasewise_analyzer.engine.roofline import DENSE_OPS, MBU, MFU, OP_S, SEQUENCE_S, Roofline
-from phasewise_analyzer.engine.step_terms import AllReduce
+from phasewise_analyzer.engine.roofline import DENSE_OPS, OP_S, Efficiency, Roofline
+from phasewise_analyzer.engine.step_terms import Collectives
 
 H100 = gpus.find("h100")
 LLAMA = model_config.known("llama-3.1-8b")
-HOST_S = 32 * DENSE_OPS * OP_S + SEQUENCE_S
+PRIOR = Efficiency()
+MFU, MBU = PRIOR.mfu, PRIOR.mbu
+HOST_S = 32 * DENSE_OPS * OP_S + PRIOR.sequence_s
 """of a step with one sequence"""
 BF16 = formats.weights("bf16")
 TIMES = Roofline(H100, LLAMA, BF16, formats.cache("bf16"))
@@ -57,6 +59,25 @@ def test_cached_tokens_are_cheap_but_not_free() -> None:
 
 def test_an_all_reduce_moves_the_activations_twice_over_a_ring() -> None:
     """Two ranks, 64 reductions of 128 tokens x 4,096 values, on 450 GB/s and 10 us."""
-    ring = AllReduce(H100, LLAMA, 2).seconds(128)
+    ring = Collectives(H100, LLAMA, 2).seconds(Batch(decodes=128))
     assert ring == pytest.approx(64 * (128 * 4096 * 2 / 450e9 + 10e-6), rel=1e-12)
-    assert AllReduce(H100, LLAMA, 1).seconds(128) == 0
+    assert Collectives(H100, LLAMA, 1).seconds(Batch(decodes=128)) == 0
+
+
+def test_data_parallel_ranks_exchange_all_tokens_at_each_mixture() -> None:
+    """Two ranks gather and scatter 100 + 28 tokens of 2,048 values in each of 48 layers."""
+    shape = model_config.known("qwen3-30b-a3b")
+    exchange = Collectives(H100, shape, 1, 2).seconds(Batch(decodes=100, elsewhere=28))
+    assert exchange == pytest.approx(48 * (128 * 2048 * 2 / 450e9 + 10e-6), rel=1e-12)
+
+
+def test_data_parallel_ranks_share_the_experts() -> None:
+    """A step of 400 decodes on each rank reads half of the experts that one GPU alone would."""
+    shape = model_config.known("qwen3-30b-a3b")
+    alone = Roofline(H100, shape, BF16, formats.cache("bf16"))
+    shared = Roofline(H100, shape, BF16, formats.cache("bf16"), dp=2)
+    experts = sum(one.count * one.expert for one in shape.experts()) * 2
+    batch = Batch(decodes=400, context=40_000, longest=100)
+    both = Batch(decodes=400, context=40_000, longest=100, elsewhere=400)
+    saved = alone.step_s(batch) - shared.step_s(both)
+    assert saved == pytest.approx(experts / 2 / (MBU * 3.35e12), rel=1e-3)

@@ -13,7 +13,7 @@ from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
 from phasewise_store.errors import UsageError
 
 from tests.analyzer.engine.made_up_times import MadeUpTimes
-from tests.analyzer.engine.slow_engine import SlowEngine
+from tests.analyzer.engine.slow_engine import SlowEngine, serve
 
 TIMES = MadeUpTimes()
 
@@ -41,19 +41,22 @@ def traffic(draw: st.DrawFn) -> tuple[list[Request], SchedulerConfig, int]:
 
 
 @settings(max_examples=300, deadline=None)
-@given(traffic())
+@given(traffic(), st.sampled_from([1, 1, 2, 3]))
 def test_it_agrees_with_a_stepwise_engine(
-    drawn: tuple[list[Request], SchedulerConfig, int],
+    drawn: tuple[list[Request], SchedulerConfig, int], ranks: int
 ) -> None:
-    """Jumps change nothing: every time, cached token and preemption is that of single steps."""
+    """Jumps change nothing: every time, cached token and preemption is that of single steps.
+
+    This holds for one engine and for data-parallel ranks that run their steps together.
+    """
     requests, config, blocks = drawn
-    slow = SlowEngine(config, blocks)
-    calls = slow.serve(requests, TIMES.step_s)
-    found = simulate(requests, TIMES, config, blocks=blocks)
+    slow = [SlowEngine(config, blocks) for _ in range(ranks)]
+    calls = serve(slow, requests, TIMES.step_s)
+    found = simulate(requests, TIMES, config, blocks=blocks, ranks=ranks)
     assert [(one.first_s, one.last_s, one.cached_tokens) for one in found.served] == [
         (one.first, one.last, one.cached) for one in calls
     ]
-    assert found.preemptions == slow.preemptions
+    assert found.preemptions == sum(one.preemptions for one in slow)
 
 
 def test_a_request_that_arrives_in_a_step_waits_for_the_next_planned_one() -> None:
@@ -87,6 +90,23 @@ def test_too_few_blocks_preempt_the_newest_sequence() -> None:
     assert found.preemptions == 1
     assert [one.preemptions for one in found.served] == [0, 1]
     assert found.served[0].last_s < found.served[1].last_s
+
+
+def test_data_parallel_ranks_step_together() -> None:
+    """Two requests on two ranks take one step each; both wait for the slower one."""
+    requests = [Request(0.0, 8, 1, ()), Request(0.0, 2, 1, ())]
+    found = simulate(requests, TIMES, SchedulerConfig(), blocks=None, ranks=2)
+    # 8 tokens of its own at 3 units each, and the 2 of the other rank
+    assert [one.first_s for one in found.served] == [(16 + 24 + 2) / 1024] * 2
+    assert found.busy_s == 2 * found.served[0].first_s
+
+
+def test_a_request_on_an_idle_rank_joins_the_next_planned_step() -> None:
+    """A rank without work steps along, so a newcomer waits for the two steps planned before it."""
+    requests = [Request(0.0, 1, 6, ()), Request(0.01, 8, 1, ())]
+    found = simulate(requests, TIMES, SchedulerConfig(), blocks=None, ranks=2)
+    # prefill of 1 token, decode of context 2; then 8 prompt tokens beside the other rank's decode
+    assert found.served[1].first_s == (19 + 21 + 16 + 24 + 1) / 1024
 
 
 def test_longer_outputs_add_no_events() -> None:

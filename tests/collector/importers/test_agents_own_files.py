@@ -1,9 +1,11 @@
 """Claude Code's session files, Codex's rollouts, OTLP in files: made as those tools write them."""
 
+import gzip
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import pytest
 from phasewise_collector.importing import import_paths
 from phasewise_store import reads
 from phasewise_store.scope import Scope
@@ -94,6 +96,24 @@ def test_claude_code_s_blocks_of_one_answer_are_one_call(tmp_path: Path, store: 
     assert done.tool_calls == 1
     assert store.frame("SELECT arguments, result FROM tool_calls").rows() == [("{}", "file")]
     assert "not by a model" in done.notes[0].text
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_a_session_that_begins_with_a_long_message_is_read(
+    tmp_path: Path, store: Store, zipped: bool
+) -> None:
+    """A file is known by whole lines: a pasted log may be longer than what is looked at."""
+    path = lines(
+        tmp_path / "s.jsonl",
+        [
+            {"type": "summary", "summary": "x", "leafUuid": "a"},
+            entry("u1", None, 1, **user("pasted log line " * 30_000)),
+            entry("a1", "u1", 3, **answer("m1", TEXT, 10, 100, 1)),
+        ],
+    )
+    if zipped:
+        path.write_bytes(gzip.compress(path.read_bytes()))
+    assert import_paths(store, [path]).llm_calls == 1
 
 
 def test_a_session_that_grew_has_the_results_of_its_tools(tmp_path: Path, store: Store) -> None:

@@ -57,10 +57,11 @@ def command(pack: Path, results: Path, *words: str) -> list[str]:
 def environment(results: Path) -> Mapping[str, str]:
     """Return variables with which the stand-in is found as vLLM, and packages as in this test.
 
-    `results` marks the servers of a run.
+    `results` marks the servers of a run, and its folder is the home where models are unpacked.
     """
     packages = os.pathsep.join([str(STUB), *sys.path])
-    return {**os.environ, "PYTHONPATH": packages, "RESULTS": str(results)}
+    home = str(results.parent)
+    return {**os.environ, "PYTHONPATH": packages, "RESULTS": str(results), "HOME": home}
 
 
 def run(pack: Path, results: Path, *words: str) -> "subprocess.CompletedProcess[str]":

@@ -117,6 +117,17 @@ def test_a_smaller_tokenizer_gets_a_text_for_every_id() -> None:
     assert filled.endswith(b'"~13~":19}}}')
 
 
+def test_the_same_model_is_unpacked_to_the_same_folder(tmp_path: Path) -> None:
+    """So that the engine finds what it compiled for it; other files have another folder."""
+    files = {"config.json": b'{"vocab_size": 2}', "tokenizer.json": TOKENIZER}
+    first = model_files.cached(files, tmp_path)
+    (first / "made-later").write_text("kept")
+    assert model_files.cached(dict(reversed(files.items())), tmp_path) == first
+    assert {path.name for path in first.iterdir()} == {*files, "made-later"}
+    other = model_files.cached(files | {"config.json": b'{"vocab_size": 3}'}, tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted([first, other])
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [

@@ -10,11 +10,11 @@ docs/gpu.md describes the plan, the budget and what is measured.
 import argparse
 from pathlib import Path
 
-from phasewise_replay.gpu import kit_plan, on_machine, pack, pack_file
+from phasewise_replay.gpu import kit_plan, on_machine, pack, pack_file, results_file
 from phasewise_replay.gpu.pack_file import PackedStage
 from phasewise_replay.gpu.results_import import ImportedRun, import_results
 
-from phasewise_web.cli.open_database import opened
+from phasewise_web.cli.open_database import created, opened
 from phasewise_web.cli.output import print_json, stdout, table
 
 NAME = "gpu"
@@ -102,7 +102,9 @@ def _shown(value: object) -> str:
 
 
 def _import(arguments: argparse.Namespace) -> int:
-    with opened(arguments.db) as store:
+    for path in arguments.results:
+        next(results_file.read(path))  # a wrong name must not make a database
+    with created(arguments.db) as store:
         found = [run for path in arguments.results for run in import_results(store, path)]
     if arguments.json:
         print_json(found)

@@ -1,8 +1,9 @@
 """Open the database for a command: the file itself, or through the process that owns it.
 
-Only commands that bring data make a database that is not there (`up`, `import`, `demo`); for the
-others a wrong --db is an error. Commands that show costs have calls without any analysed first: an
-import that was interrupted, or a collector that was stopped, leaves such calls behind.
+Only commands that bring data make a database that is not there (`up`, `import`, `gpu import`,
+`demo`); for the others a wrong --db is an error. Commands that show costs have calls without any
+analysed first: an import that was interrupted, or a collector that was stopped, leaves such calls
+behind.
 """
 
 from collections.abc import Iterator

@@ -1,0 +1,214 @@
+"""One engine over time: requests are submitted, steps run one after another, tokens come out.
+
+With asynchronous scheduling the engine plans the next step when the last one starts, so that a
+request which arrives meanwhile waits for both. Stretches of steps that only decode the same
+sequences are taken in one jump: the cost grows with events, not with output tokens.
+
+An engine may have several data-parallel ranks that run every step together, as vLLM runs a mixture
+of experts: each rank has its own scheduler and KV cache, a step takes as long as the slowest rank,
+and a rank without work takes part with an empty step. A request goes to the rank with the fewest
+requests in flight.
+"""
+
+import math
+from collections import deque
+from dataclasses import replace
+
+import numpy as np
+
+from phasewise_analyzer.engine.batch import Batch, FloatArray, StepTimes
+from phasewise_analyzer.engine.phase_share import prefill_share
+from phasewise_analyzer.engine.sequence import Sequence
+from phasewise_analyzer.engine.vllm_scheduler import Scheduled, SchedulerConfig, VllmScheduler
+
+Step = tuple[Scheduled | None, ...]
+"""what each rank computes; None is a rank without work"""
+
+
+class EngineRun:
+    """The state of one engine, and its clock."""
+
+    def __init__(
+        self, times: StepTimes, config: SchedulerConfig, *, blocks: int | None, ranks: int = 1
+    ) -> None:
+        self.now = 0.0
+        self.steps = self.jumps = 0
+        self.busy_s = self.prefill_s = 0.0
+        """time in which a step ran, summed over ranks, and the part that prefill caused"""
+        self._times = times
+        self._ranks = [VllmScheduler(config, blocks) for _ in range(ranks)]
+        self._rank_of: dict[int, int] = {}
+        self._in_flight = [0] * ranks
+        self._first_choice = 0
+        self._depth = 2 if config.async_scheduling else 1
+        self._planned: deque[Step] = deque()
+        self._finished: list[Sequence] = []
+        """the sequences that the last step finished"""
+
+    @property
+    def preemptions(self) -> int:
+        """Preemptions of all ranks."""
+        return sum(rank.preemptions for rank in self._ranks)
+
+    def in_flight(self, at_s: float) -> int:
+        """Return how many submitted requests have not finished at a time close to the clock's."""
+        return sum(self._rank_in_flight(rank, at_s) for rank in range(len(self._ranks)))
+
+    def blocks_in_use(self) -> int:
+        """Return the KV blocks that running sequences hold and waiting prompts will take."""
+        return sum(rank.blocks_in_use() for rank in self._ranks)
+
+    def cached_blocks(self, sequence: Sequence) -> int:
+        """Return how many full blocks of a prompt are cached, on the rank that has most."""
+        return max(len(rank.hits(sequence)) for rank in self._ranks)
+
+    def submit(self, sequence: Sequence) -> None:
+        """Queue a request that has arrived by now."""
+        rank = self._least_loaded(sequence.request.arrival_s)
+        self._rank_of[sequence.index] = rank
+        self._in_flight[rank] += 1
+        self._ranks[rank].waiting.append(sequence)
+
+    def run(self, horizon_s: float = math.inf) -> list[Sequence]:
+        """Run steps until some requests finish, and return these.
+
+        Returns an empty list once the clock has reached the horizon, where the next request is
+        due, or nothing is left to do. A step that has started is finished.
+        """
+        while self.now < horizon_s:
+            while len(self._planned) < self._depth:
+                step = tuple(rank.schedule() for rank in self._ranks)
+                if all(part is None for part in step):
+                    break
+                self._planned.append(step)
+            if not self._planned:
+                self.now = horizon_s if math.isfinite(horizon_s) else self.now
+                break
+            if not self._jump(horizon_s):
+                self._execute(self._planned.popleft())
+                if self._finished:
+                    return self._finished
+        return []
+
+    def _least_loaded(self, at_s: float) -> int:
+        """Return the rank with the fewest requests in flight; ties are dealt in turn."""
+        count = len(self._ranks)
+        order = [(self._first_choice + at) % count for at in range(count)]
+        chosen = min(order, key=lambda rank: self._rank_in_flight(rank, at_s))
+        self._first_choice = (chosen + 1) % count
+        return chosen
+
+    def _rank_in_flight(self, rank: int, at_s: float) -> int:
+        """Count requests; the step that just ended may have done so after the given time."""
+        late = sum(
+            one.served.last_s > at_s and self._rank_of[one.index] == rank for one in self._finished
+        )
+        return self._in_flight[rank] + late
+
+    def _execute(self, step: Step) -> None:
+        """Run a step and hand out its tokens."""
+        batches = _batches(step)
+        seconds = max(self._times.step_s(batch) for batch in batches)
+        share = sum(prefill_share(batch, self._times) for batch in batches) / len(batches)
+        self.now += seconds
+        self.busy_s += seconds * len(self._ranks)
+        self.prefill_s += seconds * len(self._ranks) * share
+        self.steps += 1
+        self._finished = []
+        for rank, part in enumerate(step):
+            if part is not None:
+                self._hand_out(rank, part)
+
+    def _hand_out(self, rank: int, part: Scheduled) -> None:
+        """Give the sequences of one rank their tokens."""
+        for sequence, epoch in part.emitting:
+            if epoch != sequence.epoch:
+                continue
+            sequence.emitted += 1
+            served = sequence.served
+            if sequence.emitted == 1:
+                served.first_s = self.now
+            if sequence.emitted == sequence.request.output_tokens:
+                served.last_s = self.now
+                served.output_tokens = sequence.emitted
+                self._ranks[rank].finish(sequence)
+                self._in_flight[rank] -= 1
+                self._finished.append(sequence)
+
+    def _jump(self, horizon_s: float) -> bool:
+        """Run all steps up to the next event at once; tell whether there were any."""
+        if len(self._planned) < self._depth or not all(map(self._steady, self._planned)):
+            return False
+        busy = [rank for rank in self._ranks if rank.running]
+        running = [one for rank in busy for one in rank.running]
+        if not all(one.emitted for one in running):
+            return False  # the time of a first token is wanted
+        left = min(one.request.output_tokens - one.scheduled_out for one in running)
+        steps = min(rank.steps_with_room(left) for rank in busy) if left > 1 else 0
+        if steps < 2:
+            return False
+        ends = np.cumsum(np.concatenate(([self.now], self._run_s(steps))))[1:]
+        if not self._blocked():
+            # a step is planned at each of these ends: none may see a new request
+            steps = int(np.searchsorted(ends, horizon_s, side="left"))
+            if steps < 1:
+                return False
+        self.busy_s += (float(ends[steps - 1]) - self.now) * len(self._ranks)
+        self.now = float(ends[steps - 1])
+        self.steps += steps
+        self.jumps += 1
+        self._finished = []
+        for rank in busy:
+            rank.advance(steps)
+        for one in running:
+            one.emitted += steps
+        self._planned = deque(
+            tuple(part and _later(part, steps) for part in step) for step in self._planned
+        )
+        return True
+
+    def _run_s(self, steps: int) -> FloatArray:
+        """Return the seconds of so many decode steps in a row."""
+        batches = _batches(self._planned[0])
+        taken: FloatArray = np.max(
+            [self._times.decode_run_s(batch, steps) for batch in batches], axis=0
+        )
+        return taken
+
+    def _steady(self, step: Step) -> bool:
+        """Tell whether a step decodes every running sequence and nothing else."""
+        return all(
+            not rank.running
+            if part is None
+            else part.steady and len(part.emitting) == len(rank.running)
+            for rank, part in zip(self._ranks, step, strict=True)
+        )
+
+    def _blocked(self) -> bool:
+        """Tell whether a request that arrives now could not be admitted before another ends.
+
+        Steps that decode only were planned, so whoever waits has been refused.
+        """
+        return all(
+            rank.waiting or len(rank.running) >= rank.config.max_num_seqs for rank in self._ranks
+        )
+
+
+def _batches(step: Step) -> list[Batch]:
+    """Return the batches of the ranks that have work; each knows what the others compute."""
+    batches = [part.batch for part in step if part is not None]
+    if len(step) == 1:
+        return batches
+    tokens = sum(batch.tokens for batch in batches)
+    return [replace(batch, elsewhere=tokens - batch.tokens) for batch in batches]
+
+
+def _later(step: Scheduled, steps: int) -> Scheduled:
+    """Return a step that decodes the same sequences so many tokens later."""
+    batch = step.batch
+    later = replace(
+        batch,
+        context=batch.context + steps * batch.decodes,
+        longest=batch.longest + steps,
+    )
+    return replace(step, batch=later)
