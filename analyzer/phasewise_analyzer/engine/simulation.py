@@ -24,7 +24,7 @@ class Outcome:
     jumps: int
     """stretches of steps that were taken at once"""
     busy_s: float
-    """time in which a step ran, summed over data-parallel ranks and engines"""
+    """time in which a rank computed, summed over data-parallel ranks and engines"""
     prefill_s: float
     """the part of it that reading prompts caused, see `phase_share`; the rest is decode"""
 
