@@ -23,6 +23,8 @@ SESSIONS = TRACES / "kv-cache-tester" / "traces"
 SESSION_BLOCK = 64
 AT_ONCE = 32
 LONGER = 10
+BUSY, IDLE = 4, 64
+"""replicas; the many are not saturated by the longer outputs, or their queues would be compared"""
 
 
 def main() -> None:
@@ -30,12 +32,12 @@ def main() -> None:
     print("| workload | requests | steps | jumps | seconds |\n|---|--:|--:|--:|--:|")
     small = engine("llama-3.1-8b", "h100", {"block-size": "512"}, tp=1)
     stream = workload.read(MOONCAKE, small.config.block_size)
-    first = timed("Mooncake, 4 replicas", lambda: serve(stream, small, replicas=4))
+    first = timed(f"Mooncake, {BUSY} replicas", lambda: serve(stream, small, replicas=BUSY))
     longer = [replace(one, output_tokens=LONGER * one.output_tokens) for one in stream]
     roomy = replace(small, blocks=None)
-    as_long = timed("the same, KV cache unbounded", lambda: serve(stream, roomy, replicas=4))
+    as_long = timed(f"Mooncake, {IDLE} replicas", lambda: serve(stream, roomy, replicas=IDLE))
     ten = timed(
-        f"the same, outputs {LONGER} times as long", lambda: serve(longer, roomy, replicas=4)
+        f"the same, outputs {LONGER} times as long", lambda: serve(longer, roomy, replicas=IDLE)
     )
     large = engine("llama-3.1-70b", "h200", {"block-size": str(SESSION_BLOCK)}, tp=8)
     sessions = agent_sessions()

@@ -1,5 +1,6 @@
 """Serves a stream of requests whose arrivals are known on simulated engines (open loop)."""
 
+import math
 from collections.abc import Sequence as Sequences
 from dataclasses import dataclass, replace
 
@@ -59,14 +60,21 @@ def simulate(
         for index, one in enumerate(requests)
     ]
     for sequence in sorted(sequences, key=lambda one: one.request.arrival_s):
-        for run in runs:
-            while run.run(sequence.request.arrival_s):
-                pass
-        router.choose(runs, sequence).submit(sequence)
+        if router.looks:
+            for run in runs:
+                _advance(run, sequence.request.arrival_s)
+        chosen = router.choose(runs, sequence)
+        _advance(chosen, sequence.request.arrival_s)
+        chosen.submit(sequence)
     for run in runs:
-        while run.run():
-            pass
+        _advance(run, math.inf)
     return sum_up([one.served for one in sequences], runs)
+
+
+def _advance(run: EngineRun, horizon_s: float) -> None:
+    """Run an engine until its clock has reached the horizon, or nothing is left to do."""
+    while run.run(horizon_s):
+        pass
 
 
 def refuse_oversized(
