@@ -28,6 +28,10 @@ class BlockRecord:
     """increase of the engine's own counter during the block; must equal the sum"""
     wall_ns: int | None = None
     """from the first request after the canary to the last answer"""
+    client_cpu_ns: int | None = None
+    """CPU time of the driving process in that time, all threads"""
+    other_lengths: int = 0
+    """prompts that the engine reports with another number of tokens than were sent"""
     energy_j: float | None = None
     """of the GPU in that time, where it is measured"""
 

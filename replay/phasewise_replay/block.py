@@ -66,6 +66,7 @@ class Block:
         self._salt = turn.salt if resolved.resets == "salt" else None
         self._cached: list[int | None] = []
         self._joules = joules
+        self._other_lengths = 0
 
     def warm_up(self, calls: int) -> None:
         """Send the first calls without measuring: a fresh server still compiles kernels."""
@@ -88,14 +89,17 @@ class Block:
             warm = f"the canary found {cold.cached_tokens} cached tokens after the cache was reset"
             return self._record(cold.cached_tokens, void=warm)
         joules, began_ns = self._joules(), time.perf_counter_ns()
+        cpu_ns = time.process_time_ns()
         self._drive(sink, concurrency)
+        cpu_ns = time.process_time_ns() - cpu_ns
         wall_ns, joules_after = time.perf_counter_ns() - began_ns, self._joules()
         counted = self._count()
         grown = None if counted is None or counted_before is None else counted - counted_before
         energy_j = None if joules is None or joules_after is None else joules_after - joules
         record = self._record(cold.cached_tokens, engine_cached=grown)
-        simulated = self._resolved.basis == "simulated"
-        return replace(record, wall_ns=None if simulated else wall_ns, energy_j=energy_j)
+        if self._resolved.basis == "simulated":
+            return record
+        return replace(record, wall_ns=wall_ns, client_cpu_ns=cpu_ns, energy_j=energy_j)
 
     def _cold(self, first: Request) -> Answer:
         """Warm the canary, reset, and send it again."""
@@ -121,6 +125,8 @@ class Block:
             answer = self._engine.send(request)
             self._prediction.after(ids, answer)
             self._cached.append(answer.cached_tokens)
+            if ids is not None and answer.input_tokens not in (None, len(ids)):
+                self._other_lengths += 1
             sent_ns = answer.sent_ns if virtual_ns is None else virtual_ns
             sink.add(self._row(request, answer, sent_ns, lag_ns, predicted))
             return answer
@@ -154,6 +160,7 @@ class Block:
             cached_tokens=answer.cached_tokens,
             predicted_cached_tokens=predicted,
             output_tokens=answer.output_tokens,
+            output=answer.output,
             error=answer.error,
         )
 
@@ -174,6 +181,7 @@ class Block:
             void=void,
             calls=max(0, len(self._cached) - 2),
             skipped_calls=self._prepared.skipped_calls,
+            other_lengths=self._other_lengths,
             cached_tokens=sum(known) if len(known) == len(self._cached) else None,
             engine_cached_tokens=engine_cached,
         )

@@ -21,7 +21,14 @@ def canary(like: Request, *, vocabulary_tokens: int, most_tokens: int | None) ->
     share = 1.0 if most_tokens is None else min(1.0, most_tokens / (2 * TOKENS))
     text = " ".join(f"canary {number}" for number in range(int(WORDS * share)))
     bare = replace(
-        like, request_id="canary", call_id="canary", step=0, output_tokens=2, tools=(), messages=()
+        like,
+        request_id="canary",
+        call_id="canary",
+        step=0,
+        output_tokens=2,
+        free=False,
+        tools=(),
+        messages=(),
     )
     if like.messages:
         message = orjson.dumps({"role": "user", "content": text})

@@ -18,19 +18,21 @@ from phasewise_replay import (
     arm_record,
     confounders,
     engine_time,
+    factorial,
+    family,
     fidelity,
     headline,
-    measures,
+    load_checks,
     plan_file,
-    statistics,
+    quality,
 )
 from phasewise_replay.arm_record import ArmRecord
 from phasewise_replay.failures import failures
+from phasewise_replay.family import Pairs
 from phasewise_replay.gpu import step_table
-from phasewise_replay.measures import MEASURES, Measure
-from phasewise_replay.plan import SimulatedArm, VllmArm, control_half
+from phasewise_replay.plan import ManagedArm, SimulatedArm, control_half
 from phasewise_replay.plan_keys import Keys
-from phasewise_replay.verdict import ArmSummary, Control, Judgement, Metric, Verdict
+from phasewise_replay.verdict import ArmSummary, Control, Effect, Metric, Quality, Verdict
 
 CONTROL = "baseline again"
 """the name of the control's second half"""
@@ -58,22 +60,33 @@ def compare(store: Store, run_id: str, *, gpu_usd_hour: float | None = None) -> 
             arm.arm: confounders.unplanned(changes[arm.arm], _config(ran[0]), _config(arm))
             for arm in ran[1:]
         },
-        sequential=plan.concurrency == 1,
+        concurrency=plan.concurrency,
+        forced=plan.mode == "performance",
     )
     good = _served_everywhere(measured)
     baseline = ran[0] if ran and ran[0].place == 0 else None
     metrics: list[Metric] = []
     control = Control((), None)
-    if baseline is not None:
+    answers: tuple[Quality, ...] = ()
+    if baseline is not None and plan.mode == "quality":
+        answers = quality.judge(good, [arm.arm for arm in ran])
+    elif baseline is not None:
         outer_inner = good.filter(pl.col("arm") == baseline.arm).with_columns(
             half=pl.col("block").map_elements(control_half, return_dtype=pl.Int64)
         )
-        control = _control(paired(outer_inner, CONTROL, void=not judged.passed))
+        void = not judged.passed
+        control = _control(family.judged(family.pairs(outer_inner, CONTROL), void=void))
+        pairs: list[Pairs] = []
         for arm in ran[1:]:
             both = good.filter(pl.col("arm").is_in([baseline.arm, arm.arm])).with_columns(
                 half=(pl.col("arm") == arm.arm).cast(pl.Int64)
             )
-            metrics += paired(both, arm.arm, void=not judged.passed)
+            pairs += family.pairs(both, arm.arm)
+        metrics = family.judged(pairs, void=void)
+    planned = factorial.design({arm.arm: _config(arm) for arm in ran})
+    effects: list[Effect] = []
+    if planned is not None and judged.passed and plan.mode == "performance":
+        effects = factorial.effects(good, planned)
     summaries = tuple(_summary(arm, found.get(arm.arm), calls) for arm in arms)
     blocks = max(1, measured.select("arm", "block").n_unique())
     own = {arm.arm: measured.filter(pl.col("arm") == arm.arm) for arm in ran}
@@ -83,7 +96,7 @@ def compare(store: Store, run_id: str, *, gpu_usd_hour: float | None = None) -> 
             records[arm.arm],
             own[arm.arm],
             _config(arm),
-            sequential=plan.concurrency == 1,
+            sequential=plan.concurrency == 1 and not load_checks.overlap(own[arm.arm]),
             usd_hour=gpu_usd_hour,
         )
         for arm in ran
@@ -99,6 +112,8 @@ def compare(store: Store, run_id: str, *, gpu_usd_hour: float | None = None) -> 
         arms=summaries,
         metrics=tuple(metrics),
         control=control,
+        effects=tuple(effects),
+        quality=answers,
         engine_time=tuple(one for one in times if one is not None),
         lone_steps=tuple(
             step
@@ -108,7 +123,7 @@ def compare(store: Store, run_id: str, *, gpu_usd_hour: float | None = None) -> 
         fidelity=judged,
         failures=failures(calls),
         changed=changes,
-        headline=headline.sentence(judged, metrics, control, summaries),
+        headline=headline.sentence(judged, metrics, control, summaries, answers),
     )
 
 
@@ -122,7 +137,7 @@ def _config(arm: Arm) -> dict[str, object]:
     """Return an arm as planned, with its presets expanded to flags and options."""
     made = plan_file.arm(Keys(orjson.loads(arm.config), "the stored plan", ""))
     config: dict[str, object] = {"engine": made.engine}
-    if isinstance(made, VllmArm):
+    if isinstance(made, ManagedArm):
         config.update(model=made.model, python=made.python)
         config.update(made.all_flags())
         config.update(made.env)
@@ -139,59 +154,6 @@ def _served_everywhere(calls: pl.DataFrame) -> pl.DataFrame:
     served = calls.filter(pl.col("error").is_null())
     counts = served.group_by("call_id").len().filter(pl.col("len") == blocks)
     return served.join(counts.select("call_id"), on="call_id", how="semi", maintain_order="left")
-
-
-def paired(calls: pl.DataFrame, compared: str, *, void: bool) -> list[Metric]:
-    """Compare half 1 with half 0, session by session; `calls` have a column `half`."""
-    rows = measures.of_sessions(calls)
-    found: list[Metric] = []
-    for measure in MEASURES:
-        pairs = (
-            rows.pivot(on="half", index="session_id", values=measure.name)
-            if rows.height
-            else pl.DataFrame()
-        )
-        if not {"0", "1"} <= set(pairs.columns):
-            continue
-        pairs = pairs.drop_nulls()
-        if pairs.height:
-            found.append(
-                _metric(measure, compared, pairs["0"].to_list(), pairs["1"].to_list(), void=void)
-            )
-    return found
-
-
-def _metric(
-    measure: Measure, compared: str, before: list[float], after: list[float], *, void: bool
-) -> Metric:
-    differences = [two - one for one, two in zip(before, after, strict=True)]
-    interval = measures.interval(measure, statistics.paired_interval, before, after)
-    count = len(differences)
-    baseline, arm = sum(before) / count, sum(after) / count
-    return Metric(
-        name=measure.name,
-        title=measure.title,
-        unit=measure.unit,
-        compared=compared,
-        baseline=baseline,
-        arm=arm,
-        difference=sum(differences) / count,
-        ci95=None if interval is None else (interval.low, interval.high),
-        ratio=arm / baseline if baseline else None,
-        sessions=count,
-        minimum_detectable_effect=statistics.minimum_detectable_effect(differences),
-        verdict=_judgement(interval, void=void),
-    )
-
-
-def _judgement(interval: statistics.Interval | None, *, void: bool) -> Judgement:
-    if void:
-        return "void"
-    if interval is None:
-        return "too few sessions"
-    if not interval.excludes_zero:
-        return "no significant difference"
-    return "lower" if interval.high < 0 else "higher"
 
 
 def _control(metrics: list[Metric]) -> Control:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Set
 
+from phasewise_replay import engine_settings
 from phasewise_replay.arm_record import ArmRecord
 
 Difference = tuple[object, object]
@@ -27,7 +28,17 @@ SPELLINGS: Mapping[str, Set[str]] = {
 
 
 def changed(baseline: ArmRecord, arm: ArmRecord) -> dict[str, Difference]:
-    """Return the settings that differ, as both engines report them."""
+    """Return the settings that differ, as both engines report them.
+
+    Of two kinds of engines, the settings that both have, under their common names.
+    """
+    if engine_settings.is_sglang(baseline) != engine_settings.is_sglang(arm):
+        one, two = engine_settings.normalised(baseline), engine_settings.normalised(arm)
+        named = {
+            "engine": (baseline.engine, arm.engine),
+            "version": (baseline.version, arm.version),
+        }
+        return named | {name: (one[name], two[name]) for name in one if one[name] != two[name]}
     facts = ("engine", "model", "version", "prefix_caching", "block_tokens", "max_model_tokens")
     one = {name: getattr(baseline, name) for name in facts} | dict(baseline.settings)
     two = {name: getattr(arm, name) for name in facts} | dict(arm.settings)

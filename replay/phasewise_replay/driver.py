@@ -1,12 +1,13 @@
-"""Run sessions against an engine: calls of a session in order, several sessions concurrently.
+"""Run sessions against an engine: a call when those it waits for are answered, sessions at once.
 
-Closed loop: a call is sent when the previous one was answered and its tool time has passed. `drive`
-does this in real time; `drive_virtually` advances a virtual clock instead, for an engine that only
-computes how long a call would take.
+Closed loop: a call is sent when what it depends on was answered and its tool time has passed.
+`drive` does this in real time; `drive_virtually` advances a virtual clock instead, for an engine
+that only computes how long a call would take.
 """
 
 import contextlib
 import heapq
+import itertools
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -24,10 +25,12 @@ CTRL_C_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """One request, and how long after the previous answer it is sent."""
+    """One request, what it waits for, and how long after that it is sent."""
 
     request: Request
     wait_ns: int
+    after: tuple[int, ...]
+    """places in the session of the calls that must have been answered; none at its start"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,38 +102,132 @@ def _next(ended: "SimpleQueue[BaseException | None]") -> BaseException | None:
 
 
 def _follow(session: Sequence[Due], serve: Serve, ending: threading.Event) -> None:
-    due_ns = time.perf_counter_ns()  # a session starts when a worker is free, so it is never late
-    for step in session:
-        due_ns += step.wait_ns
-        if ending.wait(max(0, due_ns - time.perf_counter_ns()) / 1e9):
-            return
-        serve(step.request, time.perf_counter_ns() - due_ns, None)
+    """Run one session; a session starts when a worker is free, so it is never late."""
+    if is_chain(session):
         due_ns = time.perf_counter_ns()
+        for step in session:
+            due_ns += step.wait_ns
+            if ending.wait(max(0, due_ns - time.perf_counter_ns()) / 1e9):
+                return
+            serve(step.request, time.perf_counter_ns() - due_ns, None)
+            due_ns = time.perf_counter_ns()
+        return
+    _follow_graph(session, serve, ending)
+
+
+def is_chain(session: Sequence[Due]) -> bool:
+    """Return whether each call waits for the one before it and no other."""
+    return all(step.after == ((place - 1,) if place else ()) for place, step in enumerate(session))
+
+
+def _follow_graph(session: Sequence[Due], serve: Serve, ending: threading.Event) -> None:
+    """Run a session with parallel sub-agents: a thread for every call in flight."""
+    graph = Waiting(session, time.perf_counter_ns())
+    answered: SimpleQueue[tuple[int, BaseException | None]] = SimpleQueue()
+
+    def call(place: int, due_ns: int) -> None:
+        try:
+            serve(session[place].request, time.perf_counter_ns() - due_ns, None)
+        except BaseException as error:
+            answered.put((place, error))
+        else:
+            answered.put((place, None))
+
+    in_flight = 0
+    while graph.left and not ending.is_set():
+        now_ns = time.perf_counter_ns()
+        while (ready := graph.pop(now_ns)) is not None:
+            due_ns, place = ready
+            threading.Thread(target=call, args=(place, due_ns), name="replay", daemon=True).start()
+            in_flight += 1
+        next_ns = graph.next_ns()
+        longest_s = CTRL_C_S if next_ns is None else (next_ns - time.perf_counter_ns()) / 1e9
+        if not in_flight:
+            ending.wait(max(0.0, longest_s))
+            continue
+        try:
+            place, error = answered.get(timeout=min(CTRL_C_S, max(1e-6, longest_s)))
+        except Empty:
+            continue
+        in_flight -= 1
+        if error is not None:
+            raise error
+        graph.answered(place, time.perf_counter_ns())
+
+
+class Waiting:
+    """The calls of a session that are not sent yet, by when they are due."""
+
+    def __init__(self, session: Sequence[Due], start_ns: int) -> None:
+        self.left = len(session)
+        """calls that are not answered"""
+        self._session = session
+        self._pending = [len(step.after) for step in session]
+        self._followers: list[list[int]] = [[] for _ in session]
+        for place, step in enumerate(session):
+            for before in step.after:
+                self._followers[before].append(place)
+        self._ready: list[tuple[int, int]] = []
+        for place, step in enumerate(session):
+            if not step.after:
+                heapq.heappush(self._ready, (start_ns + step.wait_ns, place))
+
+    def next_ns(self) -> int | None:
+        """Return when the next call is due; None while all wait for answers."""
+        return self._ready[0][0] if self._ready else None
+
+    def pop(self, now_ns: int) -> tuple[int, int] | None:
+        """Return a call that is due, as its time and place; None where there is none."""
+        if not self._ready or self._ready[0][0] > now_ns:
+            return None
+        return heapq.heappop(self._ready)
+
+    def answered(self, place: int, now_ns: int) -> None:
+        """Note an answer; what waited for it and nothing else is due after its own wait."""
+        self.left -= 1
+        for follower in self._followers[place]:
+            self._pending[follower] -= 1
+            if not self._pending[follower]:
+                due_ns = now_ns + self._session[follower].wait_ns
+                heapq.heappush(self._ready, (due_ns, follower))
 
 
 def drive_virtually(
     sessions: Sequence[Sequence[Due]], serve: Serve, *, start_ns: int, concurrency: int = 1
 ) -> None:
-    """Send everything in the order of a virtual clock that jumps from event to event."""
-    left = iter(enumerate(sessions))
-    # (time, session, step): equal times go by session, so that a run repeats exactly
-    ready: list[tuple[int, int, int]] = []
+    """Send everything in the order of a virtual clock that jumps from event to event.
+
+    Calls of one session that are due while another one is served wait for it: the simulator serves
+    one at a time.
+    """
+    left = iter(sessions)
+    # (time, session): equal times go by session, so that a run repeats exactly
+    active: list[tuple[int, int, Waiting]] = []
+    started = itertools.count()
+    known: dict[int, Sequence[Due]] = {}
 
     def begin(now_ns: int) -> None:
-        while (found := next(left, None)) is not None:
-            number, session = found
+        for session in left:
             if session:
-                heapq.heappush(ready, (now_ns + session[0].wait_ns, number, 0))
+                number, waiting = next(started), Waiting(session, now_ns)
+                known[number] = session
+                due_ns = waiting.next_ns()
+                assert due_ns is not None
+                heapq.heappush(active, (due_ns, number, waiting))
                 return
 
     for _ in range(concurrency):
         begin(start_ns)
-    while ready:
-        now_ns, number, place = heapq.heappop(ready)
-        session = sessions[number]
-        answered_ns = now_ns + serve(session[place].request, 0, now_ns).duration_ns
-        if place + 1 < len(session):
-            due_ns = answered_ns + session[place + 1].wait_ns
-            heapq.heappush(ready, (due_ns, number, place + 1))
-        else:
+    while active:
+        now_ns, number, waiting = heapq.heappop(active)
+        ready = waiting.pop(now_ns)
+        assert ready is not None
+        place = ready[1]
+        answered_ns = now_ns + serve(known[number][place].request, 0, now_ns).duration_ns
+        waiting.answered(place, answered_ns)
+        next_ns = waiting.next_ns()
+        if next_ns is None:
+            del known[number]
             begin(answered_ns)
+        else:
+            heapq.heappush(active, (max(answered_ns, next_ns), number, waiting))

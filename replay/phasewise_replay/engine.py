@@ -29,6 +29,8 @@ class Request:
     step: int
     output_tokens: int
     """the engine must generate exactly this many, at least one"""
+    free: bool = False
+    """it may stop earlier, and what it writes is kept"""
     messages: tuple[bytes, ...] = ()
     """chat: the JSON of each message, as recorded"""
     tools: tuple[bytes, ...] = ()
@@ -63,6 +65,8 @@ class Answer:
     output_tokens: int | None = None
     prompt_token_ids: TokenIds | None = None
     output_token_ids: TokenIds | None = None
+    output: str | None = None
+    """of a free request, as `MeasuredCall.output`"""
     error: str | None = None
     """why the call failed; the other fields then hold what was known at that point"""
 

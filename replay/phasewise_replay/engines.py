@@ -1,7 +1,8 @@
 """Create the engine of an arm, without starting it."""
 
 from phasewise_replay.engine import Engine
-from phasewise_replay.plan import Arm, SimulatedArm, UrlArm
+from phasewise_replay.plan import Arm, SglangArm, SimulatedArm, UrlArm
+from phasewise_replay.sglang import SglangEngine
 from phasewise_replay.simulated import SimulatedEngine
 from phasewise_replay.url import UrlEngine
 from phasewise_replay.vllm import VllmEngine
@@ -11,6 +12,8 @@ def engine_of(arm: Arm) -> Engine:
     """Return the engine that the arm describes."""
     if isinstance(arm, SimulatedArm):
         return SimulatedEngine(arm)
+    if isinstance(arm, SglangArm):
+        return SglangEngine(arm)
     if isinstance(arm, UrlArm):
         return UrlEngine(arm)
     return VllmEngine(arm)

@@ -34,6 +34,7 @@ class FakeEngine:
         self.requests: list[Request] = []
         self.resets = 0
         self.stopped = False
+        self._now_ns = 10**18
         self._resolved = resolved or Resolved("fake", "fake-model", "measured")
         self._answer = answer
         self._refuses = refuses
@@ -54,6 +55,8 @@ class FakeEngine:
         self.resets += 1
 
     def send(self, request: Request) -> Answer:
-        """Return the function's answer."""
+        """Return the function's answer, sent when the one before it ended."""
         self.requests.append(request)
-        return self._answer(request)
+        answer = replace(self._answer(request), sent_ns=self._now_ns)
+        self._now_ns += answer.duration_ns
+        return answer

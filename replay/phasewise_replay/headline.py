@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from phasewise_replay.verdict import ArmSummary, Control, Fidelity, Metric
+from phasewise_replay.verdict import ArmSummary, Control, Fidelity, Metric, Quality
 
 
 def sentence(
@@ -10,6 +10,7 @@ def sentence(
     metrics: Sequence[Metric],
     control: Control,
     arms: Sequence[ArmSummary],
+    answers: Sequence[Quality] = (),
 ) -> str:
     """Write the sentence; a void run says why it is void, and a noisy one how noisy it was."""
     ran = [arm for arm in arms if arm.status == "ok"]
@@ -19,6 +20,11 @@ def sentence(
     if not fidelity.passed:
         failed = next(check for check in fidelity.checks if not check.passed)
         return f"Void: {failed.title.lower()}, expected {failed.limit}. {failed.detail}".strip()
+    if answers:
+        noise, *judged = answers
+        return f"Answers, {_percent(noise.exact)} of which the baseline repeats exactly: " + (
+            "; ".join(map(_of_answers, judged)) or f"only {noise.arm} ran"
+        )
     first = [
         next(metric for metric in metrics if metric.compared == arm.name)
         for arm in ran[1:]
@@ -39,9 +45,17 @@ def _of_arm(metric: Metric) -> str:
             "interval"
         )
     low, high = metric.ci95
-    if metric.verdict == "no significant difference":
+    if metric.verdict == "too few sessions":
         return (
-            f"{what}: no significant difference (95 % CI {low:+.3g} to {high:+.3g} {metric.unit})"
+            f"{what} changed by {metric.difference:+.3g} {metric.unit} (95 % CI {low:+.3g} to "
+            f"{high:+.3g}), which {metric.sessions} sessions cannot prove among so many measures"
+        )
+    if metric.verdict == "no significant difference":
+        least = metric.minimum_detectable_effect
+        known = "" if least is None else f"; minimum detectable effect {least:.3g} {metric.unit}"
+        return (
+            f"{what}: no significant difference (95 % CI {low:+.3g} to {high:+.3g} {metric.unit}"
+            f"{known})"
         )
     word = "down" if metric.verdict == "lower" else "up"
     size = f"{abs(metric.difference):.3g} {metric.unit}"
@@ -50,6 +64,18 @@ def _of_arm(metric: Metric) -> str:
     if metric.ratio is None:
         return f"{what} {word} {size} ({interval})"
     return f"{what} {word} {100 * abs(1 - metric.ratio):.0f} % ({size}, {interval})"
+
+
+def _of_answers(quality: Quality) -> str:
+    words = {True: "passed", False: "FAILED", None: "not judged, too few sessions"}
+    same = f"{quality.arm}: {_percent(quality.exact)} as the baseline's"
+    tools = quality.same_arguments
+    calls = "" if tools is None else f", {_percent(tools)} of the tool calls"
+    return f"{same}{calls}; quality gate {words[quality.passed]}"
+
+
+def _percent(share: float | None) -> str:
+    return "none" if share is None else f"{100 * share:.1f} %"
 
 
 def _control(control: Control) -> str:

@@ -1,7 +1,7 @@
 """Compare a nightly run with the previous one of the same name, and report regressions.
 
 Each arm is compared with the arm of the same name in the previous run, on the calls that both
-served. With fewer than five sessions in common, the sessions are compared as two unpaired samples.
+served. With fewer than six sessions in common, the sessions are compared as two unpaired samples.
 """
 
 from collections.abc import Sequence
@@ -12,8 +12,9 @@ from phasewise_store import runs
 from phasewise_store.run_facts import Run
 from phasewise_store.store import Store
 
-from phasewise_replay import measures, statistics
-from phasewise_replay.compare import compare, paired
+from phasewise_replay import family, measures, statistics
+from phasewise_replay.compare import compare
+from phasewise_replay.family import Pairs
 from phasewise_replay.measures import MEASURES, Measure
 from phasewise_replay.nightly_file import Gate
 from phasewise_replay.verdict import Judgement, Metric, Verdict
@@ -70,7 +71,8 @@ def _last(store: Store, tonight: Run) -> Run | None:
 
 
 def _changes(then: pl.DataFrame, now: pl.DataFrame) -> tuple[Metric, ...]:
-    found: list[Metric] = []
+    unpaired: list[Metric] = []
+    pairs: list[Pairs] = []
     arms = now["arm"].unique(maintain_order=True)
     for arm in arms.filter(arms.is_in(then["arm"].unique().to_list())):
         before, after = (
@@ -84,10 +86,10 @@ def _changes(then: pl.DataFrame, now: pl.DataFrame) -> tuple[Metric, ...]:
                     after.join(before, on="call_id", how="semi").with_columns(half=1),
                 ]
             )
-            found += paired(both, arm, void=False)
+            pairs += family.pairs(both, arm)
         else:
-            found += _unpaired(before, after, arm)
-    return tuple(found)
+            unpaired += _unpaired(before, after, arm)
+    return (*family.judged(pairs, void=False), *unpaired)
 
 
 def _unpaired(before: pl.DataFrame, after: pl.DataFrame, arm: str) -> list[Metric]:
@@ -121,6 +123,8 @@ def _two_samples(measure: Measure, arm: str, then: list[float], now: list[float]
         ci95=None if interval is None else (interval.low, interval.high),
         ratio=after / before if before else None,
         sessions=min(len(then), len(now)),
+        p_value=None,
+        adjusted_p=None,
         minimum_detectable_effect=None,
         verdict=verdict,
     )

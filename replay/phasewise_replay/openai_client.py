@@ -6,7 +6,7 @@ the client does not slow down what it measures.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import httpx
 import numpy as np
@@ -84,13 +84,16 @@ class OpenAiClient:
         except httpx.HTTPError as failure:
             error = f"{type(failure).__name__}: {failure}"
         duration_ns = time.perf_counter_ns() - begin
+        events = [event for _, event in received]
         answer = streamed_answer.answer(
-            [event for _, event in received],
+            events,
             sent_ns=sent_ns,
             ttft_ns=ttft_ns,
             duration_ns=duration_ns,
             error=error,
         )
+        if request.free:
+            answer = replace(answer, output=streamed_answer.output(events))
         return TimedAnswer(answer, begin, received)
 
     def token_ids(self, request: Request) -> TokenIds | None:

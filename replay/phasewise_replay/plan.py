@@ -6,6 +6,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import ClassVar, Literal, TypeVar
 
 import yaml
@@ -32,26 +33,56 @@ class SessionChoice:
 
 
 @dataclass(frozen=True, slots=True)
-class VllmArm:
-    """A vLLM server that the run starts and stops."""
+class ManagedArm:
+    """A server that the run starts and stops."""
 
-    engine: ClassVar[str] = "vllm"
     name: str
     model: str
     """folder or Hugging Face name"""
     presets: tuple[str, ...] = ()
     flags: Mapping[str, FlagValue] = field(default_factory=dict)
-    """vLLM's own, without the dashes in front; they win over presets"""
+    """the engine's own, without the dashes in front; they win over presets"""
     env: Mapping[str, str] = field(default_factory=dict)
     python: str | None = None
-    """interpreter or virtual environment that has vLLM; None finds it"""
+    """interpreter or virtual environment that has the engine; None finds it"""
     start_timeout_s: float = 900.0
+
+    def check_model(self) -> None:
+        """Raise UsageError where the model is a folder that is not there."""
+        if self.model.startswith((".", "/", "~")) and not Path(self.model).expanduser().exists():
+            raise UsageError(f"arm `{self.name}`: there is no model folder `{self.model}`")
+
+
+@dataclass(frozen=True, slots=True)
+class VllmArm(ManagedArm):
+    """A vLLM server."""
+
+    engine: ClassVar[str] = "vllm"
 
     def all_flags(self) -> dict[str, FlagValue]:
         """Return the presets' flags and the arm's own."""
         merged: dict[str, FlagValue] = {}
         for preset in chosen(self.presets):
             merged |= preset.vllm
+        return merged | dict(self.flags)
+
+
+@dataclass(frozen=True, slots=True)
+class SglangArm(ManagedArm):
+    """An SGLang server."""
+
+    engine: ClassVar[str] = "sglang"
+
+    def all_flags(self) -> dict[str, FlagValue]:
+        """Return the presets' flags and the arm's own.
+
+        Raises UnsupportedArmError where a preset has no counterpart in SGLang.
+        """
+        merged: dict[str, FlagValue] = {}
+        for preset in chosen(self.presets):
+            if preset.sglang is None:
+                raise UnsupportedArmError(f"SGLang has no counterpart of `{preset.name}`")
+            merged |= preset.sglang
         return merged | dict(self.flags)
 
 
@@ -116,7 +147,8 @@ class SimulatedArm:
 
 T = TypeVar("T")
 Order = Literal["ABBA", "once"]
-Arm = VllmArm | UrlArm | SimulatedArm
+Mode = Literal["performance", "quality"]
+Arm = VllmArm | SglangArm | UrlArm | SimulatedArm
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +172,9 @@ class Plan:
     """share of the recorded time between two calls to wait; 0 sends at once"""
     longest_wait_s: float = 60.0
     """upper limit of a wait between two calls"""
+    mode: Mode = "performance"
+    """performance forces the recorded output lengths and compares times; quality lets every arm
+    write freely, and compares answers"""
     thinking: Thinking = "drop"
     """what happens to the reasoning in recorded answers; chat templates drop it"""
 

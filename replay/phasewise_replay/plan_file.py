@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TypedDict
 
 from phasewise_analyzer.chat_messages.facts import Thinking
 from phasewise_store.errors import UsageError
@@ -10,9 +11,11 @@ from phasewise_store.errors import UsageError
 from phasewise_replay import plan_keys as keys
 from phasewise_replay.plan import (
     Arm,
+    Mode,
     Order,
     Plan,
     SessionChoice,
+    SglangArm,
     SimulatedArm,
     SimulatedOptions,
     UrlArm,
@@ -49,6 +52,7 @@ def plan(top: Keys) -> Plan:
         concurrency=top.take("concurrency", keys.whole, 1),
         tool_time=top.take("tool_time", _tool_time, 0.0),
         longest_wait_s=top.take("longest_wait_s", keys.number, 60.0),
+        mode=top.take("mode", _mode, "performance"),
         thinking=top.take("thinking", _thinking, "drop"),
     )
     top.finish()
@@ -77,7 +81,27 @@ def arm(found: Keys) -> Arm:
 
 
 def _vllm(name: str, found: Keys) -> VllmArm:
-    return VllmArm(
+    return VllmArm(**_managed(name, found))
+
+
+def _sglang(name: str, found: Keys) -> SglangArm:
+    return SglangArm(**_managed(name, found))
+
+
+class _Managed(TypedDict):
+    """The fields of an arm whose server the run starts."""
+
+    name: str
+    model: str
+    presets: tuple[str, ...]
+    flags: Mapping[str, FlagValue]
+    env: Mapping[str, str]
+    python: str | None
+    start_timeout_s: float
+
+
+def _managed(name: str, found: Keys) -> _Managed:
+    return _Managed(
         name=name,
         model=found.take("model", keys.word),
         presets=found.take("presets", _presets, ()),
@@ -114,12 +138,13 @@ def _simulated(name: str, found: Keys) -> SimulatedArm:
 
 _MAKERS: Mapping[str, Callable[[str, Keys], Arm]] = {
     "vllm": _vllm,
+    "sglang": _sglang,
     "url": _url,
     "simulated": _simulated,
 }
 
 
-_OURS = frozenset({"model", "host", "port"})
+_OURS = frozenset({"model", "model-path", "host", "port"})
 """server flags that the run sets itself"""
 
 
@@ -135,6 +160,14 @@ def _order(value: object) -> Order:
     if value == "once":
         return "once"
     raise UsageError(f"must be ABBA or once, not `{value}`")
+
+
+def _mode(value: object) -> Mode:
+    if value == "performance":
+        return "performance"
+    if value == "quality":
+        return "quality"
+    raise UsageError(f"must be performance or quality, not `{value}`")
 
 
 def _thinking(value: object) -> Thinking:
@@ -164,9 +197,9 @@ def _presets(value: object) -> tuple[str, ...]:
 
 
 def flags(value: object) -> Mapping[str, FlagValue]:
-    """Take a mapping from vLLM flags to values; the dashes in front are left out."""
+    """Take a mapping from server flags to values; the dashes in front are left out."""
     if not isinstance(value, dict):
-        raise UsageError("must be a mapping from vLLM flags to values")
+        raise UsageError("must be a mapping from server flags to values")
     found: dict[str, FlagValue] = {}
     for name, setting in value.items():
         if not isinstance(setting, bool | int | float | str | dict | list):

@@ -16,7 +16,7 @@ from phasewise_replay.arm_record import ArmRecord, BlockRecord
 from phasewise_replay.block import Block, Joules, Turn, unknown
 from phasewise_replay.driver import Pace
 from phasewise_replay.engine import Engine, Resolved
-from phasewise_replay.plan import Arm, Plan, VllmArm, arm_document
+from phasewise_replay.plan import Arm, ManagedArm, Plan, arm_document
 from phasewise_replay.preparing import Prepared, prepare
 from phasewise_replay.recorded import Recorded
 from phasewise_replay.recording import Recording
@@ -36,6 +36,8 @@ class _ArmState:
     resolved: Resolved | None = None
     prepared: Prepared | None = None
     blocks: list[BlockRecord] = field(default_factory=list)
+    record: str = "{}"
+    """as stored last, also by the part of the run that this one continues"""
 
 
 class PlanRun:
@@ -51,9 +53,14 @@ class PlanRun:
         step: Step | None = None,
         joules: Joules = unknown,
         machine: Mapping[str, object] | None = None,
+        done: Mapping[str, ArmFact] | None = None,
     ) -> None:
+        """Begin, or continue where a run ended: `done` are its arms as stored."""
         self.plan = plan
-        self._arms = {arm.name: _ArmState(place) for place, arm in enumerate(plan.arms)}
+        stored = done or {}
+        self._arms = {
+            arm.name: _state(place, stored.get(arm.name)) for place, arm in enumerate(plan.arms)
+        }
         self._recording = recording
         self._run_id = run_id
         self._recorded = recorded
@@ -64,6 +71,11 @@ class PlanRun:
         self._done = 0
         for arm in plan.arms:
             self._record(arm)
+
+    def left(self, arm: Arm, blocks: Sequence[int]) -> list[int]:
+        """Return those of the blocks that are not complete yet."""
+        complete = {block.block for block in self._arms[arm.name].blocks}
+        return [block for block in blocks if block not in complete]
 
     def runs(self, arm: Arm) -> bool:
         """Return whether the plan has the arm, and nothing has kept it from running so far."""
@@ -76,8 +88,18 @@ class PlanRun:
             state.resolved = resolved
             self.say(f"preparing {arm.name}")
             pace = Pace(self.plan.tool_time, self.plan.longest_wait_s)
+            free = self.plan.mode == "quality"
+            if free and resolved.basis == "simulated":
+                raise UnsupportedArmError(
+                    "the simulator writes no text whose quality could be judged"
+                )
             state.prepared = prepare(
-                self._recorded.sessions, engine, resolved, pace, thinking=self.plan.thinking
+                self._recorded.sessions,
+                engine,
+                resolved,
+                pace,
+                thinking=self.plan.thinking,
+                free=free,
             )
         for place, block in enumerate(blocks):
             warmup = self.plan.warmup_calls if place == 0 else 0
@@ -130,7 +152,6 @@ class PlanRun:
     def _record(self, arm: Arm) -> None:
         state = self._arms[arm.name]
         resolved = state.resolved
-        record = "{}"
         if resolved is not None:
             made = ArmRecord(
                 engine=resolved.engine,
@@ -143,9 +164,9 @@ class PlanRun:
                 max_model_tokens=resolved.max_model_tokens,
                 resets=resolved.resets,
                 settings=resolved.settings,
-                machine=self._machine if isinstance(arm, VllmArm) else {},
+                machine=self._machine if isinstance(arm, ManagedArm) else {},
             )
-            record = arm_record.encode(replace(made, blocks=tuple(state.blocks)))
+            state.record = arm_record.encode(replace(made, blocks=tuple(state.blocks)))
         self._recording.put_arm(
             ArmFact(
                 self._run_id,
@@ -153,8 +174,19 @@ class PlanRun:
                 state.place,
                 arm.engine,
                 config=orjson.dumps(arm_document(arm), default=str).decode(),
-                resolved=record,
+                resolved=state.record,
                 status=state.status,
                 reason=state.reason,
             )
         )
+
+
+def _state(place: int, stored: ArmFact | None) -> _ArmState:
+    """Return an arm's state: new, or with the blocks that count; what failed is tried again."""
+    record = None if stored is None else arm_record.decode(stored)
+    if stored is None or record is None:
+        return _ArmState(place)
+    blocks = tuple(block for block in record.blocks if block.void is None)
+    return _ArmState(
+        place, blocks=list(blocks), record=arm_record.encode(replace(record, blocks=blocks))
+    )

@@ -5,7 +5,7 @@ the model reads, and no session has to end in the middle of a measurement.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from phasewise_analyzer.chat_messages.facts import Thinking
 from phasewise_analyzer.chat_messages.normalise import Normaliser
@@ -20,6 +20,9 @@ from phasewise_replay.recorded import RecordedSession, RecordedStep
 LEAST_VOCABULARY = 16_000
 """used when a server does not report its vocabulary size; every common model has a larger one"""
 
+MOST_TIMES, MOST_MORE = 2, 64
+"""a free answer has room for twice the recorded length, and some more where that is short"""
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
@@ -29,7 +32,7 @@ class Prepared:
     token_ids: Mapping[str, TokenIds]
     """by call: the prompt as the model reads it, where that is known in advance"""
     skipped_calls: int
-    """calls that do not fit the model's context, and all later ones of their sessions"""
+    """calls that do not fit the model's context, and all that wait for them"""
     vocabulary_tokens: int
 
 
@@ -40,10 +43,12 @@ def prepare(
     pace: Pace,
     *,
     thinking: Thinking = "drop",
+    free: bool = False,
 ) -> Prepared:
-    """Build the requests of all sessions; a session ends before the first call that does not fit.
+    """Build the requests of all sessions, without calls that do not fit and those after them.
 
-    `thinking` says what happens to the reasoning in recorded answers.
+    `thinking` says what happens to the reasoning in recorded answers; `free` lets answers end where
+    the model ends them, within a limit above the recorded length.
     """
     vocabulary = resolved.vocabulary_tokens or LEAST_VOCABULARY
     made_up = PromptTokens(UNBOUNDED if resolved.reads == "token_ids" else vocabulary)
@@ -52,8 +57,18 @@ def prepare(
     skipped = 0
     for session in sessions:
         steps: list[Due] = []
+        places: dict[str, int] = {}
+        kept = {step.call_id for step in session.steps}
+        previous: str | None = None
         normaliser = Normaliser(thinking)
         for recorded in session.steps:
+            first = () if previous is None else (previous,)
+            after = first if recorded.after is None else recorded.after
+            # what a plan or a pack has left out of the session is not waited for
+            after = tuple(one for one in after if one in kept)
+            previous = recorded.call_id
+            if any(one not in places for one in after):
+                continue
             request = _request(session.session_id, recorded, resolved, made_up, normaliser)
             ids = request.prompt_token_ids
             if ids is None and isinstance(engine, Tokenizing):
@@ -61,11 +76,22 @@ def prepare(
             if ids is not None:
                 known[recorded.call_id] = ids
                 if not _fits(len(ids) + recorded.output_tokens, resolved.max_model_tokens):
-                    break
-            steps.append(Due(request, pace.wait_ns(recorded.wait_ns)))
+                    continue
+            if free:
+                room = None if ids is None else _room(len(ids), resolved.max_model_tokens)
+                most = MOST_TIMES * recorded.output_tokens + MOST_MORE
+                most = most if room is None else min(most, room)
+                request = replace(request, free=True, output_tokens=most)
+            places[recorded.call_id] = len(steps)
+            before = tuple(places[one] for one in after)
+            steps.append(Due(request, pace.wait_ns(recorded.wait_ns), before))
         skipped += len(session.steps) - len(steps)
         ready.append(tuple(steps))
     return Prepared(tuple(ready), known, skipped, made_up.vocabulary_tokens)
+
+
+def _room(tokens: int, most: int | None) -> int | None:
+    return None if most is None else most - tokens
 
 
 def _fits(tokens: int, most: int | None) -> bool:

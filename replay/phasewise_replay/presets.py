@@ -32,6 +32,8 @@ class Preset:
     costs: str
     vllm: Mapping[str, FlagValue] = field(default_factory=dict)
     """flags of vLLM"""
+    sglang: Mapping[str, FlagValue] | None = None
+    """flags of SGLang; None where it has no counterpart"""
     simulated: SimulatedChange | None = None
     """None where the simulator cannot tell"""
 

@@ -18,12 +18,14 @@ class RecordedStep:
     output_tokens: int
     """as recorded, at least one"""
     wait_ns: int
-    """from the end of the call before it to its own start: tools, thinking, people"""
+    """from the end of what it waited for to its own start: tools, thinking, people"""
+    after: tuple[str, ...] | None = None
+    """calls that must have ended (`session_graph`); None is the one before it"""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedSession:
-    """A session's calls in order."""
+    """A session's calls, each after those that it waits for."""
 
     session_id: str
     steps: tuple[RecordedStep, ...]

@@ -40,7 +40,7 @@ def completion(request: Request, model: str, dialect: Dialect) -> tuple[str, byt
         "stream": True,
         "stream_options": {"include_usage": True},
     }
-    if dialect.forced_length:
+    if dialect.forced_length and not request.free:
         options |= {"min_tokens": request.output_tokens, "ignore_eos": True}
     if dialect.token_ids and not (request.messages and dialect.chats_as_ids):
         options["return_token_ids"] = True

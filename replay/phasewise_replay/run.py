@@ -7,7 +7,8 @@ engine's reason, and the run continues.
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from phasewise_store import runs
@@ -22,12 +23,13 @@ from phasewise_store.run_facts import Arm as ArmFact
 from phasewise_store.run_facts import MeasuredCall, Run
 from phasewise_store.store import Store
 
-from phasewise_replay import sessions
+from phasewise_replay import arm_record, sessions
 from phasewise_replay.engine import Engine, started
 from phasewise_replay.engines import engine_of
 from phasewise_replay.gpu import machine
-from phasewise_replay.plan import Arm, Plan, SimulatedArm, as_yaml
+from phasewise_replay.plan import Arm, Plan, SessionChoice, SimulatedArm, as_yaml
 from phasewise_replay.plan_run import PlanRun, Step
+from phasewise_replay.recorded import Recorded
 
 
 def run(
@@ -43,6 +45,63 @@ def run(
     started_ns = time.time_ns()
     run_id = new_id(store, plan.name, started_ns)
     runs.add_run(store, Run(run_id, plan.name, as_yaml(plan), started_ns))
+    return _run(store, plan, run_id, recorded, step=step, engine_for=engine_for)
+
+
+def resume(
+    store: Store,
+    plan: Plan,
+    *,
+    step: Step | None = None,
+    engine_for: Callable[[Arm], Engine] = engine_of,
+) -> str:
+    """Continue the newest unfinished run of the same plan; start one where there is none.
+
+    Blocks that are complete stay, with the calls that they sent: later ones send the same, also
+    when the sessions have grown since. The calls of a block that was cut are dropped.
+    """
+    same = as_yaml(plan)
+    last = next((one for one in runs.runs(store) if one.plan == same), None)
+    if last is None or last.status == "finished":
+        return run(store, plan, step=step, engine_for=engine_for)
+    done = {arm.arm: arm for arm in runs.arms(store, last.run_id)}
+    complete = {
+        (arm.arm, block.block)
+        for arm in done.values()
+        if (record := arm_record.decode(arm)) is not None
+        for block in record.blocks
+        if block.void is None
+    }
+    runs.continue_run(store, last.run_id, complete)
+    sent = runs.measured(store, last.run_id)
+    if not sent.height:
+        recorded = sessions.load(store, plan.sessions)
+    else:
+        ids = tuple(sent["session_id"].unique(maintain_order=True))
+        loaded = sessions.load(store, SessionChoice(limit=None, ids=ids))
+        recorded = _only(loaded, set(sent["call_id"]))
+    return _run(store, plan, last.run_id, recorded, step=step, engine_for=engine_for, done=done)
+
+
+def _only(recorded: Recorded, call_ids: Set[str]) -> Recorded:
+    kept = (
+        replace(one, steps=tuple(step for step in one.steps if step.call_id in call_ids))
+        for one in recorded.sessions
+    )
+    return replace(recorded, sessions=tuple(kept))
+
+
+def _run(
+    store: Store,
+    plan: Plan,
+    run_id: str,
+    recorded: Recorded,
+    *,
+    step: Step | None,
+    engine_for: Callable[[Arm], Engine],
+    done: Mapping[str, ArmFact] | None = None,
+) -> str:
+    """Run what is left of a run, and record how it ended."""
     try:
         work = PlanRun(
             StoreRecording(store),
@@ -51,6 +110,7 @@ def run(
             recorded=recorded,
             step=step,
             machine={"gpus": machine.gpus()},
+            done=done,
         )
         _all_turns(work, engine_for)
     except BaseException as error:
@@ -98,6 +158,10 @@ def _all_turns(work: PlanRun, engine_for: Callable[[Arm], Engine]) -> None:
         if not work.runs(arm):
             work.pass_over(blocks)
             continue
+        left = work.left(arm, blocks)
+        work.pass_over([block for block in blocks if block not in left])
+        if not left:
+            continue
         work.say(f"starting {arm.name}")
         try:
             if isinstance(arm, SimulatedArm) and work.plan.concurrency > 1:
@@ -106,6 +170,6 @@ def _all_turns(work: PlanRun, engine_for: Callable[[Arm], Engine]) -> None:
                 )
             engine = engine_for(arm)
             with started(engine) as resolved:
-                work.turn(arm, engine, resolved, blocks)
+                work.turn(arm, engine, resolved, left)
         except (EngineError, MissingExtraError) as error:
             work.give_up(arm, error)

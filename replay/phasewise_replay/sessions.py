@@ -1,9 +1,10 @@
-"""Read recorded sessions from the store: steps in order, with the waits between and the outputs.
+"""Read recorded sessions from the store: what waits for what, how long, and the outputs.
 
 The history of each call comes from its stored prompt, so a replay sends it as it was recorded.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -14,8 +15,10 @@ from phasewise_store.scope import Scope
 from phasewise_store.store import Store
 from phasewise_store.trie import Trie
 
+from phasewise_replay import session_graph
 from phasewise_replay.plan import SessionChoice
 from phasewise_replay.recorded import Recorded, RecordedSession, RecordedStep
+from phasewise_replay.session_graph import TimedCall
 
 
 def load(store: Store, choice: SessionChoice) -> Recorded:
@@ -94,23 +97,50 @@ def _path(trie: Trie, leaf: int) -> list[int]:
 def _steps(
     calls: pl.DataFrame, trie: Trie, segments: dict[int, Segment]
 ) -> tuple[RecordedStep, ...]:
-    steps: list[RecordedStep] = []
-    ended_ns: int | None = None
-    for call in calls.iter_rows(named=True):
-        started_ns: int | None = call["started_ns"]
-        known = started_ns is not None and ended_ns is not None
-        steps.append(
-            RecordedStep(
-                call_id=call["call_id"],
-                step=call["step"],
-                prompt=tuple(
-                    segments[int(trie.segment[node])] for node in _path(trie, call["leaf"])
-                ),
-                output_tokens=max(1, call["output_tokens"]),
-                wait_ns=max(0, (started_ns or 0) - (ended_ns or 0)) if known else 0,
-            )
+    if not calls["started_ns"].has_nulls():
+        calls = calls.sort("started_ns", maintain_order=True)  # what waits comes after
+    rows = list(calls.iter_rows(named=True))
+    continued = _continued(rows, trie)
+    timed = [
+        TimedCall(
+            row["call_id"],
+            row["agent_id"],
+            row["parent_agent_id"],
+            row["started_ns"],
+            _ended_ns(row["started_ns"], row["duration_ns"]),
+            continued.get(row["call_id"]),
         )
-        duration_ns: int | None = call["duration_ns"]
-        whole = started_ns is not None and duration_ns is not None
-        ended_ns = (started_ns or 0) + (duration_ns or 0) if whole else None
+        for row in rows
+    ]
+    found = zip(rows, session_graph.places(timed), strict=True)
+    steps = [
+        RecordedStep(
+            call_id=row["call_id"],
+            step=row["step"],
+            prompt=tuple(segments[int(trie.segment[node])] for node in _path(trie, row["leaf"])),
+            output_tokens=max(1, row["output_tokens"]),
+            wait_ns=place.wait_ns,
+            after=place.after,
+        )
+        for row, place in found
+    ]
     return tuple(steps)
+
+
+def _continued(rows: Sequence[Mapping[str, Any]], trie: Trie) -> dict[str, str]:
+    """Return, by call, the call of the same agent with the longest prompt that it continues."""
+    leaves: dict[tuple[str | None, int], str] = {}
+    for row in rows:
+        leaves.setdefault((row["agent_id"], row["leaf"]), row["call_id"])
+    found: dict[str, str] = {}
+    for row in rows:
+        path = reversed(_path(trie, row["leaf"])[:-1])
+        keys = ((row["agent_id"], node) for node in path)
+        call_id = next((leaves[key] for key in keys if key in leaves), None)
+        if call_id is not None:
+            found[row["call_id"]] = call_id
+    return found
+
+
+def _ended_ns(started_ns: int | None, duration_ns: int | None) -> int | None:
+    return None if started_ns is None or duration_ns is None else started_ns + duration_ns

@@ -1,25 +1,38 @@
 """Confidence intervals of mean paired differences, and the minimum detectable effect of a run.
 
-Sessions are the units: they are independent, calls inside one are not. The interval is the
-bootstrap-t one (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, ch. 12.5), which
-holds its level with few and skewed units better than percentiles do. It does not know what values
-are possible, so times and tokens are compared by the logarithm of their ratio (ch. 12.6 there): no
-interval then says that an arm takes less than nothing. Seeded: the same values give the same
-interval.
+Sessions are the units: they are independent, calls inside one are not. An interval is what a
+sign-flip test does not reject (`sign_flips`), which is exact for noise of any symmetric
+distribution. A mean of skewed savings is missed on one side, because few sessions rarely have the
+largest one among them: there the end is moved out to that of the bootstrap-t (Efron and
+Tibshirani, An Introduction to the Bootstrap, 1993, ch. 12.5). Times and tokens are compared by
+ratios of sums of sessions, so no interval says that an arm takes less than nothing. Seeded: the
+same values give the same interval.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
 
-FEWEST = 5
-"""with fewer pairs there is no interval: too few distinct resamples for a 95 % level"""
+from phasewise_replay import sign_flips
 
-RESAMPLES = 20_000
+FEWEST = 6
+"""with fewer pairs there is no interval: five signs have 32 flips, and 2 of 32 are over 5 %"""
+
+RESAMPLES = 5_000
+LEAST_RESAMPLES = 2_000
+MOST_CELLS = 4_000_000
+"""of a matrix of resamples: with many sessions, fewer do"""
+SKEWED = 0.2
+"""from this skewness of the sessions on, the end on its side is moved out"""
+TAIL = 0.005
+"""of the bootstrap-t at that end.  Missed in simulations of 3,000 runs with 8 sessions (5 % is
+right): normal 3.2 %, Student's t with 3 degrees 3.5, log-normal savings 5.2, log-normal ratios
+6.7; without it 4.4, 4.6, 15.4 and 15.1.  With 2.5 % at both ends, and no flips: 5, 7, 11 and 13"""
 LEAST_SPREAD = 0.1
 """a resample's spread counts as at least so much of the sample's: one that drew nearly equal values
 would else stretch the interval without bound"""
@@ -55,11 +68,16 @@ def mean_interval(values: Sequence[float]) -> Interval | None:
     spread = float(data.std(ddof=1))
     if spread <= 1e-12 * max(1.0, abs(mean)):
         return Interval(mean, mean, mean)
-    error = spread / math.sqrt(count)
-    drawn = data[_picks(count)]
-    errors = drawn.std(axis=1, ddof=1) / math.sqrt(count)
-    low, high = _studentised(drawn.mean(axis=1) - mean, errors, LEAST_SPREAD * error)
-    return Interval(mean, mean - high * error, mean - low * error)
+    chosen = sign_flips.subsets(count)
+    low, high = sign_flips.interval(chosen @ data / chosen.sum(axis=1))
+    skew = _skewness(data)
+    if abs(skew) > SKEWED:
+        error = spread / math.sqrt(count)
+        drawn = data[_picks(count)]
+        errors = drawn.std(axis=1, ddof=1) / math.sqrt(count)
+        left, right = _studentised(drawn.mean(axis=1) - mean, errors, LEAST_SPREAD * error)
+        low, high = _moved(low, high, skew, mean - right * error, mean - left * error)
+    return Interval(mean, min(low, mean), max(high, mean))
 
 
 def paired_interval(before: Sequence[float], after: Sequence[float]) -> Interval | None:
@@ -70,27 +88,47 @@ def paired_interval(before: Sequence[float], after: Sequence[float]) -> Interval
     are zero: there the interval of the mean difference ends at -mean(before).
     """
     one, two = np.asarray(before, np.float64), np.asarray(after, np.float64)
-    plain = mean_interval((two - one).tolist())
-    if plain is None:
+    if len(one) < FEWEST:
         return None
-    baseline = float(one.mean())
+    baseline, difference = float(one.mean()), float((two - one).mean())
     if min(one.min(), two.min()) <= 0:
+        plain = mean_interval((two - one).tolist())
+        assert plain is not None
         return Interval(plain.mean, max(plain.low, -baseline), plain.high)
-    low, high = _ratio_ends(one, two)
-    return Interval(plain.mean, (low - 1) * baseline, (high - 1) * baseline)
+    low, high = ((end - 1) * baseline for end in _ratio_ends(one, two))
+    return Interval(difference, min(low, difference), max(high, difference))
 
 
 def _ratio_ends(one: Floats, two: Floats) -> tuple[float, float]:
     """Return the interval of mean(two) / mean(one), pairs of values above zero."""
     count = len(one)
-    picks = _picks(count)
+    chosen = sign_flips.subsets(count)
+    low, high = sign_flips.interval((chosen @ two) / (chosen @ one))
     ratio, error = _log_ratio(one[None], two[None])
-    drawn, errors = _log_ratio(one[picks], two[picks])
     centre, spread = float(ratio[0]), float(error[0])
     if spread <= 1e-12:
         return math.exp(centre), math.exp(centre)
-    low, high = _studentised(drawn - centre, errors, LEAST_RATIO_SPREAD * spread)
-    return math.exp(centre - high * spread), math.exp(centre - low * spread)
+    skew = _skewness(two / two.mean() - one / one.mean())
+    if abs(skew) <= SKEWED:
+        return low, high
+    picks = _picks(count)
+    drawn, errors = _log_ratio(one[picks], two[picks])
+    left, right = _studentised(drawn - centre, errors, LEAST_RATIO_SPREAD * spread)
+    far_low, far_high = math.exp(centre - right * spread), math.exp(centre - left * spread)
+    return _moved(low, high, skew, far_low, far_high)
+
+
+def _moved(
+    low: float, high: float, skew: float, far_low: float, far_high: float
+) -> tuple[float, float]:
+    """Move the end on the side of the long tail out."""
+    return (low, max(high, far_high)) if skew > 0 else (min(low, far_low), high)
+
+
+def _skewness(values: Floats) -> float:
+    apart = values - values.mean()
+    spread = float(np.sqrt((apart**2).mean()))
+    return float((apart**3).mean()) / spread**3 if spread else 0.0
 
 
 def _log_ratio(one: Floats, two: Floats) -> tuple[Floats, Floats]:
@@ -102,12 +140,14 @@ def _log_ratio(one: Floats, two: Floats) -> tuple[Floats, Floats]:
 
 def _studentised(apart: Floats, errors: Floats, least_error: float) -> tuple[float, float]:
     """Return the ends of the distribution of resamples, in standard errors."""
-    low, high = np.quantile(apart / np.maximum(errors, least_error), _TAILS)
+    low, high = np.quantile(apart / np.maximum(errors, least_error), (TAIL, 1 - TAIL))
     return float(low), float(high)
 
 
+@lru_cache(maxsize=4)
 def _picks(count: int) -> npt.NDArray[np.int64]:
-    return np.random.default_rng(_SEED).integers(0, count, size=(RESAMPLES, count))
+    resamples = min(RESAMPLES, max(LEAST_RESAMPLES, MOST_CELLS // count))
+    return np.random.default_rng(_SEED).integers(0, count, size=(resamples, count))
 
 
 def unpaired_interval(before: Sequence[float], after: Sequence[float]) -> Interval | None:
@@ -150,16 +190,39 @@ def share_interval(
     return Interval(-rest.mean, max(-rest.high, least), -rest.low)
 
 
-def minimum_detectable_effect(values: Sequence[float]) -> float | None:
-    """Return the smallest true mean difference that 80 % of such runs detect at the 95 % level.
+def minimum_detectable_effect(
+    before: Sequence[float],
+    after: Sequence[float],
+    interval: Interval | None,
+    critical_t: float | None,
+) -> float | None:
+    """Return the smallest true mean saving that at least 80 % of such runs detect.
 
-    (t(0.975) + t(0.8)) * s / sqrt(n), for n - 1 degrees of freedom.
+    A run detects what its interval and its joint test both tell from zero. So the mean has to lie
+    above the larger of the interval's half-width and `critical_t` standard errors, and t(0.8)
+    standard errors more for the chance of the draw, at n - 1 degrees of freedom. Of log ratios
+    where all values are above zero, so that an effect does not count as spread.
     """
-    count = len(values)
-    if count < FEWEST:
+    if interval is None or critical_t is None:
         return None
-    spread = float(np.std(np.asarray(values, dtype=np.float64), ddof=1))
-    return (_student(0.975, count - 1) + _student(0.8, count - 1)) * spread / math.sqrt(count)
+    one, two = np.asarray(before, np.float64), np.asarray(after, np.float64)
+    count, baseline = len(one), float(one.mean())
+    chance = critical_t, _student(0.8, count - 1)
+    if min(one.min(), two.min()) <= 0:
+        half = max(interval.mean - interval.low, interval.high - interval.mean)
+        return _detectable(two - one, half, *chance)
+    low, mean, high = (
+        math.log1p(max(end / baseline, -1 + 1e-12))
+        for end in (interval.low, interval.mean, interval.high)
+    )
+    return -baseline * math.expm1(
+        -_detectable(np.log(two / one), max(mean - low, high - mean), *chance)
+    )
+
+
+def _detectable(changes: Floats, half: float, critical_t: float, power_t: float) -> float:
+    error = float(changes.std(ddof=1)) / math.sqrt(len(changes))
+    return max(half, critical_t * error) + power_t * error
 
 
 def _student(probability: float, freedom: int) -> float:

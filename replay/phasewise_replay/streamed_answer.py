@@ -20,6 +20,8 @@ _OUTPUT = (
     *("tool_calls", "function_call", "refusal", "audio"),
 )
 """fields of a delta that contain generated output, in the responses of all servers"""
+_TEXT = ("reasoning", "reasoning_content", "content", "text")
+"""those that are text, in the order in which they are written"""
 
 
 def events(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -89,6 +91,23 @@ def answer(
         output_token_ids=_ids(output_ids),
         error=error,
     )
+
+
+def output(received: Sequence[bytes]) -> str:
+    """Return what was written, as JSON: the text, and each tool call's name and arguments."""
+    text: list[str] = []
+    calls: dict[int, list[str]] = {}
+    for event in received:
+        for choice in () if event == DONE else orjson.loads(event).get("choices") or []:
+            delta = choice.get("delta") or choice
+            text += [part for name in _TEXT if isinstance(part := delta.get(name), str)]
+            for call in delta.get("tool_calls") or []:
+                function = call.get("function") or {}
+                known = calls.setdefault(call.get("index", len(calls)), ["", ""])
+                known[0] += function.get("name") or ""
+                known[1] += function.get("arguments") or ""
+    written = {"text": "".join(text), "tool_calls": [calls[place] for place in sorted(calls)]}
+    return orjson.dumps(written).decode()
 
 
 def refusal(status: int, body: bytes) -> str:

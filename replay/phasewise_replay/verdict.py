@@ -1,7 +1,7 @@
 """The verdict of a replay run: made by `compare`, shown by the command line, pages and reports.
 
 A difference is arm minus baseline, paired by session. It is called higher or lower only when its
-interval excludes zero and the run's fidelity passed.
+interval excludes zero, its p-value holds among all measures, and the run's fidelity passed.
 """
 
 from collections.abc import Mapping
@@ -56,13 +56,17 @@ class Metric:
     difference: float
     """mean over the sessions of the paired difference, arm minus baseline"""
     ci95: tuple[float, float] | None
-    """bootstrap over sessions of the mean paired difference; None with fewer than five pairs"""
+    """what a sign-flip test over sessions does not reject; None with fewer than six pairs"""
     ratio: float | None
     """arm / baseline; None where the baseline is zero"""
     sessions: int
     """pairs"""
+    p_value: float | None
+    """of the sign-flip test; None with fewer than six pairs"""
+    adjusted_p: float | None
+    """the same, corrected for all measures of all arms (Holm's step-down, jointly)"""
     minimum_detectable_effect: float | None
-    """the smallest true difference that a run like this detects with 80 % power"""
+    """the smallest true difference that at least 80 % of runs like this detect"""
     verdict: Judgement
 
 
@@ -73,6 +77,46 @@ class Control:
     metrics: tuple[Metric, ...]
     passed: bool | None
     """whether the headline metric's interval includes zero; None where it could not be done"""
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What one change does over all combinations with the others, or what several do together."""
+
+    measure: str
+    title: str
+    factors: tuple[str, ...]
+    """one: a main effect; more: an interaction"""
+    ratio: float
+    """geometric mean over the sessions; of an interaction: joint effect over the product"""
+    ci95: tuple[float, float] | None
+    adjusted_p: float
+    sessions: int
+    verdict: Judgement
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """An arm's answers against the baseline's; of the baseline itself, its own noise."""
+
+    arm: str
+    comparisons: int
+    """pairs of answers to the same prompt"""
+    exact: float | None
+    """share that are the same, text and tool calls"""
+    same_tools: float | None
+    """of the pairs with a tool call: the same tools in the same order"""
+    same_arguments: float | None
+    """the same tools with the same arguments"""
+    divergence: float | None
+    """median of the characters before the first difference, where there is one"""
+    length_ratio: float | None
+    """mean length of the text over the baseline's"""
+    excess_ci95: tuple[float, float] | None
+    """share of a session's answers that differ beyond the baseline's own noise"""
+    adjusted_p: float | None
+    passed: bool | None
+    """None of the baseline, and where there are too few sessions"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +167,10 @@ class Verdict:
     metrics: tuple[Metric, ...]
     """every arm but the baseline, headline metric first"""
     control: Control
+    effects: tuple[Effect, ...]
+    """where the arms are all combinations of two or more changes; empty otherwise"""
+    quality: tuple[Quality, ...]
+    """in quality mode: the baseline's own noise first, then every arm; empty otherwise"""
     engine_time: tuple[EngineTime, ...]
     """of every arm whose engine served this run alone"""
     lone_steps: tuple[LoneStep, ...]

@@ -4,17 +4,16 @@ It runs in a separate process, so neither vLLM nor torch is imported here.
 """
 
 import os
-from pathlib import Path
 
 from phasewise_analyzer.engine.token_ids import TokenIds
-from phasewise_store.errors import EngineError, UnsupportedArmError, UsageError
+from phasewise_store.errors import EngineError
 
-from phasewise_replay import server_description, start_failure, vllm_command
+from phasewise_replay import engine_python, server_description, start_failure, vllm_command
 from phasewise_replay.engine import Answer, Request, Resolved
 from phasewise_replay.openai_client import OpenAiClient
 from phasewise_replay.plan import VllmArm
 from phasewise_replay.request_body import VLLM
-from phasewise_replay.server_process import GRACE_S, ServerEndedError, ServerProcess, free_port
+from phasewise_replay.server_process import GRACE_S, ServerProcess, free_port
 
 
 class VllmEngine:
@@ -29,10 +28,9 @@ class VllmEngine:
     def start(self) -> Resolved:
         """Start the server and wait until it answers; see `Lifecycle.start`."""
         arm = self._arm
-        if arm.model.startswith((".", "/", "~")) and not Path(arm.model).expanduser().exists():
-            raise UsageError(f"arm `{arm.name}`: there is no model folder `{arm.model}`")
-        python = vllm_command.interpreter(arm.python)
-        on_cpu = vllm_command.runs_on_cpu(python)
+        arm.check_model()
+        python = engine_python.find("vllm", arm.python)
+        on_cpu = engine_python.runs_on_cpu(python)
         port = free_port()
         command = vllm_command.command(
             python,
@@ -45,11 +43,7 @@ class VllmEngine:
         self._client = client
         environment = vllm_command.environment(arm.env, on_cpu=on_cpu)
         self._process = ServerProcess(command, environment, grace_s=self._grace_s)
-        try:
-            self._process.wait_until(client.healthy, timeout_s=arm.start_timeout_s)
-        except ServerEndedError:
-            reason = start_failure.reason(self._process.log())
-            raise UnsupportedArmError(reason) from None
+        start_failure.wait_until_healthy(self._process, client, timeout_s=arm.start_timeout_s)
         return server_description.describe(client, engine="vllm", model=None)
 
     def stop(self) -> None:

@@ -70,4 +70,6 @@ class MeasuredCall:
     cached_tokens: int | None = None
     predicted_cached_tokens: int | None = None
     output_tokens: int | None = None
+    output: str | None = None
+    """JSON: `text` and `tool_calls` as pairs of name and arguments; only in quality mode"""
     error: str | None = None

@@ -1,6 +1,6 @@
 """Replay runs in the store: write and read the facts of `run_facts`."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, fields
 
 import polars as pl
@@ -25,6 +25,32 @@ def finish_run(
             connection,
             "UPDATE runs SET status = ?, finished_ns = ?, detail = ? WHERE run_id = ?",
             [status, finished_ns, detail, run_id],
+        )
+
+
+def continue_run(store: Store, run_id: str, complete: Collection[tuple[str, int]]) -> None:
+    """Record that a run goes on, and drop the calls of blocks that are not complete.
+
+    `complete` are arms and block numbers; their calls stay, so that each is counted once.
+    """
+    kept = pl.DataFrame(
+        {"arm": [arm for arm, _ in complete], "block": [block for _, block in complete]},
+        schema={"arm": pl.String, "block": pl.Int64},
+    )
+    dropped = measured(store, run_id).join(kept, on=["arm", "block"], how="anti")
+    blocks = dropped.select("arm", "block").unique().rows()
+    with store.transaction() as connection:
+        for arm, block in blocks:
+            statements.run(
+                connection,
+                "DELETE FROM measured_calls WHERE run_id = ? AND arm = ? AND block = ?",
+                [run_id, arm, block],
+            )
+        statements.run(
+            connection,
+            "UPDATE runs SET status = 'running', finished_ns = NULL, detail = NULL "
+            "WHERE run_id = ?",
+            [run_id],
         )
 
 

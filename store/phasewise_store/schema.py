@@ -16,6 +16,7 @@ from phasewise_store.migrations import (
     findings,
     first_tables,
     identities,
+    measured_outputs,
     prefixes,
 )
 from phasewise_store.statements import run
@@ -112,6 +113,11 @@ def m019_add_reanalyses(connection: duckdb.DuckDBPyConnection) -> None:
     run(connection, findings.REANALYSES)
 
 
+def m021_add_measured_outputs(connection: duckdb.DuckDBPyConnection) -> None:
+    """Keep what engines wrote in replays that compare answers."""
+    run(connection, measured_outputs.MEASURED_OUTPUTS)
+
+
 COMPRESSED: dict[str, compression.Methods] = {
     "segments": {"digest": "uncompressed", "content": "uncompressed"},
     "spans": {"attributes": "zstd"},
@@ -136,6 +142,7 @@ STATEMENTS = (
     prefixes.REUSE_AND_KEPT_ANSWERS,
     costs.STATES_OF_INPUT,
     findings.REANALYSES,
+    measured_outputs.MEASURED_OUTPUTS,
 )
 """what the migrations run, for `schema_page`"""
 
@@ -158,5 +165,6 @@ MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     m016_add_reuse_and_kept_answers,
     m017_add_states_of_input,
     m019_add_reanalyses,
+    m021_add_measured_outputs,
 )
 """in order; the schema's version is how many of them have run"""

@@ -1,5 +1,6 @@
 """`phasewise gpu import`: results of a GPU machine become runs, and their tables are shown."""
 
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +29,7 @@ def results(path: Path) -> Path:
     recording.add_run(Run("kit-steps-1", plan.name, as_yaml(plan), 10**18))
     config = json.dumps(arm_document(arm))
     recording.put_arm(Arm("kit-steps-1", arm.name, 0, "vllm", config, arm_record.encode(RECORD)))
+    places = itertools.count()
     recording.add_calls(
         [
             MeasuredCall(
@@ -37,7 +39,7 @@ def results(path: Path) -> Path:
                 session.session_id,
                 step.call_id,
                 step.step,
-                sent_ns=10**18,
+                sent_ns=10**18 + next(places) * 10**9,
                 lag_ns=0,
                 planned_output_tokens=1,
                 basis="measured",

@@ -103,7 +103,8 @@ def test_nights_pass_until_something_gets_worse(
     night = json.loads(capsys.readouterr().out)
     worse = {(one["arm"], one["metric"]["name"]) for one in night["regressions"]}
     assert ("on", "prefill_s") in worse
-    assert len(list((tmp_path / "reports").glob("*.html"))) == 3
+    for ending, files in ((".html", 3), (".json", 3), (".junit.xml", 3), (".prom", 1)):
+        assert len(list((tmp_path / "reports").glob(f"*{ending}"))) == files
 
 
 def test_the_demo_shows_everything_and_again_adds_nothing(

@@ -41,3 +41,41 @@ def write_sessions(store: Store, sessions: int = 6, steps: int = 4) -> None:
             llm_calls=tuple(facts),
         )
     )
+
+
+def write_sub_agents(store: Store, sessions: int = 6) -> None:
+    """Write sessions of a parent whose two sub-agents work at the same time, and are joined.
+
+    Calls of session `s0`: s0.p0, then s0.a0 and s0.a1 beside s0.b0, then s0.p1.
+    """
+    spans = {"p0": (0, 10), "a0": (12, 20), "b0": (13, 40), "a1": (25, 30), "p1": (45, 50)}
+    facts: list[LlmCall] = []
+    agents: list[Agent] = []
+    for number in range(sessions):
+        name = f"s{number}"
+        parent = f"{name}/p"
+        agents += [Agent(parent, name, "p")]
+        agents += [Agent(f"{name}/{one}", name, one, parent_agent_id=parent) for one in "ab"]
+        for step, (call, (start, end)) in enumerate(spans.items()):
+            text = f'{{"role":"user","content":"{f"{name}{call} " * (30 + 9 * number)}"}}'
+            prompt = (text_segment("message", text, "user"),)
+            facts.append(
+                LlmCall(
+                    call_id=f"{name}.{call}",
+                    session_id=name,
+                    agent_id=f"{name}/{call[0]}",
+                    step=step,
+                    usage=Usage(uncached_tokens=prompt[0].tokens, output_tokens=20),
+                    started_ns=10**18 + (number * 100 + start) * 10**9,
+                    duration_ns=(end - start) * 10**9,
+                    prompt=prompt,
+                )
+            )
+    store.write(
+        Batch(
+            Source("ef" * 32, SOURCE, "made", "made"),
+            sessions=tuple(Session(f"s{number}") for number in range(sessions)),
+            agents=tuple(agents),
+            llm_calls=tuple(facts),
+        )
+    )

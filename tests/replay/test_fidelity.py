@@ -4,16 +4,19 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from phasewise_replay import confounders
+from phasewise_replay import arm_record, confounders
 from phasewise_replay.arm_record import ArmRecord
 from phasewise_replay.compare import compare
 from phasewise_replay.engine import Answer, Request
 from phasewise_replay.fake import FakeEngine, usual_answer
 from phasewise_replay.run import run
+from phasewise_store import runs
 from phasewise_store.store import Store
 
 from tests.replay.recorded import write_sessions
 from tests.replay.test_run import plan_of, served_by
+
+MS = 10**6
 
 
 def changed(**fields: object) -> Callable[[Request], Answer]:
@@ -49,6 +52,75 @@ def test_a_flaw_fails_its_check_and_voids_every_verdict(
     assert verdict.headline.startswith("Void")
 
 
+def altered(store: Store, assignment: str) -> None:
+    """Change the measured calls of arm b."""
+    with store.transaction() as connection:
+        connection.execute(f"UPDATE measured_calls SET {assignment} WHERE arm = 'b'")
+
+
+def block_altered(store: Store, **fields: object) -> None:
+    """Change the first block's record of arm b."""
+    (found,) = runs.runs(store)
+    arm = runs.arms(store, found.run_id)[1]
+    record = arm_record.decode(arm)
+    assert record is not None
+    first = replace(record.blocks[0], **fields)  # type: ignore[arg-type]  # fields of BlockRecord
+    record = replace(record, blocks=(first, *record.blocks[1:]))
+    runs.put_arm(store, replace(arm, resolved=arm_record.encode(record)))
+
+
+@pytest.mark.parametrize(
+    ("check", "flaw"),
+    [
+        (
+            "finished",
+            lambda store: runs.finish_run(store, runs.runs(store)[0].run_id, "interrupted", 1),
+        ),
+        ("errors", lambda store: altered(store, "error = 'HTTP 500'")),
+        ("output_tokens", lambda store: altered(store, "output_tokens = 3")),
+        ("input_tokens", lambda store: block_altered(store, other_lengths=1)),
+        ("send_lag", lambda store: altered(store, "lag_ns = 10000001")),
+        (
+            "client_bound",
+            lambda store: block_altered(store, client_cpu_ns=860 * MS, wall_ns=1000 * MS),
+        ),
+        ("concurrency", lambda store: altered(store, "sent_ns = 0")),
+        ("cold_canary", lambda store: block_altered(store, canary_cached_tokens=64)),
+        ("predicted_cache", lambda store: altered(store, "predicted_cached_tokens = 1")),
+        ("engine_counter", lambda store: block_altered(store, engine_cached_tokens=7)),
+        ("complete", lambda store: altered(store, "call_id = 'other' || step || session_id")),
+    ],
+)
+def test_each_broken_property_voids_the_run_with_its_reason(
+    store: Store, check: str, flaw: Callable[[Store], None]
+) -> None:
+    """A faithful run, of which one property is then broken: just its check fails."""
+    write_sessions(store)
+    engines = {"a": FakeEngine(), "b": FakeEngine()}
+    run_id = run(store, plan_of("a", "b"), engine_for=served_by(engines))
+    assert compare(store, run_id).fidelity.passed
+    flaw(store)
+    verdict = compare(store, run_id)
+    assert [one.name for one in verdict.fidelity.checks if not one.passed] == [check]
+    assert {metric.verdict for metric in verdict.metrics} <= {"void"}
+    title = next(one.title for one in verdict.fidelity.checks if one.name == check)
+    assert verdict.headline.startswith(f"Void: {title.lower()}, expected ")
+
+
+def test_cached_tokens_far_from_the_prediction_void_a_run_of_concurrent_sessions(
+    store: Store,
+) -> None:
+    """Single calls may differ there; a tenth of all input may not."""
+    write_sessions(store)
+    engines = {"a": FakeEngine(), "b": FakeEngine()}
+    run_id = run(store, plan_of("a", "b", concurrency=2), engine_for=served_by(engines))
+    altered(store, "predicted_cached_tokens = 9, cached_tokens = 0")
+    assert compare(store, run_id).fidelity.passed
+    altered(store, "predicted_cached_tokens = 11, cached_tokens = 0")
+    failed = [one.name for one in compare(store, run_id).fidelity.checks if not one.passed]
+    assert failed == ["cache_structure"]
+
+
 def test_a_faithful_run_passes_every_check(store: Store) -> None:
     """The same fake twice: nothing fails, no difference is shown."""
     write_sessions(store)
@@ -76,6 +148,42 @@ def test_only_what_the_plan_changed_may_differ() -> None:
     differences = confounders.changed(one, two)
     planned = {"enable-prefix-caching": True}, {"enable-prefix-caching": False}
     assert confounders.unplanned(differences, *planned) == ["scheduler_config.max_num_seqs"]
+
+
+def test_two_kinds_of_engines_are_compared_in_the_settings_that_both_have() -> None:
+    """Under one name each: what differs is listed, what is the same or only one has is not."""
+    vllm = ArmRecord(
+        "vllm",
+        "m",
+        "measured",
+        prefix_caching=True,
+        block_tokens=32,
+        settings={
+            "scheduler_config.max_num_batched_tokens": 2048,
+            "scheduler_config.max_num_seqs": 16,
+            "model_config.dtype": "torch.float32",
+            "cache_config.swap_space": 4,
+        },
+    )
+    sglang = ArmRecord(
+        "sglang",
+        "m",
+        "measured",
+        prefix_caching=True,
+        block_tokens=1,
+        settings={
+            "chunked_prefill_size": 8192,
+            "max_running_requests": 16,
+            "dtype": "float32",
+            "sleep_on_idle": True,
+        },
+    )
+    assert confounders.changed(vllm, sglang) == {
+        "engine": ("vllm", "sglang"),
+        "version": (None, None),
+        "KV block, tokens": (32, 1),
+        "most tokens in a step": (2048, 8192),
+    }
 
 
 def test_too_few_sessions_are_no_proof(store: Store) -> None:

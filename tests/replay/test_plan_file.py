@@ -1,12 +1,13 @@
 """Plans in YAML: read, written back, and refused with the key that is wrong."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from phasewise_replay import nightly_file, plan_file
-from phasewise_replay.plan import VllmArm, as_yaml
+from phasewise_replay import nightly_file, plan_file, sglang_command
+from phasewise_replay.plan import SglangArm, VllmArm, as_yaml
 from phasewise_replay.presets import presets
-from phasewise_store.errors import UsageError
+from phasewise_store.errors import UnsupportedArmError, UsageError
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
@@ -41,7 +42,7 @@ def test_a_plan_is_read_and_written_back() -> None:
 @pytest.mark.parametrize(
     ("wrong", "right", "said"),
     [
-        ("engine: vllm", "engine: tpu", "must be one of vllm, url, simulated"),
+        ("engine: vllm", "engine: tpu", "must be one of vllm, sglang, url, simulated"),
         ("model: m", "modle: m", "`arms[0].model` is missing"),
         ("repeats: 2", "repeats: 0", "whole number above 0"),
         ("prefix-caching-off", "go-faster", "unknown preset `go-faster`"),
@@ -56,6 +57,30 @@ def test_a_wrong_plan_is_refused_with_its_key(wrong: str, right: str, said: str)
     with pytest.raises(UsageError) as error:
         plan_file.parse(GOOD.replace(wrong, right), "plan.yaml")
     assert said in str(error.value)
+
+
+def test_an_sglang_arm_has_its_own_flags_for_the_same_presets() -> None:
+    """A preset is one change under two spellings; one without a counterpart is unsupported."""
+    text = GOOD.replace("engine: vllm", "engine: sglang").replace(
+        "presets: [prefix-caching-off]", "presets: [prefix-caching-off, chunk-256]"
+    )
+    found = plan_file.parse(text, "plan")
+    assert plan_file.parse(as_yaml(found), "again") == found
+    arm = found.arms[0]
+    assert isinstance(arm, SglangArm)
+    flags = arm.all_flags()
+    assert flags["disable-radix-cache"] is True
+    assert flags["chunked-prefill-size"] == 256
+    words = sglang_command.command(Path("python"), model="m", port=1, flags=flags, on_cpu=True)
+    assert words[:3] == ["python", "-m", "sglang.launch_server"]
+    assert "--disable-radix-cache" in words
+    assert words[words.index("--model-path") + 1] == "m"
+    on = sglang_command.command(
+        Path("python"), model="m", port=1, flags={"disable-radix-cache": False}, on_cpu=False
+    )
+    assert not any("radix" in word for word in on)
+    with pytest.raises(UnsupportedArmError, match="no counterpart of `int8-weights`"):
+        replace(arm, presets=("int8-weights",)).all_flags()
 
 
 def test_presets_name_the_phase_and_the_trade_off() -> None:

@@ -164,3 +164,31 @@ arms:
     verdict = compare(recorded, run_id)
     canary = next(one for one in verdict.fidelity.checks if one.name == "cold_canary")
     assert canary.passed
+
+
+def test_vllm_and_sglang_serve_the_same_sessions_and_are_compared(recorded: Store) -> None:
+    """Both are started and stopped by the run: one table, and the settings in which they differ."""
+    installed(VLLM, SGLANG, TINY)
+    text = f"""
+name: engines
+sessions: {{source: tau-bench, limit: 6, max_calls: 3}}
+order: once
+arms:
+  - name: vllm
+    engine: vllm
+    model: {TINY}
+    python: {VLLM}
+    flags: {{max-model-len: 8192, num-gpu-blocks-override: 512}}
+  - name: sglang
+    engine: sglang
+    model: {TINY}
+    python: {SGLANG}
+    flags: {{context-length: 8192, chunked-prefill-size: 512}}
+"""
+    verdict = compare(recorded, run(recorded, plan_file.parse(text, "plan")))
+    assert [(arm.engine, arm.status) for arm in verdict.arms] == [("vllm", "ok"), ("sglang", "ok")]
+    failed = [check for check in verdict.fidelity.checks if not check.passed]
+    assert {check.name for check in failed} <= {"send_lag"}, failed  # on a busy machine
+    assert {metric.compared for metric in verdict.metrics} == {"sglang"}
+    assert verdict.changed["sglang"]["most tokens in a step"][1] == 512
+    assert verdict.changed["sglang"]["KV block, tokens"][0] == 32

@@ -1,20 +1,21 @@
 """A run: turns, blocks, arms that cannot run, interruption, and the simulator end to end."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from phasewise_replay import arm_record, plan_file
+from phasewise_replay import arm_record, plan_file, sessions
 from phasewise_replay.compare import compare
 from phasewise_replay.engine import Answer, Engine, Request, Resolved
 from phasewise_replay.fake import FakeEngine, usual_answer
-from phasewise_replay.plan import Arm, Plan, UrlArm, control_half
-from phasewise_replay.run import run
+from phasewise_replay.plan import Arm, Plan, SessionChoice, UrlArm, control_half
+from phasewise_replay.run import resume, run
 from phasewise_store import runs
 from phasewise_store.errors import EngineError, UnsupportedArmError, UsageError
 from phasewise_store.store import Store
 
-from tests.replay.recorded import write_sessions
+from tests.replay.recorded import write_sessions, write_sub_agents
 
 SIMULATED = """
 name: made
@@ -79,6 +80,38 @@ def test_history_is_sent_as_recorded_and_length_is_forced(store: Store) -> None:
     assert sent.messages[1].startswith(b'{"role":"user","content":"s0q0 ')
     assert sent.messages[2] == b'{"role":"assistant","content":"answer 0"}'
     assert sent.output_tokens == 20
+
+
+def test_sub_agents_run_side_by_side_and_no_call_is_sent_before_what_it_waits_for(
+    store: Store,
+) -> None:
+    """Read from the measured calls of every block; sub-agents meet at a barrier in flight."""
+    write_sub_agents(store)
+    recorded = sessions.load(store, SessionChoice())
+    assert {step.call_id: step.after for step in recorded.sessions[0].steps} == {
+        "s0.p0": (),
+        "s0.a0": ("s0.p0",),
+        "s0.b0": ("s0.p0",),
+        "s0.a1": ("s0.a0",),
+        "s0.p1": ("s0.p0", "s0.a1", "s0.b0"),
+    }
+    both = threading.Barrier(2, timeout=10)
+
+    def meets(request: Request) -> Answer:
+        if request.call_id.endswith(("a0", "b0")):
+            both.wait()
+        return usual_answer(request)
+
+    engines = {"a": FakeEngine(answer=meets), "b": FakeEngine(answer=meets)}
+    run_id = run(store, plan_of("a", "b", warmup_calls=0), engine_for=served_by(engines))
+    rows = runs.measured(store, run_id)
+    assert rows.height == 6 * 30
+    for block in rows.partition_by("arm", "block"):
+        by_call = {row["call_id"]: row for row in block.iter_rows(named=True)}
+        for step in (step for session in recorded.sessions for step in session.steps):
+            for before in (by_call[call_id] for call_id in step.after or ()):
+                ended_ns = before["sent_ns"] + before["duration_ns"]
+                assert ended_ns <= by_call[step.call_id]["sent_ns"]
 
 
 def test_an_arm_that_cannot_run_is_unsupported_with_the_engine_s_reason(store: Store) -> None:
@@ -209,3 +242,60 @@ def test_a_stored_run_holds_no_words_of_its_verdict(store: Store) -> None:
     assert "difference" not in stored
     verdicts = {metric.verdict for metric in compare(store, run_id).metrics}
     assert verdicts == {"lower", "higher", "no significant difference"}
+
+
+def dying_at(call_id: str, block: int, error: BaseException) -> Callable[[Request], Answer]:
+    """Answer as usual until the call comes for the so many-th time."""
+    seen = 0
+
+    def answer(request: Request) -> Answer:
+        nonlocal seen
+        if request.call_id == call_id:
+            seen += 1
+            if seen == block + 1:
+                raise error
+        return usual_answer(request)
+
+    return answer
+
+
+@pytest.mark.parametrize(("arm", "block"), [("a", 1), ("b", 0), ("b", 1), ("a", 2)], ids=str)
+def test_a_resumed_run_is_as_one_that_was_never_interrupted(
+    store: Store, arm: str, block: int
+) -> None:
+    """Wherever it ended: the same calls, each once, and the same verdict, under the same id."""
+    write_sessions(store)
+    plan = plan_of("a", "b", warmup_calls=0)
+    whole = run(store, plan, engine_for=served_by({"a": FakeEngine(), "b": FakeEngine()}))
+    engines = {"a": FakeEngine(), "b": FakeEngine()}
+    engines[arm] = FakeEngine(answer=dying_at("s3.2", block, KeyboardInterrupt()))
+    named = replace(plan, name="cut")
+    with pytest.raises(KeyboardInterrupt):
+        run(store, named, engine_for=served_by(engines))
+    write_sessions(store, sessions=8)  # what is recorded meanwhile is not replayed
+    cut_id = runs.run(store, "latest").run_id
+    resumed = resume(store, named, engine_for=served_by({"a": FakeEngine(), "b": FakeEngine()}))
+    assert resumed == cut_id
+    keys = ["arm", "block", "session_id", "step", "call_id"]
+    one, two = (runs.measured(store, run_id).select(keys) for run_id in (whole, resumed))
+    assert one.sort(keys).equals(two.sort(keys))
+    before, after = compare(store, whole), compare(store, resumed)
+    assert after.status == "finished"
+    assert after.fidelity.passed
+    assert [metric.verdict for metric in before.metrics] == [
+        metric.verdict for metric in after.metrics
+    ]
+
+
+def test_resuming_a_finished_run_starts_a_new_one(store: Store) -> None:
+    """And so does resuming another plan."""
+    write_sessions(store)
+    plan = plan_of("a", warmup_calls=0)
+    first = run(store, plan, engine_for=served_by({"a": FakeEngine()}))
+    second = resume(store, plan, engine_for=served_by({"a": FakeEngine()}))
+    assert first != second
+    with pytest.raises(KeyboardInterrupt):
+        engine = FakeEngine(answer=dying_at("s1.1", 0, KeyboardInterrupt()))
+        run(store, plan, engine_for=served_by({"a": engine}))
+    other = replace(plan, repeats=2)
+    assert resume(store, other, engine_for=served_by({"a": FakeEngine()})) not in (first, second)

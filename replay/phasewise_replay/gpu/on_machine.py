@@ -12,7 +12,7 @@ from pathlib import Path
 
 from phasewise_store.errors import PhasewiseError, UsageError
 
-from phasewise_replay import vllm_command
+from phasewise_replay import engine_python
 from phasewise_replay.engine import Engine
 from phasewise_replay.gpu import machine, model_files, pack_file
 from phasewise_replay.gpu.budget import Budget, StoppedError
@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     pack = pack_file.read(arguments.pack)
     choice = Choice(_names(arguments.arms), _names(arguments.stages))
     stages = chosen(pack, choice, arguments.engine)
-    python = vllm_command.interpreter(arguments.python).absolute()
+    python = engine_python.find("vllm", arguments.python).absolute()
     if arguments.engine == "cpu" and arguments.model is None and not TINY.exists():
         raise UsageError(f"no model in `{TINY}`; write it with  make tiny-model, or use --model")
     recording = FileRecording(arguments.results)

@@ -114,6 +114,7 @@ def _stage_document(stage: PackedStage, segments: dict[bytes, int]) -> dict[str,
                         "step": step.step,
                         "output_tokens": step.output_tokens,
                         "wait_ns": step.wait_ns,
+                        "after": step.after,
                         "prompt": [
                             segments.setdefault(segment.digest, len(segments))
                             for segment in step.prompt
@@ -131,15 +132,20 @@ def _stage(found: Any, segments: list[Segment]) -> PackedStage:  # noqa: ANN401 
     sessions = tuple(
         RecordedSession(
             session["session_id"],
-            tuple(
-                RecordedStep(**{**step, "prompt": tuple(segments[n] for n in step["prompt"])})
-                for step in session["steps"]
-            ),
+            tuple(_step(step, segments) for step in session["steps"]),
         )
         for session in found["sessions"]
     )
     plan = plan_file.parse(found["plan"], "the pack's plan")
     return PackedStage(plan, Recorded(sessions, 0), tuple(found["left_out"]))
+
+
+def _step(found: Any, segments: list[Segment]) -> RecordedStep:  # noqa: ANN401  # JSON
+    after = found.get("after")
+    prompt = tuple(segments[number] for number in found["prompt"])
+    return RecordedStep(
+        **{**found, "prompt": prompt, "after": None if after is None else tuple(after)}
+    )
 
 
 def _segment_row(segment: Segment) -> list[object]:

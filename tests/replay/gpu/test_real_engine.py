@@ -1,4 +1,4 @@
-"""The same pack on real vLLM for CPU with the tiny model: pack, run, import, compare; and killed."""
+"""The same pack on real vLLM for CPU with the tiny model: imported, compared, and killed."""
 
 import os
 import signal

@@ -1,17 +1,19 @@
 """Print the verdict of a replay run: paired differences with intervals, A/A control, fidelity.
 
 RUN is the id of a run, or `latest`. Exits with 1 when a call, an arm or a fidelity check failed:
-the run then proves nothing.
+the run then proves nothing. Also when an arm failed the quality gate.
 """
 
 import argparse
 
 from phasewise_replay.compare import compare
-from phasewise_replay.verdict import ArmSummary, Failures, Metric, Verdict
+from phasewise_replay.verdict import ArmSummary, Effect, Failures, Metric, Verdict
+from phasewise_reports.words import short
 
 from phasewise_web.cli.engine_time_tables import print_times
 from phasewise_web.cli.open_database import opened
 from phasewise_web.cli.output import print_json, stdout, table
+from phasewise_web.cli.quality_table import print_quality
 
 NAME = "compare"
 
@@ -51,9 +53,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def exit_code(verdict: Verdict) -> int:
-    """Return 1 when the run is void, or when calls or an arm of it failed."""
+    """Return 1 when the run is void, or when calls, an arm or a quality gate of it failed."""
     states = {arm.status for arm in verdict.arms}
     failed = "failed" in states or verdict.failures.calls > 0
+    failed = failed or any(one.passed is False for one in verdict.quality)
     return 0 if verdict.fidelity.passed and "ok" in states and not failed else 1
 
 
@@ -75,18 +78,27 @@ def print_verdict(verdict: Verdict) -> None:
         ("arm", True),
         ("difference", True),
         ("95 % CI", True),
+        ("detectable", True),
+        ("p, adjusted", True),
         ("verdict", False),
     )
     for arm in verdict.arms[1:]:
         own = [metric for metric in verdict.metrics if metric.compared == arm.name]
         if own:
             table(f"{arm.name}, per session", columns, list(map(_metric, own)))
+    if verdict.effects:
+        effect_columns = (
+            *(("measure", False), ("changes", False), ("ratio", True), ("95 % CI", True)),
+            *(("p, adjusted", True), ("verdict", False)),
+        )
+        table("main effects and interactions", effect_columns, list(map(_effect, verdict.effects)))
     if verdict.control.metrics:
         table(
             "A/A control: the baseline against itself",
             columns,
             list(map(_metric, verdict.control.metrics[:3])),
         )
+    print_quality(verdict.quality)
     print_times(verdict)
     _print_failures(verdict.failures)
     bad = [check for check in verdict.fidelity.checks if not check.passed]
@@ -118,6 +130,13 @@ def _arm(arm: ArmSummary) -> list[str]:
     return [arm.name, basis, f"{arm.calls:,}", rate, state]
 
 
+def _effect(effect: Effect) -> list[str]:
+    interval = "-" if effect.ci95 is None else " to ".join(map(short, effect.ci95))
+    ratio, p_value = short(effect.ratio), short(effect.adjusted_p)
+    changes = " with ".join(effect.factors)
+    return [effect.title, changes, ratio, interval, p_value, effect.verdict]
+
+
 def _metric(metric: Metric) -> list[str]:
     interval = "-"
     if metric.ci95 is not None:
@@ -128,5 +147,7 @@ def _metric(metric: Metric) -> list[str]:
         f"{metric.arm:.4g}",
         f"{metric.difference:+.4g}",
         interval,
+        short(metric.minimum_detectable_effect),
+        short(metric.adjusted_p),
         metric.verdict,
     ]

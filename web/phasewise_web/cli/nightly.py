@@ -1,7 +1,7 @@
 """Replay the newest sessions and compare with the previous night; exits with 1 on a regression.
 
 FILE is a YAML file with a plan, the paths to import first, and the gates. docs/nightly.md has an
-example, with a cron line and a systemd timer.
+example, and how to run it with systemd, cron, GitHub Actions and Kubernetes.
 """
 
 import argparse
@@ -10,9 +10,10 @@ from pathlib import Path
 from phasewise_analyzer.analyse import analyse
 from phasewise_collector.importing import import_paths
 from phasewise_replay import nightly, nightly_file
+from phasewise_replay import run as replays
 from phasewise_replay.nightly import Night
-from phasewise_replay.run import run as replay
-from phasewise_reports import run_report
+from phasewise_reports import night_report, run_report
+from phasewise_reports.json_form import to_json
 from phasewise_store.errors import UsageError
 
 from phasewise_web.cli.compare import print_verdict
@@ -25,6 +26,11 @@ NAME = "nightly"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the file and --json."""
     parser.add_argument("file", type=Path, metavar="FILE", help="YAML file")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="continue last time's run if it was cut, every call counted once",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -37,10 +43,11 @@ def run(arguments: argparse.Namespace) -> int:
                 import_paths(store, file.imports, step=step)
         analyse(store)
         with progress(f"replaying {file.plan.name}") as step:
-            run_id = replay(store, file.plan, step=step)
+            begin = replays.resume if arguments.resume else replays.run
+            run_id = begin(store, file.plan, step=step)
         night = nightly.judge(store, run_id, file.gates)
     if file.reports is not None:
-        _write_report(file.reports, night)
+        _write_reports(file.reports, night)
     if arguments.json:
         print_json(night)
     else:
@@ -48,14 +55,24 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if night.passed else 1
 
 
-def _write_report(folder: Path, night: Night) -> None:
+def _write_reports(folder: Path, night: Night) -> None:
+    """Write the night under the run's name, and the metrics under the same name every night."""
+    run_id = night.verdict.run_id
+    files = {
+        f"{run_id}.html": run_report.render_html(night.verdict),
+        f"{run_id}.json": to_json(night, sort_keys=True) + "\n",
+        f"{run_id}.junit.xml": night_report.render_junit(night),
+        "phasewise.prom": night_report.render_prometheus(night),
+    }
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{night.verdict.run_id}.html"
-        path.write_text(run_report.render_html(night.verdict), "utf-8")
+        for name, text in files.items():
+            whole = folder / f".{name}.part"  # a collector must not read half a file
+            whole.write_text(text, "utf-8")
+            whole.replace(folder / name)
     except OSError as error:
         raise UsageError(f"cannot write a report into `{folder}`: {error.strerror}") from None
-    say(f"wrote {path}")
+    say(f"wrote {', '.join(files)} in {folder}")
 
 
 def _print(night: Night) -> None:

@@ -1,15 +1,15 @@
 """Replay recorded sessions against the arms of a plan, and print the verdict.
 
 PLAN is a YAML file; docs/replay.md describes every key. Ctrl-C keeps the calls measured so far and
-stops all servers.
+stops all servers; --resume continues there, and counts every call once.
 """
 
 import argparse
 from pathlib import Path
 
 from phasewise_replay import plan_file
+from phasewise_replay import run as replays
 from phasewise_replay.compare import compare
-from phasewise_replay.run import run as replay
 
 from phasewise_web.cli.compare import exit_code, print_verdict
 from phasewise_web.cli.open_database import opened
@@ -21,6 +21,11 @@ NAME = "replay"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the plan and --json."""
     parser.add_argument("plan", type=Path, metavar="PLAN", help="YAML file")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="continue the newest unfinished run of the same plan, if there is one",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -29,7 +34,8 @@ def run(arguments: argparse.Namespace) -> int:
     plan = plan_file.read(arguments.plan)
     with opened(arguments.db) as store:
         with progress(f"replaying {plan.name}") as step:
-            run_id = replay(store, plan, step=step)
+            begin = replays.resume if arguments.resume else replays.run
+            run_id = begin(store, plan, step=step)
         verdict = compare(store, run_id)
     if arguments.json:
         print_json(verdict)

@@ -30,6 +30,8 @@ def patterns_page() -> PatternsPage:
             ci95=(difference - 0.1, difference + 0.1),
             ratio=1.0 + difference,
             sessions=12,
+            p_value=0.01,
+            adjusted_p=0.03,
             minimum_detectable_effect=0.1,
             verdict="lower" if difference < -0.1 else "no significant difference",
         )

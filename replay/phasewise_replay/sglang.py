@@ -1,0 +1,83 @@
+"""`SglangEngine`: an SGLang server that the run starts for an arm and always stops.
+
+It runs in a separate process, so neither SGLang nor torch is imported here. Once it runs, it is
+driven like any server at an address.
+"""
+
+import os
+from dataclasses import replace
+
+from phasewise_analyzer.engine.token_ids import TokenIds
+from phasewise_store.errors import EngineError
+
+from phasewise_replay import engine_python, sglang_command, start_failure
+from phasewise_replay.engine import Answer, Request, Resolved
+from phasewise_replay.openai_client import OpenAiClient
+from phasewise_replay.plan import SglangArm, UrlArm
+from phasewise_replay.request_body import SGLANG
+from phasewise_replay.server_process import GRACE_S, ServerProcess, free_port
+from phasewise_replay.url import UrlEngine
+
+
+class SglangEngine:
+    """One SGLang server; it exists from `start` to `stop`."""
+
+    def __init__(self, arm: SglangArm, *, grace_s: float = GRACE_S) -> None:
+        self._arm = arm
+        self._grace_s = grace_s
+        self._process: ServerProcess | None = None
+        self._served: UrlEngine | None = None
+
+    def start(self) -> Resolved:
+        """Start the server and wait until it answers; see `Lifecycle.start`."""
+        arm = self._arm
+        arm.check_model()
+        flags = arm.all_flags()
+        python = engine_python.find("sglang", arm.python)
+        on_cpu = not engine_python.machine_has_gpu()
+        port = free_port()
+        command = sglang_command.command(
+            python,
+            model=os.path.expanduser(arm.model),  # noqa: PTH111  # a Path would drop a leading ./
+            port=port,
+            flags=flags,
+            on_cpu=on_cpu,
+        )
+        environment = sglang_command.environment(arm.env, on_cpu=on_cpu)
+        self._process = ServerProcess(command, environment, grace_s=self._grace_s)
+        address = f"http://127.0.0.1:{port}"
+        client = OpenAiClient(address, dialect=SGLANG)
+        try:
+            start_failure.wait_until_healthy(self._process, client, timeout_s=arm.start_timeout_s)
+        finally:
+            client.close()
+        self._served = UrlEngine(UrlArm(arm.name, address))
+        return replace(self._served.start(), engine="sglang")
+
+    def stop(self) -> None:
+        """End the server with everything it started."""
+        if self._process is not None:
+            self._process.stop()
+        if self._served is not None:
+            self._served.stop()
+
+    def reset(self) -> None:
+        """Drop the prefix cache.  Raises EngineError when the server does not."""
+        self._running.reset()
+
+    def send(self, request: Request) -> Answer:
+        """Serve one request; when the server has exited, raise with the last error of its log."""
+        answer = self._running.send(request)
+        if answer.error is not None and self._process is not None and not self._process.alive:
+            raise EngineError(f"SGLang exited: {start_failure.reason(self._process.log())}")
+        return answer
+
+    def token_ids(self, request: Request) -> TokenIds | None:
+        """Return the prompt as SGLang's own tokenizer and chat template make it."""
+        return self._running.token_ids(request)
+
+    @property
+    def _running(self) -> UrlEngine:
+        if self._served is None:
+            raise EngineError("SGLang is not started")
+        return self._served

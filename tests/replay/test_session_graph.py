@@ -1,0 +1,190 @@
+"""Which calls wait for which, and that no call is sent before what it waits for."""
+
+import threading
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from phasewise_replay import session_graph
+from phasewise_replay.driver import Due, drive, drive_virtually
+from phasewise_replay.engine import Answer, Request
+from phasewise_replay.fake import usual_answer
+from phasewise_replay.session_graph import Place, TimedCall
+
+
+def call(name: str, start: int, end: int, parent: str | None = None) -> TimedCall:
+    """Make a call of the agent that its name begins with: `p1` is p's."""
+    return TimedCall(name, name[0], parent, start, end)
+
+
+def test_sub_agents_fork_run_side_by_side_and_join() -> None:
+    """Two sub-agents start after the parent's first call; its next one waits for both."""
+    calls = [
+        call("p1", 0, 10),
+        call("a1", 12, 20, "p"),
+        call("b1", 13, 40, "p"),
+        call("a2", 25, 30, "p"),
+        call("p2", 45, 50),
+    ]
+    assert session_graph.places(calls) == [
+        Place((), 0),
+        Place(("p1",), 2),
+        Place(("p1",), 3),
+        Place(("a1",), 5),
+        Place(("p1", "a2", "b1"), 5),
+    ]
+
+
+def test_a_sub_agent_in_the_background_is_not_waited_for() -> None:
+    """It ends after the parent's next call began (spawn); the call after that joins it."""
+    calls = [call("p1", 0, 10), call("a1", 12, 30, "p"), call("p2", 20, 25), call("p3", 35, 40)]
+    assert [place.after for place in session_graph.places(calls)] == [
+        (),
+        ("p1",),
+        ("p1",),
+        ("p2", "a1"),
+    ]
+
+
+def test_one_agent_s_calls_at_once_wait_for_the_one_before_both() -> None:
+    """Parallel calls of one agent have no order between them."""
+    calls = [call("p1", 0, 10), call("p2", 11, 30), call("p3", 12, 20), call("p4", 31, 40)]
+    after = [place.after for place in session_graph.places(calls)]
+    assert after == [(), ("p1",), ("p1",), ("p2",)]
+
+
+def test_a_prompt_that_continues_another_waits_for_it_whatever_the_clocks_say() -> None:
+    """Clocks in whole seconds let both overlap; contradictory ones give the recorded order."""
+    overlapping = [
+        call("p1", 0, 15),
+        TimedCall("p2", "p", None, 10, 20, continues="p1"),
+    ]
+    assert session_graph.places(overlapping)[1] == Place(("p1",), 0)
+    backwards = [call("p1", 10, 15), TimedCall("p2", "p", None, 0, 5, continues="p1")]
+    assert session_graph.places(backwards)[1] == Place(("p1",), 0)
+
+
+def test_calls_without_times_are_a_chain() -> None:
+    """Waits are those that are known."""
+    calls = [call("p1", 0, 10), call("a1", 12, 20, "p"), TimedCall("p2", "p", None, None, None)]
+    assert session_graph.places(calls) == [Place((), 0), Place(("p1",), 2), Place(("a1",), 0)]
+
+
+spans = st.tuples(st.integers(0, 30), st.integers(0, 10), st.sampled_from("pabc"))
+
+
+@given(st.lists(spans, max_size=25))
+def test_every_graph_has_an_order_and_waits_only_for_what_had_ended(
+    found: list[tuple[int, int, str]],
+) -> None:
+    """Each call comes after what it waits for when sorted by start, and no wait is negative."""
+    calls = [
+        TimedCall(f"{agent}{place}", agent, None if agent == "p" else "p", start, start + length)
+        for place, (start, length, agent) in enumerate(found)
+    ]
+    by_id = {one.call_id: one for one in calls}
+    order = sorted(calls, key=lambda one: one.started_ns or 0)
+    seen: set[str] = set()
+    places = dict(zip(by_id, session_graph.places(calls), strict=True))
+    for one in order:
+        place = places[one.call_id]
+        assert seen >= set(place.after)
+        assert place.wait_ns >= 0
+        for before in place.after:
+            assert (by_id[before].ended_ns or 0) <= (one.started_ns or 0)
+        seen.add(one.call_id)
+
+
+def request(name: str) -> Request:
+    """Make a request that only has a name."""
+    return Request(name, "s", name, 0, 1, prompt=name)
+
+
+FORKED = (
+    Due(request("p1"), 0, ()),
+    Due(request("a1"), 0, (0,)),
+    Due(request("b1"), 0, (0,)),
+    Due(request("p2"), 0, (1, 2)),
+)
+
+
+def in_order(log: Sequence[tuple[str, str]], session: Sequence[Due]) -> bool:
+    """Return whether no call began before all that it waits for had ended."""
+    for step in session:
+        begin = log.index((step.request.call_id, "begin"))
+        for before in step.after:
+            if log.index((session[before].request.call_id, "end")) > begin:
+                return False
+    return True
+
+
+def test_sub_agents_are_in_flight_together_and_nothing_is_sent_too_early() -> None:
+    """Both sub-agents meet at a barrier while they are served, which a chain would never pass."""
+    log: list[tuple[str, str]] = []
+    both = threading.Barrier(2, timeout=10)
+
+    def serve(asked: Request, lag_ns: int, virtual_ns: int | None) -> Answer:
+        log.append((asked.call_id, "begin"))
+        if asked.call_id in ("a1", "b1"):
+            both.wait()
+        log.append((asked.call_id, "end"))
+        return usual_answer(asked)
+
+    drive([FORKED], serve)
+    assert len(log) == 8
+    assert in_order(log, FORKED)
+
+
+@given(st.lists(st.sets(st.integers(0, 8)), min_size=1, max_size=9))
+def test_any_graph_is_served_whole_and_in_order(shape: list[set[int]]) -> None:
+    """In real time and on a virtual clock, whatever waits for what."""
+    session = tuple(
+        Due(request(f"c{place}"), 0, tuple(one for one in sorted(before) if one < place))
+        for place, before in enumerate(shape)
+    )
+    for real in (True, False):
+        log: list[tuple[str, str]] = []
+
+        def serve(
+            asked: Request, lag_ns: int, virtual_ns: int | None, log: list[tuple[str, str]] = log
+        ) -> Answer:
+            log.append((asked.call_id, "begin"))
+            log.append((asked.call_id, "end"))
+            return usual_answer(asked)
+
+        if real:
+            drive([session], serve)
+        else:
+            drive_virtually([session], serve, start_ns=0)
+        assert len(log) == 2 * len(session)
+        assert in_order(log, session)
+
+
+def test_an_error_in_a_sub_agent_ends_the_run() -> None:
+    """What `serve` raises comes out, and nothing that waits for it is sent."""
+    seen: list[str] = []
+
+    def serve(asked: Request, lag_ns: int, virtual_ns: int | None) -> Answer:
+        seen.append(asked.call_id)
+        if asked.call_id == "b1":
+            raise RuntimeError("lost")
+        return usual_answer(asked)
+
+    with pytest.raises(RuntimeError, match="lost"):
+        drive([FORKED], serve)
+    assert "p2" not in seen
+
+
+def test_the_simulator_serves_one_call_at_a_time() -> None:
+    """Of two that are due at once the second starts when the first is answered."""
+    sent: dict[str, int] = {}
+
+    def serve(asked: Request, lag_ns: int, virtual_ns: int | None) -> Answer:
+        assert virtual_ns is not None
+        sent[asked.call_id] = virtual_ns
+        return usual_answer(asked)
+
+    drive_virtually([FORKED], serve, start_ns=0)
+    step_ns = usual_answer(request("p1")).duration_ns
+    assert sent == {"p1": 0, "a1": step_ns, "b1": 2 * step_ns, "p2": 3 * step_ns}
