@@ -52,7 +52,8 @@ def main() -> None:
     try:
         server.wait_until(client.healthy, timeout_s=300)
         found = measuring.calibrate(client, seconds=SECONDS, sequences=max(CONCURRENCIES))
-        print(f"step times: {found.times.basis.source}\n")
+        print(f"step times: {found.times.basis.source}")
+        print(f"front: {found.front}\n")
         print("| at once | | measured (three runs) | forecast | error |\n|--:|---|--:|--:|--:|")
         for at_once in CONCURRENCIES:
             runs, forecasts = [], []
@@ -117,7 +118,7 @@ def forecast(found: Calibration, prompts: Prompts, at_once: int) -> Run:
         found.config,
         blocks=found.blocks,
         at_once=at_once,
-        front_s=found.front_s,
+        front=found.front,
     )
     return Run(
         max(one.last_s for one in outcome.served),

@@ -119,7 +119,7 @@ def forecasts(path: Path) -> Iterator[Forecast]:
         engine = partial(deployment, runs[0])
         loads = [measured_load(row) for row in runs if int(row["rps"]) in CALIBRATED_RPS]
         tuned = load_fit.fit(engine, loads)
-        calibrated = replace(engine(tuned.efficiency), front_s=tuned.front_s)
+        calibrated = replace(engine(tuned.efficiency), front=tuned.front)
         for row in runs:
             stream = arrivals(float(row["rps"]), draw=1)
             yield Forecast(row, summary(stream, engine(Efficiency())), summary(stream, calibrated))

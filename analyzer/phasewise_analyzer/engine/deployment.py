@@ -10,6 +10,7 @@ from phasewise_analyzer.engine import formats
 from phasewise_analyzer.engine.batch import StepTimes
 from phasewise_analyzer.engine.calibration import Calibration
 from phasewise_analyzer.engine.engine_flags import Flags
+from phasewise_analyzer.engine.front import NO_FRONT, Front
 from phasewise_analyzer.engine.gpus import Gpu
 from phasewise_analyzer.engine.kernel_tables import KernelTables
 from phasewise_analyzer.engine.layers import Attention, LatentAttention
@@ -48,8 +49,8 @@ class Deployment:
     """data-parallel ranks that run every step together: of a mixture of experts"""
     engines: int = 1
     """data-parallel ranks that run on their own: of a dense model"""
-    front_s: float = 0.0
-    """time before the first token that a request spends outside the engine"""
+    front: Front = NO_FRONT
+    """the server before the engine"""
 
 
 def calibrated(measured: Calibration) -> Deployment:
@@ -59,7 +60,7 @@ def calibrated(measured: Calibration) -> Deployment:
         measured.times,
         measured.config,
         measured.blocks,
-        front_s=measured.front_s,
+        front=measured.front,
     )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from phasewise_analyzer.engine.batch import FloatArray
 from phasewise_analyzer.engine.deployment import Deployment
+from phasewise_analyzer.engine.front import Front
 from phasewise_analyzer.engine.replicas import serve
 from phasewise_analyzer.engine.request import Request
 from phasewise_analyzer.engine.roofline import Efficiency
@@ -57,8 +58,8 @@ class LoadFit:
     """The efficiencies that were found."""
 
     efficiency: Efficiency
-    front_s: float
-    """time before the first token that a request spends outside the engine"""
+    front: Front
+    """time that a request spends before the engine"""
 
 
 def fit(engine: Callable[[Efficiency], Deployment], loads: Sequence[MeasuredLoad]) -> LoadFit:
@@ -93,7 +94,7 @@ def fit(engine: Callable[[Efficiency], Deployment], loads: Sequence[MeasuredLoad
             f"the measured loads imply an MFU of {found.mfu:.2f} and an MBU of {found.mbu:.2f}: "
             "the GPU or the model is another than was named"
         )
-    return LoadFit(found, float(point[-1]))
+    return LoadFit(found, Front(float(point[-1])))
 
 
 def _each_draw(loads: Sequence[MeasuredLoad]) -> range:
@@ -121,7 +122,7 @@ def _simulated(
     draw: int,
 ) -> FloatArray:
     """Return the logarithms of what the engine does under each load."""
-    deployed = replace(engine(_efficiency(point)), front_s=float(point[-1]))
+    deployed = replace(engine(_efficiency(point)), front=Front(float(point[-1])))
     values: list[float] = []
     for load in loads:
         outcome = serve(load.draws[draw], deployed)

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from phasewise_analyzer.engine import gpus, load_fit, model_config
 from phasewise_analyzer.engine.deployment import Deployment, deploy
+from phasewise_analyzer.engine.front import Front
 from phasewise_analyzer.engine.load_fit import MeasuredLoad
 from phasewise_analyzer.engine.replicas import serve
 from phasewise_analyzer.engine.request import Request
@@ -55,14 +56,14 @@ def test_a_server_that_differs_from_the_prior_is_found_again() -> None:
     slower = Efficiency(
         mfu=0.62, mbu=0.72, launch_s=1.2e-3, ramp_tokens=300, op_s=6e-6, sequence_s=55e-6
     )
-    server = replace(engine(slower), front_s=0.015)
+    server = replace(engine(slower), front=Front(0.015))
     found = load_fit.fit(engine, [measured(1, server), measured(8, server)])
     wanted = served(1000, server).output_tokens_s
-    calibrated = served(1000, replace(engine(found.efficiency), front_s=found.front_s))
+    calibrated = served(1000, replace(engine(found.efficiency), front=found.front))
     assert calibrated.output_tokens_s == pytest.approx(wanted, rel=0.04)
     prior = served(1000, engine(Efficiency())).output_tokens_s
     assert abs(prior / wanted - 1) > 0.1
-    assert found.front_s == pytest.approx(0.015, abs=0.01)
+    assert found.front.latency_s == pytest.approx(0.015, abs=0.01)
 
 
 def test_loads_faster_than_the_gpu_can_serve_are_refused() -> None:
