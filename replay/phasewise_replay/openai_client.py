@@ -5,8 +5,8 @@ the client does not slow down what it measures.
 """
 
 import time
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import httpx
 import numpy as np
@@ -22,6 +22,21 @@ KEEPALIVE_S = 4.0
 """uvicorn closes an idle connection after 5 s; sending on one at that moment is an error"""
 
 _JSON = {"Content-Type": "application/json"}
+
+
+@dataclass(frozen=True, slots=True)
+class TimedAnswer:
+    """An answer with the clock at every event of its stream."""
+
+    answer: Answer
+    begin_ns: int
+    """when it was sent, on the clock of `time.perf_counter_ns`"""
+    received: Sequence[tuple[int, bytes]]
+    """events, with the clock at which each came"""
+
+    def token_ns(self) -> list[int]:
+        """Return when each event with output came."""
+        return [at for at, event in self.received if streamed_answer.has_content(event)]
 
 
 class OpenAiClient:
@@ -47,8 +62,12 @@ class OpenAiClient:
 
     def send(self, request: Request) -> Answer:
         """Stream one request to its end; what goes wrong with it is in the answer's `error`."""
+        return self.timed(request).answer
+
+    def timed(self, request: Request, started: Callable[[], object] = int) -> TimedAnswer:
+        """Send a request and keep when each event came; `started` is called at the first token."""
         path, body = request_body.completion(request, self.model, self.dialect)
-        received: list[bytes] = []
+        received: list[tuple[int, bytes]] = []
         ttft_ns: int | None = None
         error: str | None = None
         sent_ns = time.time_ns()
@@ -58,16 +77,24 @@ class OpenAiClient:
                 if not response.is_success:
                     error = streamed_answer.refusal(response.status_code, response.read())
                 for event in streamed_answer.events(() if error else response.iter_bytes()):
+                    received.append((time.perf_counter_ns(), event))
                     if ttft_ns is None and streamed_answer.has_content(event):
-                        ttft_ns = time.perf_counter_ns() - begin
-                    received.append(event)
+                        ttft_ns = received[-1][0] - begin
+                        started()
         except httpx.HTTPError as failure:
             error = f"{type(failure).__name__}: {failure}"
         duration_ns = time.perf_counter_ns() - begin
+        events = [event for _, event in received]
         answer = streamed_answer.answer(
-            received, sent_ns=sent_ns, ttft_ns=ttft_ns, duration_ns=duration_ns, error=error
+            events,
+            sent_ns=sent_ns,
+            ttft_ns=ttft_ns,
+            duration_ns=duration_ns,
+            error=error,
         )
-        return replace(answer, output=streamed_answer.output(received)) if request.free else answer
+        if request.free:
+            answer = replace(answer, output=streamed_answer.output(events))
+        return TimedAnswer(answer, begin, received)
 
     def token_ids(self, request: Request) -> TokenIds | None:
         """Ask the server for the prompt in token ids; None where it has no `/tokenize`."""

@@ -43,6 +43,7 @@ class SimulatedEngine:
         except DoesNotFitError as wrong:
             raise UnsupportedArmError(str(wrong)) from wrong
         self._times = engine.times
+        assert engine.blocks is not None, "a deployment on a known GPU has its KV blocks"
         self._blocks = engine.blocks
         self.reset()
         return Resolved(

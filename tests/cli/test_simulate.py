@@ -71,6 +71,29 @@ def test_data_parallel_ranks_are_counted_as_gpus(
     assert "3 requests on 2 x 4 h100-sxm, qwen3-30b-a3b" in capsys.readouterr().out
 
 
+def test_an_slo_adds_the_goodput(stream: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """All three requests meet five seconds, and none a microsecond."""
+    assert main(["simulate", str(stream), *ENGINE, "--slo", "latency=5"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["slo"]["attainment"] == 1
+    assert answer["slo"]["goodput"] == pytest.approx(3 / answer["summary"]["makespan_s"])
+    assert main(["simulate", str(stream), *ENGINE, "--slo", "ttft=1e-6"]) == 0
+    assert json.loads(capsys.readouterr().out)["slo"]["goodput"] == 0
+
+
+def test_a_sweep_finds_the_largest_load(stream: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The largest of the loads at which all requests meet the SLO; a table without --json."""
+    words = ["--sweep", "--slo", "ttft=0.05", "--attainment", "1"]
+    assert main(["simulate", str(stream), *ENGINE, *words]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    rates = [point["rate"] for point in answer["points"] if point["attainment"] == 1]
+    assert answer["largest"]["rate"] == max(rates)
+    assert main(["simulate", str(stream), *ENGINE[:-1], *words]) == 0
+    printed = capsys.readouterr()
+    assert "goodput requests/s" in printed.out
+    assert "largest load at which 100% of requests meet the SLO (ttft=0.05)" in printed.err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -82,6 +105,8 @@ def test_data_parallel_ranks_are_counted_as_gpus(
         (["--set", "max-num-seqs=many"], "a positive whole number is needed"),
         (["--set", "quantization=fp7"], "unknown weight format `fp7`"),
         (["--kernels", "nowhere"], "there is no folder of kernel tables `nowhere`"),
+        (["--sweep"], "a sweep looks for the largest load that meets an SLO: name one"),
+        (["--slo", "ttft"], "is not an SLO: give seconds for one or more of ttft, tpot, latency"),
         (["--kv-blocks", "3"], "needs 5 KV blocks of 16 tokens, and the engine has 3"),
     ],
 )

@@ -8,6 +8,7 @@ from phasewise_store.errors import UsageError
 
 from phasewise_analyzer.engine import formats
 from phasewise_analyzer.engine.batch import StepTimes
+from phasewise_analyzer.engine.calibration import Calibration
 from phasewise_analyzer.engine.engine_flags import Flags
 from phasewise_analyzer.engine.gpus import Gpu
 from phasewise_analyzer.engine.kernel_tables import KernelTables
@@ -36,22 +37,30 @@ class DoesNotFitError(UsageError):
 class Deployment:
     """An engine ready to be simulated."""
 
-    shape: Shape
-    gpu: Gpu
+    name: str
+    """its GPUs and its model in words"""
     times: StepTimes
     config: SchedulerConfig
-    blocks: int
-    """KV blocks of one data-parallel rank"""
-    tp: int
+    blocks: int | None
+    """KV blocks of one data-parallel rank; None where there are always enough"""
+    tp: int = 1
     ranks: int = 1
     """data-parallel ranks that run every step together: of a mixture of experts"""
     engines: int = 1
     """data-parallel ranks that run on their own: of a dense model"""
+    front_s: float = 0.0
+    """time before the first token that a request spends outside the engine"""
 
-    @property
-    def gpus(self) -> int:
-        """GPUs of one replica."""
-        return self.tp * self.ranks * self.engines
+
+def calibrated(measured: Calibration) -> Deployment:
+    """Set an engine up as it was measured."""
+    return Deployment(
+        measured.server.name,
+        measured.times,
+        measured.config,
+        measured.blocks,
+        front_s=measured.front_s,
+    )
 
 
 def deploy(
@@ -100,7 +109,8 @@ def deploy(
     else:
         source = KernelTables(_tables(kernels, tp), shape, tp=tp, dp=ranks)
     times = WithTerms(source, Collectives(gpu, shape, tp, ranks), HOST_S)
-    return Deployment(shape, gpu, times, config, blocks, tp, ranks, engines)
+    name = f"{tp * data_parallel} {gpu.name}, {shape.name}"
+    return Deployment(name, times, config, blocks, tp, ranks, engines)
 
 
 def _check_heads(shape: Shape, tp: int) -> None:

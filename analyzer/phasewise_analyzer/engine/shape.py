@@ -100,10 +100,13 @@ class Shape:
             total += held * linear + block.weights.plain * BF16_BYTES
         for mixture in self.experts():
             read = mixture.count if tokens is None else mixture.distinct(tokens)
-            one = mixture.expert * weights.bytes + mixture.expert_plain * BF16_BYTES
-            total += read * one / (expert_ranks or tp)
+            total += read * self.expert_bytes(mixture, weights) / (expert_ranks or tp)
         norms = sum(layer.norms for layer in self.layers) + self.hidden
         return total + norms * BF16_BYTES
+
+    def expert_bytes(self, mixture: Experts, weights: Format) -> float:
+        """Return the bytes of one expert of one layer."""
+        return mixture.expert * weights.bytes + mixture.expert_plain * BF16_BYTES
 
     def kv_token_bytes(self, cache: Format, tp: int = 1) -> float:
         """Return the KV cache bytes on one rank that grow with every token."""

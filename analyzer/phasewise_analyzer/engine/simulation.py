@@ -1,7 +1,7 @@
-"""Serves a stream of requests whose arrivals are known on one simulated engine (open loop)."""
+"""Serves a stream of requests whose arrivals are known on simulated engines (open loop)."""
 
 from collections.abc import Sequence as Sequences
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from phasewise_store.errors import UsageError
 
@@ -38,24 +38,24 @@ def simulate(
     ranks: int = 1,
     engines: int = 1,
     router: Router | None = None,
+    front_s: float = 0.0,
 ) -> Outcome:
     """Serve the requests with so many KV blocks per rank (None: never short of them).
 
     `ranks` data-parallel ranks of an engine run their steps together; `engines` are on their own,
-    behind a router (default: round robin). Raises UsageError for a request that alone does not fit
-    in the KV cache.
+    behind a router (default: round robin). A request reaches its engine `front_s` after it arrives.
+    Raises UsageError for a request that alone does not fit in the KV cache.
     """
-    for index, one in enumerate(requests):
-        needed = -(-(one.input_tokens + one.output_tokens - 1) // config.block_size)
-        if blocks is not None and needed > blocks:
-            raise UsageError(
-                f"request {index + 1} needs {needed:,} KV blocks of {config.block_size} tokens, "
-                f"and the engine has {blocks:,}: vLLM would refuse it"
-            )
+    refuse_oversized(requests, config, blocks)
     runs = [EngineRun(times, config, blocks=blocks, ranks=ranks) for _ in range(engines)]
     router = router or RoundRobin()
     sequences = [
-        Sequence(index, one, Served(one.arrival_s), total=one.input_tokens)
+        Sequence(
+            index,
+            replace(one, arrival_s=one.arrival_s + front_s),
+            Served(one.arrival_s),
+            total=one.input_tokens,
+        )
         for index, one in enumerate(requests)
     ]
     for sequence in sorted(sequences, key=lambda one: one.request.arrival_s):
@@ -66,8 +66,26 @@ def simulate(
     for run in runs:
         while run.run():
             pass
+    return sum_up([one.served for one in sequences], runs)
+
+
+def refuse_oversized(
+    requests: Sequences[Request], config: SchedulerConfig, blocks: int | None
+) -> None:
+    """Raise UsageError for a request that alone does not fit in the KV cache."""
+    for index, one in enumerate(requests):
+        needed = -(-(one.input_tokens + one.output_tokens - 1) // config.block_size)
+        if blocks is not None and needed > blocks:
+            raise UsageError(
+                f"request {index + 1} needs {needed:,} KV blocks of {config.block_size} tokens, "
+                f"and the engine has {blocks:,}: vLLM would refuse it"
+            )
+
+
+def sum_up(served: Sequences[Served], runs: Sequences[EngineRun]) -> Outcome:
+    """Return the outcome of engines that have served everything."""
     return Outcome(
-        tuple(one.served for one in sequences),
+        tuple(served),
         preemptions=sum(run.preemptions for run in runs),
         steps=sum(run.steps for run in runs),
         jumps=sum(run.jumps for run in runs),

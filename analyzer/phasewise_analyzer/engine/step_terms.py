@@ -4,6 +4,7 @@ They are terms of their own, added to any source of step times.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from phasewise_analyzer.engine.batch import Basis, Batch, FloatArray, StepTimes
 from phasewise_analyzer.engine.gpus import Gpu
@@ -11,7 +12,7 @@ from phasewise_analyzer.engine.layers import Experts
 from phasewise_analyzer.engine.shape import BF16_BYTES, Shape
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Collectives:
     """The time in which ranks exchange partial results, as rings over the GPUs' link do it.
 
@@ -27,13 +28,21 @@ class Collectives:
 
     def seconds(self, batch: Batch) -> float:
         """Return the time of all collectives of one step."""
-        blocks = sum((one.mixer is not None) + bool(one.feed_forward) for one in self.shape.layers)
-        mixtures = sum(
+        added = self._blocks * self._ring_s(self.tp, batch.tokens)
+        return added + self._mixtures * self._ring_s(self.dp, batch.group_tokens)
+
+    @cached_property
+    def _blocks(self) -> int:
+        """Mixers and feed-forward blocks."""
+        return sum((one.mixer is not None) + bool(one.feed_forward) for one in self.shape.layers)
+
+    @cached_property
+    def _mixtures(self) -> int:
+        """Layers with a mixture of experts."""
+        return sum(
             any(isinstance(block, Experts) for block in one.feed_forward)
             for one in self.shape.layers
         )
-        added = blocks * self._ring_s(self.tp, batch.tokens)
-        return added + mixtures * self._ring_s(self.dp, batch.group_tokens)
 
     def _ring_s(self, ranks: int, tokens: int) -> float:
         """Return the time of one all-reduce of the hidden states of so many tokens."""

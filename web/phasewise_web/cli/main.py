@@ -42,6 +42,7 @@ COMMANDS = (
     "sql",
     "replay",
     "simulate",
+    "calibrate",
     "compare",
     "gpu",
     "nightly",

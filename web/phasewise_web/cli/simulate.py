@@ -2,26 +2,33 @@
 
 FILE is JSON lines, plain or gzipped: `arrival_ns` or `arrival_s`, `input_tokens`, `output_tokens`,
 and optionally `block_tokens` and `hash_ids` of the prompt for prefix caching. The engine is vLLM
-with continuous batching. Step times come from measured kernel tables (--kernels) or, without them,
-from a roofline over the GPU's datasheet; the output says which. TTFT includes the queue. See
-docs/engine-model.md.
+with continuous batching. Step times come from a measured server (--calibration), from measured
+kernel tables (--kernels), or else from a roofline over the GPU's datasheet; the output says which.
+TTFT includes the queue. See docs/engine-model.md.
 """
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from phasewise_analyzer.engine import gpus, model_config, routers, workload
-from phasewise_analyzer.engine.batch import Basis
-from phasewise_analyzer.engine.deployment import Deployment, deploy
+from phasewise_analyzer.engine import calibration, gpus, model_config, routers, slo, workload
+from phasewise_analyzer.engine.deployment import Deployment, calibrated, deploy
 from phasewise_analyzer.engine.replicas import serve
-from phasewise_analyzer.engine.request import Served
+from phasewise_analyzer.engine.request import Request, Served
 from phasewise_analyzer.engine.simulation import Outcome
+from phasewise_analyzer.engine.slo import Slo
 from phasewise_analyzer.engine.summary import Spread, Summary, summarise
+from phasewise_analyzer.engine.sweep import sweep
+from phasewise_store.errors import UsageError
 
+from phasewise_web.cli import sweep_output
 from phasewise_web.cli.output import print_json, progress, say, table
 
 NAME = "simulate"
+
+ATTAINMENT = 0.9
+"""as DistServe counts goodput (arXiv 2401.09670)"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,11 +36,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", type=Path, help="requests, as JSON lines")
     parser.add_argument(
         "--shape",
-        required=True,
         metavar="NAME_OR_CONFIG",
         help="model shape by name, e.g. llama-3.1-8b, or the path of a config.json",
     )
-    parser.add_argument("--gpu", required=True, metavar="NAME", help="e.g. h100-sxm, rtx-4090")
+    parser.add_argument("--gpu", metavar="NAME", help="e.g. h100-sxm, rtx-4090")
+    parser.add_argument(
+        "--calibration",
+        metavar="FILE",
+        type=Path,
+        help="a server measured with `phasewise calibrate`, instead of --shape and --gpu",
+    )
     parser.add_argument(
         "--kernels", metavar="FOLDER", type=Path, help="measured kernel tables (CSV)"
     )
@@ -61,35 +73,95 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_positive,
         help="KV blocks of one engine (default: what its memory holds beside the weights)",
     )
+    parser.add_argument(
+        "--slo",
+        metavar="LIMITS",
+        help="limits in seconds, e.g. ttft=2,tpot=0.05 (also: latency); prints the goodput",
+    )
+    parser.add_argument(
+        "--sweep",
+        action="store_true",
+        help="send the stream faster and slower, and find the largest load that meets --slo",
+    )
+    parser.add_argument(
+        "--attainment",
+        metavar="SHARE",
+        type=_share,
+        default=ATTAINMENT,
+        help=f"share of requests that has to meet --slo in a sweep (default: {ATTAINMENT})",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Simulate and print."""
-    engine = deploy(
+    engine = _engine(arguments)
+    requests = workload.read(arguments.file, engine.config.block_size)
+    limits = slo.parse(arguments.slo) if arguments.slo is not None else None
+    if arguments.sweep and limits is None:
+        raise UsageError(
+            "a sweep looks for the largest load that meets an SLO: name one, as in  "
+            "--slo ttft=2,tpot=0.05"
+        )
+
+    def serving(stream: Sequence[Request]) -> Outcome:
+        router = routers.named(arguments.router) if arguments.router else None
+        return serve(stream, engine, replicas=arguments.replicas, router=router)
+
+    if arguments.sweep and limits is not None:
+        with progress("sweeping"):
+            frontier = sweep(requests, serving, limits, share=arguments.attainment)
+        sweep_output.show(frontier, engine, arguments)
+        return 0
+    with progress("simulating"):
+        found = serving(requests)
+    summary = summarise(found.served, found.preemptions)
+    if arguments.json:
+        answer = {
+            "summary": asdict(summary),
+            "requests": [_row(one) for one in found.served],
+            "step_times": asdict(engine.times.basis),
+        }
+        if limits is not None:
+            answer["slo"] = asdict(limits) | _goodput(limits, found)
+        print_json(answer)
+        return 0
+    _print(summary, found, engine, arguments.replicas)
+    if limits is not None:
+        attained = _goodput(limits, found)
+        say(
+            f"{attained['attainment']:.1%} of the requests meet the SLO: "
+            f"{attained['goodput']:.2f} requests/s"
+        )
+    return 0
+
+
+def _goodput(limits: Slo, found: Outcome) -> dict[str, float]:
+    served = found.served
+    return {"attainment": limits.attainment(served), "goodput": limits.goodput(served)}
+
+
+def _engine(arguments: argparse.Namespace) -> Deployment:
+    """Set the engine up: as measured, or from a shape and a GPU."""
+    flags = dict(arguments.flags)
+    if arguments.calibration is not None:
+        if arguments.shape or arguments.gpu or arguments.kernels or arguments.tp != 1:
+            raise UsageError(
+                "--calibration holds for the server it was measured on: leave out --shape, --gpu, "
+                "--kernels and --tp"
+            )
+        measured = calibration.read(arguments.calibration)
+        return calibrated(measured.with_flags(flags, arguments.kv_blocks))
+    if not (arguments.shape and arguments.gpu):
+        raise UsageError("name the engine with --shape and --gpu, or with --calibration")
+    return deploy(
         model_config.find(arguments.shape),
         gpus.find(arguments.gpu),
-        dict(arguments.flags),
+        flags,
         tp=arguments.tp,
         kernels=arguments.kernels,
         blocks=arguments.kv_blocks,
     )
-    requests = workload.read(arguments.file, engine.config.block_size)
-    router = routers.named(arguments.router) if arguments.router else None
-    with progress("simulating"):
-        found = serve(requests, engine, replicas=arguments.replicas, router=router)
-    summary = summarise(found.served, found.preemptions)
-    if arguments.json:
-        print_json(
-            {
-                "summary": asdict(summary),
-                "requests": [_row(one) for one in found.served],
-                "step_times": asdict(engine.times.basis),
-            }
-        )
-        return 0
-    _print(summary, found, engine, arguments.replicas)
-    return 0
 
 
 def _row(served: Served) -> dict[str, float | int | None]:
@@ -110,10 +182,7 @@ def _print(summary: Summary, found: Outcome, engine: Deployment, replicas: int) 
         for name, spread, digits in measures
         if spread is not None
     ]
-    title = (
-        f"{len(found.served):,} requests on {replicas} x {engine.gpus} {engine.gpu.name}, "
-        f"{engine.shape.name} (simulated)"
-    )
+    title = f"{len(found.served):,} requests on {replicas} x {engine.name} (simulated)"
     columns = [("seconds", False), ("mean", True), ("p50", True), ("p90", True), ("p99", True)]
     table(title, columns, rows)
     cached = sum(one.cached_tokens for one in found.served)
@@ -133,29 +202,34 @@ def _print(summary: Summary, found: Outcome, engine: Deployment, replicas: int) 
                 f"{summary.makespan_s:,.1f}",
                 f"{summary.output_tokens_s:,.0f}",
                 f"{cached:,}",
-                f"{engine.blocks:,}",
+                "-" if engine.blocks is None else f"{engine.blocks:,}",
                 f"{summary.preemptions:,}",
                 f"{found.prefill_s * engine.tp:,.1f}",
                 f"{(found.busy_s - found.prefill_s) * engine.tp:,.1f}",
             )
         ],
     )
-    say(f"step times: {_described(engine.times.basis)}")
+    say(f"step times: {sweep_output.described(engine.times.basis)}")
 
 
 def _values(spread: Spread) -> tuple[float, float, float, float]:
     return spread.mean, spread.p50, spread.p90, spread.p99
 
 
-def _described(basis: Basis) -> str:
-    error = "error not measured" if basis.error is None else f"mean error {basis.error:.0%}"
-    return f"{basis.kind}, {basis.source}, {error}"
-
-
 def _positive(text: str) -> int:
     if not text.isdigit() or not int(text):
         raise argparse.ArgumentTypeError(f"`{text}` is not a positive whole number")
     return int(text)
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 1:
+        raise argparse.ArgumentTypeError(f"`{text}` is not a share above 0 and up to 1")
+    return share
 
 
 def _flag(text: str) -> tuple[str, str]:

@@ -1,0 +1,109 @@
+"""A server's calibration: its fitted step times and the limits of its scheduler, kept as JSON."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+
+from phasewise_store.errors import UsageError
+
+from phasewise_analyzer.engine.engine_flags import Flags
+from phasewise_analyzer.engine.fitted_steps import KINDS, FittedSteps, KindFit, StepKind
+from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Under what a fit is kept: it holds for this combination and no other."""
+
+    engine: str
+    version: str | None
+    model: str
+    gpu: str | None
+    """as the user named it: servers do not tell"""
+    settings: Mapping[str, object] = field(default_factory=dict)
+    """the flags that step times depend on, as the server reports them"""
+
+    @property
+    def name(self) -> str:
+        """The server in words."""
+        gpu = f" on {self.gpu}" if self.gpu else ""
+        version = f" {self.version}" if self.version else ""
+        return f"{self.engine}{version}, {Path(self.model).name}{gpu}"
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What a calibration found."""
+
+    server: Server
+    times: FittedSteps
+    config: SchedulerConfig
+    blocks: int | None
+    front_s: float
+    """time to the first token that is spent outside the engine: HTTP, tokenizer, queues"""
+
+    def with_flags(self, flags: Mapping[str, str], blocks: int | None) -> "Calibration":
+        """Return the calibration for other limits of the scheduler.
+
+        Raises UsageError for a flag that changes step times: they would have to be measured again.
+        """
+        values, config = Flags(flags), self.config
+        config = replace(
+            config,
+            max_num_batched_tokens=values.integer(
+                "max-num-batched-tokens", config.max_num_batched_tokens
+            ),
+            max_num_seqs=values.integer("max-num-seqs", config.max_num_seqs),
+            enable_prefix_caching=values.switch(
+                "enable-prefix-caching", config.enable_prefix_caching
+            ),
+            async_scheduling=values.switch("async-scheduling", config.async_scheduling),
+        )
+        override = values.optional_integer("num-gpu-blocks-override")
+        values.refuse_unknown()
+        return replace(self, config=config, blocks=blocks or override or self.blocks)
+
+
+def write(path: Path, calibration: Calibration) -> None:
+    """Write a calibration."""
+    times = calibration.times
+    document = {
+        "format": FORMAT,
+        "made_at": times.made_at.isoformat(),
+        "server": asdict(calibration.server),
+        "config": asdict(calibration.config),
+        "blocks": calibration.blocks,
+        "front_s": calibration.front_s,
+        "fits": {kind: asdict(times.fits[kind]) for kind in KINDS},
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", "utf-8")
+
+
+def read(path: Path) -> Calibration:
+    """Read a calibration.  Raises UsageError where the file is none, or of another version."""
+    try:
+        document = json.loads(path.read_text("utf-8"))
+        if document["format"] != FORMAT:
+            raise UsageError(f"`{path}` was written by another version: calibrate again")
+        server = Server(**document["server"])
+        fits: dict[StepKind, KindFit] = {}
+        for kind in KINDS:
+            row = dict(document["fits"][kind])
+            fits[kind] = KindFit(**(row | {"coefficients": tuple(row["coefficients"])}))
+        made_at = datetime.fromisoformat(document["made_at"])
+        return Calibration(
+            server,
+            FittedSteps(fits, f"calibration of {server.name}", made_at),
+            SchedulerConfig(**document["config"]),
+            document["blocks"],
+            document["front_s"],
+        )
+    except OSError as wrong:
+        raise UsageError(f"cannot read `{path}`: {wrong.strerror or wrong}") from wrong
+    except (ValueError, KeyError, TypeError) as wrong:
+        raise UsageError(f"`{path}` is not a calibration: {wrong}") from wrong

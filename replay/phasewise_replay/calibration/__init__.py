@@ -1,0 +1,1 @@
+"""Measures the step times of a running server with designed probes."""

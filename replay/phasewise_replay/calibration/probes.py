@@ -1,0 +1,111 @@
+"""The probes: which steps a calibration makes a server run, within the server's limits.
+
+A round has every probe once, kinds in turn, so that a calibration that has to stop early has some
+of each.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+PREFILL = (16, 32, 64, 128, 256, 512, 1024, 2048)
+CACHED = (0, 512, 2048)
+DECODES = (1, 2, 4, 8, 16, 32, 64)
+CONTEXTS = (32, 256, 1024)
+MIXED = (32, 128, 512)
+MIXED_DECODES = (1, 4, 8, 16)
+MIXED_CONTEXTS = (32, 512)
+DECODED = 48
+"""tokens that each sequence of a decode probe generates"""
+MIXED_DECODED = 160
+"""long enough that the prompts of a mixed probe end before the sequences do"""
+INJECTED = 2
+"""prompts of a mixed probe, one after the other"""
+
+
+@dataclass(frozen=True, slots=True)
+class PrefillProbe:
+    """One prompt alone."""
+
+    new: int
+    cached: int
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeProbe:
+    """Sequences that decode at the same time."""
+
+    count: int
+    context: int
+
+
+@dataclass(frozen=True, slots=True)
+class MixedProbe:
+    """A prompt that is read while sequences decode."""
+
+    new: int
+    cached: int
+    count: int
+    context: int
+
+
+Probe = PrefillProbe | DecodeProbe | MixedProbe
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a server can take."""
+
+    tokens: int
+    """of one sequence, prompt and output together"""
+    chunk_tokens: int
+    """of one step"""
+    sequences: int
+    """at once; bounds the load of a calibration"""
+    cache_tokens: int | None
+    """of all sequences together; None is unbounded"""
+
+
+def one_round(limits: Limits) -> list[Probe]:
+    """Return the probes of one round, kinds in turn."""
+    prefills = [
+        PrefillProbe(new, cached)
+        for cached in CACHED
+        for new in PREFILL
+        if new <= limits.chunk_tokens and _fits(limits, 1, new + cached + 1)
+    ]
+    decodes = [
+        DecodeProbe(count, context)
+        for context in CONTEXTS
+        for count in DECODES
+        if count <= limits.sequences and _fits(limits, count, context + DECODED)
+    ]
+    mixed = [
+        MixedProbe(new, cached, count, context)
+        for cached in CACHED[:2]
+        for context in MIXED_CONTEXTS
+        for count in MIXED_DECODES
+        for new in MIXED
+        if count < limits.sequences
+        and new + count <= limits.chunk_tokens
+        and _fits(limits, count, context + MIXED_DECODED + INJECTED * (new + cached) // count)
+    ]
+    return list(_in_turn([prefills, decodes, mixed]))
+
+
+def _fits(limits: Limits, count: int, tokens: int) -> bool:
+    """Tell whether so many sequences of so many tokens fit."""
+    held = limits.cache_tokens is None or count * tokens <= limits.cache_tokens // 2
+    return tokens <= limits.tokens and held
+
+
+def _in_turn(kinds: Sequence[Sequence[Probe]]) -> Iterator[Probe]:
+    """Deal the probes of all kinds out in proportion, so that each kind ends with the round."""
+    longest = max(map(len, kinds), default=0)
+    slots = [
+        {at * longest // len(kind): probe for at, probe in enumerate(kind)} if kind else {}
+        for kind in kinds
+    ]
+    for at in range(longest):
+        for slot in slots:
+            if at in slot:
+                yield slot[at]

@@ -1,0 +1,138 @@
+"""The probes of a calibration, and the servers that it refuses."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from phasewise_analyzer.engine import calibration
+from phasewise_analyzer.engine.fitted_steps import KINDS
+from phasewise_replay.calibration.probes import (
+    DECODED,
+    MIXED_DECODED,
+    DecodeProbe,
+    Limits,
+    MixedProbe,
+    PrefillProbe,
+    one_round,
+)
+from phasewise_replay.server_process import free_port
+from phasewise_replay.vllm_command import command, environment
+from phasewise_web.cli.main import main
+
+from tests.real_server import ROOT, installed, serving
+
+TINY = ROOT / ".engines" / "tiny"
+VLLM = ROOT / ".engines" / "vllm" / "bin" / "python"
+GENEROUS = Limits(tokens=32_768, chunk_tokens=8192, sequences=64, cache_tokens=None)
+
+
+@given(
+    st.integers(64, 40_000),
+    st.integers(32, 8192),
+    st.integers(1, 64),
+    st.none() | st.integers(64, 200_000),
+)
+def test_no_probe_exceeds_the_limits(
+    tokens: int, chunk_tokens: int, sequences: int, cache_tokens: int | None
+) -> None:
+    """Sequences fit in the context, steps in the budget, and all together in half of the cache."""
+    for probe in one_round(Limits(tokens, chunk_tokens, sequences, cache_tokens)):
+        match probe:
+            case PrefillProbe(new, cached):
+                assert new <= chunk_tokens
+                assert new + cached < tokens
+            case DecodeProbe(count, context):
+                assert count <= sequences
+                assert context + DECODED <= tokens
+                assert cache_tokens is None or count * (context + DECODED) <= cache_tokens
+            case MixedProbe(new, cached, count, context):
+                assert count + 1 <= sequences
+                assert new + count <= chunk_tokens
+                assert context + MIXED_DECODED <= tokens
+
+
+def test_a_round_that_stops_half_way_has_every_kind() -> None:
+    """Kinds come in turn: half of a round holds about half of each kind."""
+    whole = one_round(GENEROUS)
+    half = whole[: len(whole) // 2]
+    for kind in (PrefillProbe, DecodeProbe, MixedProbe):
+        share = sum(isinstance(one, kind) for one in half) / sum(
+            isinstance(one, kind) for one in whole
+        )
+        assert 0.4 < share < 0.6
+
+
+@contextmanager
+def server(metrics: str) -> Iterator[str]:
+    """Serve a model list and metrics."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            answers = {
+                "/v1/models": json.dumps({"data": [{"id": "tiny", "max_model_len": 4096}]}),
+                "/metrics": metrics,
+            }
+            body = answers.get(self.path, "").encode()
+            self.send_response(200 if body else 404)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # the base's name
+            """Say nothing."""
+
+    listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=listening.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listening.server_port}"
+    finally:
+        listening.shutdown()
+        thread.join()
+        listening.server_close()
+
+
+@pytest.mark.parametrize(
+    ("metrics", "message"),
+    [
+        ("vllm:num_requests_running 2\nvllm:num_requests_waiting 1\n", "is busy (3 requests)"),
+        ("other:metric 1\n", "has no vLLM metrics at `/metrics`"),
+    ],
+)
+def test_a_server_that_cannot_be_measured_is_refused(
+    metrics: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A busy server, or one that does not say, ends with exit code 2; nothing is written."""
+    with server(metrics) as url:
+        assert main(["calibrate", url, "--out", str(tmp_path / "x.json")]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert message in said
+    assert not (tmp_path / "x.json").exists()
+
+
+@pytest.mark.engine
+def test_a_real_vllm_is_calibrated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The fit has all kinds, grows with tokens and sequences, and knows the server's limits."""
+    installed(VLLM, TINY)
+    port, path = free_port(), tmp_path / "tiny.json"
+    flags = {"max-model-len": 4096, "max-num-batched-tokens": 1024, "max-num-seqs": 32}
+    words = command(VLLM, model=str(TINY), port=port, flags=flags, on_cpu=True)
+    with serving(words, environment({}, on_cpu=True), port=port) as url:
+        code = main(["calibrate", url, "--out", str(path), "--sequences", "8", "--json"])
+    assert code == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert set(answer["kinds"]) == set(KINDS)
+    assert answer["front_s"] > 0
+    found = calibration.read(path)
+    assert found.server.settings["model_config.dtype"] == "torch.float32"
+    assert found.config.max_num_batched_tokens == 1024
+    assert found.config.max_num_seqs == 32
+    _, token, bent, pairs, _ = found.times.fits["prefill"].coefficients
+    assert token + bent + pairs > 0
+    assert found.times.fits["decode"].coefficients[0] > 0

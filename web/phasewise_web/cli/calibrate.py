@@ -1,0 +1,124 @@
+"""Measures the step times of a running vLLM, for simulations of that server.
+
+Sends designed probes to URL: prompts alone, sequences that decode together, and prompts that are
+read meanwhile. It takes one to three minutes, stops by itself, and sends at most --sequences
+requests at once. The server has to be idle. The fit is written to a file, with its error on steps
+that it has not seen; `phasewise simulate --calibration FILE` uses it. With --shape and --gpu, a fit
+that is faster than the GPU's peak is refused. See docs/engine-model.md.
+"""
+
+import argparse
+import hashlib
+import json
+import re
+from pathlib import Path
+
+from phasewise_analyzer.engine import calibration, formats, gpus, model_config
+from phasewise_analyzer.engine.calibration import Calibration, Server
+from phasewise_analyzer.engine.fitted_steps import KINDS
+from phasewise_analyzer.engine.step_fit import Hardware
+from phasewise_replay.calibration import measuring
+from phasewise_replay.openai_client import OpenAiClient
+from phasewise_replay.request_body import VLLM
+from phasewise_store.errors import UsageError
+
+from phasewise_web.cli.output import print_json, progress, say, table
+
+NAME = "calibrate"
+
+FOLDER = Path("phasewise-calibrations")
+SECONDS, SEQUENCES = 150.0, 16
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the server, its hardware, the bounds and the output."""
+    parser.add_argument("url", metavar="URL", help="address of the server, without /v1")
+    parser.add_argument("--gpu", metavar="NAME", help="its GPU, e.g. h100-sxm: servers do not tell")
+    parser.add_argument(
+        "--shape", metavar="NAME_OR_CONFIG", help="its model's shape; checks the fit with --gpu"
+    )
+    parser.add_argument("--tp", metavar="N", type=int, default=1, help="tensor parallelism")
+    parser.add_argument(
+        "--seconds", metavar="S", type=float, default=SECONDS, help="most time to take"
+    )
+    parser.add_argument(
+        "--sequences", metavar="N", type=int, default=SEQUENCES, help="most requests at once"
+    )
+    parser.add_argument(
+        "--out", metavar="FILE", type=Path, help=f"where to write it (default: in {FOLDER}/)"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Calibrate, write and print."""
+    if arguments.seconds <= 0 or arguments.sequences < 1:
+        raise UsageError("--seconds and --sequences must be positive")
+    client = OpenAiClient(arguments.url.rstrip("/").removesuffix("/v1"), dialect=VLLM)
+    try:
+        with progress("probing") as step:
+            found = measuring.calibrate(
+                client,
+                seconds=arguments.seconds,
+                sequences=arguments.sequences,
+                gpu=gpus.find(arguments.gpu).name if arguments.gpu else None,
+                hardware=_hardware(arguments),
+                report=step,
+            )
+    finally:
+        client.close()
+    path = arguments.out or FOLDER / f"{file_name(found.server)}.json"
+    calibration.write(path, found)
+    _print(found, path, as_json=arguments.json)
+    return 0
+
+
+def file_name(server: Server) -> str:
+    """Name a calibration by its server: equal settings give the same name."""
+    settings = json.dumps(dict(server.settings), sort_keys=True, default=str)
+    digest = hashlib.sha256(settings.encode()).hexdigest()[:8]
+    return re.sub(r"[^\w.]+", "-", f"{server.name} {digest}").strip("-")
+
+
+def _hardware(arguments: argparse.Namespace) -> Hardware | None:
+    """Return what bounds the fit, where the user names it."""
+    if not (arguments.gpu and arguments.shape):
+        return None
+    shape = model_config.find(arguments.shape)
+    weights = formats.weights(shape.native_format or "bf16")
+    return Hardware(shape, gpus.find(arguments.gpu), weights, formats.cache("auto"), arguments.tp)
+
+
+def _print(found: Calibration, path: Path, *, as_json: bool) -> None:
+    fits = found.times.fits
+    if as_json:
+        print_json(
+            {
+                "file": str(path),
+                "server": found.server.name,
+                "front_s": found.front_s,
+                "kinds": {
+                    kind: {"steps": fits[kind].steps, "error": fits[kind].error}
+                    | {"p90": fits[kind].p90, "worst": fits[kind].worst}
+                    for kind in KINDS
+                },
+            }
+        )
+        return
+    columns = [("steps", False), ("measured", True), ("held-out error", True)]
+    columns += [("p90", True), ("worst", True)]
+    table(
+        f"Calibration of {found.server.name}",
+        columns,
+        [
+            (
+                kind,
+                f"{fits[kind].steps}",
+                f"{fits[kind].error:.1%}",
+                f"{fits[kind].p90:.1%}",
+                f"{fits[kind].worst:.1%}",
+            )
+            for kind in KINDS
+        ],
+    )
+    say(f"outside the engine: {found.front_s * 1e3:.1f} ms per request; written to {path}")
