@@ -55,16 +55,19 @@ def resume(
     step: Step | None = None,
     engine_for: Callable[[Arm], Engine] = engine_of,
 ) -> str:
-    """Continue the newest unfinished run of the same plan; start one where there is none.
+    """Continue the newest run of the same plan that was cut, or of which an arm failed.
+
+    Starts a new one where there is none.
 
     Blocks that are complete stay, with the calls that they sent: later ones send the same, also
     when the sessions have grown since. The calls of a block that was cut are dropped.
     """
     same = as_yaml(plan)
     last = next((one for one in runs.runs(store) if one.plan == same), None)
-    if last is None or last.status == "finished":
+    done = {} if last is None else {arm.arm: arm for arm in runs.arms(store, last.run_id)}
+    failed = any(arm.status == "failed" for arm in done.values())
+    if last is None or (last.status == "finished" and not failed):
         return run(store, plan, step=step, engine_for=engine_for)
-    done = {arm.arm: arm for arm in runs.arms(store, last.run_id)}
     complete = {
         (arm.arm, block.block)
         for arm in done.values()

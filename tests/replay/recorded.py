@@ -1,7 +1,7 @@
 """Small recorded sessions in a store, for replays."""
 
 from phasewise_store.facts import Agent, Batch, LlmCall, Session, Source, Usage
-from phasewise_store.segments import text_segment
+from phasewise_store.segments import block_segment, text_segment
 from phasewise_store.store import Store
 
 SOURCE = "recorded"
@@ -36,6 +36,35 @@ def write_sessions(store: Store, sessions: int = 6, steps: int = 4) -> None:
     store.write(
         Batch(
             Source("cd" * 32, SOURCE, "made", "made"),
+            sessions=tuple(Session(name) for name in names),
+            agents=tuple(Agent(f"{name}/a", name, "a") for name in names),
+            llm_calls=tuple(facts),
+        )
+    )
+
+
+def write_hashed_sessions(store: Store, sessions: int = 6, steps: int = 4) -> None:
+    """Write sessions of block hashes without text, whose prompts grow by a block of 64 tokens."""
+    facts = [
+        LlmCall(
+            call_id=f"s{session}.{step}",
+            session_id=f"s{session}",
+            agent_id=f"s{session}/a",
+            step=step,
+            usage=Usage(uncached_tokens=64 * (step + 1), output_tokens=20),
+            started_ns=10**18 + (session * 100 + step * 10) * 10**9,
+            duration_ns=10**9,
+            prompt=tuple(
+                block_segment(f"s{session}".encode(), place, 64) for place in range(step + 1)
+            ),
+        )
+        for session in range(sessions)
+        for step in range(steps)
+    ]
+    names = [f"s{session}" for session in range(sessions)]
+    store.write(
+        Batch(
+            Source("ab" * 32, SOURCE, "made", "made"),
             sessions=tuple(Session(name) for name in names),
             agents=tuple(Agent(f"{name}/a", name, "a") for name in names),
             llm_calls=tuple(facts),

@@ -287,6 +287,22 @@ def test_a_resumed_run_is_as_one_that_was_never_interrupted(
     ]
 
 
+def test_an_arm_whose_engine_died_is_continued(store: Store) -> None:
+    """The run had finished without it; its complete blocks stay, and the others' are not rerun."""
+    write_sessions(store)
+    plan = plan_of("a", "b", warmup_calls=0)
+    dies = FakeEngine(answer=dying_at("s2.0", 1, EngineError("vLLM exited: out of memory")))
+    first = run(store, plan, engine_for=served_by({"a": FakeEngine(), "b": dies}))
+    assert [arm.status for arm in compare(store, first).arms] == ["ok", "failed"]
+    engines = {"a": FakeEngine(), "b": FakeEngine()}
+    assert resume(store, plan, engine_for=served_by(engines)) == first
+    assert engines["a"].requests == []
+    verdict = compare(store, first)
+    assert verdict.fidelity.passed
+    assert [arm.status for arm in verdict.arms] == ["ok", "ok"]
+    assert runs.measured(store, first).height == 6 * 24
+
+
 def test_resuming_a_finished_run_starts_a_new_one(store: Store) -> None:
     """And so does resuming another plan."""
     write_sessions(store)

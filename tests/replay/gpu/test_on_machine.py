@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -16,6 +17,7 @@ from phasewise_store import runs
 from phasewise_store.store import Store
 
 from tests.replay.gpu.plans import PLAN, STUB, command, environment, packed, run
+from tests.replay.recorded import write_hashed_sessions
 
 pytestmark = pytest.mark.slow
 
@@ -161,6 +163,52 @@ def test_fallbacks_apply_to_all_arms_and_an_arm_beyond_them_is_unsupported(
     assert arms["fp8-kv"].status == "unsupported"
     assert arms["fp8-kv"].reason == "this engine has no fp8 KV cache"
     assert any("fallbacks" in note for note in found.notes)
+
+
+def test_a_replay_that_is_killed_is_resumed(tmp_path: Path) -> None:
+    """Kill -9 of `phasewise replay` in its second block: afterwards every call is there once."""
+    database, results = tmp_path / "p.duckdb", tmp_path / "results"
+    with Store.open(database) as store:
+        write_hashed_sessions(store)
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "config.json").write_text('{"vocab_size": 8192}')
+    arm = f"engine: vllm, model: {model}, flags: {{seed: 60, max-model-len: 32768}}"
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(
+        "name: cut\nsessions: {source: recorded}\norder: once\nwarmup_calls: 0\narms:\n"
+        f"  - {{name: on, {arm}, presets: [prefix-caching-on]}}\n"
+        f"  - {{name: off, {arm}, presets: [prefix-caching-off]}}\n"
+    )
+    words = [sys.executable, "-m", "phasewise_web.cli.main", "replay", str(plan), "--json"]
+    words += ["--db", str(database)]
+    process = subprocess.Popen(
+        words, env=environment(results), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 60
+    while not servers(results):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    time.sleep(3.0)  # a block takes 1.5 s
+    process.kill()
+    process.wait()
+    done = subprocess.run(
+        [*words, "--resume"],
+        env=environment(results),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    verdict = json.loads(done.stdout)
+    assert verdict["fidelity"]["passed"], verdict["fidelity"]
+    with Store.open(database) as store:
+        (found,) = runs.runs(store)
+        rows = runs.measured(store, found.run_id)
+    assert (found.status, rows.height) == ("finished", 6 * 24)
+    assert rows.select("arm", "block", "call_id").n_unique() == rows.height
+    assert not servers(results)
 
 
 MORE_ARMS = """
