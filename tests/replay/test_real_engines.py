@@ -32,8 +32,8 @@ pytestmark = pytest.mark.engine
 
 SESSIONS, MOST_CALLS = 8, 7
 """over fifty calls per block, sent one after another; test_real_caches.py sends hundreds"""
-ANSWER_LETTERS, OTHER_LETTERS = 60, 1200
-"""that are left of a recorded text: a prefill of all of it takes a tenth of a second here"""
+ANSWER_LETTERS, OTHER_LETTERS = 60, 3000
+"""that are left of a recorded text: a short answer after a long prefill, which is compared"""
 
 NO_WORKER = f"{NO_WORKER_FLAG}: {NO_WORKER_VALUE}"
 VARIABLES = orjson.dumps(NO_WORKER_VARIABLES).decode()
