@@ -15,12 +15,13 @@ import numpy as np
 from phasewise_analyzer.engine.calibration import Calibration
 from phasewise_analyzer.engine.closed_loop import simulate_sessions
 from phasewise_analyzer.engine.request import Request as SimulatedRequest
+from phasewise_replay import engine_python
 from phasewise_replay.calibration import measuring
 from phasewise_replay.engine import Request
 from phasewise_replay.openai_client import OpenAiClient
 from phasewise_replay.request_body import VLLM
 from phasewise_replay.server_process import ServerProcess, free_port
-from phasewise_replay.vllm_command import command, environment, interpreter
+from phasewise_replay.vllm_command import command, environment
 
 MODEL = ".engines/tiny"
 FLAGS = {"max-model-len": 8192, "num-gpu-blocks-override": 4096}
@@ -46,13 +47,16 @@ class Run:
 def main() -> None:
     """Start vLLM, calibrate, measure, forecast, print."""
     port = free_port()
-    words = command(interpreter(None), model=MODEL, port=port, flags=FLAGS, on_cpu=True)
+    words = command(
+        engine_python.find("vllm", None), model=MODEL, port=port, flags=FLAGS, on_cpu=True
+    )
     server = ServerProcess(words, environment({}, on_cpu=True))
     client = OpenAiClient(f"http://127.0.0.1:{port}", dialect=VLLM)
     try:
         server.wait_until(client.healthy, timeout_s=300)
         found = measuring.calibrate(client, seconds=SECONDS, sequences=max(CONCURRENCIES))
-        print(f"step times: {found.times.basis.source}\n")
+        print(f"step times: {found.times.basis.source}")
+        print(f"front: {found.front}\n")
         print("| at once | | measured (three runs) | forecast | error |\n|--:|---|--:|--:|--:|")
         for at_once in CONCURRENCIES:
             runs, forecasts = [], []
@@ -117,7 +121,7 @@ def forecast(found: Calibration, prompts: Prompts, at_once: int) -> Run:
         found.config,
         blocks=found.blocks,
         at_once=at_once,
-        front_s=found.front_s,
+        front=found.front,
     )
     return Run(
         max(one.last_s for one in outcome.served),

@@ -2,21 +2,26 @@
 
 import fcntl
 import os
+import pickle
 import shutil
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-from phasewise_collector.importing import import_paths
+from phasewise_analyzer.analyse import analyse
+from phasewise_collector.importing import Imported, import_paths
 from phasewise_store.store import Store
 
-from tests.side_by_side import arrange, share
+from tests.side_by_side import Room, arrange, share
 
 # an absolute time of a shared machine proves nothing
 settings.register_profile("phasewise", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("phasewise")
 
+ROOM = pytest.StashKey[Room]()
 REQUIRED = pytest.StashKey[frozenset[str]]()
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "traces"
 
@@ -29,6 +34,13 @@ def shared_traces() -> Path:
     return SHARED
 
 
+@pytest.fixture(scope="session")
+def alone(request: pytest.FixtureRequest) -> Callable[[], AbstractContextManager[None]]:
+    """Give a block in which no other test runs, for what other tests have disturbed."""
+    stash = request.config.stash
+    return lambda: stash[ROOM].alone() if ROOM in stash else nullcontext()
+
+
 @pytest.fixture
 def store() -> Iterator[Store]:
     """Give an empty store in memory."""
@@ -36,29 +48,39 @@ def store() -> Iterator[Store]:
         yield opened
 
 
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """A corpus in a database, imported and analysed."""
+
+    database: Path
+    imported: Imported
+
+
 @pytest.fixture(scope="session")
-def imported_kv_cache_tester(
+def whole_kv_cache_tester(
     shared_traces: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: str
-) -> Path:
-    """Give a database with all of kv-cache-tester, which all workers import once."""
+) -> Corpus:
+    """Give all of kv-cache-tester, which all workers import and analyse once."""
     folder = tmp_path_factory.getbasetemp()
     if worker_id != "master":
         folder = folder.parent
-    path = folder / "kv-cache-tester.duckdb"
+    database, imported = folder / "kv-cache-tester.duckdb", folder / "kv-cache-tester.pickle"
     with (folder / "kv-cache-tester.turn").open("w") as turn:
         fcntl.flock(turn, fcntl.LOCK_EX)
-        if not path.exists():
-            made = folder / "kv-cache-tester.part"
-            with Store.own(made) as store:
-                import_paths(store, [shared_traces / "kv-cache-tester" / "traces"])
-            made.rename(path)
-    return path
+        if not database.exists():
+            part = folder / "kv-cache-tester.part"
+            with Store.own(part) as store:
+                done = import_paths(store, [shared_traces / "kv-cache-tester" / "traces"])
+                analyse(store)
+            imported.write_bytes(pickle.dumps(done))
+            part.rename(database)
+    return Corpus(database, pickle.loads(imported.read_bytes()))
 
 
 @pytest.fixture
-def kv_cache_tester(imported_kv_cache_tester: Path, tmp_path: Path) -> Iterator[Store]:
-    """Give a store of one's own with all of kv-cache-tester; nothing is analysed."""
-    with Store.own(Path(shutil.copy(imported_kv_cache_tester, tmp_path))) as opened:
+def kv_cache_tester(whole_kv_cache_tester: Corpus, tmp_path: Path) -> Iterator[Store]:
+    """Give a store of one's own with all of kv-cache-tester, analysed."""
+    with Store.own(Path(shutil.copy(whole_kv_cache_tester.database, tmp_path))) as opened:
         yield opened
 
 
@@ -83,7 +105,8 @@ def pytest_runtest_protocol(
         return (yield)
     folder = item.config.rootpath / ".pytest_cache"
     folder.mkdir(exist_ok=True)
-    with share(folder, alone=item.get_closest_marker("timed") is not None):
+    with share(folder, alone=item.get_closest_marker("timed") is not None) as room:
+        item.config.stash[ROOM] = room
         return (yield)
 
 

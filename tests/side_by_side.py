@@ -4,7 +4,8 @@ Each module stays with one worker (`--dist loadfile`), so that what a module's t
 once. Tests marked `timed` run while no other test does, in this run of pytest or in another of the
 same checkout, since what they measure is time: their modules begin first, when no long test is
 under way that everybody would have to wait for. Then come long modules, so that no worker is left
-with them at the end.
+with them at the end. A test whose measurement is seldom disturbed measures beside others first, and
+again in a block `alone()` where it was.
 """
 
 import fcntl
@@ -37,20 +38,39 @@ def _rank(item: pytest.Item) -> int:
     return min(ranks, default=len(FIRST))
 
 
-@contextmanager
-def share(folder: Path, *, alone: bool) -> Iterator[None]:
-    """Hold the machine for a block: alone, or beside others that do not ask to be alone.
+class Room:
+    """This worker's place on the machine during a test: beside others, or alone."""
 
-    Who wants to be alone waits at the door and lets nobody else in, so that it gets its turn.
-    """
-    kind = fcntl.LOCK_EX if alone else fcntl.LOCK_SH
-    door = os.open(folder / "door.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    room = os.open(folder / "room.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(door, kind)
-        fcntl.flock(room, kind)
-        fcntl.flock(door, fcntl.LOCK_UN)
+    def __init__(self, folder: Path) -> None:
+        self._door = os.open(folder / "door.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        self._room = os.open(folder / "room.lock", os.O_RDWR | os.O_CREAT, 0o600)
+
+    def enter(self, kind: int) -> None:
+        """Wait for the others; who wants to be alone waits at the door and lets nobody else in."""
+        fcntl.flock(self._door, kind)
+        fcntl.flock(self._room, kind)
+        fcntl.flock(self._door, fcntl.LOCK_UN)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Leave those beside whom the test runs, and hold the machine for a block."""
+        fcntl.flock(self._room, fcntl.LOCK_UN)  # two that both wait inside would wait for ever
+        self.enter(fcntl.LOCK_EX)
         yield
+        fcntl.flock(self._room, fcntl.LOCK_SH)
+
+    def close(self) -> None:
+        """Leave."""
+        os.close(self._door)
+        os.close(self._room)
+
+
+@contextmanager
+def share(folder: Path, *, alone: bool) -> Iterator[Room]:
+    """Hold the machine for a block: alone, or beside others that do not ask to be alone."""
+    room = Room(folder)
+    try:
+        room.enter(fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        yield room
     finally:
-        os.close(door)
-        os.close(room)
+        room.close()

@@ -1,6 +1,7 @@
 """Tests that measure time have the machine for themselves."""
 
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,29 @@ def test_alone_waits_for_the_others_and_lets_no_more_in(tmp_path: Path) -> None:
     first.join(PATIENCE_S)
     second.join(PATIENCE_S)
     assert order == ["alone", "later"]
+
+
+def test_alone_for_a_block_waits_for_the_others_and_lets_no_more_in(tmp_path: Path) -> None:
+    """Two tests that run beside each other: each gets its block alone, in turn."""
+    inside: list[str] = []
+    order: list[str] = []
+
+    def test(name: str) -> None:
+        with share(tmp_path, alone=False) as room, room.alone():
+            inside.append(name)
+            order.append("".join(inside))
+            time.sleep(A_WHILE_S)
+            inside.remove(name)
+
+    both = [threading.Thread(target=test, args=(name,)) for name in "ab"]
+    with share(tmp_path, alone=False):
+        for one in both:
+            one.start()
+            one.join(A_WHILE_S)
+        assert order == []
+    for one in both:
+        one.join(PATIENCE_S)
+    assert sorted(order) == ["a", "b"]
 
 
 def test_two_that_do_not_measure_run_at_once(tmp_path: Path) -> None:

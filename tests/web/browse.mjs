@@ -11,7 +11,7 @@ import { readFileSync } from "node:fs";
 const [folder, executablePath] = process.argv.slice(2);
 const require = createRequire(`${folder}/`);
 const { chromium } = require("playwright-core");
-const axe = require.resolve("axe-core");
+const axe = readFileSync(require.resolve("axe-core"), "utf8");
 
 const asked = JSON.parse(readFileSync(0, "utf8"));
 const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
@@ -20,13 +20,19 @@ for (const { url, width, scheme, media } of asked) {
   const context = await browser.newContext({
     viewport: { width, height: 900 },
     colorScheme: scheme,
-    bypassCSP: true, // axe is a script that the page does not bring
   });
   const page = await context.newPage();
+  const said = [];
+  page.on("console", (message) => {
+    const own = message.location().url === url && message.text().startsWith("Failed to load");
+    if (!own) said.push(`${message.text()} ${message.location().url}`); // own: a page of status 404
+  });
+  page.on("pageerror", (error) => said.push(error.message));
   await page.goto(url);
+  const refused = [...said]; // what the page says, and not what axe makes it say
   await page.emulateMedia({ media });
-  await page.addScriptTag({ path: axe });
-  found.push(await page.evaluate(judge));
+  await page.evaluate(axe); // no policy of the page forbids what the debugger evaluates
+  found.push({ ...(await page.evaluate(judge)), refused });
   await context.close();
 }
 await browser.close();
@@ -48,5 +54,6 @@ async function judge() {
     ),
     cut: cut.map((one) => `${one.tagName} ${one.textContent.trim()}`),
     rows: document.querySelectorAll("tbody tr").length,
+    headings: document.querySelectorAll("h1").length,
   };
 }

@@ -23,7 +23,10 @@ class BlockPool:
         self._made = blocks or 0
         self._users: dict[int, int] = {}
         self._hash_of: dict[int, Hashable] = {}
-        self._holders: dict[Hashable, OrderedDict[int, None]] = {}
+        self._holder: dict[Hashable, int] = {}
+        """the block that a lookup finds: the one cached first"""
+        self._later: dict[Hashable, OrderedDict[int, None]] = {}
+        """further blocks of the same hash, in the order in which they were cached"""
 
     def room(self, blocks: int) -> bool:
         """Tell whether so many blocks can be taken."""
@@ -37,24 +40,28 @@ class BlockPool:
     def hits(self, digests: Iterable[Hashable]) -> list[int]:
         """Return the cached blocks of the longest run of digests from the start."""
         found: list[int] = []
+        holder = self._holder.get
         for digest in digests:
-            holders = self._holders.get(digest)
-            if holders is None:
+            block = holder(digest)
+            if block is None:
                 break
-            found.append(next(iter(holders)))
+            found.append(block)
         return found
 
     def unused(self, blocks: Iterable[int]) -> int:
         """Return how many of these blocks are in the free queue."""
-        return sum(block not in self._users for block in blocks)
+        users = self._users
+        return len([block for block in blocks if block not in users])
 
     def hold(self, blocks: Iterable[int]) -> None:
         """Use cached blocks once more."""
+        users, free = self._users, self._free
         for block in blocks:
-            users = self._users.get(block, 0)
-            if not users:
-                self._free.pop(block, None)
-            self._users[block] = users + 1
+            if block in users:
+                users[block] += 1
+            else:
+                users[block] = 1
+                free.pop(block, None)
 
     def take(self, count: int) -> list[int]:
         """Take so many blocks; what they held is evicted."""
@@ -64,19 +71,20 @@ class BlockPool:
         """Cache a full block under its hash; a block that has one keeps it."""
         if block not in self._hash_of:
             self._hash_of[block] = digest
-            self._holders.setdefault(digest, OrderedDict())[block] = None
+            if self._holder.setdefault(digest, block) != block:
+                self._later.setdefault(digest, OrderedDict())[block] = None
 
     def release(self, blocks: Sequence[int]) -> None:
         """Give up the blocks of a request, which come in the order of its tokens."""
+        users, free, hashes = self._users, self._free, self._hash_of
         for block in reversed(blocks):
-            users = self._users[block] - 1
-            if users:
-                self._users[block] = users
+            if users[block] > 1:
+                users[block] -= 1
                 continue
-            del self._users[block]
-            self._free[block] = None
-            if block not in self._hash_of:
-                self._free.move_to_end(block, last=False)
+            del users[block]
+            free[block] = None
+            if block not in hashes:
+                free.move_to_end(block, last=False)
 
     def _take(self) -> int:
         if self._bounded:
@@ -87,8 +95,18 @@ class BlockPool:
         self._users[block] = 1
         digest = self._hash_of.pop(block, None)
         if digest is not None:
-            holders = self._holders[digest]
-            del holders[block]
-            if not holders:
-                del self._holders[digest]
+            self._forget(block, digest)
         return block
+
+    def _forget(self, block: int, digest: Hashable) -> None:
+        """Take a block out of the index."""
+        later = self._later.get(digest)
+        if self._holder[digest] != block:
+            assert later is not None, "a block that is not found first was cached later"
+            del later[block]
+        elif later:
+            self._holder[digest], _ = later.popitem(last=False)
+        else:
+            del self._holder[digest]
+        if later is not None and not later:
+            del self._later[digest]

@@ -10,6 +10,7 @@ from phasewise_store.errors import UsageError
 
 from phasewise_analyzer.engine.engine_flags import Flags
 from phasewise_analyzer.engine.fitted_steps import KINDS, FittedSteps, KindFit, StepKind
+from phasewise_analyzer.engine.front import Front
 from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
 
 FORMAT = 1
@@ -43,8 +44,8 @@ class Calibration:
     times: FittedSteps
     config: SchedulerConfig
     blocks: int | None
-    front_s: float
-    """time to the first token that is spent outside the engine: HTTP, tokenizer, queues"""
+    front: Front
+    """the server before the engine"""
 
     def with_flags(self, flags: Mapping[str, str], blocks: int | None) -> "Calibration":
         """Return the calibration for other limits of the scheduler.
@@ -77,7 +78,7 @@ def write(path: Path, calibration: Calibration) -> None:
         "server": asdict(calibration.server),
         "config": asdict(calibration.config),
         "blocks": calibration.blocks,
-        "front_s": calibration.front_s,
+        "front": asdict(calibration.front),
         "fits": {kind: asdict(times.fits[kind]) for kind in KINDS},
     }
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -101,7 +102,7 @@ def read(path: Path) -> Calibration:
             FittedSteps(fits, f"calibration of {server.name}", made_at),
             SchedulerConfig(**document["config"]),
             document["blocks"],
-            document["front_s"],
+            Front(**document["front"]),
         )
     except OSError as wrong:
         raise UsageError(f"cannot read `{path}`: {wrong.strerror or wrong}") from wrong

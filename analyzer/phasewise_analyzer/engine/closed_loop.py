@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from phasewise_analyzer.engine.batch import StepTimes
 from phasewise_analyzer.engine.engine_run import EngineRun
+from phasewise_analyzer.engine.front import NO_FRONT, Front, FrontQueue
 from phasewise_analyzer.engine.request import Request, Served
 from phasewise_analyzer.engine.sequence import Sequence
 from phasewise_analyzer.engine.simulation import Outcome, refuse_oversized, sum_up
@@ -20,7 +21,7 @@ def simulate_sessions(
     *,
     blocks: int | None,
     at_once: int,
-    front_s: float = 0.0,
+    front: Front = NO_FRONT,
 ) -> Outcome:
     """Serve sessions in their order on one engine, so many at once.
 
@@ -35,7 +36,9 @@ def simulate_sessions(
     for number, (session, _) in reversed(list(enumerate(calls))):
         ahead[session].append(number)
     coming = iter([waiting for waiting in ahead if waiting])
-    due: list[tuple[float, int]] = []
+    queue = FrontQueue(front)
+    due: list[tuple[float, bool, int]] = []
+    """when a call is sent, or has passed the front, and its number"""
     run = EngineRun(times, config, blocks=blocks)
 
     def send_next(waiting: list[int], now: float) -> None:
@@ -45,7 +48,7 @@ def simulate_sessions(
         if waiting:
             number = waiting.pop()
             served[number].arrival_s = now + calls[number][1].arrival_s
-            heapq.heappush(due, (served[number].arrival_s + front_s, number))
+            heapq.heappush(due, (served[number].arrival_s, False, number))
 
     for _ in range(at_once):
         send_next([], 0.0)
@@ -56,6 +59,9 @@ def simulate_sessions(
         if not ended and not due:
             return sum_up(served, [run])
         if not ended:
-            arrival, number = heapq.heappop(due)
-            call = replace(calls[number][1], arrival_s=arrival)
-            run.submit(Sequence(number, call, served[number], total=call.input_tokens))
+            at_s, passed, number = heapq.heappop(due)
+            if passed:
+                call = replace(calls[number][1], arrival_s=at_s)
+                run.submit(Sequence(number, call, served[number], total=call.input_tokens))
+            else:
+                heapq.heappush(due, (queue.passed_s(at_s), True, number))

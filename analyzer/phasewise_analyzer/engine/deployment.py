@@ -10,10 +10,11 @@ from phasewise_analyzer.engine import formats
 from phasewise_analyzer.engine.batch import StepTimes
 from phasewise_analyzer.engine.calibration import Calibration
 from phasewise_analyzer.engine.engine_flags import Flags
+from phasewise_analyzer.engine.front import NO_FRONT, Front
 from phasewise_analyzer.engine.gpus import Gpu
 from phasewise_analyzer.engine.kernel_tables import KernelTables
 from phasewise_analyzer.engine.layers import Attention, LatentAttention
-from phasewise_analyzer.engine.roofline import Roofline
+from phasewise_analyzer.engine.roofline import Efficiency, Roofline
 from phasewise_analyzer.engine.shape import Shape
 from phasewise_analyzer.engine.step_terms import Collectives, WithTerms
 from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
@@ -48,8 +49,8 @@ class Deployment:
     """data-parallel ranks that run every step together: of a mixture of experts"""
     engines: int = 1
     """data-parallel ranks that run on their own: of a dense model"""
-    front_s: float = 0.0
-    """time before the first token that a request spends outside the engine"""
+    front: Front = NO_FRONT
+    """the server before the engine"""
 
 
 def calibrated(measured: Calibration) -> Deployment:
@@ -59,7 +60,7 @@ def calibrated(measured: Calibration) -> Deployment:
         measured.times,
         measured.config,
         measured.blocks,
-        front_s=measured.front_s,
+        front=measured.front,
     )
 
 
@@ -71,8 +72,9 @@ def deploy(
     tp: int = 1,
     kernels: Path | None = None,
     blocks: int | None = None,
+    efficiency: Efficiency | None = None,
 ) -> Deployment:
-    """Set an engine up.
+    """Set an engine up; `efficiency` is the roofline's where it is known better than the prior.
 
     Raises UsageError for an unknown flag, a tensor-parallel degree that does not divide the heads,
     and kernel tables that lack something; DoesNotFitError for a model that does not fit.
@@ -105,7 +107,7 @@ def deploy(
         blocks = _blocks(shape, gpu, held, cache, tp=tp, share=share, size=config.block_size)
     source: StepTimes
     if kernels is None:
-        source = Roofline(gpu, shape, weights, cache, tp, ranks)
+        source = Roofline(gpu, shape, weights, cache, tp, ranks, efficiency or Efficiency())
     else:
         source = KernelTables(_tables(kernels, tp), shape, tp=tp, dp=ranks)
     times = WithTerms(source, Collectives(gpu, shape, tp, ranks), HOST_S)

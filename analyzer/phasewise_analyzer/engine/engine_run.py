@@ -16,8 +16,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from phasewise_analyzer.engine.attribution import Attribution
 from phasewise_analyzer.engine.batch import Batch, FloatArray, StepTimes
-from phasewise_analyzer.engine.phase_share import prefill_share
 from phasewise_analyzer.engine.sequence import Sequence
 from phasewise_analyzer.engine.vllm_scheduler import Scheduled, SchedulerConfig, VllmScheduler
 
@@ -34,8 +34,9 @@ class EngineRun:
         self.now = 0.0
         self.steps = self.jumps = 0
         self.busy_s = self.prefill_s = 0.0
-        """time in which a step ran, summed over ranks, and the part that prefill caused"""
+        """time in which a rank computed, summed over ranks, and the part that prefill caused"""
         self._times = times
+        self._attribution = Attribution(times)
         self._ranks = [VllmScheduler(config, blocks) for _ in range(ranks)]
         self._rank_of: dict[int, int] = {}
         self._in_flight = [0] * ranks
@@ -109,10 +110,11 @@ class EngineRun:
         """Run a step and hand out its tokens."""
         batches = _batches(step)
         seconds = max(self._times.step_s(batch) for batch in batches)
-        share = sum(prefill_share(batch, self._times) for batch in batches) / len(batches)
         self.now += seconds
-        self.busy_s += seconds * len(self._ranks)
-        self.prefill_s += seconds * len(self._ranks) * share
+        self.busy_s += seconds * len(batches)
+        for part in step:
+            if part is not None:
+                self.prefill_s += self._attribution.add_step(part, seconds)
         self.steps += 1
         self._finished = []
         for rank, part in enumerate(step):
@@ -147,13 +149,17 @@ class EngineRun:
         steps = min(rank.steps_with_room(left) for rank in busy) if left > 1 else 0
         if steps < 2:
             return False
-        ends = np.cumsum(np.concatenate(([self.now], self._run_s(steps))))[1:]
+        taken = self._run_s(steps)
+        ends = np.cumsum(np.concatenate(([self.now], taken)))[1:]
         if not self._blocked():
             # a step is planned at each of these ends: none may see a new request
             steps = int(np.searchsorted(ends, horizon_s, side="left"))
             if steps < 1:
                 return False
-        self.busy_s += (float(ends[steps - 1]) - self.now) * len(self._ranks)
+        for part in self._planned[0]:
+            if part is not None:
+                self.busy_s += float(taken[:steps].sum())
+                self._attribution.add_run(part, taken[:steps])
         self.now = float(ends[steps - 1])
         self.steps += steps
         self.jumps += 1
@@ -211,4 +217,5 @@ def _later(step: Scheduled, steps: int) -> Scheduled:
         context=batch.context + steps * batch.decodes,
         longest=batch.longest + steps,
     )
-    return replace(step, batch=later)
+    decoding = tuple((sequence, context + steps) for sequence, context in step.decoding)
+    return replace(step, batch=later, decoding=decoding)

@@ -31,5 +31,5 @@ def serve(
         ranks=engine.ranks,
         engines=replicas * engine.engines,
         router=router,
-        front_s=engine.front_s,
+        front=engine.front,
     )

@@ -26,6 +26,20 @@ class Served:
     output_tokens: int = 0
     cached_tokens: int = 0
     preemptions: int = 0
+    prefill_s: float = 0.0
+    """engine time that reading the prompt caused, see `attribution`; as the next three, of one GPU
+    of the rank that served it"""
+    recompute_s: float = 0.0
+    """the part of it that a preemption caused"""
+    floor_s: float = 0.0
+    """the part of decode steps that it shared equally with others"""
+    marginal_s: float = 0.0
+    """what its own tokens and context added to decode steps"""
+
+    @property
+    def busy_s(self) -> float:
+        """Engine time of the call."""
+        return self.prefill_s + self.floor_s + self.marginal_s
 
     @property
     def ttft_s(self) -> float:

@@ -23,8 +23,6 @@ from phasewise_analyzer.engine.gpus import Gpu
 from phasewise_analyzer.engine.layers import Attention, Experts, LatentAttention, Recurrent
 from phasewise_analyzer.engine.shape import Shape, window
 
-OP_S = 3e-6
-"""start of one operator, as AIConfigurator takes it for every GPU"""
 DENSE_OPS = 8
 """operators of a layer: two norms, four around attention, two of the MLP"""
 EXPERTS_OPS = 14
@@ -47,8 +45,12 @@ class Efficiency:
     chosen on one configuration of vllm-cost-meter (Llama-3.1-8B, FP8, A100)"""
     mbu: float = 0.8
     """share of the peak bandwidth that a step reaches"""
+    op_s: float = 3e-6
+    """start of one operator, as AIConfigurator takes it for every GPU"""
     launch_s: float = 0.0
     """host time per layer of a step without a CUDA graph; the GPU waits where it is the longer"""
+    ramp_tokens: float = 0.0
+    """tokens by which a step with prompts is slower than its size: small products reach less"""
     sequence_s: float = 60e-6
     """host time per sequence and step: sampling, detokenizing, streaming over HTTP.  Chosen on one
     configuration of vllm-cost-meter (Llama-3.1-8B, FP16, H100); no other one was used"""
@@ -96,7 +98,8 @@ class Roofline:
     def _linear_s(self, batch: Batch) -> float:
         """Return the time of all matrix products, recurrent layers included."""
         everywhere = batch.group_tokens
-        products_s = batch.tokens * self._dense_s + everywhere * self._routed_s
+        ramp = self.efficiency.ramp_tokens if batch.chunks else 0.0
+        products_s = (batch.tokens + ramp) * self._dense_s + (everywhere + ramp) * self._routed_s
         read = self._fixed_read + sum(
             mixture.distinct(everywhere) * held for mixture, held in self._mixtures
         )
@@ -158,7 +161,7 @@ class Roofline:
     @cached_property
     def _operators_s(self) -> float:
         """Seconds that starting operators takes."""
-        return OP_S * sum(
+        return self.efficiency.op_s * sum(
             EXPERTS_OPS
             if any(isinstance(one, Experts) for one in layer.feed_forward)
             else DENSE_OPS

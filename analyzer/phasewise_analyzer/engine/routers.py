@@ -12,13 +12,18 @@ from phasewise_analyzer.engine.sequence import Sequence as Call
 class Router(Protocol):
     """Chooses an engine."""
 
+    looks: bool
+    """whether it looks at the engines: their clocks have reached the call's arrival then"""
+
     def choose(self, engines: Sequence[EngineRun], call: Call) -> EngineRun:
-        """Return the engine that serves a call; all clocks have reached its arrival."""
+        """Return the engine that serves a call."""
         ...
 
 
 class RoundRobin:
     """Deals calls out in turn."""
+
+    looks = False
 
     def __init__(self) -> None:
         self._next = 0
@@ -32,6 +37,8 @@ class RoundRobin:
 
 class LeastLoaded:
     """Sends a call to the engine with the fewest requests in flight; ties are dealt in turn."""
+
+    looks = True
 
     def __init__(self) -> None:
         self._ties = RoundRobin()
@@ -48,6 +55,8 @@ class PrefixAware:
 
     cost = blocks of the prompt that are not cached + blocks in use and queued, the lowest wins.
     """
+
+    looks = True
 
     def __init__(self) -> None:
         self._ties = LeastLoaded()

@@ -47,4 +47,5 @@ class Sequence:
 
     def digests(self, blocks: int) -> list[Hashable]:
         """Return the ids of the first full blocks."""
-        return [self.digest(block) for block in range(blocks)]
+        known = self.request.digests[:blocks]
+        return [*known, *(self.digest(block) for block in range(len(known), blocks))]

@@ -1,5 +1,6 @@
 """Serves a stream of requests whose arrivals are known on simulated engines (open loop)."""
 
+import math
 from collections.abc import Sequence as Sequences
 from dataclasses import dataclass, replace
 
@@ -7,6 +8,7 @@ from phasewise_store.errors import UsageError
 
 from phasewise_analyzer.engine.batch import StepTimes
 from phasewise_analyzer.engine.engine_run import EngineRun
+from phasewise_analyzer.engine.front import NO_FRONT, Front, FrontQueue
 from phasewise_analyzer.engine.request import Request, Served
 from phasewise_analyzer.engine.routers import RoundRobin, Router
 from phasewise_analyzer.engine.sequence import Sequence
@@ -24,7 +26,7 @@ class Outcome:
     jumps: int
     """stretches of steps that were taken at once"""
     busy_s: float
-    """time in which a step ran, summed over data-parallel ranks and engines"""
+    """time in which a rank computed, summed over data-parallel ranks and engines"""
     prefill_s: float
     """the part of it that reading prompts caused, see `phase_share`; the rest is decode"""
 
@@ -38,35 +40,45 @@ def simulate(
     ranks: int = 1,
     engines: int = 1,
     router: Router | None = None,
-    front_s: float = 0.0,
+    front: Front = NO_FRONT,
 ) -> Outcome:
     """Serve the requests with so many KV blocks per rank (None: never short of them).
 
     `ranks` data-parallel ranks of an engine run their steps together; `engines` are on their own,
-    behind a router (default: round robin). A request reaches its engine `front_s` after it arrives.
+    behind a router (default: round robin). Requests pass a server's front first.
     Raises UsageError for a request that alone does not fit in the KV cache.
     """
     refuse_oversized(requests, config, blocks)
     runs = [EngineRun(times, config, blocks=blocks, ranks=ranks) for _ in range(engines)]
     router = router or RoundRobin()
+    queue = FrontQueue(front)
+    by_arrival = sorted(range(len(requests)), key=lambda at: requests[at].arrival_s)
+    passed = {at: queue.passed_s(requests[at].arrival_s) for at in by_arrival}
     sequences = [
         Sequence(
             index,
-            replace(one, arrival_s=one.arrival_s + front_s),
+            replace(one, arrival_s=passed[index]),
             Served(one.arrival_s),
             total=one.input_tokens,
         )
         for index, one in enumerate(requests)
     ]
-    for sequence in sorted(sequences, key=lambda one: one.request.arrival_s):
-        for run in runs:
-            while run.run(sequence.request.arrival_s):
-                pass
-        router.choose(runs, sequence).submit(sequence)
+    for sequence in (sequences[at] for at in by_arrival):
+        if router.looks:
+            for run in runs:
+                _advance(run, sequence.request.arrival_s)
+        chosen = router.choose(runs, sequence)
+        _advance(chosen, sequence.request.arrival_s)
+        chosen.submit(sequence)
     for run in runs:
-        while run.run():
-            pass
+        _advance(run, math.inf)
     return sum_up([one.served for one in sequences], runs)
+
+
+def _advance(run: EngineRun, horizon_s: float) -> None:
+    """Run an engine until its clock has reached the horizon, or nothing is left to do."""
+    while run.run(horizon_s):
+        pass
 
 
 def refuse_oversized(

@@ -36,6 +36,10 @@ class Scheduled:
     batch: Batch
     emitting: tuple[tuple[Sequence, int], ...]
     """sequences that generate a token, with their epoch"""
+    reading: tuple[Sequence, ...]
+    """sequences whose prompts are read, in the order of the batch's chunks"""
+    decoding: tuple[tuple[Sequence, int], ...]
+    """sequences that decode, with their context"""
     steady: bool
     """whether it decodes every running sequence and nothing else"""
 
@@ -65,14 +69,14 @@ class VllmScheduler:
             planned += admitted
             decoding += [False] * len(admitted)
             steady = steady and not admitted
-        decodes = context = longest = 0
+        reading: list[Sequence] = []
+        contexts: list[tuple[Sequence, int]] = []
         for (sequence, tokens), decodes_one in zip(planned, decoding, strict=True):
             if decodes_one:
-                decodes += 1
-                context += sequence.total
-                longest = max(longest, sequence.total)
+                contexts.append((sequence, sequence.total))
             else:
                 chunks.append(Chunk(tokens, sequence.computed))
+                reading.append(sequence)
             sequence.computed += tokens
             self._name_full(sequence)
             if sequence.computed == sequence.total:
@@ -80,8 +84,10 @@ class VllmScheduler:
                 emitting.append((sequence, sequence.epoch))
         if not planned:
             return None
-        batch = Batch(tuple(chunks), decodes, context, longest)
-        return Scheduled(batch, tuple(emitting), steady and not chunks)
+        lengths = [context for _, context in contexts]
+        batch = Batch(tuple(chunks), len(lengths), sum(lengths), max(lengths, default=0))
+        steady = steady and not chunks
+        return Scheduled(batch, tuple(emitting), tuple(reading), tuple(contexts), steady)
 
     def finish(self, sequence: Sequence) -> None:
         """Take a finished sequence out and free its blocks."""

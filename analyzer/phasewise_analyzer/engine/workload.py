@@ -2,19 +2,22 @@
 
 A line has `arrival_ns` (or `arrival_s`), `input_tokens`, `output_tokens`, and optionally
 `block_tokens` with `hash_ids`, the chained ids of the prompt's blocks: equal ids mean an equal
-prefix; the last block may be partly filled.
+prefix; the last block may be partly filled. Mooncake's names are read too: `timestamp` (ms),
+`input_length`, `output_length`, and blocks of 512 tokens.
 """
 
 import gzip
 import json
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from phasewise_store.errors import UsageError
 
 from phasewise_analyzer.engine.request import Request
 
 GZIP = b"\x1f\x8b"
+MOONCAKE_BLOCK = 512
 
 
 def read(path: Path, block_size: int) -> list[Request]:
@@ -39,6 +42,8 @@ def _request(place: str, line: str, block_size: int) -> Request:
         raise UsageError(f"{place}: not JSON: {wrong}") from wrong
     if not isinstance(row, dict):
         raise UsageError(f"{place}: not a JSON object")
+    if "timestamp" in row:
+        row = _from_mooncake(row)
     arrival = row["arrival_ns"] / 1e9 if "arrival_ns" in row else row.get("arrival_s")
     counts = [row.get("input_tokens"), row.get("output_tokens")]
     if not isinstance(arrival, int | float) or not all(
@@ -52,6 +57,18 @@ def _request(place: str, line: str, block_size: int) -> Request:
     ids = row.get("hash_ids") or ()
     digests = _digests(place, ids, row.get("block_tokens", block_size), block_size, tokens)
     return Request(float(arrival), tokens, output, digests)
+
+
+def _from_mooncake(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row of Mooncake's traces under our names."""
+    moment = row["timestamp"]
+    return {
+        "arrival_s": moment / 1e3 if isinstance(moment, int | float) else None,
+        "input_tokens": row.get("input_length"),
+        "output_tokens": row.get("output_length"),
+        "block_tokens": MOONCAKE_BLOCK,
+        "hash_ids": row.get("hash_ids"),
+    }
 
 
 def _digests(

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 import numpy as np
 from phasewise_analyzer.engine import step_fit
 from phasewise_analyzer.engine.calibration import Calibration, Server
+from phasewise_analyzer.engine.front import Front
 from phasewise_analyzer.engine.step_fit import Hardware, MeasuredStep
 from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
 from phasewise_store.errors import EngineError, UsageError
@@ -85,6 +86,7 @@ def calibrate(
         prober.run(probe)
     prober.front_s.clear()
     steps = _probe(prober, one_round(limits), time.monotonic() + seconds, report)
+    busy_s = prober.front_busy_s(limits.sequences) if limits.sequences > 1 else 0.0
     if served is not None and (_served(client) or 0) - served > prober.sent:
         raise UsageError(
             "other requests were served meanwhile: the measured steps are not the probes' alone; "
@@ -102,8 +104,9 @@ def calibrate(
     times = step_fit.fit(
         steps, source=f"calibration of {server.name}", made_at=datetime.now(UTC), hardware=hardware
     )
-    front_s = float(np.median(prober.front_s)) if prober.front_s else 0.0
-    return Calibration(server, times, config, described.blocks, front_s)
+    latency_s = float(np.median(prober.front_s))
+    front = Front(latency_s, min(busy_s, latency_s))
+    return Calibration(server, times, config, described.blocks, front)
 
 
 def _probe(

@@ -35,6 +35,7 @@ from phasewise_replay.openai_client import OpenAiClient, TimedAnswer
 PREFILL = "vllm:request_prefill_time_seconds"
 GAPS = "vllm:inter_token_latency_seconds"
 PATIENCE_S = 60.0
+BURSTS, BURST_TOKENS = 7, 8
 FIRST_ID = 300
 """ids below are often special tokens"""
 
@@ -71,6 +72,24 @@ class Prober:
         if isinstance(probe, DecodeProbe):
             return self._decode(probe)
         return self._mixed(probe)
+
+    def front_busy_s(self, count: int) -> float:
+        """Return for how long the server's front is busy with one request.
+
+        It takes the requests of a burst one after another, while the engine reads their short
+        prompts in a few steps.
+        """
+        bursts = [self._burst_s(count) for _ in range(BURSTS)]
+        alone = [self._burst_s(1) for _ in range(BURSTS)]
+        return max(0.0, float(np.median(bursts) - np.median(alone)) / (count - 1))
+
+    def _burst_s(self, count: int) -> float:
+        """Return the time from the first request of a burst to the last first token."""
+        requests = [self._request(self._prompt(BURST_TOKENS), 1) for _ in range(count)]
+        with ThreadPoolExecutor(count) as pool:
+            answers = list(pool.map(self._send, requests))
+        begin = min(answer.begin_ns for answer in answers)
+        return (max(answer.token_ns()[0] for answer in answers) - begin) / 1e9
 
     def _prefill(self, probe: PrefillProbe) -> MeasuredStep | None:
         prompt = self._prompt(probe.cached + probe.new)

@@ -266,7 +266,8 @@ def test_all_of_kv_cache_tester_has_196_deep_breaks(
 ) -> None:
     """The same over all 155 traces."""
     reference = json.loads((shared_traces / "reference.json").read_text())["kv-cache-tester"]
-    assert found_in(kv_cache_tester).deep_breaks == reference["prefix_breaks"] == 196
+    found = find(kv_cache_tester, book.read())
+    assert found.deep_breaks == reference["prefix_breaks"] == 196
 
 
 def test_pi_mono_s_full_misses_are_found_and_priced(shared_traces: Path, store: Store) -> None:

@@ -10,6 +10,7 @@ from phasewise_analyzer.engine.batch import Batch, Chunk
 from phasewise_analyzer.engine.calibration import Calibration, Server
 from phasewise_analyzer.engine.deployment import calibrated
 from phasewise_analyzer.engine.fitted_steps import FittedSteps, KindFit
+from phasewise_analyzer.engine.front import Front
 from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
 from phasewise_store.errors import UsageError
 from phasewise_web.cli.main import main
@@ -29,7 +30,7 @@ def made() -> Calibration:
         "mixed": kind(0.01, 0.001, 0, 0, 0, 0, 0),
     }
     times = FittedSteps(fits, f"calibration of {SERVER.name}", datetime.now(UTC))  # type: ignore[arg-type]  # names of kinds
-    return Calibration(SERVER, times, SchedulerConfig(block_size=32), 1000, 0.005)
+    return Calibration(SERVER, times, SchedulerConfig(block_size=32), 1000, Front(0.005))
 
 
 def test_a_calibration_comes_back_from_its_file(tmp_path: Path) -> None:
@@ -39,7 +40,7 @@ def test_a_calibration_comes_back_from_its_file(tmp_path: Path) -> None:
     found = calibration.read(path)
     assert found.server == SERVER
     assert found.config == SchedulerConfig(block_size=32)
-    assert (found.blocks, found.front_s) == (1000, 0.005)
+    assert (found.blocks, found.front) == (1000, Front(0.005))
     assert found.times.step_s(Batch((Chunk(100, 0),))) == pytest.approx(0.1)
     assert found.times.fits == made().times.fits
     assert found.times.basis.error == pytest.approx(0.02)

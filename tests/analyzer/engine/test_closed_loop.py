@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from phasewise_analyzer.engine.closed_loop import simulate_sessions
+from phasewise_analyzer.engine.front import Front
 from phasewise_analyzer.engine.request import Request
 from phasewise_analyzer.engine.simulation import simulate
 from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
@@ -36,8 +37,20 @@ def test_a_session_starts_when_another_has_ended() -> None:
 def test_time_outside_the_engine_delays_each_call() -> None:
     """A request reaches the engine half a second after it was sent."""
     session = [Request(0.0, 8, 1, ())]
-    found = simulate_sessions([session], TIMES, CONFIG, blocks=None, at_once=1, front_s=0.5)
+    found = simulate_sessions([session], TIMES, CONFIG, blocks=None, at_once=1, front=Front(0.5))
     assert found.served[0].ttft_s == 0.5 + (16 + 24) / 1024
+
+
+def test_a_burst_waits_for_the_front() -> None:
+    """Three requests at once reach the engine 0.3, 0.5 and 0.7 seconds later, in both loops."""
+    front = Front(0.3, 0.2)
+    sessions = [[Request(0.0, 8, 1, ())] for _ in range(3)]
+    step = (16 + 24) / 1024
+    wanted = [0.3 + step, 0.5 + step, 0.7 + step]
+    found = simulate_sessions(sessions, TIMES, CONFIG, blocks=None, at_once=3, front=front)
+    assert [one.ttft_s for one in found.served] == pytest.approx(wanted)
+    opened = simulate([one for (one,) in sessions], TIMES, CONFIG, blocks=None, front=front)
+    assert [one.ttft_s for one in opened.served] == pytest.approx(wanted)
 
 
 @settings(max_examples=60, deadline=None)

@@ -6,14 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from phasewise_analyzer.engine import formats, gpus, model_config
 from phasewise_analyzer.engine.batch import Batch, Chunk
-from phasewise_analyzer.engine.roofline import DENSE_OPS, OP_S, Efficiency, Roofline
+from phasewise_analyzer.engine.roofline import DENSE_OPS, Efficiency, Roofline
 from phasewise_analyzer.engine.step_terms import Collectives
 
 H100 = gpus.find("h100")
 LLAMA = model_config.known("llama-3.1-8b")
 PRIOR = Efficiency()
 MFU, MBU = PRIOR.mfu, PRIOR.mbu
-HOST_S = 32 * DENSE_OPS * OP_S + PRIOR.sequence_s
+HOST_S = 32 * DENSE_OPS * PRIOR.op_s + PRIOR.sequence_s
 """of a step with one sequence"""
 BF16 = formats.weights("bf16")
 TIMES = Roofline(H100, LLAMA, BF16, formats.cache("bf16"))

@@ -75,17 +75,16 @@ def test_a_coefficient_that_would_be_negative_is_zero() -> None:
     assert found == pytest.approx([2.0, 0.0])
 
 
-def test_a_fit_of_measured_kernels_is_close_on_steps_it_has_not_seen() -> None:
-    """On an RTX PRO 6000: decode within 3 %, prefill within 5 %, mixed within 10 %."""
-    kernels = folder("llmservingsim") / "kernels" / "RTXPRO6000" / "meta-llama" / "Llama-3.1-8B"
+@pytest.mark.parametrize("gpu", ["RTXPRO6000", "RTX4090"])
+def test_a_fit_of_measured_kernels_is_close_on_steps_it_has_not_seen(gpu: str) -> None:
+    """Mean held-out error on two GPUs: decode within 2 %, prefill within 5 %, mixed within 10 %."""
+    kernels = folder("llmservingsim") / "kernels" / gpu / "meta-llama" / "Llama-3.1-8B"
     times = KernelTables(kernels / "bf16" / "tp1", LLAMA)
-    fitted = step_fit.fit(measured(times), source="kernels", made_at=NOW)
-    bounds: dict[StepKind, float] = {"decode": 0.03, "prefill": 0.05, "mixed": 0.10}
-    assert {
-        kind: fitted.fits[kind].error <= bound for kind, bound in bounds.items()
-    } == dict.fromkeys(bounds, True)
-    hardware = Hardware(LLAMA, gpus.find("rtx-pro-6000"), BF16, CACHE)
-    step_fit.refuse_impossible(fitted, hardware)
+    hardware = Hardware(LLAMA, gpus.find(gpu), BF16, CACHE)
+    fitted = step_fit.fit(measured(times), source="kernels", made_at=NOW, hardware=hardware)
+    bounds: dict[StepKind, float] = {"decode": 0.02, "prefill": 0.05, "mixed": 0.10}
+    for kind, bound in bounds.items():
+        assert fitted.fits[kind].error <= bound, kind
     assert 0.5 < step_fit.implied_mfu(fitted, hardware) < 1
     assert 0.5 < step_fit.implied_mbu(fitted, hardware) < 1
 

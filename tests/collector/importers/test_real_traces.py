@@ -9,6 +9,8 @@ import pytest
 from phasewise_collector.importing import Imported, import_paths
 from phasewise_store.store import Store
 
+from tests.conftest import Corpus
+
 
 def reference(folder: Path) -> dict[str, Any]:
     """Give the figures that were computed independently of this code."""
@@ -33,19 +35,19 @@ def test_mooncake_gives_every_request(shared_traces: Path, store: Store) -> None
 
 @pytest.mark.slow
 def test_kv_cache_tester_gives_every_call_with_sub_agents_nested(
-    shared_traces: Path, store: Store
+    shared_traces: Path, whole_kv_cache_tester: Corpus, kv_cache_tester: Store
 ) -> None:
     """Per file: calls, sub-agents, tokens and models are those of the reference."""
     expected = reference(shared_traces)["kv-cache-tester"]
-    done = import_paths(store, [shared_traces / "kv-cache-tester" / "traces"])
+    done = whole_kv_cache_tester.imported
     assert (done.sessions, done.llm_calls, bad_lines(done)) == (155, 11_510, [])
-    rows = store.frame(
+    rows = kv_cache_tester.frame(
         "SELECT s.path, count(*) AS calls, sum(c.input_tokens)::BIGINT AS input, "
         "sum(c.output_tokens)::BIGINT AS output FROM llm_calls c JOIN sources s USING (source_id) "
         "GROUP BY s.path"
     )
     subagents = dict(
-        store.frame(
+        kv_cache_tester.frame(
             "SELECT s.path, count(*) FILTER (a.parent_agent_id IS NOT NULL) FROM agents a "
             "JOIN sessions n USING (session_id) JOIN sources s USING (source_id) GROUP BY s.path"
         ).iter_rows()

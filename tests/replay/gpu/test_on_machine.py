@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -93,17 +95,30 @@ def test_designed_steps_compute_what_they_say(tmp_path: Path, store: Store) -> N
     }
 
 
-@pytest.mark.slow
-@pytest.mark.timed
-def test_the_budget_is_kept_to_the_second(tmp_path: Path, store: Store) -> None:
-    """Six seconds of work for half a minute: it ends in time, and what is complete is imported."""
-    pack, results = packed(tmp_path, SLOW), tmp_path / "results"
+def ended_after_s(pack: Path, results: Path) -> float:
+    """Run a pack with a budget of nine seconds; give how long it took."""
     done = run(pack, results, "--budget", "9", "--stages", "agents")
     assert done.returncode == 0, done.stderr
     end = json.loads(results.read_bytes().splitlines()[-1])
     assert end["status"] == "budget"
-    assert 6 <= end["seconds"] <= 9
     assert not servers(results)
+    return float(end["seconds"])
+
+
+def test_the_budget_is_kept_to_the_second(
+    tmp_path: Path, store: Store, alone: Callable[[], AbstractContextManager[None]]
+) -> None:
+    """Six seconds of work for half a minute: it ends in time, and what is complete is imported.
+
+    Other tests can keep a block from the processor, and the run with it: then once more, alone.
+    """
+    pack, results = packed(tmp_path, SLOW), tmp_path / "results"
+    seconds = ended_after_s(pack, results)
+    if not 6 <= seconds <= 9:
+        results.unlink()
+        with alone():
+            seconds = ended_after_s(pack, results)
+    assert 6 <= seconds <= 9
     (found,) = import_results(store, results)
     assert found.status == "finished"
     assert 0 < found.calls == 24 * found.blocks

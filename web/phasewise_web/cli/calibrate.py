@@ -96,7 +96,8 @@ def _print(found: Calibration, path: Path, *, as_json: bool) -> None:
             {
                 "file": str(path),
                 "server": found.server.name,
-                "front_s": found.front_s,
+                "front_s": found.front.latency_s,
+                "front_busy_s": found.front.busy_s,
                 "kinds": {
                     kind: {"steps": fits[kind].steps, "error": fits[kind].error}
                     | {"p90": fits[kind].p90, "worst": fits[kind].worst}
@@ -121,4 +122,8 @@ def _print(found: Calibration, path: Path, *, as_json: bool) -> None:
             for kind in KINDS
         ],
     )
-    say(f"outside the engine: {found.front_s * 1e3:.1f} ms per request; written to {path}")
+    front = found.front
+    say(
+        f"before the engine: {front.latency_s * 1e3:.1f} ms per request, of which "
+        f"{front.busy_s * 1e3:.1f} ms one after another; written to {path}"
+    )

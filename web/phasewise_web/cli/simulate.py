@@ -12,7 +12,15 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from phasewise_analyzer.engine import calibration, gpus, model_config, routers, slo, workload
+from phasewise_analyzer.engine import (
+    attribution,
+    calibration,
+    gpus,
+    model_config,
+    routers,
+    slo,
+    workload,
+)
 from phasewise_analyzer.engine.deployment import Deployment, calibrated, deploy
 from phasewise_analyzer.engine.replicas import serve
 from phasewise_analyzer.engine.request import Request, Served
@@ -90,6 +98,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=ATTAINMENT,
         help=f"share of requests that has to meet --slo in a sweep (default: {ATTAINMENT})",
     )
+    parser.add_argument(
+        "--gpu-seconds",
+        action="store_true",
+        help="with --json: GPU-seconds of each request, by phase, shared floor and idle",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -124,6 +137,8 @@ def run(arguments: argparse.Namespace) -> int:
         }
         if limits is not None:
             answer["slo"] = asdict(limits) | _goodput(limits, found)
+        if arguments.gpu_seconds:
+            answer["gpu_seconds"] = _gpu_seconds(found, engine, arguments.replicas)
         print_json(answer)
         return 0
     _print(summary, found, engine, arguments.replicas)
@@ -134,6 +149,23 @@ def run(arguments: argparse.Namespace) -> int:
             f"{attained['goodput']:.2f} requests/s"
         )
     return 0
+
+
+def _gpu_seconds(found: Outcome, engine: Deployment, replicas: int) -> list[dict[str, float]]:
+    """Return what each request took of the GPUs; all of them sum to GPUs x makespan."""
+    wall_s = summarise(found.served, found.preemptions).makespan_s
+    ranks = engine.ranks * engine.engines * replicas
+    idle = attribution.idle_shares([one.busy_s for one in found.served], wall_s * ranks)
+    return [
+        {
+            "prefill": one.prefill_s * engine.tp,
+            "recompute": one.recompute_s * engine.tp,
+            "decode_marginal": one.marginal_s * engine.tp,
+            "decode_floor": one.floor_s * engine.tp,
+            "idle": idle_s * engine.tp,
+        }
+        for one, idle_s in zip(found.served, idle, strict=True)
+    ]
 
 
 def _goodput(limits: Slo, found: Outcome) -> dict[str, float]:
@@ -196,6 +228,7 @@ def _print(summary: Summary, found: Outcome, engine: Deployment, replicas: int) 
             ("preemptions", True),
             ("prefill GPU-s", True),
             ("decode GPU-s", True),
+            ("of it floor", True),
         ],
         [
             (
@@ -206,6 +239,7 @@ def _print(summary: Summary, found: Outcome, engine: Deployment, replicas: int) 
                 f"{summary.preemptions:,}",
                 f"{found.prefill_s * engine.tp:,.1f}",
                 f"{(found.busy_s - found.prefill_s) * engine.tp:,.1f}",
+                f"{sum(one.floor_s for one in found.served) * engine.tp:,.1f}",
             )
         ],
     )

@@ -1,0 +1,88 @@
+"""Shares the time of each engine step among its calls; the shares sum to the time of the step.
+
+- A mixed step is first shared between prefill and decode, see `phase_share`.
+- Prefill is shared among chunks by the times they would take alone.
+- Decode has a floor, what a step with one short sequence takes: mostly the reading of weights. The
+  sequences share it equally. The rest is marginal: each sequence's part is proportional to a
+  constant plus its context.
+
+Chunks of a sequence that was preempted are recomputation, a line of its own within prefill.
+"""
+
+from collections.abc import Sequence as Sequences
+
+import numpy as np
+
+from phasewise_analyzer.engine.batch import Batch, FloatArray, StepTimes
+from phasewise_analyzer.engine.phase_share import prefill_share
+from phasewise_analyzer.engine.vllm_scheduler import Scheduled
+
+SHORT, LONG = 1, 4096
+"""contexts between which the cost of a token of context is taken"""
+
+
+class Attribution:
+    """Adds each step to the calls in it."""
+
+    def __init__(self, times: StepTimes) -> None:
+        self._times = times
+        one = times.step_s(Batch(decodes=1, context=SHORT, longest=SHORT))
+        two = times.step_s(Batch(decodes=2, context=2 * SHORT, longest=SHORT))
+        far = times.step_s(Batch(decodes=1, context=LONG, longest=LONG))
+        token = (far - one) / (LONG - SHORT)
+        self._floor_s = one
+        self._constant = max(0.0, two - one) / token if token > 0 else np.inf
+        """what a sequence costs besides its context, in tokens of context"""
+
+    def add_step(self, part: Scheduled, seconds: float) -> float:
+        """Share a step that took so long on one rank; return what prefill caused of it."""
+        batch = part.batch
+        share = prefill_share(batch, self._times)
+        prefill_s = seconds * share
+        self._add_chunks(part, prefill_s)
+        if part.decoding:
+            alone = self._times.step_s(
+                Batch(decodes=batch.decodes, context=batch.context, longest=batch.longest)
+            )
+            decode_s = seconds - prefill_s
+            floor_s = decode_s * min(1.0, self._floor_s / alone)
+            self._add_decodes(part, np.array([floor_s]), np.array([decode_s - floor_s]))
+        return prefill_s
+
+    def add_run(self, part: Scheduled, seconds: FloatArray) -> None:
+        """Share a run of steps in which the same sequences decode."""
+        floor_s = np.minimum(self._floor_s, seconds)
+        self._add_decodes(part, floor_s, seconds - floor_s)
+
+    def _add_chunks(self, part: Scheduled, seconds: float) -> None:
+        chunks = part.batch.chunks
+        alone = [1.0] if len(chunks) == 1 else [self._times.step_s(Batch((one,))) for one in chunks]
+        whole = sum(alone)
+        for sequence, weight in zip(part.reading, alone, strict=True):
+            part_s = seconds * weight / whole
+            sequence.served.prefill_s += part_s
+            if sequence.epoch:
+                sequence.served.recompute_s += part_s
+
+    def _add_decodes(self, part: Scheduled, floor_s: FloatArray, rest_s: FloatArray) -> None:
+        """Share decodes; the contexts grow by one token per step.
+
+        A sequence's part of the rest, (a + C_i + j) / (N·a + sum C + N·j), is 1/N plus what its
+        context differs from the mean: two sums over the steps are enough for all sequences.
+        """
+        count = len(part.decoding)
+        mean = part.batch.context / count
+        equal_floor_s = float(floor_s.sum()) / count
+        equal_rest_s = float(rest_s.sum()) / count
+        later = np.arange(len(rest_s), dtype=np.float64)
+        per_token = float((rest_s / (self._constant + mean + later)).sum()) / count
+        for sequence, context in part.decoding:
+            sequence.served.floor_s += equal_floor_s
+            sequence.served.marginal_s += equal_rest_s + (context - mean) * per_token
+
+
+def idle_shares(busy_s: Sequences[float], wall_s: float) -> list[float]:
+    """Return the part of the idle time that each call pays, in proportion to its busy time."""
+    whole = sum(busy_s)
+    idle_s = wall_s - whole
+    return [idle_s * one / whole for one in busy_s]

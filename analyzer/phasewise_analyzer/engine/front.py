@@ -1,0 +1,34 @@
+"""The server in front of an engine: HTTP, tokenizer, queues between processes.
+
+One process takes requests one after another, so that a burst waits for it.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """What a request spends there."""
+
+    latency_s: float = 0.0
+    """from sending until the engine has it, where nobody else is there"""
+    busy_s: float = 0.0
+    """the part in which the process can take no other request"""
+
+
+NO_FRONT = Front()
+"""requests reach the engine at once"""
+
+
+class FrontQueue:
+    """Requests pass in the order in which they are sent."""
+
+    def __init__(self, front: Front) -> None:
+        self._front = front
+        self._free_s = 0.0
+
+    def passed_s(self, sent_s: float) -> float:
+        """Return when the engine has a request that is sent now."""
+        start_s = max(sent_s, self._free_s)
+        self._free_s = start_s + self._front.busy_s
+        return start_s + self._front.latency_s
