@@ -5,8 +5,8 @@ call that failed in any block is left out of all of them. The control compares t
 itself in the same way, its outer blocks with its inner ones (`plan.control_half`).
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 
 import orjson
 import polars as pl
@@ -30,12 +30,14 @@ from phasewise_replay.arm_record import ArmRecord
 from phasewise_replay.failures import failures
 from phasewise_replay.family import Pairs
 from phasewise_replay.gpu import step_table
-from phasewise_replay.plan import ManagedArm, SimulatedArm, control_half
+from phasewise_replay.plan import ManagedArm, Plan, SimulatedArm, control_half
 from phasewise_replay.plan_keys import Keys
+from phasewise_replay.time_facts import EngineTime
 from phasewise_replay.verdict import ArmSummary, Control, Effect, Metric, Quality, Verdict
 
 CONTROL = "baseline again"
 """the name of the control's second half"""
+NO_CONTROL = Control((), None)
 
 
 def compare(store: Store, run_id: str, *, gpu_usd_hour: float | None = None) -> Verdict:
@@ -64,43 +66,12 @@ def compare(store: Store, run_id: str, *, gpu_usd_hour: float | None = None) -> 
         forced=plan.mode == "performance",
     )
     good = _served_everywhere(measured)
-    baseline = ran[0] if ran and ran[0].place == 0 else None
-    metrics: list[Metric] = []
-    control = Control((), None)
-    answers: tuple[Quality, ...] = ()
-    if baseline is not None and plan.mode == "quality":
-        answers = quality.judge(good, [arm.arm for arm in ran])
-    elif baseline is not None:
-        outer_inner = good.filter(pl.col("arm") == baseline.arm).with_columns(
-            half=pl.col("block").map_elements(control_half, return_dtype=pl.Int64)
-        )
-        void = not judged.passed
-        control = _control(family.judged(family.pairs(outer_inner, CONTROL), void=void))
-        pairs: list[Pairs] = []
-        for arm in ran[1:]:
-            both = good.filter(pl.col("arm").is_in([baseline.arm, arm.arm])).with_columns(
-                half=(pl.col("arm") == arm.arm).cast(pl.Int64)
-            )
-            pairs += family.pairs(both, arm.arm)
-        metrics = family.judged(pairs, void=void)
-    planned = factorial.design({arm.arm: _config(arm) for arm in ran})
-    effects: list[Effect] = []
-    if planned is not None and judged.passed and plan.mode == "performance":
-        effects = factorial.effects(good, planned)
-    summaries = tuple(_summary(arm, found.get(arm.arm), calls) for arm in arms)
+    findings = _Findings()
+    if ran and ran[0].place == 0:
+        against_baseline = _answers if plan.mode == "quality" else _differences
+        findings = against_baseline(good, ran, void=not judged.passed)
     blocks = max(1, measured.select("arm", "block").n_unique())
-    own = {arm.arm: measured.filter(pl.col("arm") == arm.arm) for arm in ran}
-    times = (
-        engine_time.of_arm(
-            arm.arm,
-            records[arm.arm],
-            own[arm.arm],
-            _config(arm),
-            sequential=plan.concurrency == 1 and not load_checks.overlap(own[arm.arm]),
-            usd_hour=gpu_usd_hour,
-        )
-        for arm in ran
-    )
+    summaries = tuple(_summary(arm, found.get(arm.arm), calls) for arm in arms)
     return Verdict(
         run_id=run.run_id,
         name=run.name,
@@ -110,21 +81,87 @@ def compare(store: Store, run_id: str, *, gpu_usd_hour: float | None = None) -> 
         sessions=measured["session_id"].n_unique(),
         calls=measured.height // blocks,
         arms=summaries,
-        metrics=tuple(metrics),
-        control=control,
-        effects=tuple(effects),
-        quality=answers,
-        engine_time=tuple(one for one in times if one is not None),
+        metrics=findings.metrics,
+        control=findings.control,
+        effects=findings.effects,
+        quality=findings.quality,
+        engine_time=tuple(_engine_times(ran, records, measured, plan, gpu_usd_hour=gpu_usd_hour)),
         lone_steps=tuple(
             step
             for arm in ran
-            for step in step_table.of_arm(arm.arm, records[arm.arm], own[arm.arm], _config(arm))
+            for step in step_table.of_arm(
+                arm.arm, records[arm.arm], _of(measured, arm), _config(arm)
+            )
         ),
         fidelity=judged,
         failures=failures(calls),
         changed=changes,
-        headline=headline.sentence(judged, metrics, control, summaries, answers),
+        headline=headline.sentence(
+            judged, findings.metrics, findings.control, summaries, findings.quality
+        ),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Findings:
+    """What the arms differ in."""
+
+    metrics: tuple[Metric, ...] = ()
+    control: Control = NO_CONTROL
+    effects: tuple[Effect, ...] = ()
+    quality: tuple[Quality, ...] = ()
+
+
+def _differences(good: pl.DataFrame, ran: Sequence[Arm], *, void: bool) -> _Findings:
+    """Compare times and tokens with the baseline, and the baseline with itself."""
+    baseline, *others = ran
+    outer_inner = _of(good, baseline).with_columns(
+        half=pl.col("block").map_elements(control_half, return_dtype=pl.Int64)
+    )
+    pairs: list[Pairs] = []
+    for arm in others:
+        both = good.filter(pl.col("arm").is_in([baseline.arm, arm.arm])).with_columns(
+            half=(pl.col("arm") == arm.arm).cast(pl.Int64)
+        )
+        pairs += family.pairs(both, arm.arm)
+    factors = factorial.design({arm.arm: _config(arm) for arm in ran})
+    return _Findings(
+        metrics=tuple(family.judged(pairs, void=void)),
+        control=_control(family.judged(family.pairs(outer_inner, CONTROL), void=void)),
+        effects=() if factors is None or void else tuple(factorial.effects(good, factors)),
+    )
+
+
+def _answers(good: pl.DataFrame, ran: Sequence[Arm], *, void: bool) -> _Findings:
+    """Compare answers with the baseline's; no gate passes or fails in a void run."""
+    found = quality.judge(good, [arm.arm for arm in ran])
+    return _Findings(quality=tuple(replace(one, passed=None) for one in found) if void else found)
+
+
+def _engine_times(
+    ran: Sequence[Arm],
+    records: Mapping[str, ArmRecord],
+    measured: pl.DataFrame,
+    plan: Plan,
+    *,
+    gpu_usd_hour: float | None,
+) -> Iterator[EngineTime]:
+    for arm in ran:
+        own = _of(measured, arm)
+        time = engine_time.of_arm(
+            arm.arm,
+            records[arm.arm],
+            own,
+            _config(arm),
+            sequential=plan.concurrency == 1 and not load_checks.overlap(own),
+            usd_hour=gpu_usd_hour,
+        )
+        if time is not None:
+            yield time
+
+
+def _of(calls: pl.DataFrame, arm: Arm) -> pl.DataFrame:
+    return calls.filter(pl.col("arm") == arm.arm)
 
 
 def _changes(
