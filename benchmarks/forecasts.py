@@ -58,13 +58,13 @@ requests, Poisson arrivals, {INPUT_TOKENS} tokens in and {OUTPUT_TOKENS} out, ra
 
 What was chosen after looking at these runs:
 
-- The GPU. The corpus says H100 80 GB; its runs are forecast as H100 NVL 94 GB. Its price is that of
-  Azure's VM with one H100 NVL, no run draws 400 W, and C3 has more requests in flight than 80 GB
-  hold.
+- The GPU. The corpus says H100 80 GB; its runs are forecast as H100 NVL 94 GB. No run draws
+  400 W, and C3 has more requests in flight than 80 GB hold.
 - Of the prior: the host time per sequence (on C1), and the efficiency that is left when a GPU has
   to convert FP8 weights (on A2 and A4). The efficiency of expert layers and the time to start a
   kernel were each compared with one other value and kept.
-- Of the calibration: which terms it tunes, where they start, and how far each may move.
+- Of the calibration: which terms it tunes, where they start, and how far each may move; about eight
+  ways were tried.
 """
 
 

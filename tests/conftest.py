@@ -36,7 +36,7 @@ def shared_traces() -> Path:
 
 @pytest.fixture(scope="session")
 def alone(request: pytest.FixtureRequest) -> Callable[[], AbstractContextManager[None]]:
-    """Give a block in which no other test runs, for what other tests have disturbed."""
+    """Give a block in which no other test runs, to measure time in."""
     stash = request.config.stash
     return lambda: stash[ROOM].alone() if ROOM in stash else nullcontext()
 
@@ -99,13 +99,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_protocol(
     item: pytest.Item, nextitem: pytest.Item | None
 ) -> Generator[None, object, object]:
-    """Run a test marked `timed` while no other worker runs one."""
+    """Run a test beside those of other workers, unless one of them is alone."""
     del nextitem
     if "PYTEST_XDIST_WORKER" not in os.environ:
         return (yield)
     folder = item.config.rootpath / ".pytest_cache"
     folder.mkdir(exist_ok=True)
-    with share(folder, alone=item.get_closest_marker("timed") is not None) as room:
+    with share(folder) as room:
         item.config.stash[ROOM] = room
         return (yield)
 

@@ -13,6 +13,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE_S = 300
 
+NO_WORKER_FLAG, NO_WORKER_VALUE = "distributed-executor-backend", "uni"
+NO_WORKER_VARIABLES = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
+"""run a vLLM without a worker process beside the engine's: a start takes 15 s of CPU, not 24"""
+
 
 def installed(*parts: Path) -> None:
     """Skip where a part of an engine is not there."""

@@ -1,11 +1,10 @@
 """How tests share the machine when pytest-xdist runs several at once (`make check`).
 
 Each module stays with one worker (`--dist loadfile`), so that what a module's tests share is made
-once. Tests marked `timed` run while no other test does, in this run of pytest or in another of the
-same checkout, since what they measure is time: their modules begin first, when no long test is
-under way that everybody would have to wait for. Then come long modules, so that no worker is left
-with them at the end. A test whose measurement is seldom disturbed measures beside others first, and
-again in a block `alone()` where it was.
+once. What measures time does so in a block `alone()`, while no other test runs, in this run of
+pytest or in another of the same checkout. Everybody waits for that, so a test whose measurement is
+seldom disturbed measures beside others first. Long modules begin first, so that no worker is left
+with them at the end; last comes the one that always has to be alone, when nobody else has to wait.
 """
 
 import fcntl
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-FIRST = ("timed", "engine", "frameworks", "wheel", "slow", "browser")
+ORDER = ("engine", "wheel", "slow", "browser", "frameworks")
 """marks, in the order in which their modules begin"""
 
 
@@ -24,7 +23,7 @@ def arrange(items: list[pytest.Item]) -> None:
     """Order the tests in place; each module's stay together."""
     ranks: dict[str, int] = {}
     for item in items:
-        ranks[_module(item)] = min(_rank(item), ranks.get(_module(item), len(FIRST)))
+        ranks[_module(item)] = min(_rank(item), ranks.get(_module(item), len(ORDER)))
     items.sort(key=lambda item: ranks[_module(item)])
 
 
@@ -34,8 +33,8 @@ def _module(item: pytest.Item) -> str:
 
 def _rank(item: pytest.Item) -> int:
     marks = {mark.name for mark in item.iter_markers()}
-    ranks = [place for place, name in enumerate(FIRST) if name in marks]
-    return min(ranks, default=len(FIRST))
+    ranks = [place for place, name in enumerate(ORDER) if name in marks]
+    return min(ranks, default=len(ORDER))
 
 
 class Room:
@@ -44,8 +43,9 @@ class Room:
     def __init__(self, folder: Path) -> None:
         self._door = os.open(folder / "door.lock", os.O_RDWR | os.O_CREAT, 0o600)
         self._room = os.open(folder / "room.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        self._enter(fcntl.LOCK_SH)
 
-    def enter(self, kind: int) -> None:
+    def _enter(self, kind: int) -> None:
         """Wait for the others; who wants to be alone waits at the door and lets nobody else in."""
         fcntl.flock(self._door, kind)
         fcntl.flock(self._room, kind)
@@ -55,9 +55,11 @@ class Room:
     def alone(self) -> Iterator[None]:
         """Leave those beside whom the test runs, and hold the machine for a block."""
         fcntl.flock(self._room, fcntl.LOCK_UN)  # two that both wait inside would wait for ever
-        self.enter(fcntl.LOCK_EX)
-        yield
-        fcntl.flock(self._room, fcntl.LOCK_SH)
+        self._enter(fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._room, fcntl.LOCK_SH)
 
     def close(self) -> None:
         """Leave."""
@@ -66,11 +68,10 @@ class Room:
 
 
 @contextmanager
-def share(folder: Path, *, alone: bool) -> Iterator[Room]:
-    """Hold the machine for a block: alone, or beside others that do not ask to be alone."""
+def share(folder: Path) -> Iterator[Room]:
+    """Hold the machine for a block, beside others that do not ask to be alone."""
     room = Room(folder)
     try:
-        room.enter(fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
         yield room
     finally:
         room.close()

@@ -19,14 +19,14 @@ def test_alone_waits_for_the_others_and_lets_no_more_in(tmp_path: Path) -> None:
 
     def timed() -> None:
         waiting.set()
-        with share(tmp_path, alone=True):
+        with share(tmp_path) as room, room.alone():
             order.append("alone")
 
     def later() -> None:
-        with share(tmp_path, alone=False):
+        with share(tmp_path):
             order.append("later")
 
-    with share(tmp_path, alone=False):
+    with share(tmp_path):
         first = threading.Thread(target=timed)
         first.start()
         assert waiting.wait(PATIENCE_S)
@@ -46,14 +46,14 @@ def test_alone_for_a_block_waits_for_the_others_and_lets_no_more_in(tmp_path: Pa
     order: list[str] = []
 
     def test(name: str) -> None:
-        with share(tmp_path, alone=False) as room, room.alone():
+        with share(tmp_path) as room, room.alone():
             inside.append(name)
             order.append("".join(inside))
             time.sleep(A_WHILE_S)
             inside.remove(name)
 
     both = [threading.Thread(target=test, args=(name,)) for name in "ab"]
-    with share(tmp_path, alone=False):
+    with share(tmp_path):
         for one in both:
             one.start()
             one.join(A_WHILE_S)
@@ -65,7 +65,7 @@ def test_alone_for_a_block_waits_for_the_others_and_lets_no_more_in(tmp_path: Pa
 
 def test_two_that_do_not_measure_run_at_once(tmp_path: Path) -> None:
     """Sharing does not exclude sharing."""
-    with share(tmp_path, alone=False), share(tmp_path, alone=False):
+    with share(tmp_path), share(tmp_path):
         pass
 
 

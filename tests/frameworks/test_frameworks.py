@@ -1,9 +1,11 @@
 """Agent programs in real libraries, live: each request once, with right tokens, times and names.
 
-All programs run side by side into one collector, which loads what comes while they run.
+All programs run side by side into one collector, which loads what comes while they run; no other
+test runs meanwhile.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
 
 import pytest
 
@@ -11,20 +13,24 @@ from tests.frameworks.cases import CASES, Case, Runs, name_of, running
 from tests.frameworks.expectations import Part
 from tests.frameworks.running import BUSY, is_installed
 
-pytestmark = [pytest.mark.frameworks, pytest.mark.timed]
+pytestmark = pytest.mark.frameworks
 
 EVERY_CASE = pytest.mark.parametrize("case", [pytest.param(one, id=name_of(one)) for one in CASES])
 
 
 @pytest.fixture(scope="module")
 def runs(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    alone: Callable[[], AbstractContextManager[None]],
 ) -> Iterator[Runs]:
     """Run what is selected and installed."""
     parameters = [getattr(item, "callspec", None) for item in request.session.items]
     selected = [one.params["case"] for one in parameters if one and "case" in one.params]
     wanted = [case for case in CASES if case in selected and is_installed(*case)]
-    with running(wanted, tmp_path_factory.mktemp("frameworks")) as done:
+    with ExitStack() as stack:
+        with alone():
+            done = stack.enter_context(running(wanted, tmp_path_factory.mktemp("frameworks")))
         yield done
 
 

@@ -8,31 +8,37 @@ evicts at nearly every call.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import chain, zip_longest
 
 import orjson
+import polars as pl
 import pytest
-from phasewise_analyzer.engine.token_ids import TokenIds
 from phasewise_collector.importing import import_paths
 from phasewise_replay import sessions
 from phasewise_replay.compare import compare
-from phasewise_replay.driver import Pace
-from phasewise_replay.engine import Engine, Request, started
+from phasewise_replay.engine import Engine
 from phasewise_replay.plan import Plan, SessionChoice, UrlArm, VllmArm
-from phasewise_replay.prediction import Prediction
-from phasewise_replay.preparing import prepare
+from phasewise_replay.presets import FlagValue
 from phasewise_replay.recorded import RecordedSession, RecordedStep
 from phasewise_replay.run import run
 from phasewise_replay.server_process import free_port
 from phasewise_replay.url import UrlEngine
 from phasewise_replay.verdict import Check
 from phasewise_replay.vllm import VllmEngine
+from phasewise_store import runs
 from phasewise_store.facts import Segment
 from phasewise_store.segments import text_segment
 from phasewise_store.store import Store
 
 from tests.conftest import SHARED
-from tests.real_server import ROOT, installed, serving
+from tests.real_server import (
+    NO_WORKER_FLAG,
+    NO_WORKER_VALUE,
+    NO_WORKER_VARIABLES,
+    ROOT,
+    installed,
+    serving,
+)
+from tests.replay.predicted import replayed
 from tests.replay.recorded import write_sessions
 
 TINY = ROOT / ".engines" / "tiny"
@@ -44,8 +50,6 @@ MOST_LETTERS = 140
 """of a recorded text: a prompt of a long session is then some 600 tokens"""
 MOST_TOKENS = 1024
 """of prompt and output"""
-AT_ONCE = 4
-"""sessions whose calls alternate"""
 LEAST_CALLS = 300
 
 pytestmark = pytest.mark.engine
@@ -104,8 +108,13 @@ def _cut(segment: Segment) -> Segment:
 @contextmanager
 def vllm(tokens: int) -> Iterator[Engine]:
     """Give a vLLM whose cache holds so many tokens, in blocks of 32."""
-    flags = {"max-model-len": MOST_TOKENS, "num-gpu-blocks-override": tokens // 32}
-    yield VllmEngine(VllmArm("vllm", str(TINY), flags=flags, python=str(VLLM)))
+    flags: dict[str, FlagValue] = {
+        "max-model-len": MOST_TOKENS,
+        "num-gpu-blocks-override": tokens // 32,
+        NO_WORKER_FLAG: NO_WORKER_VALUE,
+    }
+    arm = VllmArm("vllm", str(TINY), flags=flags, env=NO_WORKER_VARIABLES, python=str(VLLM))
+    yield VllmEngine(arm)
 
 
 @contextmanager
@@ -124,41 +133,6 @@ def sglang(tokens: int, page: int) -> Iterator[UrlArm]:
     environment = {"SGLANG_USE_CPU_ENGINE": "1", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     with serving(command, environment, port=port) as address:
         yield UrlArm("sglang", address)
-
-
-def in_turns(found: Sequence[Sequence[Request]]) -> list[Request]:
-    """Let the calls of a few sessions alternate; at the end come back to where some had been."""
-    order: list[Request] = []
-    for at in range(0, len(found), AT_ONCE):
-        calls = chain.from_iterable(zip_longest(*found[at : at + AT_ONCE]))
-        order += [call for call in calls if call is not None]
-    return order + [session[len(session) // 2] for session in found]
-
-
-def replayed(engine: Engine, conversations: Sequence[RecordedSession]) -> list[tuple[int, int]]:
-    """Send everything to a cold cache; give for each call the foretold and the cached tokens."""
-    pairs = []
-    with started(engine) as resolved:
-        prepared = prepare(conversations, engine, resolved, Pace())
-        order = in_turns([[due.request for due in steps] for steps in prepared.sessions])
-        engine.reset()
-        prediction = Prediction(resolved)
-        for request in order:
-            pairs.append(_served(engine, request, prepared.token_ids[request.call_id], prediction))
-    return pairs
-
-
-def _served(
-    engine: Engine, request: Request, prompt: TokenIds, prediction: Prediction
-) -> tuple[int, int]:
-    foretold = prediction.before(prompt)
-    answer = engine.send(request)
-    prediction.after(prompt, answer)
-    assert answer.error is None
-    assert foretold is not None, "nothing is foretold"
-    assert answer.cached_tokens is not None, "the server does not say what it took from its cache"
-    assert answer.input_tokens == len(prompt)
-    return foretold, answer.cached_tokens
 
 
 def check(large: list[tuple[int, int]], small: list[tuple[int, int]]) -> None:
@@ -180,22 +154,28 @@ def test_vllm_s_cached_tokens_are_foretold(conversations: list[RecordedSession])
 
 
 def test_sglang_s_cached_tokens_are_foretold(conversations: list[RecordedSession]) -> None:
-    """Every call, in a cache of 64 Ki tokens in pages of 16 and in one of 1,280 single tokens."""
+    """Every call, in a cache of 64 Ki tokens in pages of 16 and in one of 1,280 single tokens.
+
+    A run resets the cache of a server it did not start: each of its blocks begins cold.
+    """
     installed(SGLANG, TINY)
     with sglang(65_536, page=16) as arm:
         large = replayed(UrlEngine(arm), conversations)
-        shown = predicted_by_a_run(arm)
+        calls, checks = replayed_by_a_run(arm)
     with sglang(1_280, page=1) as arm:
         small = replayed(UrlEngine(arm), conversations)
     check(large, small)
-    assert shown.passed
-    assert shown.value == 1.0
+    assert calls["error"].null_count() == calls.height == 12  # half do not fit the context
+    assert int(calls["cached_tokens"].sum()) > 0
+    assert checks["cold_canary"].passed
+    assert checks["predicted_cache"].passed
+    assert checks["predicted_cache"].value == 1.0
 
 
-def predicted_by_a_run(arm: UrlArm) -> Check:
-    """Replay a few chats as a plan does; give what its verdict says of the prediction."""
+def replayed_by_a_run(arm: UrlArm) -> tuple[pl.DataFrame, dict[str, Check]]:
+    """Replay a few chats as a plan does; give its calls and what its verdict checks."""
     with Store.in_memory() as store:
         write_sessions(store, sessions=2, steps=3)
         run_id = run(store, Plan("shown", (arm,), warmup_calls=2))
         checks = compare(store, run_id).fidelity.checks
-    return next(check for check in checks if check.name == "predicted_cache")
+        return runs.measured(store, run_id), {check.name: check for check in checks}

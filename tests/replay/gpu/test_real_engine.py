@@ -13,7 +13,13 @@ from phasewise_replay.gpu.results_import import import_results
 from phasewise_store import runs
 from phasewise_store.store import Store
 
-from tests.real_server import ROOT, installed
+from tests.real_server import (
+    NO_WORKER_FLAG,
+    NO_WORKER_VALUE,
+    NO_WORKER_VARIABLES,
+    ROOT,
+    installed,
+)
 from tests.replay.gpu.plans import PLAN, command, packed
 
 pytestmark = pytest.mark.engine
@@ -46,10 +52,12 @@ def test_a_pack_runs_on_real_vllm_and_is_compared(tmp_path: Path, store: Store) 
     installed(PYTHON, TINY)
     # each start of vLLM takes 15 s of CPU; the smoke test is tried with the stand-in
     text = PLAN.replace("arms: [prefix-caching]", "arms: []")
+    text = text.replace("  cpu: {", f"  cpu: {{{NO_WORKER_FLAG}: {NO_WORKER_VALUE}, ")
     pack, results = packed(tmp_path, text), tmp_path / "results"
     done = subprocess.run(
         command(pack, results, "--engine", "cpu", "--budget", "400"),
         cwd=ROOT,
+        env=os.environ | NO_WORKER_VARIABLES,
         stderr=subprocess.PIPE,
         text=True,
         check=False,

@@ -1,20 +1,30 @@
-"""Sessions with tools of five sources on one real vLLM: none refused, cached tokens foreseen."""
+"""What one real vLLM is enough for, since each start takes 15 s of CPU: traces and replays.
 
+The example agent's spans and the engine's own are one trace, soon. Sessions with tools of five
+sources are replayed: none is refused, and cached tokens are foreseen.
+"""
+
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 from phasewise_collector.importing import import_paths
-from phasewise_replay import plan_file
-from phasewise_replay.run import run
+from phasewise_replay import sessions, vllm_command
+from phasewise_replay.plan import SessionChoice, UrlArm
 from phasewise_replay.server_process import free_port
-from phasewise_store import runs
+from phasewise_replay.url import UrlEngine
 from phasewise_store.store import Store
 
+from tests.cli.test_up import Up, until, up
 from tests.frameworks.expectations import PYTHON
 from tests.frameworks.running import is_installed, suite
 from tests.real_server import ROOT, installed, serving
+from tests.replay.predicted import replayed
 
 TINY = ROOT / ".engines" / "tiny"
 VLLM = ROOT / ".engines" / "vllm" / "bin" / "python"
@@ -27,25 +37,62 @@ Recording = Callable[[Path, Path], AbstractContextManager[Store]]
 
 
 @pytest.fixture(scope="module")
-def vllm() -> Iterator[str]:
-    """Run one vLLM for all sources; give its address."""
+def collecting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """Run `phasewise up`."""
+    with up(tmp_path_factory.mktemp("up") / "p.duckdb") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def vllm(collecting: Up) -> Iterator[str]:
+    """Run a vLLM that sends its own spans there; give its address."""
     installed(VLLM, TINY)
     port = free_port()
-    command: list[str | Path] = [
-        *(VLLM, "-m", "vllm.entrypoints.openai.api_server", "--model", TINY),
-        *("--host", "127.0.0.1", "--port", str(port), "--dtype", "float32"),
-        *("--block-size", "32", "--enforce-eager", "--max-model-len", "32768"),
-        *("--enable-prompt-tokens-details", "--enable-per-request-metrics"),
-    ]
+    command = vllm_command.command(
+        VLLM,
+        model=str(TINY),
+        port=port,
+        flags={"max-model-len": 32768, "otlp-traces-endpoint": f"{collecting.otlp}/v1/traces"},
+        on_cpu=True,
+    )
     variables = {
-        "VLLM_CPU_KVCACHE_SPACE": "1",
-        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-        "OMP_NUM_THREADS": "1",
-        "VLLM_SERVER_DEV_MODE": "1",
+        "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf",
+        "OTEL_BSP_SCHEDULE_DELAY": "100",
         "HF_HUB_OFFLINE": "1",
     }
-    with serving(command, variables, port=port) as address:
+    environment = vllm_command.environment(variables, on_cpu=True)
+    with serving(command, environment, port=port) as address:
         yield address
+
+
+def test_the_agent_s_calls_show_the_engine_s_own_phases(collecting: Up, vllm: str) -> None:
+    """Three calls and three tool runs; each call with vLLM's prefill and decode, one trace."""
+    environment = os.environ | {"PHASEWISE_ENDPOINT": collecting.otlp}
+    example = ROOT / "examples" / "tool_agent.py"
+    subprocess.run(
+        [sys.executable, example, "--base-url", f"{vllm}/v1", "--session", "shopping"],
+        env=environment,
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+    address = f"{collecting.pages}/sessions/shopping.json"
+
+    def shown() -> bool:
+        answer = httpx.get(address)
+        if not answer.is_success:
+            return False
+        calls = [one for one in answer.json()["timeline"]["steps"] if one["kind"] == "llm"]
+        return [one["basis"] for one in calls] == ["engine"] * 3
+
+    until(shown)
+    steps = httpx.get(address).json()["timeline"]["steps"]
+    tools = [one["name"] for one in steps if one["kind"] == "tool"]
+    assert tools == ["price_of", "price_of", "total"]
+    calls = [one for one in steps if one["kind"] == "llm"]
+    assert {one["agent"] for one in calls} == {"shopping-agent"}
+    assert [one["cache_read_tokens"] > 0 for one in calls] == [False, True, True]
+    assert all(one["prefill_ns"] is not None and one["decode_ns"] > 0 for one in calls)
 
 
 def imported(paths: Sequence[Path]) -> Iterator[Store]:
@@ -104,18 +151,9 @@ def test_a_source_s_sessions_are_sent_and_their_cache_foreseen(
     vllm: str, shared_traces: Path, tmp_path: Path, recording: Recording
 ) -> None:
     """0 refused calls; cached tokens are those that the cache model said, on every call."""
-    plan = f"""
-name: histories
-sessions: {{limit: 8, max_calls: 3}}
-warmup_calls: 0
-arms:
-  - {{name: vllm, engine: url, url: "{vllm}"}}
-"""
     with recording(shared_traces, tmp_path) as store:
-        rows = runs.measured(store, run(store, plan_file.parse(plan, "plan")))
-    assert rows["error"].drop_nulls().to_list() == []
-    assert rows.height >= 4 * 3
-    assert rows["cached_tokens"].to_list() == rows["predicted_cached_tokens"].to_list()
-    assert rows["output_tokens"].to_list() == rows["planned_output_tokens"].to_list()
-    # no prompt of the small Codex files fills a block of the cache
-    assert bool(rows["cached_tokens"].sum()) is (recording is not codex)
+        recorded = sessions.load(store, SessionChoice(limit=8, max_calls=3)).sessions
+    pairs = replayed(UrlEngine(UrlArm("vllm", vllm)), recorded)
+    assert [pair for pair in pairs if pair[0] != pair[1]] == []
+    assert len(pairs) >= 3
+    assert any(cached for _, cached in pairs)  # some calls are sent again at the end
