@@ -4,7 +4,7 @@ Each module stays with one worker (`--dist loadfile`), so that what a module's t
 once. What measures time does so in a block `alone()`, while no other test runs, in this run of
 pytest or in another of the same checkout. Everybody waits for that, so a test whose measurement is
 seldom disturbed measures beside others first. Long modules begin first, so that no worker is left
-with them at the end; last comes the one that always has to be alone, when nobody else has to wait.
+with them at the end; last come those that always have to be alone, when nobody else has to wait.
 """
 
 import fcntl
@@ -33,6 +33,8 @@ def _module(item: pytest.Item) -> str:
 
 def _rank(item: pytest.Item) -> int:
     marks = {mark.name for mark in item.iter_markers()}
+    if "alone" in marks:
+        return len(ORDER) - 1
     ranks = [place for place, name in enumerate(ORDER) if name in marks]
     return min(ranks, default=len(ORDER))
 
