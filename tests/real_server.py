@@ -8,14 +8,24 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import orjson
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE_S = 300
 
+TINY = ROOT / ".engines" / "tiny"
+"""the generated model"""
+VLLM = ROOT / ".engines" / "vllm" / "bin" / "python"
+SGLANG = ROOT / ".engines" / "sglang" / "bin" / "python"
+
 NO_WORKER_FLAG, NO_WORKER_VALUE = "distributed-executor-backend", "uni"
 NO_WORKER_VARIABLES = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
 """run a vLLM without a worker process beside the engine's: a start takes 15 s of CPU, not 24"""
+NO_WORKER = f"{NO_WORKER_FLAG}: {NO_WORKER_VALUE}"
+"""the same as a plan writes it, among an arm's flags"""
+VARIABLES = orjson.dumps(NO_WORKER_VARIABLES).decode()
+"""and an arm's `env`"""
 
 
 def installed(*parts: Path) -> None:

@@ -23,11 +23,9 @@ from phasewise_store.store import Store
 from tests.cli.test_up import Up, until, up
 from tests.frameworks.expectations import PYTHON
 from tests.frameworks.running import is_installed, suite
-from tests.real_server import ROOT, installed, serving
+from tests.real_server import ROOT, TINY, VLLM, installed, serving
 from tests.replay.predicted import replayed
 
-TINY = ROOT / ".engines" / "tiny"
-VLLM = ROOT / ".engines" / "vllm" / "bin" / "python"
 CASES = ROOT / "tests" / "cases"
 
 pytestmark = pytest.mark.engine

@@ -25,10 +25,8 @@ from phasewise_replay.server_process import free_port
 from phasewise_replay.vllm_command import command, environment
 from phasewise_web.cli.main import main
 
-from tests.real_server import ROOT, installed, serving
+from tests.real_server import TINY, VLLM, installed, serving
 
-TINY = ROOT / ".engines" / "tiny"
-VLLM = ROOT / ".engines" / "vllm" / "bin" / "python"
 GENEROUS = Limits(tokens=32_768, chunk_tokens=8192, sequences=64, cache_tokens=None)
 
 

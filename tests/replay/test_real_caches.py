@@ -34,16 +34,15 @@ from tests.real_server import (
     NO_WORKER_FLAG,
     NO_WORKER_VALUE,
     NO_WORKER_VARIABLES,
-    ROOT,
+    SGLANG,
+    TINY,
+    VLLM,
     installed,
     serving,
 )
 from tests.replay.predicted import replayed
 from tests.replay.recorded import write_sessions
 
-TINY = ROOT / ".engines" / "tiny"
-VLLM = ROOT / ".engines" / "vllm" / "bin" / "python"
-SGLANG = ROOT / ".engines" / "sglang" / "bin" / "python"
 RECORDED = SHARED / "tau-bench" / "gpt-4o-airline.tasks00-24.json.gz"
 
 MOST_LETTERS = 140

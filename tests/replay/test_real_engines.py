@@ -1,6 +1,5 @@
 """Replays against real vLLM and real SGLang on this CPU, with the tiny generated model."""
 
-import orjson
 import pytest
 from phasewise_replay import plan_file
 from phasewise_replay.compare import compare
@@ -8,22 +7,9 @@ from phasewise_replay.run import run
 from phasewise_store import runs
 from phasewise_store.store import Store
 
-from tests.real_server import (
-    NO_WORKER_FLAG,
-    NO_WORKER_VALUE,
-    NO_WORKER_VARIABLES,
-    ROOT,
-    installed,
-)
-
-TINY = ROOT / ".engines" / "tiny"
-VLLM = ROOT / ".engines" / "vllm" / "bin" / "python"
-SGLANG = ROOT / ".engines" / "sglang" / "bin" / "python"
+from tests.real_server import NO_WORKER, SGLANG, TINY, VARIABLES, VLLM, installed
 
 pytestmark = pytest.mark.engine
-
-NO_WORKER = f"{NO_WORKER_FLAG}: {NO_WORKER_VALUE}"
-VARIABLES = orjson.dumps(NO_WORKER_VARIABLES).decode()
 
 
 def run_one_arm(recorded: Store, settings: str) -> str:

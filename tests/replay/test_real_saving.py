@@ -6,7 +6,6 @@ It is measured alone, and last: servers of other tests keep a core busy even whi
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-import orjson
 import polars as pl
 import pytest
 from phasewise_replay import plan_file
@@ -16,24 +15,13 @@ from phasewise_replay.verdict import Metric, Verdict
 from phasewise_store import runs
 from phasewise_store.store import Store
 
-from tests.real_server import (
-    NO_WORKER_FLAG,
-    NO_WORKER_VALUE,
-    NO_WORKER_VARIABLES,
-    ROOT,
-    installed,
-)
-
-TINY = ROOT / ".engines" / "tiny"
-VLLM = ROOT / ".engines" / "vllm" / "bin" / "python"
+from tests.real_server import NO_WORKER, TINY, VARIABLES, VLLM, installed
 
 pytestmark = [pytest.mark.engine, pytest.mark.alone]
 
 SESSIONS, MOST_CALLS = 10, 7
 """over fifty calls per block, sent one after another; test_real_caches.py sends hundreds"""
 
-NO_WORKER = f"{NO_WORKER_FLAG}: {NO_WORKER_VALUE}"
-VARIABLES = orjson.dumps(NO_WORKER_VARIABLES).decode()
 
 CACHING = f"""
 name: caching

@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 from phasewise_analyzer.engine.radix_cache import RadixPrefixCache
 from phasewise_analyzer.engine.token_ids import TokenIds
 
-from tests.real_server import ROOT, installed
+from tests.real_server import SGLANG, installed
 
-SGLANG = ROOT / ".engines" / "sglang" / "bin" / "python"
 ORACLE = Path(__file__).with_name("sglang_oracle.py")
 CASES_EACH = 10
 """of every tree, page size and schedule"""
