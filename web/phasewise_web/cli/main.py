@@ -125,14 +125,17 @@ def make_parser(*names: str) -> argparse.ArgumentParser:
             description=f"{summary}\n{rest}".strip(),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        sub.add_argument(
+        usual = Path(os.environ.get("PHASEWISE_DB", DEFAULT_DB))
+        database = sub.add_argument(
             "--db",
             type=Path,
-            default=Path(os.environ.get("PHASEWISE_DB", DEFAULT_DB)),
+            default=usual,
             metavar="PATH",
             help=f"the database file (default: PHASEWISE_DB, or {DEFAULT_DB} in this folder)",
         )
         module.add_arguments(sub)
+        if database.default != usual:  # a command may have a database of its own
+            database.help = f"the database file (default: {database.default})"
         sub.set_defaults(module=module)
     return parser
 
