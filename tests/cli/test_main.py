@@ -41,6 +41,13 @@ def test_every_command_has_a_summary() -> None:
             assert len(summary) > 1, f"no summary: {line}"
 
 
+def test_the_help_of_the_demo_names_its_own_database(capsys: pytest.CaptureFixture[str]) -> None:
+    """The demo does not touch the database of the folder, and its help does not say so."""
+    with pytest.raises(SystemExit):
+        main(["demo", "--help"])
+    assert "(default: .demo/phasewise.duckdb)" in " ".join(capsys.readouterr().out.split())
+
+
 def test_doctor_prints_json_on_stdout_only(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
