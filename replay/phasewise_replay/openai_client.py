@@ -125,11 +125,19 @@ class OpenAiClient:
         return _object(self._call("POST", path, body))
 
     def _call(self, method: str, path: str, body: bytes) -> httpx.Response:
+        """Request a path that may be asked twice."""
         try:
-            return self._http.request(method, path, content=body, headers=_JSON, timeout=60.0)
+            try:
+                return self._request(method, path, body)
+            except (httpx.NetworkError, httpx.RemoteProtocolError):
+                # uvicorn closes a connection after an error 500, perhaps while it is used again
+                return self._request(method, path, body)
         except httpx.TransportError as failure:
             where = self._http.base_url.join(path)
             raise EngineError(f"no response from `{where}`: {failure}") from None
+
+    def _request(self, method: str, path: str, body: bytes) -> httpx.Response:
+        return self._http.request(method, path, content=body, headers=_JSON, timeout=60.0)
 
 
 def _object(response: httpx.Response) -> Mapping[str, object] | None:
