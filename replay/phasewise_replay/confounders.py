@@ -30,7 +30,8 @@ SPELLINGS: Mapping[str, Set[str]] = {
 def changed(baseline: ArmRecord, arm: ArmRecord) -> dict[str, Difference]:
     """Return the settings that differ, as both engines report them.
 
-    Of two kinds of engines, the settings that both have, under their common names.
+    Of two kinds of engines, the settings that both have, under their common names; none where one
+    of the two servers reports no settings.
     """
     if engine_settings.is_sglang(baseline) != engine_settings.is_sglang(arm):
         one, two = engine_settings.normalised(baseline), engine_settings.normalised(arm)
@@ -40,8 +41,11 @@ def changed(baseline: ArmRecord, arm: ArmRecord) -> dict[str, Difference]:
         }
         return named | {name: (one[name], two[name]) for name in one if one[name] != two[name]}
     facts = ("engine", "model", "version", "prefix_caching", "block_tokens", "max_model_tokens")
-    one = {name: getattr(baseline, name) for name in facts} | dict(baseline.settings)
-    two = {name: getattr(arm, name) for name in facts} | dict(arm.settings)
+    one = {name: getattr(baseline, name) for name in facts}
+    two = {name: getattr(arm, name) for name in facts}
+    if baseline.settings and arm.settings:
+        one |= baseline.settings
+        two |= arm.settings
     return {
         name: (one.get(name), two.get(name))
         for name in sorted(one.keys() | two.keys())

@@ -9,6 +9,7 @@ from phasewise_replay.arm_record import ArmRecord
 from phasewise_replay.compare import compare
 from phasewise_replay.engine import Answer, Request
 from phasewise_replay.fake import FakeEngine, usual_answer
+from phasewise_replay.fidelity import UNREPORTED
 from phasewise_replay.run import run
 from phasewise_store import runs
 from phasewise_store.store import Store
@@ -129,6 +130,21 @@ def test_a_faithful_run_passes_every_check(store: Store) -> None:
     assert verdict.fidelity.passed
     assert {metric.verdict for metric in verdict.metrics} == {"no significant difference"}
     assert verdict.control.passed
+
+
+def test_a_server_that_reports_no_settings_is_named(store: Store) -> None:
+    """Zero settings that differ would otherwise say more than is known."""
+    write_sessions(store)
+    engines = {"a": FakeEngine(), "b": FakeEngine()}
+    run_id = run(store, plan_of("a", "b"), engine_for=served_by(engines))
+    arm = runs.arms(store, run_id)[1]
+    record = arm_record.decode(arm)
+    assert record is not None
+    record = replace(record, settings={"max_num_seqs": 8})
+    runs.put_arm(store, replace(arm, resolved=arm_record.encode(record)))
+    checks = compare(store, run_id).fidelity.checks
+    (found,) = (check for check in checks if check.name == "confounders")
+    assert found.detail == f"no settings reported by a ({UNREPORTED})"
 
 
 def test_only_what_the_plan_changed_may_differ() -> None:
