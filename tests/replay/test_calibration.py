@@ -2,8 +2,8 @@
 
 import json
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -115,14 +115,23 @@ def test_a_server_that_cannot_be_measured_is_refused(
 
 
 @pytest.mark.engine
-def test_a_real_vllm_is_calibrated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_real_vllm_is_calibrated(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    alone: Callable[[], AbstractContextManager[None]],
+) -> None:
     """The fit has all kinds, grows with tokens and sequences, and knows the server's limits."""
     installed(VLLM, TINY)
     port, path = free_port(), tmp_path / "tiny.json"
     flags = {"max-model-len": 4096, "max-num-batched-tokens": 1024, "max-num-seqs": 32}
     words = command(VLLM, model=str(TINY), port=port, flags=flags, on_cpu=True)
     with serving(words, environment({}, on_cpu=True), port=port) as url:
-        code = main(["calibrate", url, "--out", str(path), "--sequences", "8", "--json"])
+        calibrate = ["calibrate", url, "--out", str(path), "--sequences", "8", "--json"]
+        code = main(calibrate)
+        if code != 0:  # too few steps that nothing disturbed
+            capsys.readouterr()
+            with alone():
+                code = main(calibrate)
     assert code == 0
     answer = json.loads(capsys.readouterr().out)
     assert set(answer["kinds"]) == set(KINDS)
