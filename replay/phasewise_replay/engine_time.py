@@ -114,7 +114,7 @@ class _Mixed:
         """Return the prefill's part of a step of these calls, prompts first come, first served."""
         if self.engine is None:
             return None
-        left = max(1, self.engine.config.max_num_batched_tokens - len(writing))
+        left = max(1, self.engine.config.chunk_tokens - len(writing))
         chunks: list[Chunk] = []
         for one in reading:
             if left <= 0:

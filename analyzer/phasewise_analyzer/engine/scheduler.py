@@ -82,6 +82,11 @@ class EngineConfig(Protocol):
         ...
 
     @property
+    def chunk_tokens(self) -> int:
+        """Prompt tokens that one step reads at most."""
+        ...
+
+    @property
     def planned_steps(self) -> int:
         """Steps that are planned at once: two where the next one is while the last one runs."""
         ...

@@ -52,6 +52,11 @@ class SglangConfig:
         return self.page_size
 
     @property
+    def chunk_tokens(self) -> int:
+        """Prompt tokens that one step reads at most."""
+        return self.chunked_prefill_size or self.max_prefill_tokens
+
+    @property
     def planned_steps(self) -> int:
         """Return how many steps are planned at once."""
         return 1 if self.disable_overlap_schedule or self.on_cpu else 2

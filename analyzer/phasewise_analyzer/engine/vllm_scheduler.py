@@ -36,6 +36,11 @@ class SchedulerConfig:
         return "vLLM"
 
     @property
+    def chunk_tokens(self) -> int:
+        """Prompt tokens that one step reads at most."""
+        return self.max_num_batched_tokens
+
+    @property
     def planned_steps(self) -> int:
         """Return how many steps are planned at once."""
         return 2 if self.async_scheduling else 1

@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 from phasewise_analyzer.engine.closed_loop import simulate_sessions
 from phasewise_analyzer.engine.front import Front
 from phasewise_analyzer.engine.request import Request
+from phasewise_analyzer.engine.scheduler import EngineConfig
+from phasewise_analyzer.engine.sglang_scheduler import SglangConfig
 from phasewise_analyzer.engine.simulation import simulate
 from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
 from phasewise_store.errors import UsageError
@@ -65,16 +67,23 @@ def test_a_burst_waits_for_the_front() -> None:
         max_size=6,
     ),
     st.integers(1, 4),
+    st.sampled_from([CONFIG, SglangConfig(), SglangConfig(on_cpu=True, page_size=4)]),
 )
 def test_its_calls_sent_at_their_times_take_as_long(
-    drawn: list[list[tuple[int, int, int]]], at_once: int
+    drawn: list[list[tuple[int, int, int]]], at_once: int, config: EngineConfig
 ) -> None:
-    """An open loop with the arrivals that a closed loop found has the same times."""
+    """An open loop with the arrivals that a closed loop found has the same times.
+
+    A call that is sent in the moment in which a late token comes out must not hold it back.
+    """
     sessions = [
-        [Request(wait / 64, inputs, outputs, ()) for wait, inputs, outputs in session]
+        [
+            Request((wait + config.late_tokens) / 64, inputs, outputs, ())
+            for wait, inputs, outputs in session
+        ]
         for session in drawn
     ]
-    closed = simulate_sessions(sessions, TIMES, CONFIG, blocks=60, at_once=at_once)
+    closed = simulate_sessions(sessions, TIMES, config, blocks=60, at_once=at_once)
     calls = [call for session in sessions for call in session]
     opened = simulate(
         [
@@ -82,7 +91,7 @@ def test_its_calls_sent_at_their_times_take_as_long(
             for call, served in zip(calls, closed.served, strict=True)
         ],
         TIMES,
-        CONFIG,
+        config,
         blocks=60,
     )
     assert sorted(one.last_s for one in opened.served) == pytest.approx(
