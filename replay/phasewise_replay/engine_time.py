@@ -25,7 +25,7 @@ ROUNDING_TOKENS = 256
 """mixed steps of nearly the same size are computed once"""
 OWN = "the engine's own times"
 CLIENT = "the client's times, as the engine reports none"
-SHARED = "mixed steps shared by the roofline"
+SHARED = "mixed steps shared by the engine model"
 UNSHARED = "mixed steps not shared, as the model's shape or the GPU is not known"
 
 

@@ -8,6 +8,10 @@ ON = frozenset({"", "1", "true", "yes", "on"})
 OFF = frozenset({"0", "false", "no", "off"})
 
 
+class NotModelledError(UsageError):
+    """A flag or a value that an engine may know and the simulation does not model."""
+
+
 class Flags:
     """The values of flags, and which of them were understood."""
 
@@ -60,11 +64,13 @@ class Flags:
         return value.lower() in ON
 
     def refuse_unknown(self) -> None:
-        """Raise UsageError for a flag that nobody asked for."""
+        """Raise NotModelledError for a flag that nobody asked for."""
         unknown = sorted(set(self._values) - self._known)
         if unknown:
             known = ", ".join(sorted(one for one in self._known if not one.startswith("no-")))
-            raise UsageError(f"the simulation does not model `{unknown[0]}`; it models: {known}")
+            raise NotModelledError(
+                f"the simulation does not model `{unknown[0]}`; it models: {known}"
+            )
 
 
 def _plain(name: str) -> str:

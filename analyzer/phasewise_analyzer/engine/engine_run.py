@@ -45,6 +45,9 @@ class EngineRun:
         self._planned: deque[Step] = deque()
         self._finished: list[Sequence] = []
         """the sequences that the last step finished"""
+        self.planned = False
+        """whether the next steps are planned: a request that is submitted now is not in them"""
+        self._quiet_s: float | None = None
 
     @property
     def preemptions(self) -> int:
@@ -69,6 +72,7 @@ class EngineRun:
         self._rank_of[sequence.index] = rank
         self._in_flight[rank] += 1
         self._ranks[rank].waiting.append(sequence)
+        self.planned = False
 
     def run(self, horizon_s: float = math.inf) -> list[Sequence]:
         """Run steps until some requests finish, and return these.
@@ -77,11 +81,7 @@ class EngineRun:
         due, or nothing is left to do. A step that has started is finished.
         """
         while self.now < horizon_s:
-            while len(self._planned) < self._depth:
-                step = tuple(rank.schedule() for rank in self._ranks)
-                if all(part is None for part in step):
-                    break
-                self._planned.append(step)
+            self.plan()
             if not self._planned:
                 self.now = horizon_s if math.isfinite(horizon_s) else self.now
                 break
@@ -90,6 +90,36 @@ class EngineRun:
                 if self._finished:
                     return self._finished
         return []
+
+    def plan(self) -> None:
+        """Plan the next steps, as far ahead as the engine does."""
+        while len(self._planned) < self._depth:
+            step = tuple(rank.schedule() for rank in self._ranks)
+            if all(part is None for part in step):
+                break
+            self._planned.append(step)
+            for part in step:
+                self._note_scheduled(part)
+        if not self.planned:
+            self.planned, self._quiet_s = True, None
+
+    @property
+    def quiet_until_s(self) -> float:
+        """A time up to which no request finishes, if none is submitted before the clock's."""
+        if not any(self._in_flight):
+            return math.inf
+        if not self.planned:
+            return self.now
+        if self._quiet_s is None:
+            steps = self._quiet_steps()
+            self._quiet_s = self.now + (float(self._run_s(steps).sum()) if steps else 0.0)
+        return self._quiet_s
+
+    def _note_scheduled(self, part: Scheduled | None) -> None:
+        """Note the time for the sequences whose first step was planned now."""
+        for sequence in part.reading if part is not None else ():
+            if sequence.served.scheduled_s is None:
+                sequence.served.scheduled_s = self.now
 
     def _least_loaded(self, at_s: float) -> int:
         """Return the rank with the fewest requests in flight; ties are dealt in turn."""
@@ -116,6 +146,7 @@ class EngineRun:
             if part is not None:
                 self.prefill_s += self._attribution.add_step(part, seconds)
         self.steps += 1
+        self.planned = False
         self._finished = []
         for rank, part in enumerate(step):
             if part is not None:
@@ -139,16 +170,10 @@ class EngineRun:
 
     def _jump(self, horizon_s: float) -> bool:
         """Run all steps up to the next event at once; tell whether there were any."""
-        if len(self._planned) < self._depth or not all(map(self._steady, self._planned)):
+        steps = self._quiet_steps()
+        if not steps:
             return False
         busy = [rank for rank in self._ranks if rank.running]
-        running = [one for rank in busy for one in rank.running]
-        if not all(one.emitted for one in running):
-            return False  # the time of a first token is wanted
-        left = min(one.request.output_tokens - one.scheduled_out for one in running)
-        steps = min(rank.steps_with_room(left) for rank in busy) if left > 1 else 0
-        if steps < 2:
-            return False
         taken = self._run_s(steps)
         ends = np.cumsum(np.concatenate(([self.now], taken)))[1:]
         if not self._blocked():
@@ -166,12 +191,24 @@ class EngineRun:
         self._finished = []
         for rank in busy:
             rank.advance(steps)
-        for one in running:
-            one.emitted += steps
+            for one in rank.running:
+                one.emitted += steps
         self._planned = deque(
             tuple(part and _later(part, steps) for part in step) for step in self._planned
         )
         return True
+
+    def _quiet_steps(self) -> int:
+        """Return for how many steps the same sequences decode and none ends; 0 for less than 2."""
+        if len(self._planned) < self._depth or not all(map(self._steady, self._planned)):
+            return 0
+        busy = [rank for rank in self._ranks if rank.running]
+        running = [one for rank in busy for one in rank.running]
+        if not all(one.emitted for one in running):
+            return 0  # the time of a first token is wanted
+        left = min(one.request.output_tokens - one.scheduled_out for one in running)
+        steps = min(rank.steps_with_room(left) for rank in busy) if left > 1 else 0
+        return steps if steps > 1 else 0
 
     def _run_s(self, steps: int) -> FloatArray:
         """Return the seconds of so many decode steps in a row."""

@@ -20,6 +20,8 @@ class Served:
     """How a request was served; times in seconds since the start."""
 
     arrival_s: float
+    scheduled_s: float | None = None
+    """when its first step was planned; with asynchronous scheduling another one still runs then"""
     first_s: float = 0.0
     """end of the step that generated its first token"""
     last_s: float = 0.0

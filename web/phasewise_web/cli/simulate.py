@@ -243,7 +243,7 @@ def _print(summary: Summary, found: Outcome, engine: Deployment, replicas: int) 
             )
         ],
     )
-    say(f"step times: {sweep_output.described(engine.times.basis)}")
+    say(f"step times: {engine.times.basis.in_words}")
 
 
 def _values(spread: Spread) -> tuple[float, float, float, float]:
