@@ -8,11 +8,11 @@ never hit.
 import math
 from collections.abc import Sequence
 
-import numpy as np
 from phasewise_analyzer.engine import replicas, routers
 from phasewise_analyzer.engine.block_digests import block_digests
 from phasewise_analyzer.engine.deployment import Deployment
 from phasewise_analyzer.engine.fleet import Fleet
+from phasewise_analyzer.engine.prompt_ids import unheard_ids
 from phasewise_analyzer.engine.request import Request as Arrival
 from phasewise_analyzer.engine.request import Served
 from phasewise_analyzer.engine.sequence import Sequence as Call
@@ -21,7 +21,6 @@ from phasewise_store.errors import EngineError
 from phasewise_replay import simulated_deployment
 from phasewise_replay.engine import Answer, Request, Resolved
 from phasewise_replay.plan import SimulatedArm
-from phasewise_replay.prompt_tokens import digest_ids
 
 
 class SimulatedEngine:
@@ -115,7 +114,6 @@ class SimulatedEngine:
         assert served.scheduled_s is not None
         first_ns, scheduled_ns = round(served.first_s * 1e9), round(served.scheduled_s * 1e9)
         queued_ns, ended_ns = round(call.request.arrival_s * 1e9), _after_ns(served.last_s)
-        written = digest_ids(request.request_id.encode(), request.output_tokens, 2**40) + 2**61
         return Answer(
             sent_ns=sent_ns,
             duration_ns=ended_ns - sent_ns,
@@ -126,7 +124,7 @@ class SimulatedEngine:
             input_tokens=call.request.input_tokens,
             cached_tokens=served.cached_tokens,
             output_tokens=served.output_tokens,
-            output_token_ids=written.astype(np.int64),
+            output_token_ids=unheard_ids(request.request_id, request.output_tokens),
         )
 
     def _started(self) -> tuple[Fleet, Deployment]:

@@ -7,7 +7,7 @@ Rules besides those of `block_pool` (vLLM 0.32, v1/core: kv_cache_manager):
   output tokens fills P + O - 1 slots.
 
 Exact for requests that are sent one after another; the scheduler models concurrent ones.
-Prediction before a replay uses it.
+Predictions of replays use it.
 """
 
 import numpy as np
