@@ -114,7 +114,8 @@ class _Mixed:
         """Return the prefill's part of a step of these calls, prompts first come, first served."""
         if self.engine is None:
             return None
-        left = max(1, self.engine.config.max_num_batched_tokens - len(writing))
+        most = self.engine.config.step_tokens or sum(_rounded(one.new) for one in reading)
+        left = max(1, most - len(writing))
         chunks: list[Chunk] = []
         for one in reading:
             if left <= 0:

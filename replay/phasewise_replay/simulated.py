@@ -49,7 +49,7 @@ class SimulatedEngine:
             model=options.model or engine.name,
             basis="simulated",
             reads="token_ids",
-            prefix_caching=config.enable_prefix_caching,
+            prefix_caching=config.prefix_caching,
             block_tokens=config.block_size,
             blocks=blocks,
             max_model_tokens=None if blocks is None else blocks * config.block_size,

@@ -11,15 +11,15 @@ from phasewise_analyzer.engine.fleet import Fleet, RoutedEngines
 from phasewise_analyzer.engine.front import NO_FRONT, Front
 from phasewise_analyzer.engine.request import Request, Served
 from phasewise_analyzer.engine.routers import Router
+from phasewise_analyzer.engine.scheduler import EngineConfig
 from phasewise_analyzer.engine.sequence import Sequence
 from phasewise_analyzer.engine.simulation import Outcome, refuse_oversized, sum_up
-from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
 
 
 def simulate_sessions(
     sessions: Sequences[Sequences[Request]],
     times: StepTimes,
-    config: SchedulerConfig,
+    config: EngineConfig,
     *,
     blocks: int | None,
     at_once: int,

@@ -1,8 +1,10 @@
 """One engine over time: requests are submitted, steps run one after another, tokens come out.
 
 With asynchronous scheduling the engine plans the next step when the last one starts, so that a
-request which arrives meanwhile waits for both. Stretches of steps that only decode the same
-sequences are taken in one jump: the cost grows with events, not with output tokens.
+request which arrives meanwhile waits for both. Where the scheduler's process computes the steps
+itself (SGLang on a CPU), the tokens of a step come out when the next one has ended. Stretches of
+steps that only decode the same sequences are taken in one jump: the cost grows with events, not
+with output tokens.
 
 An engine may have several data-parallel ranks that run every step together, as vLLM runs a mixture
 of experts: each rank has its own scheduler and KV cache, a step takes as long as the slowest rank,
@@ -18,8 +20,8 @@ import numpy as np
 
 from phasewise_analyzer.engine.attribution import Attribution
 from phasewise_analyzer.engine.batch import Batch, FloatArray, StepTimes
+from phasewise_analyzer.engine.scheduler import EngineConfig, Scheduled
 from phasewise_analyzer.engine.sequence import Sequence
-from phasewise_analyzer.engine.vllm_scheduler import Scheduled, SchedulerConfig, VllmScheduler
 
 Step = tuple[Scheduled | None, ...]
 """what each rank computes; None is a rank without work"""
@@ -29,7 +31,7 @@ class EngineRun:
     """The state of one engine, and its clock."""
 
     def __init__(
-        self, times: StepTimes, config: SchedulerConfig, *, blocks: int | None, ranks: int = 1
+        self, times: StepTimes, config: EngineConfig, *, blocks: int | None, ranks: int = 1
     ) -> None:
         self.now = 0.0
         self.steps = self.jumps = 0
@@ -37,12 +39,15 @@ class EngineRun:
         """time in which a rank computed, summed over ranks, and the part that prefill caused"""
         self._times = times
         self._attribution = Attribution(times)
-        self._ranks = [VllmScheduler(config, blocks) for _ in range(ranks)]
+        self._ranks = [config.scheduler(blocks) for _ in range(ranks)]
         self._rank_of: dict[int, int] = {}
         self._in_flight = [0] * ranks
         self._first_choice = 0
-        self._depth = 2 if config.async_scheduling else 1
+        self._depth = config.planned_steps
+        self._late = config.late_tokens
         self._planned: deque[Step] = deque()
+        self._held_back: Step | None = None
+        """the step that has ended and whose tokens have not come out"""
         self._finished: list[Sequence] = []
         """the sequences that the last step finished"""
         self.planned = False
@@ -64,7 +69,7 @@ class EngineRun:
 
     def cached_blocks(self, sequence: Sequence) -> int:
         """Return how many full blocks of a prompt are cached, on the rank that has most."""
-        return max(len(rank.hits(sequence)) for rank in self._ranks)
+        return max(rank.cached_blocks(sequence) for rank in self._ranks)
 
     def submit(self, sequence: Sequence) -> None:
         """Queue a request that has arrived by now."""
@@ -82,11 +87,11 @@ class EngineRun:
         """
         while self.now < horizon_s:
             self.plan()
-            if not self._planned:
+            if not self._planned and self._held_back is None:
                 self.now = horizon_s if math.isfinite(horizon_s) else self.now
                 break
             if not self._jump(horizon_s):
-                self._execute(self._planned.popleft())
+                self._execute(self._planned.popleft() if self._planned else None)
                 if self._finished:
                     return self._finished
         return []
@@ -136,8 +141,21 @@ class EngineRun:
         )
         return self._in_flight[rank] + late
 
-    def _execute(self, step: Step) -> None:
-        """Run a step and hand out its tokens."""
+    def _execute(self, step: Step | None) -> None:
+        """Run a step, if one is planned, and hand out the tokens that come out at its end."""
+        self.planned = False
+        if step is not None:
+            self._run_step(step)
+        ended = step
+        if self._late:
+            ended, self._held_back = self._held_back, step
+        self._finished = []
+        for rank, part in enumerate(ended or ()):
+            if part is not None:
+                self._hand_out(rank, part)
+
+    def _run_step(self, step: Step) -> None:
+        """Let a step's time pass and share it among its calls."""
         batches = _batches(step)
         seconds = max(self._times.step_s(batch) for batch in batches)
         self.now += seconds
@@ -146,11 +164,6 @@ class EngineRun:
             if part is not None:
                 self.prefill_s += self._attribution.add_step(part, seconds)
         self.steps += 1
-        self.planned = False
-        self._finished = []
-        for rank, part in enumerate(step):
-            if part is not None:
-                self._hand_out(rank, part)
 
     def _hand_out(self, rank: int, part: Scheduled) -> None:
         """Give the sequences of one rank their tokens."""
@@ -167,6 +180,8 @@ class EngineRun:
                 self._ranks[rank].finish(sequence)
                 self._in_flight[rank] -= 1
                 self._finished.append(sequence)
+            else:
+                self._ranks[rank].emitted(sequence)
 
     def _jump(self, horizon_s: float) -> bool:
         """Run all steps up to the next event at once; tell whether there were any."""
@@ -176,7 +191,7 @@ class EngineRun:
         busy = [rank for rank in self._ranks if rank.running]
         taken = self._run_s(steps)
         ends = np.cumsum(np.concatenate(([self.now], taken)))[1:]
-        if not self._blocked():
+        if not all(rank.full() for rank in self._ranks):
             # a step is planned at each of these ends: none may see a new request
             steps = int(np.searchsorted(ends, horizon_s, side="left"))
             if steps < 1:
@@ -193,14 +208,15 @@ class EngineRun:
             rank.advance(steps)
             for one in rank.running:
                 one.emitted += steps
-        self._planned = deque(
-            tuple(part and _later(part, steps) for part in step) for step in self._planned
-        )
+        if self._late:
+            self._held_back = _later(self._planned[0], steps - 1)
+        self._planned = deque(_later(step, steps) for step in self._planned)
         return True
 
     def _quiet_steps(self) -> int:
         """Return for how many steps the same sequences decode and none ends; 0 for less than 2."""
-        if len(self._planned) < self._depth or not all(map(self._steady, self._planned)):
+        ahead = [*self._planned] if self._held_back is None else [self._held_back, *self._planned]
+        if len(self._planned) < self._depth or not all(map(self._steady, ahead)):
             return 0
         busy = [rank for rank in self._ranks if rank.running]
         running = [one for rank in busy for one in rank.running]
@@ -227,15 +243,6 @@ class EngineRun:
             for rank, part in zip(self._ranks, step, strict=True)
         )
 
-    def _blocked(self) -> bool:
-        """Tell whether a request that arrives now could not be admitted before another ends.
-
-        Steps that decode only were planned, so whoever waits has been refused.
-        """
-        return all(
-            rank.waiting or len(rank.running) >= rank.config.max_num_seqs for rank in self._ranks
-        )
-
 
 def _batches(step: Step) -> list[Batch]:
     """Return the batches of the ranks that have work; each knows what the others compute."""
@@ -246,13 +253,17 @@ def _batches(step: Step) -> list[Batch]:
     return [replace(batch, elsewhere=tokens - batch.tokens) for batch in batches]
 
 
-def _later(step: Scheduled, steps: int) -> Scheduled:
+def _later(step: Step, steps: int) -> Step:
     """Return a step that decodes the same sequences so many tokens later."""
-    batch = step.batch
+    return tuple(part and _part_later(part, steps) for part in step)
+
+
+def _part_later(part: Scheduled, steps: int) -> Scheduled:
+    batch = part.batch
     later = replace(
         batch,
         context=batch.context + steps * batch.decodes,
         longest=batch.longest + steps,
     )
-    decoding = tuple((sequence, context + steps) for sequence, context in step.decoding)
-    return replace(step, batch=later, decoding=decoding)
+    decoding = tuple((sequence, context + steps) for sequence, context in part.decoding)
+    return replace(part, batch=later, decoding=decoding)

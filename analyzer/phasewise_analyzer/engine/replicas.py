@@ -21,7 +21,7 @@ def serve(
     """Serve the requests on so many replicas.
 
     Without a router, replicas take turns. Data-parallel ranks of a dense model are engines of their
-    own, and vLLM's load balancer gives a request to the least loaded.
+    own; vLLM's load balancer gives a request to the least loaded, and SGLang's deals them out.
     """
     return simulate(
         requests,
@@ -45,4 +45,5 @@ def fleet(engine: Deployment, *, replicas: int = 1, router: Router | None = None
 
 
 def _own_router(engine: Deployment) -> Router | None:
-    return routers.LeastLoaded() if engine.engines > 1 else None
+    least_loaded = engine.engines > 1 and engine.config.engine == "vLLM"
+    return routers.LeastLoaded() if least_loaded else None

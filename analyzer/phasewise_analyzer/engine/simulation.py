@@ -11,8 +11,8 @@ from phasewise_analyzer.engine.fleet import RoutedEngines
 from phasewise_analyzer.engine.front import NO_FRONT, Front
 from phasewise_analyzer.engine.request import Request, Served
 from phasewise_analyzer.engine.routers import Router
+from phasewise_analyzer.engine.scheduler import EngineConfig
 from phasewise_analyzer.engine.sequence import Sequence
-from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Outcome:
 def simulate(
     requests: Sequences[Request],
     times: StepTimes,
-    config: SchedulerConfig,
+    config: EngineConfig,
     *,
     blocks: int | None,
     ranks: int = 1,
@@ -62,15 +62,15 @@ def simulate(
 
 
 def refuse_oversized(
-    requests: Sequences[Request], config: SchedulerConfig, blocks: int | None
+    requests: Sequences[Request], config: EngineConfig, blocks: int | None
 ) -> None:
     """Raise UsageError for a request that alone does not fit in the KV cache."""
     for index, one in enumerate(requests):
-        needed = -(-(one.input_tokens + one.output_tokens - 1) // config.block_size)
+        needed = config.blocks_needed(one)
         if blocks is not None and needed > blocks:
             raise UsageError(
                 f"request {index + 1} needs {needed:,} KV blocks of {config.block_size} tokens, "
-                f"and the engine has {blocks:,}: vLLM would refuse it"
+                f"and the engine has {blocks:,}: {config.engine} would refuse it"
             )
 
 
