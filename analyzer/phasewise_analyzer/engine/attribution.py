@@ -15,7 +15,7 @@ import numpy as np
 
 from phasewise_analyzer.engine.batch import Batch, FloatArray, StepTimes
 from phasewise_analyzer.engine.phase_share import prefill_share
-from phasewise_analyzer.engine.vllm_scheduler import Scheduled
+from phasewise_analyzer.engine.scheduler import Scheduled
 
 SHORT, LONG = 1, 4096
 """contexts between which the cost of a token of context is taken"""

@@ -64,6 +64,12 @@ class Basis:
     error: float | None
     """mean relative error on shapes that were not used; None where it was not measured"""
 
+    @property
+    def in_words(self) -> str:
+        """The label beside a number."""
+        error = "error not measured" if self.error is None else f"mean error {self.error:.0%}"
+        return f"{self.kind}, {self.source}, {error}"
+
 
 class StepTimes(Protocol):
     """How long an engine step takes."""

@@ -1,8 +1,10 @@
 """One engine over time: requests are submitted, steps run one after another, tokens come out.
 
 With asynchronous scheduling the engine plans the next step when the last one starts, so that a
-request which arrives meanwhile waits for both. Stretches of steps that only decode the same
-sequences are taken in one jump: the cost grows with events, not with output tokens.
+request which arrives meanwhile waits for both. Where the scheduler's process computes the steps
+itself (SGLang on a CPU), the tokens of a step come out when the next one has ended. Stretches of
+steps that only decode the same sequences are taken in one jump: the cost grows with events, not
+with output tokens.
 
 An engine may have several data-parallel ranks that run every step together, as vLLM runs a mixture
 of experts: each rank has its own scheduler and KV cache, a step takes as long as the slowest rank,
@@ -18,8 +20,8 @@ import numpy as np
 
 from phasewise_analyzer.engine.attribution import Attribution
 from phasewise_analyzer.engine.batch import Batch, FloatArray, StepTimes
+from phasewise_analyzer.engine.scheduler import EngineConfig, Scheduled
 from phasewise_analyzer.engine.sequence import Sequence
-from phasewise_analyzer.engine.vllm_scheduler import Scheduled, SchedulerConfig, VllmScheduler
 
 Step = tuple[Scheduled | None, ...]
 """what each rank computes; None is a rank without work"""
@@ -29,7 +31,7 @@ class EngineRun:
     """The state of one engine, and its clock."""
 
     def __init__(
-        self, times: StepTimes, config: SchedulerConfig, *, blocks: int | None, ranks: int = 1
+        self, times: StepTimes, config: EngineConfig, *, blocks: int | None, ranks: int = 1
     ) -> None:
         self.now = 0.0
         self.steps = self.jumps = 0
@@ -37,14 +39,20 @@ class EngineRun:
         """time in which a rank computed, summed over ranks, and the part that prefill caused"""
         self._times = times
         self._attribution = Attribution(times)
-        self._ranks = [VllmScheduler(config, blocks) for _ in range(ranks)]
+        self._ranks = [config.scheduler(blocks) for _ in range(ranks)]
         self._rank_of: dict[int, int] = {}
         self._in_flight = [0] * ranks
         self._first_choice = 0
-        self._depth = 2 if config.async_scheduling else 1
+        self._depth = config.planned_steps
+        self._late = config.late_tokens
         self._planned: deque[Step] = deque()
+        self._held_back: Step | None = None
+        """the step that has ended and whose tokens have not come out"""
         self._finished: list[Sequence] = []
         """the sequences that the last step finished"""
+        self.planned = False
+        """whether the next steps are planned: a request that is submitted now is not in them"""
+        self._quiet_s: float | None = None
 
     @property
     def preemptions(self) -> int:
@@ -61,7 +69,7 @@ class EngineRun:
 
     def cached_blocks(self, sequence: Sequence) -> int:
         """Return how many full blocks of a prompt are cached, on the rank that has most."""
-        return max(len(rank.hits(sequence)) for rank in self._ranks)
+        return max(rank.cached_blocks(sequence) for rank in self._ranks)
 
     def submit(self, sequence: Sequence) -> None:
         """Queue a request that has arrived by now."""
@@ -69,6 +77,7 @@ class EngineRun:
         self._rank_of[sequence.index] = rank
         self._in_flight[rank] += 1
         self._ranks[rank].waiting.append(sequence)
+        self.planned = False
 
     def run(self, horizon_s: float = math.inf) -> list[Sequence]:
         """Run steps until some requests finish, and return these.
@@ -77,19 +86,45 @@ class EngineRun:
         due, or nothing is left to do. A step that has started is finished.
         """
         while self.now < horizon_s:
-            while len(self._planned) < self._depth:
-                step = tuple(rank.schedule() for rank in self._ranks)
-                if all(part is None for part in step):
-                    break
-                self._planned.append(step)
-            if not self._planned:
+            self.plan()
+            if not self._planned and self._held_back is None:
                 self.now = horizon_s if math.isfinite(horizon_s) else self.now
                 break
             if not self._jump(horizon_s):
-                self._execute(self._planned.popleft())
+                self._execute(self._planned.popleft() if self._planned else None)
                 if self._finished:
                     return self._finished
         return []
+
+    def plan(self) -> None:
+        """Plan the next steps, as far ahead as the engine does."""
+        while len(self._planned) < self._depth:
+            step = tuple(rank.schedule() for rank in self._ranks)
+            if all(part is None for part in step):
+                break
+            self._planned.append(step)
+            for part in step:
+                self._note_scheduled(part)
+        if not self.planned:
+            self.planned, self._quiet_s = True, None
+
+    @property
+    def quiet_until_s(self) -> float:
+        """A time up to which no request finishes, if none is submitted before the clock's."""
+        if not any(self._in_flight):
+            return math.inf
+        if not self.planned:
+            return self.now
+        if self._quiet_s is None:
+            steps = self._quiet_steps()
+            self._quiet_s = self.now + (float(self._run_s(steps).sum()) if steps else 0.0)
+        return self._quiet_s
+
+    def _note_scheduled(self, part: Scheduled | None) -> None:
+        """Note the time for the sequences whose first step was planned now."""
+        for sequence in part.reading if part is not None else ():
+            if sequence.served.scheduled_s is None:
+                sequence.served.scheduled_s = self.now
 
     def _least_loaded(self, at_s: float) -> int:
         """Return the rank with the fewest requests in flight; ties are dealt in turn."""
@@ -106,8 +141,21 @@ class EngineRun:
         )
         return self._in_flight[rank] + late
 
-    def _execute(self, step: Step) -> None:
-        """Run a step and hand out its tokens."""
+    def _execute(self, step: Step | None) -> None:
+        """Run a step, if one is planned, and hand out the tokens that come out at its end."""
+        self.planned = False
+        if step is not None:
+            self._run_step(step)
+        ended = step
+        if self._late:
+            ended, self._held_back = self._held_back, step
+        self._finished = []
+        for rank, part in enumerate(ended or ()):
+            if part is not None:
+                self._hand_out(rank, part)
+
+    def _run_step(self, step: Step) -> None:
+        """Let a step's time pass and share it among its calls."""
         batches = _batches(step)
         seconds = max(self._times.step_s(batch) for batch in batches)
         self.now += seconds
@@ -116,10 +164,6 @@ class EngineRun:
             if part is not None:
                 self.prefill_s += self._attribution.add_step(part, seconds)
         self.steps += 1
-        self._finished = []
-        for rank, part in enumerate(step):
-            if part is not None:
-                self._hand_out(rank, part)
 
     def _hand_out(self, rank: int, part: Scheduled) -> None:
         """Give the sequences of one rank their tokens."""
@@ -136,22 +180,18 @@ class EngineRun:
                 self._ranks[rank].finish(sequence)
                 self._in_flight[rank] -= 1
                 self._finished.append(sequence)
+            else:
+                self._ranks[rank].emitted(sequence)
 
     def _jump(self, horizon_s: float) -> bool:
         """Run all steps up to the next event at once; tell whether there were any."""
-        if len(self._planned) < self._depth or not all(map(self._steady, self._planned)):
+        steps = self._quiet_steps()
+        if not steps:
             return False
         busy = [rank for rank in self._ranks if rank.running]
-        running = [one for rank in busy for one in rank.running]
-        if not all(one.emitted for one in running):
-            return False  # the time of a first token is wanted
-        left = min(one.request.output_tokens - one.scheduled_out for one in running)
-        steps = min(rank.steps_with_room(left) for rank in busy) if left > 1 else 0
-        if steps < 2:
-            return False
         taken = self._run_s(steps)
         ends = np.cumsum(np.concatenate(([self.now], taken)))[1:]
-        if not self._blocked():
+        if not all(rank.full() for rank in self._ranks):
             # a step is planned at each of these ends: none may see a new request
             steps = int(np.searchsorted(ends, horizon_s, side="left"))
             if steps < 1:
@@ -166,12 +206,25 @@ class EngineRun:
         self._finished = []
         for rank in busy:
             rank.advance(steps)
-        for one in running:
-            one.emitted += steps
-        self._planned = deque(
-            tuple(part and _later(part, steps) for part in step) for step in self._planned
-        )
+            for one in rank.running:
+                one.emitted += steps
+        if self._late:
+            self._held_back = _later(self._planned[0], steps - 1)
+        self._planned = deque(_later(step, steps) for step in self._planned)
         return True
+
+    def _quiet_steps(self) -> int:
+        """Return for how many steps the same sequences decode and none ends; 0 for less than 2."""
+        ahead = [*self._planned] if self._held_back is None else [self._held_back, *self._planned]
+        if len(self._planned) < self._depth or not all(map(self._steady, ahead)):
+            return 0
+        busy = [rank for rank in self._ranks if rank.running]
+        running = [one for rank in busy for one in rank.running]
+        if not all(one.emitted for one in running):
+            return 0  # the time of a first token is wanted
+        left = min(one.request.output_tokens - one.scheduled_out for one in running)
+        steps = min(rank.steps_with_room(left) for rank in busy) if left > 1 else 0
+        return steps if steps > 1 else 0
 
     def _run_s(self, steps: int) -> FloatArray:
         """Return the seconds of so many decode steps in a row."""
@@ -190,15 +243,6 @@ class EngineRun:
             for rank, part in zip(self._ranks, step, strict=True)
         )
 
-    def _blocked(self) -> bool:
-        """Tell whether a request that arrives now could not be admitted before another ends.
-
-        Steps that decode only were planned, so whoever waits has been refused.
-        """
-        return all(
-            rank.waiting or len(rank.running) >= rank.config.max_num_seqs for rank in self._ranks
-        )
-
 
 def _batches(step: Step) -> list[Batch]:
     """Return the batches of the ranks that have work; each knows what the others compute."""
@@ -209,13 +253,17 @@ def _batches(step: Step) -> list[Batch]:
     return [replace(batch, elsewhere=tokens - batch.tokens) for batch in batches]
 
 
-def _later(step: Scheduled, steps: int) -> Scheduled:
+def _later(step: Step, steps: int) -> Step:
     """Return a step that decodes the same sequences so many tokens later."""
-    batch = step.batch
+    return tuple(part and _part_later(part, steps) for part in step)
+
+
+def _part_later(part: Scheduled, steps: int) -> Scheduled:
+    batch = part.batch
     later = replace(
         batch,
         context=batch.context + steps * batch.decodes,
         longest=batch.longest + steps,
     )
-    decoding = tuple((sequence, context + steps) for sequence, context in step.decoding)
-    return replace(step, batch=later, decoding=decoding)
+    decoding = tuple((sequence, context + steps) for sequence, context in part.decoding)
+    return replace(part, batch=later, decoding=decoding)

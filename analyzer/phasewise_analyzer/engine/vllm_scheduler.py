@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 from phasewise_analyzer.engine.batch import Batch, Chunk
 from phasewise_analyzer.engine.block_pool import BlockPool
+from phasewise_analyzer.engine.request import Request
+from phasewise_analyzer.engine.scheduler import Scheduled
 from phasewise_analyzer.engine.sequence import Sequence
 
 
@@ -28,20 +30,38 @@ class SchedulerConfig:
     async_scheduling: bool = True
     """the next step is scheduled while the last one runs"""
 
+    @property
+    def engine(self) -> str:
+        """Name the engine."""
+        return "vLLM"
 
-@dataclass(frozen=True, slots=True)
-class Scheduled:
-    """One step and the sequences in it."""
+    @property
+    def step_tokens(self) -> int:
+        """Return the most prompt tokens of one step."""
+        return self.max_num_batched_tokens
 
-    batch: Batch
-    emitting: tuple[tuple[Sequence, int], ...]
-    """sequences that generate a token, with their epoch"""
-    reading: tuple[Sequence, ...]
-    """sequences whose prompts are read, in the order of the batch's chunks"""
-    decoding: tuple[tuple[Sequence, int], ...]
-    """sequences that decode, with their context"""
-    steady: bool
-    """whether it decodes every running sequence and nothing else"""
+    @property
+    def prefix_caching(self) -> bool:
+        """Tell whether prefixes are cached."""
+        return self.enable_prefix_caching
+
+    @property
+    def planned_steps(self) -> int:
+        """Return how many steps are planned at once."""
+        return 2 if self.async_scheduling else 1
+
+    @property
+    def late_tokens(self) -> bool:
+        """Tell that tokens come out when their step ends."""
+        return False
+
+    def scheduler(self, blocks: int | None) -> "VllmScheduler":
+        """Make a scheduler with so many KV blocks."""
+        return VllmScheduler(self, blocks)
+
+    def blocks_needed(self, request: Request) -> int:
+        """Return the blocks of a request; the last generated token is never read."""
+        return -(-(request.input_tokens + request.output_tokens - 1) // self.block_size)
 
 
 class VllmScheduler:
@@ -89,6 +109,9 @@ class VllmScheduler:
         steady = steady and not chunks
         return Scheduled(batch, tuple(emitting), tuple(reading), tuple(contexts), steady)
 
+    def emitted(self, sequence: Sequence) -> None:
+        """Do nothing: full blocks were cached when they were scheduled."""
+
     def finish(self, sequence: Sequence) -> None:
         """Take a finished sequence out and free its blocks."""
         self.running.remove(sequence)
@@ -99,6 +122,17 @@ class VllmScheduler:
         if not self.config.enable_prefix_caching:
             return []
         return self.pool.hits(sequence.digests((sequence.total - 1) // self.config.block_size))
+
+    def cached_blocks(self, sequence: Sequence) -> int:
+        """Return how many full blocks of a prompt are cached."""
+        return len(self.hits(sequence))
+
+    def full(self) -> bool:
+        """Tell whether a request that arrives now waits until another has ended.
+
+        Steps that decode only were planned, so whoever waits has been refused.
+        """
+        return bool(self.waiting) or len(self.running) >= self.config.max_num_seqs
 
     def blocks_in_use(self) -> int:
         """Return the blocks that running sequences hold, and those that waiting prompts need."""

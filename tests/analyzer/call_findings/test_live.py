@@ -42,7 +42,7 @@ def costs(store: Store) -> Costs:
 
 @pytest.mark.slow
 @given(PROMPTS, st.integers(1, 4), st.booleans())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_batch_by_batch_is_all_at_once(
     calls: list[tuple[str, list[tuple[str, list[str]]]]], size: int, restart: bool
 ) -> None:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from phasewise_analyzer.engine.closed_loop import simulate_sessions
 from phasewise_analyzer.engine.front import Front
 from phasewise_analyzer.engine.request import Request
+from phasewise_analyzer.engine.routers import ROUTERS, named
 from phasewise_analyzer.engine.simulation import simulate
 from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
 from phasewise_store.errors import UsageError
@@ -53,7 +54,7 @@ def test_a_burst_waits_for_the_front() -> None:
     assert [one.ttft_s for one in opened.served] == pytest.approx(wanted)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     st.lists(
         st.lists(
@@ -65,16 +66,29 @@ def test_a_burst_waits_for_the_front() -> None:
         max_size=6,
     ),
     st.integers(1, 4),
+    st.integers(1, 3),
+    st.sampled_from(sorted(ROUTERS)),
 )
 def test_its_calls_sent_at_their_times_take_as_long(
-    drawn: list[list[tuple[int, int, int]]], at_once: int
+    drawn: list[list[tuple[int, int, int]]], at_once: int, engines: int, router: str
 ) -> None:
-    """An open loop with the arrivals that a closed loop found has the same times."""
+    """An open loop with the arrivals that a closed loop found has the same times.
+
+    With several engines it shows that none of them ran past a call that another one's end caused.
+    """
     sessions = [
         [Request(wait / 64, inputs, outputs, ()) for wait, inputs, outputs in session]
         for session in drawn
     ]
-    closed = simulate_sessions(sessions, TIMES, CONFIG, blocks=60, at_once=at_once)
+    closed = simulate_sessions(
+        sessions,
+        TIMES,
+        CONFIG,
+        blocks=60,
+        at_once=at_once,
+        engines=engines,
+        router=named(router),
+    )
     calls = [call for session in sessions for call in session]
     opened = simulate(
         [
@@ -84,6 +98,8 @@ def test_its_calls_sent_at_their_times_take_as_long(
         TIMES,
         CONFIG,
         blocks=60,
+        engines=engines,
+        router=named(router),
     )
     assert sorted(one.last_s for one in opened.served) == pytest.approx(
         sorted(one.last_s for one in closed.served)

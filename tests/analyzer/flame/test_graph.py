@@ -84,7 +84,7 @@ def head_ids(forest: graph.Forest, frame: int) -> Prefix:
 
 @pytest.mark.slow
 @given(recorded_calls)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_every_frame_holds_what_a_walk_over_each_token_finds(
     recorded: list[tuple[list[int], int, float, float, str]],
 ) -> None:
@@ -123,7 +123,7 @@ def test_every_frame_holds_what_a_walk_over_each_token_finds(
 
 @pytest.mark.slow
 @given(recorded_calls, st.sampled_from(MEASURES))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_a_frame_is_its_own_and_what_follows(
     recorded: list[tuple[list[int], int, float, float, str]], measure: Measure
 ) -> None:

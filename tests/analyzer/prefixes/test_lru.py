@@ -83,7 +83,7 @@ def test_the_mooncake_curve_equals_brute_force(
     ]
 
 
-@pytest.mark.parametrize("sessions", [3, pytest.param(25, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("sessions", [3, pytest.param(12, marks=pytest.mark.slow)])
 def test_the_curve_of_claude_code_sessions_equals_brute_force(
     shared_traces: Path, store: Store, sessions: int
 ) -> None:
