@@ -6,10 +6,13 @@
   sequences share it equally. The rest is marginal: each sequence's part is proportional to a
   constant plus its context.
 
-Chunks of a sequence that was preempted are recomputation, a line of its own within prefill.
+Chunks of a sequence that was preempted are recomputation, a line of its own within prefill. What a
+step takes longer than without draft tokens is shared among these, and what rejected ones took is a
+line of its own within marginal.
 """
 
 from collections.abc import Sequence as Sequences
+from dataclasses import replace
 
 import numpy as np
 
@@ -41,13 +44,26 @@ class Attribution:
         prefill_s = seconds * share
         self._add_chunks(part, prefill_s)
         if part.decoding:
-            alone = self._times.step_s(
-                Batch(decodes=batch.decodes, context=batch.context, longest=batch.longest)
-            )
+            alone = self._times.step_s(batch.decode_part)
             decode_s = seconds - prefill_s
+            if part.verified:
+                undrafted = replace(
+                    batch.decode_part, context=batch.context - batch.drafts, drafts=0
+                )
+                less = min(1.0, self._times.step_s(undrafted) / alone)
+                self._add_drafts(part, decode_s * (1 - less))
+                decode_s, alone = decode_s * less, alone * less
             floor_s = decode_s * min(1.0, self._floor_s / alone)
             self._add_decodes(part, np.array([floor_s]), np.array([decode_s - floor_s]))
         return prefill_s
+
+    @staticmethod
+    def _add_drafts(part: Scheduled, seconds: float) -> None:
+        """Share what draft tokens add to a step."""
+        per_token_s = seconds / part.batch.drafts
+        for (sequence, _), (drafted, accepted) in zip(part.decoding, part.verified, strict=True):
+            sequence.served.marginal_s += drafted * per_token_s
+            sequence.served.rejected_s += (drafted - accepted) * per_token_s
 
     def add_run(self, part: Scheduled, seconds: FloatArray) -> None:
         """Share a run of steps in which the same sequences decode."""

@@ -16,7 +16,5 @@ def prefill_share(batch: Batch, times: StepTimes) -> float:
     if not batch.chunks:
         return 0.0
     prefill = times.step_s(Batch(batch.chunks))
-    decode = times.step_s(
-        Batch(decodes=batch.decodes, context=batch.context, longest=batch.longest)
-    )
+    decode = times.step_s(batch.decode_part)
     return prefill / (prefill + decode)

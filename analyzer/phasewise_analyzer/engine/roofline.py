@@ -81,7 +81,7 @@ class Roofline:
             total += self._chunk_s(chunk.new, chunk.cached)
         if batch.decodes:
             mean = np.array([batch.context / batch.decodes])
-            total += float(self._decode_s(batch.decodes, mean)[0])
+            total += float(self._decode_s(batch.decodes, mean, batch.drafts)[0])
         if batch.tokens > GRAPH_TOKENS:
             total = max(total, self.efficiency.launch_s * len(self.shape.layers))
         return total + self.efficiency.sequence_s * batch.sequences
@@ -103,7 +103,7 @@ class Roofline:
         read = self._fixed_read + sum(
             mixture.distinct(everywhere) * held for mixture, held in self._mixtures
         )
-        rest_s = batch.sequences * self._head_s + batch.tokens * self._recurrent_s
+        rest_s = batch.sampled * self._head_s + batch.tokens * self._recurrent_s
         return max(products_s, read / self._bytes_s) + rest_s
 
     @cached_property
@@ -179,8 +179,11 @@ class Roofline:
         kv = read * self._layer_bytes
         return flops / self.tp / self._flops_s + kv / self._bytes_s
 
-    def _decode_s(self, decodes: int, mean: FloatArray) -> FloatArray:
-        """Return the time of attention for sequences of a mean context."""
+    def _decode_s(self, decodes: int, mean: FloatArray, drafts: int = 0) -> FloatArray:
+        """Return the time of attention for sequences of a mean context.
+
+        Draft tokens read the same keys and values as the token before them.
+        """
         read = np.zeros_like(mean)
         flops = np.zeros_like(mean)
         for seen, layers, pair in self._attention_kinds[True]:
@@ -188,7 +191,8 @@ class Roofline:
             read += layers * context
             flops += pair * context
         kv_s = decodes * read * self._layer_bytes / self._bytes_s
-        times: FloatArray = np.maximum(kv_s, decodes * flops / self.tp / self._flops_s)
+        flops_s = (decodes + drafts) * flops / self.tp / self._flops_s
+        times: FloatArray = np.maximum(kv_s, flops_s)
         return times
 
     @cached_property

@@ -22,6 +22,10 @@ class Sequence:
     blocks: list[int] = field(default_factory=list)
     named: int = 0
     """full blocks that are in the cache's index"""
+    draft: int = 0
+    """draft tokens that its next decode step verifies"""
+    emitting: int = 1
+    """output tokens that its step in flight generates"""
     epoch: int = 0
     """grows with every preemption, so that steps in flight are recognised as stale"""
 
@@ -34,6 +38,14 @@ class Sequence:
     def decoding(self) -> bool:
         """Whether one token is left to compute."""
         return self.total - self.computed == 1
+
+    @property
+    def quiet_steps(self) -> int:
+        """Steps that can follow the planned ones before one generates its last token or a draft."""
+        end = self.request.output_tokens
+        if self.request.drafts is not None:
+            end = self.request.drafts.next_draft(self.emitted)
+        return end - self.scheduled_out
 
     @property
     def complete(self) -> bool:

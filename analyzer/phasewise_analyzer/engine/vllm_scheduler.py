@@ -6,7 +6,10 @@ Rules (vLLM 0.19 to 0.32, v1/core/sched/scheduler.py), first come, first served:
   and waits at the front of the queue; a step that preempts admits nobody;
 - a waiting sequence is admitted while the budget and `max_num_seqs` allow, if its whole prompt
   fits in the free blocks; it skips its cached blocks, but computes at least one token;
-- full blocks can be hit from the moment they are scheduled.
+- full blocks can be hit from the moment they are scheduled; draft tokens are in none of them;
+- a sequence that decodes verifies its drafts in the same step, as far as the budget goes.  What is
+  rejected leaves blocks behind, which the next tokens fill.  Drafts need the last step's tokens, so
+  there is no asynchronous scheduling beside them.
 """
 
 from collections import deque
@@ -61,7 +64,10 @@ class SchedulerConfig:
 
     def blocks_needed(self, request: Request) -> int:
         """Return the blocks of a request; the last generated token is never read."""
-        return -(-(request.input_tokens + request.output_tokens - 1) // self.block_size)
+        tokens = request.input_tokens + request.output_tokens - 1
+        if request.drafts is not None:
+            tokens += request.drafts.most
+        return -(-tokens // self.block_size)
 
 
 class VllmScheduler:
@@ -91,26 +97,54 @@ class VllmScheduler:
             steady = steady and not admitted
         reading: list[Sequence] = []
         contexts: list[tuple[Sequence, int]] = []
+        verified: list[tuple[int, int]] = []
         for (sequence, tokens), decodes_one in zip(planned, decoding, strict=True):
             if decodes_one:
-                contexts.append((sequence, sequence.total))
+                contexts.append((sequence, sequence.computed + tokens))
+                verified.append((tokens - 1, 0))
             else:
                 chunks.append(Chunk(tokens, sequence.computed))
                 reading.append(sequence)
-            sequence.computed += tokens
+            sequence.computed = min(sequence.computed + tokens, sequence.total)
             self._name_full(sequence)
             if sequence.computed == sequence.total:
                 sequence.total += 1
                 emitting.append((sequence, sequence.epoch))
+                if decodes_one and tokens > 1:
+                    verified[-1] = self._verify(sequence, tokens - 1)
         if not planned:
             return None
         lengths = [context for _, context in contexts]
-        batch = Batch(tuple(chunks), len(lengths), sum(lengths), max(lengths, default=0))
-        steady = steady and not chunks
-        return Scheduled(batch, tuple(emitting), tuple(reading), tuple(contexts), steady)
+        drafts = sum(drafted for drafted, _ in verified)
+        batch = Batch(
+            tuple(chunks), len(lengths), sum(lengths), max(lengths, default=0), drafts=drafts
+        )
+        return Scheduled(
+            batch,
+            tuple(emitting),
+            tuple(reading),
+            tuple(contexts),
+            steady and not chunks and not drafts,
+            tuple(verified) if drafts else (),
+        )
 
     def emitted(self, sequence: Sequence) -> None:
-        """Do nothing: full blocks were cached when they were scheduled."""
+        """Draft for the next step; full blocks were cached when they were scheduled."""
+        sequence.emitting = 1
+        if sequence.request.drafts is not None:
+            assert not self.config.async_scheduling, "drafts need the tokens of the last step"
+            sequence.draft = int(sequence.request.drafts.drafted[sequence.emitted])
+
+    def _verify(self, sequence: Sequence, drafted: int) -> tuple[int, int]:
+        """Let a sequence go on by its accepted draft tokens; return drafted and accepted ones."""
+        assert sequence.request.drafts is not None, "it has a draft"
+        accepted = min(drafted, int(sequence.request.drafts.accepted[sequence.emitted]))
+        sequence.emitting = min(accepted + 1, sequence.request.output_tokens - sequence.emitted)
+        sequence.total += sequence.emitting - 1
+        sequence.computed = sequence.total - 1
+        sequence.served.drafted_tokens += drafted
+        sequence.served.accepted_tokens += accepted
+        return drafted, accepted
 
     def finish(self, sequence: Sequence) -> None:
         """Take a finished sequence out and free its blocks."""
@@ -177,7 +211,8 @@ class VllmScheduler:
         at = 0
         while at < len(self.running) and budget > 0:
             sequence = self.running[at]
-            tokens = 0 if sequence.complete else min(sequence.total - sequence.computed, budget)
+            wanted = sequence.total - sequence.computed + sequence.draft
+            tokens = 0 if sequence.complete else min(wanted, budget)
             if tokens:
                 needed = -(-(sequence.computed + tokens) // size) - len(sequence.blocks)
                 while needed > 0 and not self.pool.room(needed):
@@ -189,6 +224,7 @@ class VllmScheduler:
                 if needed > 0:
                     sequence.blocks += self.pool.take(needed)
                 planned.append((sequence, tokens))
+                sequence.draft = 0
                 budget -= tokens
             at += 1
         return preempted
@@ -228,7 +264,7 @@ class VllmScheduler:
         """Free a sequence's blocks; tokens of steps in flight are dropped."""
         self.pool.release(sequence.blocks)
         sequence.blocks = []
-        sequence.computed = sequence.named = 0
+        sequence.computed = sequence.named = sequence.draft = 0
         sequence.total = sequence.request.input_tokens + sequence.emitted
         sequence.epoch += 1
         sequence.served.preemptions += 1

@@ -27,6 +27,8 @@ class Call:
     out: int = 0
     blocks: list[int] = field(default_factory=list)
     life: int = 0
+    draft: int = 0
+    gain: int = 1
     first: float = 0.0
     last: float = 0.0
     cached: int | None = None
@@ -78,16 +80,22 @@ class SlowEngine:
         if not work:
             return None
         emitting = []
-        contexts = [call.tokens for call, _, decodes in work if decodes]
+        contexts = [call.done + new for call, new, decodes in work if decodes]
+        drafts = sum(new - 1 for _, new, decodes in work if decodes)
         chunks = tuple(Chunk(new, call.done) for call, new, decodes in work if not decodes)
-        for call, new, _ in work:
-            call.done += new
+        for call, new, decodes in work:
+            call.done = min(call.done + new, call.tokens)
             self.name(call)
             if call.done == call.tokens:
-                call.tokens += 1
+                call.gain, call.draft = 1, 0
+                if decodes and call.request.drafts is not None:
+                    accepted = min(new - 1, int(call.request.drafts.accepted[call.out]))
+                    call.gain = min(accepted + 1, call.request.output_tokens - call.out)
+                call.tokens += call.gain
+                call.done = call.tokens - 1
                 emitting.append((call, call.life))
         longest = max(contexts, default=0)
-        return Batch(chunks, len(contexts), sum(contexts), longest), emitting
+        return Batch(chunks, len(contexts), sum(contexts), longest, drafts=drafts), emitting
 
     def plan_running(self, budget: int) -> tuple[list[tuple[Call, int, bool]], bool]:
         """Give tokens to running calls; tell whether one was preempted."""
@@ -98,17 +106,18 @@ class SlowEngine:
                 continue
             if call.tokens - call.request.input_tokens >= call.request.output_tokens:
                 continue
-            new = min(budget, call.tokens - call.done)
+            decodes = call.tokens - call.done == 1
+            new = min(budget, call.tokens - call.done + call.draft)
             while call in self.running and not self.fill(call, new):
                 victim = self.running.pop()
                 self.give(victim)
-                victim.done, victim.life = 0, victim.life + 1
+                victim.done, victim.life, victim.draft = 0, victim.life + 1, 0
                 victim.tokens = victim.request.input_tokens + victim.out
                 self.waiting.insert(0, victim)
                 self.preemptions += 1
                 preempted = True
             if call in self.running:
-                work.append((call, new, call.tokens - call.done == 1))
+                work.append((call, new, decodes))
                 budget -= new
         return work, preempted
 
@@ -213,9 +222,11 @@ def serve(
             for call, life in part[1] if part else ():
                 if life != call.life:
                     continue
-                call.out += 1
+                call.out += call.gain
                 call.first = call.first or now
                 if call.out == call.request.output_tokens:
                     call.last = now
                     engine.running.remove(call)
                     engine.give(call)
+                elif call.request.drafts is not None:
+                    call.draft = int(call.request.drafts.drafted[call.out])

@@ -25,6 +25,16 @@ class Drafts:
     """[output tokens] those equal to the captured output; a draft can reach beyond its end, and
     what the model would have said there is not known"""
 
+    @property
+    def most(self) -> int:
+        """Tokens of the longest draft."""
+        return int(self.drafted.max(initial=0))
+
+    def next_draft(self, known: int) -> int:
+        """Return the first place from a number of known tokens on that has a draft, or the end."""
+        places = np.flatnonzero(self.drafted[known:])
+        return known + int(places[0]) if len(places) else len(self.drafted)
+
     def steps(self) -> "Steps":
         """Follow the decode steps; the first token comes from the prompt and is not drafted."""
         places = []
