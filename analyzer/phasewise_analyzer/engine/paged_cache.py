@@ -13,7 +13,7 @@ Prediction before a replay and the simulated engine use it.
 import numpy as np
 import xxhash
 
-from phasewise_analyzer.engine.block_pool import BlockPool
+from phasewise_analyzer.engine.block_pool import BlockPool, IntArray
 from phasewise_analyzer.engine.token_ids import TokenIds
 
 
@@ -33,17 +33,16 @@ class PagedPrefixCache:
         """Serve a request to its end: take blocks, fill them, free them."""
         filled = np.concatenate((prompt, output[:-1]))
         hashes = self._hashes(filled)
-        held = self._hits(prompt, hashes)
-        self._pool.hold(held)
+        hits = self._hits(prompt, hashes)
+        self._pool.hold(hits)
         places = -(-len(filled) // self.block_tokens)
         # a request larger than the cache is refused by the engine: nothing is left to predict
-        held += self._pool.take(places - len(held))
-        for block, digest in zip(held, hashes, strict=False):
-            self._pool.name(block, digest)
+        held = np.concatenate((hits, self._pool.take(places - len(hits))))
+        self._pool.name(held[: len(hashes)], hashes)
         self._pool.release(held)
 
-    def _hashes(self, tokens: TokenIds) -> list[bytes]:
-        """Return the chained hash of every full block."""
+    def _hashes(self, tokens: TokenIds) -> IntArray:
+        """Return the chained hash of every full block, numbered."""
         size = self.block_tokens
         raw = np.ascontiguousarray(tokens, dtype=np.int64).tobytes()
         digests: list[bytes] = []
@@ -51,8 +50,8 @@ class PagedPrefixCache:
         for end in range(size, len(tokens) + 1, size):
             above = xxhash.xxh3_128_digest(above + raw[(end - size) * 8 : end * 8])
             digests.append(above)
-        return digests
+        return self._pool.ids(digests)
 
-    def _hits(self, prompt: TokenIds, hashes: list[bytes]) -> list[int]:
+    def _hits(self, prompt: TokenIds, hashes: IntArray) -> IntArray:
         """Return the cached blocks that the prompt starts with, at least one token left over."""
         return self._pool.hits(hashes[: max(0, len(prompt) - 1) // self.block_tokens])
