@@ -107,6 +107,28 @@ def test_a_sweep_finds_the_largest_load(stream: Path, capsys: pytest.CaptureFixt
     assert "largest load at which 100% of requests meet the SLO (ttft=0.05)" in printed.err
 
 
+SGLANG = ["--engine", "sglang"]
+
+
+def test_sglang_has_its_own_scheduler_and_flags(
+    stream: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its cache is exact per token: 63 of 64 are found, or none without it; routers work alike."""
+    assert main(["simulate", str(stream), *ENGINE, *SGLANG]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert [row["cached_tokens"] for row in answer["requests"]] == [0, 0, 63]
+    words = ["--set", "disable-radix-cache", "--set", "page-size=16", "--set", "tp-size=2"]
+    words += ["--set", "dp-size=2", "--set", "chunked-prefill-size=-1", "--gpu-seconds"]
+    assert main(["simulate", str(stream), *ENGINE, *SGLANG, *words]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert [row["cached_tokens"] for row in answer["requests"]] == [0, 0, 0]
+    spent = sum(sum(row.values()) - row["recompute"] for row in answer["gpu_seconds"])
+    assert spent == pytest.approx(4 * answer["summary"]["makespan_s"], rel=1e-9)
+    words = ["--replicas", "2", "--router", "prefix-aware"]
+    assert main(["simulate", str(stream), *ENGINE[:-1], *SGLANG, *words]) == 0
+    assert "3 requests on 2 x 1 h100-sxm, llama-3.1-8b, SGLang" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -121,6 +143,18 @@ def test_a_sweep_finds_the_largest_load(stream: Path, capsys: pytest.CaptureFixt
         (["--sweep"], "a sweep looks for the largest load that meets an SLO: name one"),
         (["--slo", "ttft"], "is not an SLO: give seconds for one or more of ttft, tpot, latency"),
         (["--kv-blocks", "3"], "needs 5 KV blocks of 16 tokens, and the engine has 3"),
+        ([*SGLANG, "--set", "enable-mixed-chunk"], "does not model `enable-mixed-chunk`"),
+        ([*SGLANG, "--set", "max-num-seqs=3"], "does not model `max-num-seqs`"),
+        (
+            [*SGLANG, "--set", "page-size=16", "--set", "chunked-prefill-size=100"],
+            "`chunked-prefill-size=100` is not a multiple of `page-size=16`",
+        ),
+        (
+            [*SGLANG, "--set", "schedule-conservativeness=0"],
+            "`schedule-conservativeness=0`: a positive number is needed",
+        ),
+        ([*SGLANG, "--set", "mem-fraction-static=0.1"], "does not fit; use more GPUs"),
+        ([*SGLANG, "--set", "max-total-tokens=60"], "needs 77 KV blocks of 1 tokens"),
     ],
 )
 def test_wrong_input_is_named(

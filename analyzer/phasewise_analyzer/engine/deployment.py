@@ -1,4 +1,7 @@
-"""One engine on given GPUs: from a shape, a GPU and vLLM's flags to what a simulation needs."""
+"""One engine on given GPUs: from a shape, a GPU and vLLM's flags to what a simulation needs.
+
+`sglang_deployment` does the same for SGLang's flags.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +18,7 @@ from phasewise_analyzer.engine.gpus import Gpu
 from phasewise_analyzer.engine.kernel_tables import KernelTables
 from phasewise_analyzer.engine.layers import Attention, LatentAttention
 from phasewise_analyzer.engine.roofline import Efficiency, Roofline
+from phasewise_analyzer.engine.scheduler import EngineConfig
 from phasewise_analyzer.engine.shape import Shape
 from phasewise_analyzer.engine.step_terms import Collectives, WithTerms
 from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
@@ -41,7 +45,7 @@ class Deployment:
     name: str
     """its GPUs and its model in words"""
     times: StepTimes
-    config: SchedulerConfig
+    config: EngineConfig
     blocks: int | None
     """KV blocks of one data-parallel rank; None where there are always enough"""
     tp: int = 1
@@ -86,8 +90,8 @@ def deploy(
     # without it vLLM cuts every expert across the same ranks: each does the same part of the work
     values.switch("enable-expert-parallel", False)
     tp = values.integer("tensor-parallel-size", tp)
-    _check_heads(shape, tp)
-    weights = _weights(shape, values)
+    check_heads(shape, tp)
+    weights = weight_format(shape, values)
     cache = formats.cache(values.text("kv-cache-dtype", "auto"))
     large = gpu.memory_bytes > LARGE_GIB * 2**30 and not gpu.name.startswith("a100")
     config = SchedulerConfig(
@@ -104,18 +108,37 @@ def deploy(
         blocks = override
     if blocks is None:
         held = shape.weight_bytes(weights, tp, expert_ranks=tp * ranks)
-        blocks = _blocks(shape, gpu, held, cache, tp=tp, share=share, size=config.block_size)
+        usable = gpu.memory_bytes * share - OTHER_BYTES
+        blocks = kv_blocks(shape, gpu, held, cache, tp=tp, usable=usable, size=config.block_size)
+    times = step_times(
+        gpu, shape, weights, cache, tp=tp, ranks=ranks, kernels=kernels, efficiency=efficiency
+    )
+    name = f"{tp * data_parallel} {gpu.name}, {shape.name}"
+    return Deployment(name, times, config, blocks, tp, ranks, engines)
+
+
+def step_times(
+    gpu: Gpu,
+    shape: Shape,
+    weights: formats.Format,
+    cache: formats.Format,
+    *,
+    tp: int,
+    kernels: Path | None,
+    ranks: int = 1,
+    efficiency: Efficiency | None = None,
+) -> StepTimes:
+    """Return the step times of a model on a GPU: from kernel tables, or else from the roofline."""
     source: StepTimes
     if kernels is None:
         source = Roofline(gpu, shape, weights, cache, tp, ranks, efficiency or Efficiency())
     else:
         source = KernelTables(_tables(kernels, tp), shape, tp=tp, dp=ranks)
-    times = WithTerms(source, Collectives(gpu, shape, tp, ranks), HOST_S)
-    name = f"{tp * data_parallel} {gpu.name}, {shape.name}"
-    return Deployment(name, times, config, blocks, tp, ranks, engines)
+    return WithTerms(source, Collectives(gpu, shape, tp, ranks), HOST_S)
 
 
-def _check_heads(shape: Shape, tp: int) -> None:
+def check_heads(shape: Shape, tp: int) -> None:
+    """Raise UsageError for a tensor-parallel degree that does not divide the heads."""
     heads = {
         one.mixer.heads
         for one in shape.layers
@@ -128,7 +151,7 @@ def _check_heads(shape: Shape, tp: int) -> None:
         )
 
 
-def _weights(shape: Shape, values: Flags) -> formats.Format:
+def weight_format(shape: Shape, values: Flags) -> formats.Format:
     """Return the format of the weights: as quantized by a flag, or as published."""
     named = values.text("quantization", "none")
     values.text("dtype", "auto")
@@ -142,25 +165,25 @@ def _weights(shape: Shape, values: Flags) -> formats.Format:
     return formats.weights(shape.native_format)
 
 
-def _blocks(
+def kv_blocks(
     shape: Shape,
     gpu: Gpu,
     held: float,
     cache: formats.Format,
     *,
     tp: int,
-    share: float,
+    usable: float,
     size: int,
 ) -> int:
     """Return the KV blocks that fit beside the weights; raises DoesNotFitError if none do."""
-    free = gpu.memory_bytes * share - held - OTHER_BYTES
+    free = usable - held
     # layers with a window take blocks too, up to the window: counted as if they grew
     token = sum(shape.layer_cache_bytes(cache, tp))
     blocks = int(free // (token * size))
     if blocks < 1:
         raise DoesNotFitError(
             f"`{shape.name}` needs {held / 1e9:.1f} GB for its weights on each `{gpu.name}`, of "
-            f"{gpu.memory_bytes * share / 1e9:.1f} GB usable: it does not fit; use more GPUs "
+            f"{usable / 1e9:.1f} GB usable: it does not fit; use more GPUs "
             "(--tp) or a smaller format (--set quantization=fp8)"
         )
     return blocks

@@ -1,5 +1,6 @@
-"""vLLM's flags as the user gives them: `max-num-seqs=128`, with or without dashes in front."""
+"""An engine's flags as the user gives them: `max-num-seqs=128`, with or without dashes in front."""
 
+import math
 from collections.abc import Mapping
 
 from phasewise_store.errors import UsageError
@@ -11,8 +12,10 @@ OFF = frozenset({"0", "false", "no", "off"})
 class Flags:
     """The values of flags, and which of them were understood."""
 
-    def __init__(self, values: Mapping[str, str]) -> None:
-        self._values = {_plain(name): value for name, value in values.items()}
+    def __init__(self, values: Mapping[str, str], aliases: Mapping[str, str] = {}) -> None:
+        """Take flags; an alias stands for the name it maps to."""
+        plain = {_plain(name): value for name, value in values.items()}
+        self._values = {aliases.get(name, name): value for name, value in plain.items()}
         self._known: set[str] = set()
 
     def text(self, name: str, default: str) -> str:
@@ -35,17 +38,36 @@ class Flags:
             raise UsageError(f"`{name}={value}`: a positive whole number is needed")
         return int(value)
 
+    def limit(self, name: str, default: int | None) -> int | None:
+        """Return a positive whole number, or the default; None is no limit, written -1."""
+        if self._values.get(name) == "-1":
+            self._known.add(name)
+            return None
+        found = self.optional_integer(name)
+        return default if found is None else found
+
+    def factor(self, name: str, default: float) -> float:
+        """Return a positive number, or the default."""
+        found = self._float(name, default)
+        if not 0 < found < math.inf:
+            raise UsageError(f"`{name}={self._values[name]}`: a positive number is needed")
+        return found
+
     def number(self, name: str, default: float) -> float:
         """Return a share between 0 and 1, or the default."""
-        self._known.add(name)
-        value = self._values.get(name)
-        try:
-            found = default if value is None else float(value)
-        except ValueError:
-            found = 0.0
+        found = self._float(name, default)
         if not 0 < found <= 1:
+            value = self._values[name]
             raise UsageError(f"`{name}={value}`: a number above 0 and up to 1 is needed")
         return found
+
+    def _float(self, name: str, default: float) -> float:
+        """Return a number, or the default; not a number is 0."""
+        self._known.add(name)
+        try:
+            return float(self._values.get(name, default))
+        except ValueError:
+            return 0.0
 
     def switch(self, name: str, default: bool) -> bool:
         """Return a switch, which `no-NAME` turns off."""

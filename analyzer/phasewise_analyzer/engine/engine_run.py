@@ -2,8 +2,9 @@
 
 With asynchronous scheduling the engine plans the next step when the last one starts, so that a
 request which arrives meanwhile waits for both. Where the scheduler's process computes the steps
-itself (SGLang on a CPU), the tokens of a step come out when the next one has ended. Stretches of steps that only decode the same
-sequences are taken in one jump: the cost grows with events, not with output tokens.
+itself (SGLang on a CPU), the tokens of a step come out when the next one has ended. Stretches of
+steps that only decode the same sequences are taken in one jump: the cost grows with events, not
+with output tokens.
 
 An engine may have several data-parallel ranks that run every step together, as vLLM runs a mixture
 of experts: each rank has its own scheduler and KV cache, a step takes as long as the slowest rank,

@@ -104,8 +104,7 @@ class RadixPrefixCache:
         running.kept = self._tree.whole(tokens)
 
     def _make_room(self, running: "_Running", tokens: int) -> None:
-        """Evict leaves until so many tokens are free; a request larger than the cache is refused
-        by the engine, and evicts all that it does not use itself."""
+        """Evict leaves until so many tokens are free, or no leaf is left that is not in use."""
         if self._capacity is None:
             return
         own = -(-running.length // self.page_tokens) * self.page_tokens - running.kept

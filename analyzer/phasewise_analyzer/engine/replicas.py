@@ -19,9 +19,9 @@ def serve(
     """Serve the requests on so many replicas.
 
     Without a router, replicas take turns. Data-parallel ranks of a dense model are engines of their
-    own, and vLLM's load balancer gives a request to the least loaded.
+    own; vLLM's load balancer gives a request to the least loaded, and SGLang's deals them out.
     """
-    if router is None and engine.engines > 1:
+    if router is None and engine.engines > 1 and engine.config.engine == "vLLM":
         router = routers.LeastLoaded()
     return simulate(
         requests,

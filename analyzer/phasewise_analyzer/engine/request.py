@@ -13,6 +13,17 @@ class Request:
     output_tokens: int
     digests: tuple[Hashable, ...]
     """chained ids of the prompt's full blocks: equal ids mean an equal prefix"""
+    digest_tokens: int | None = None
+    """tokens that an id stands for; None is a KV block of the engine"""
+    allowed_tokens: int | None = None
+    """output tokens after which it is cut off (`max_tokens`); None is as many as it generates"""
+    forced: bool = False
+    """whether it generates as many tokens as are allowed, whatever they are (`ignore_eos`)"""
+
+    @property
+    def most_output_tokens(self) -> int:
+        """Output tokens that the engine has to expect."""
+        return max(self.allowed_tokens or 0, self.output_tokens)
 
 
 @dataclass(slots=True)

@@ -27,3 +27,32 @@ def test_a_mooncake_row_without_a_length_is_named(tmp_path: Path) -> None:
     path.write_text(json.dumps({"timestamp": 0, "input_length": 5}))
     with pytest.raises(UsageError, match=r"mooncake.jsonl:1: .* are needed"):
         workload.read(path, 16)
+
+
+def test_an_exact_cache_gets_the_blocks_of_the_file(tmp_path: Path) -> None:
+    """The partly filled last block too, and what the client has allowed."""
+    row = {"timestamp": 0, "input_length": 1100, "output_length": 7, "hash_ids": [4, 9, 12]}
+    path = tmp_path / "mooncake.jsonl"
+    path.write_text(json.dumps(row | {"max_tokens": 50}) + "\n" + json.dumps(row))
+    limited, plain = workload.read_exact(path)
+    assert (limited.digests, limited.digest_tokens) == ((4, 9, 12), 512)
+    assert (limited.most_output_tokens, plain.most_output_tokens) == (50, 7)
+    assert not limited.forced
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"hash_ids": [1]}, "`hash_ids` need `block_tokens`"),
+        ({"hash_ids": [1], "block_tokens": 2}, "1 `hash_ids` are too few for 5 tokens"),
+        ({"max_tokens": 1}, "`max_tokens` is less than `output_tokens`"),
+    ],
+)
+def test_a_row_that_does_not_fit_together_is_named(
+    tmp_path: Path, row: dict[str, object], message: str
+) -> None:
+    """Ids without a size, too few ids, and fewer tokens allowed than generated."""
+    path = tmp_path / "stream.jsonl"
+    path.write_text(json.dumps({"arrival_s": 0, "input_tokens": 5, "output_tokens": 2} | row))
+    with pytest.raises(UsageError, match=message):
+        workload.read_exact(path)

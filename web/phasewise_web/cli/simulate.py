@@ -1,10 +1,10 @@
 """Simulates an engine that serves a stream of requests: TTFT, TPOT, latency, throughput.
 
 FILE is JSON lines, plain or gzipped: `arrival_ns` or `arrival_s`, `input_tokens`, `output_tokens`,
-and optionally `block_tokens` and `hash_ids` of the prompt for prefix caching. The engine is vLLM
-with continuous batching. Step times come from a measured server (--calibration), from measured
-kernel tables (--kernels), or else from a roofline over the GPU's datasheet; the output says which.
-TTFT includes the queue. See docs/engine-model.md.
+and optionally `block_tokens` and `hash_ids` of the prompt for prefix caching. The engine is vLLM,
+or SGLang (--engine), with continuous batching. Step times come from a measured server
+(--calibration), from measured kernel tables (--kernels), or else from a roofline over the GPU's
+datasheet; the output says which. TTFT includes the queue. See docs/engine-model.md.
 """
 
 import argparse
@@ -15,13 +15,15 @@ from pathlib import Path
 from phasewise_analyzer.engine import (
     attribution,
     calibration,
+    deployment,
     gpus,
     model_config,
     routers,
+    sglang_deployment,
     slo,
     workload,
 )
-from phasewise_analyzer.engine.deployment import Deployment, calibrated, deploy
+from phasewise_analyzer.engine.deployment import Deployment, calibrated
 from phasewise_analyzer.engine.replicas import serve
 from phasewise_analyzer.engine.request import Request, Served
 from phasewise_analyzer.engine.simulation import Outcome
@@ -49,6 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--gpu", metavar="NAME", help="e.g. h100-sxm, rtx-4090")
     parser.add_argument(
+        "--engine", choices=("vllm", "sglang"), help="whose scheduler and flags (default: vllm)"
+    )
+    parser.add_argument(
         "--calibration",
         metavar="FILE",
         type=Path,
@@ -73,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         type=_flag,
         default=[],
-        help="a flag of vLLM, e.g. max-num-seqs=128; can be repeated",
+        help="a flag of the engine, e.g. max-num-seqs=128; can be repeated",
     )
     parser.add_argument(
         "--kv-blocks",
@@ -109,7 +114,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Simulate and print."""
     engine = _engine(arguments)
-    requests = workload.read(arguments.file, engine.config.block_size)
+    if engine.config.engine == "SGLang":
+        requests = workload.read_exact(arguments.file)
+    else:
+        requests = workload.read(arguments.file, engine.config.block_size)
     limits = slo.parse(arguments.slo) if arguments.slo is not None else None
     if arguments.sweep and limits is None:
         raise UsageError(
@@ -177,15 +185,17 @@ def _engine(arguments: argparse.Namespace) -> Deployment:
     """Set the engine up: as measured, or from a shape and a GPU."""
     flags = dict(arguments.flags)
     if arguments.calibration is not None:
-        if arguments.shape or arguments.gpu or arguments.kernels or arguments.tp != 1:
+        named = (arguments.shape, arguments.gpu, arguments.kernels, arguments.engine)
+        if any(named) or arguments.tp != 1:
             raise UsageError(
                 "--calibration holds for the server it was measured on: leave out --shape, --gpu, "
-                "--kernels and --tp"
+                "--engine, --kernels and --tp"
             )
         measured = calibration.read(arguments.calibration)
         return calibrated(measured.with_flags(flags, arguments.kv_blocks))
     if not (arguments.shape and arguments.gpu):
         raise UsageError("name the engine with --shape and --gpu, or with --calibration")
+    deploy = sglang_deployment.deploy if arguments.engine == "sglang" else deployment.deploy
     return deploy(
         model_config.find(arguments.shape),
         gpus.find(arguments.gpu),
