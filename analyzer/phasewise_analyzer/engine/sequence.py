@@ -1,8 +1,8 @@
 """A request inside the scheduler: how far it is, and the KV blocks it holds."""
 
-from collections.abc import Hashable
 from dataclasses import dataclass, field
 
+from phasewise_analyzer.engine.block_pool import NO_BLOCKS, IntArray
 from phasewise_analyzer.engine.request import Request, Served
 
 
@@ -19,7 +19,9 @@ class Sequence:
     """tokens whose KV is computed once the steps in flight have ended"""
     emitted: int = 0
     """output tokens of steps that have ended"""
-    blocks: list[int] = field(default_factory=list)
+    ids: IntArray | None = None
+    """numbers of its full blocks' hashes, output included, in the block pool of its engine"""
+    blocks: IntArray = field(default_factory=lambda: NO_BLOCKS)
     named: int = 0
     """full blocks that are in the cache's index"""
     draft: int = 0
@@ -51,13 +53,3 @@ class Sequence:
     def complete(self) -> bool:
         """Whether the steps in flight generate its last token."""
         return self.scheduled_out >= self.request.output_tokens
-
-    def digest(self, block: int) -> Hashable:
-        """Return the id of a full block; past the prompt it is nobody else's."""
-        digests = self.request.digests
-        return digests[block] if block < len(digests) else ("own", self.index, block)
-
-    def digests(self, blocks: int) -> list[Hashable]:
-        """Return the ids of the first full blocks."""
-        known = self.request.digests[:blocks]
-        return [*known, *(self.digest(block) for block in range(len(known), blocks))]

@@ -15,8 +15,10 @@ Rules (vLLM 0.19 to 0.32, v1/core/sched/scheduler.py), first come, first served:
 from collections import deque
 from dataclasses import dataclass
 
+import numpy as np
+
 from phasewise_analyzer.engine.batch import Batch, Chunk
-from phasewise_analyzer.engine.block_pool import BlockPool
+from phasewise_analyzer.engine.block_pool import NO_BLOCKS, BlockPool, IntArray
 from phasewise_analyzer.engine.request import Request
 from phasewise_analyzer.engine.scheduler import Scheduled
 from phasewise_analyzer.engine.sequence import Sequence
@@ -151,15 +153,12 @@ class VllmScheduler:
         self.running.remove(sequence)
         self.pool.release(sequence.blocks)
 
-    def hits(self, sequence: Sequence) -> list[int]:
-        """Return the cached blocks of a sequence that leave at least one token to compute."""
-        if not self.config.enable_prefix_caching:
-            return []
-        return self.pool.hits(sequence.digests((sequence.total - 1) // self.config.block_size))
-
     def cached_blocks(self, sequence: Sequence) -> int:
-        """Return how many full blocks of a prompt are cached."""
-        return len(self.hits(sequence))
+        """Return how many full blocks of a prompt that is not submitted yet are cached."""
+        if not self.config.enable_prefix_caching:
+            return 0
+        known = sequence.request.digests[: (sequence.total - 1) // self.config.block_size]
+        return len(self.pool.hits(self.pool.ids(known)))
 
     def full(self) -> bool:
         """Tell whether a request that arrives now waits until another has ended.
@@ -182,7 +181,7 @@ class VllmScheduler:
             sequence.total += steps
             missing = -(-sequence.computed // size) - len(sequence.blocks)
             if missing > 0:
-                sequence.blocks += self.pool.take(missing)
+                sequence.blocks = np.append(sequence.blocks, self.pool.take(missing))
             self._name_full(sequence)
 
     def steps_with_room(self, most: int) -> int:
@@ -222,7 +221,7 @@ class VllmScheduler:
                     if victim is sequence:
                         return True
                 if needed > 0:
-                    sequence.blocks += self.pool.take(needed)
+                    sequence.blocks = np.append(sequence.blocks, self.pool.take(needed))
                 planned.append((sequence, tokens))
                 sequence.draft = 0
                 budget -= tokens
@@ -235,7 +234,7 @@ class VllmScheduler:
         admitted: list[tuple[Sequence, int]] = []
         while self.waiting and budget > 0 and len(self.running) < self.config.max_num_seqs:
             sequence = self.waiting[0]
-            hits = self.hits(sequence)
+            hits = self._hits(sequence)
             whole = -(-sequence.total // size) - len(hits)
             if not self.pool.room(whole + self.pool.unused(hits)):
                 break
@@ -243,7 +242,8 @@ class VllmScheduler:
             self.pool.hold(hits)
             cached = len(hits) * size
             tokens = min(sequence.total - cached, budget)
-            sequence.blocks = hits + self.pool.take(-(-(cached + tokens) // size) - len(hits))
+            taken = self.pool.take(-(-(cached + tokens) // size) - len(hits))
+            sequence.blocks = np.concatenate((hits, taken))
             sequence.computed, sequence.named = cached, len(hits)
             if not sequence.served.preemptions:
                 sequence.served.cached_tokens = cached
@@ -252,18 +252,33 @@ class VllmScheduler:
             budget -= tokens
         return admitted
 
+    def _hits(self, sequence: Sequence) -> IntArray:
+        """Return the cached blocks of a sequence that leave at least one token to compute."""
+        if not self.config.enable_prefix_caching:
+            return NO_BLOCKS
+        return self.pool.hits(self._ids(sequence)[: (sequence.total - 1) // self.config.block_size])
+
+    def _ids(self, sequence: Sequence) -> IntArray:
+        """Return the numbers of a sequence's full blocks; those past its prompt are its own."""
+        if sequence.ids is None:
+            request = sequence.request
+            full = (request.input_tokens + request.output_tokens) // self.config.block_size
+            known = self.pool.ids(request.digests)
+            sequence.ids = np.concatenate((known, self.pool.fresh(full - len(known))))
+        return sequence.ids
+
     def _name_full(self, sequence: Sequence) -> None:
         """Enter the blocks that are full now in the cache's index."""
         full = sequence.computed // self.config.block_size
-        if self.config.enable_prefix_caching:
-            for block in range(sequence.named, full):
-                self.pool.name(sequence.blocks[block], sequence.digest(block))
+        if full > sequence.named and self.config.enable_prefix_caching:
+            blocks = slice(sequence.named, full)
+            self.pool.name(sequence.blocks[blocks], self._ids(sequence)[blocks])
         sequence.named = full
 
     def _preempt(self, sequence: Sequence) -> None:
         """Free a sequence's blocks; tokens of steps in flight are dropped."""
         self.pool.release(sequence.blocks)
-        sequence.blocks = []
+        sequence.blocks = NO_BLOCKS
         sequence.computed = sequence.named = sequence.draft = 0
         sequence.total = sequence.request.input_tokens + sequence.emitted
         sequence.epoch += 1
