@@ -100,6 +100,7 @@ class VllmScheduler:
         reading: list[Sequence] = []
         contexts: list[tuple[Sequence, int]] = []
         verified: list[tuple[int, int]] = []
+        completed = 0
         for (sequence, tokens), decodes_one in zip(planned, decoding, strict=True):
             if decodes_one:
                 contexts.append((sequence, sequence.computed + tokens))
@@ -112,14 +113,21 @@ class VllmScheduler:
             if sequence.computed == sequence.total:
                 sequence.total += 1
                 emitting.append((sequence, sequence.epoch))
-                if decodes_one and tokens > 1:
+                if not decodes_one:
+                    completed += sequence.computed
+                elif tokens > 1:
                     verified[-1] = self._verify(sequence, tokens - 1)
         if not planned:
             return None
         lengths = [context for _, context in contexts]
         drafts = sum(drafted for drafted, _ in verified)
         batch = Batch(
-            tuple(chunks), len(lengths), sum(lengths), max(lengths, default=0), drafts=drafts
+            tuple(chunks),
+            len(lengths),
+            sum(lengths),
+            max(lengths, default=0),
+            drafts=drafts,
+            completed=completed,
         )
         return Scheduled(
             batch,
