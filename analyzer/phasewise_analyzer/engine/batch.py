@@ -41,7 +41,7 @@ class Batch:
     @property
     def prefill_tokens(self) -> int:
         """Prompt tokens computed."""
-        return sum(chunk.new for chunk in self.chunks)
+        return sum([chunk.new for chunk in self.chunks]) if self.chunks else 0
 
     @property
     def tokens(self) -> int:

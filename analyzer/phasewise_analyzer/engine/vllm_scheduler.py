@@ -17,11 +17,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from phasewise_analyzer.engine.batch import Batch, Chunk
 from phasewise_analyzer.engine.block_pool import NO_BLOCKS, BlockPool, IntArray
 from phasewise_analyzer.engine.request import Request
 from phasewise_analyzer.engine.scheduler import Scheduled
 from phasewise_analyzer.engine.sequence import Sequence
+from phasewise_analyzer.engine.step_plan import StepPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,59 +84,11 @@ class VllmScheduler:
 
     def schedule(self) -> Scheduled | None:
         """Plan the next step; None where there is nothing to compute."""
-        budget = self.config.max_num_batched_tokens
-        chunks: list[Chunk] = []
-        emitting: list[tuple[Sequence, int]] = []
-        planned: list[tuple[Sequence, int]] = []
-        preempted = self._plan_running(planned, budget)
-        budget -= sum(tokens for _, tokens in planned)
-        steady = len(planned) == len(self.running) and not preempted
-        decoding = [sequence.decoding for sequence, _ in planned]
+        plan = StepPlan(self.config.max_num_batched_tokens)
+        preempted = self._plan_running(plan)
         if not preempted:
-            admitted = self._admit(budget)
-            planned += admitted
-            decoding += [False] * len(admitted)
-            steady = steady and not admitted
-        reading: list[Sequence] = []
-        contexts: list[tuple[Sequence, int]] = []
-        verified: list[tuple[int, int]] = []
-        completed = 0
-        for (sequence, tokens), decodes_one in zip(planned, decoding, strict=True):
-            if decodes_one:
-                contexts.append((sequence, sequence.computed + tokens))
-                verified.append((tokens - 1, 0))
-            else:
-                chunks.append(Chunk(tokens, sequence.computed))
-                reading.append(sequence)
-            sequence.computed = min(sequence.computed + tokens, sequence.total)
-            self._name_full(sequence)
-            if sequence.computed == sequence.total:
-                sequence.total += 1
-                emitting.append((sequence, sequence.epoch))
-                if not decodes_one:
-                    completed += sequence.computed
-                elif tokens > 1:
-                    verified[-1] = self._verify(sequence, tokens - 1)
-        if not planned:
-            return None
-        lengths = [context for _, context in contexts]
-        drafts = sum(drafted for drafted, _ in verified)
-        batch = Batch(
-            tuple(chunks),
-            len(lengths),
-            sum(lengths),
-            max(lengths, default=0),
-            drafts=drafts,
-            completed=completed,
-        )
-        return Scheduled(
-            batch,
-            tuple(emitting),
-            tuple(reading),
-            tuple(contexts),
-            steady and not chunks and not drafts,
-            tuple(verified) if drafts else (),
-        )
+            self._admit(plan)
+        return plan.scheduled(steady=not preempted)
 
     def emitted(self, sequence: Sequence) -> None:
         """Draft for the next step; full blocks were cached when they were scheduled."""
@@ -211,54 +163,71 @@ class VllmScheduler:
             for sequence in self.running
         )
 
-    def _plan_running(self, planned: list[tuple[Sequence, int]], budget: int) -> bool:
+    def _plan_running(self, plan: StepPlan) -> bool:
         """Give tokens to running sequences; tell whether one was preempted."""
         size = self.config.block_size
         preempted = False
         at = 0
-        while at < len(self.running) and budget > 0:
+        while at < len(self.running) and plan.budget > 0:
             sequence = self.running[at]
-            wanted = sequence.total - sequence.computed + sequence.draft
-            tokens = 0 if sequence.complete else min(wanted, budget)
-            if tokens:
-                needed = -(-(sequence.computed + tokens) // size) - len(sequence.blocks)
-                while needed > 0 and not self.pool.room(needed):
-                    preempted = True
-                    victim = self.running.pop()
-                    self._preempt(victim)
-                    if victim is sequence:
-                        return True
-                if needed > 0:
-                    sequence.blocks = np.append(sequence.blocks, self.pool.take(needed))
-                planned.append((sequence, tokens))
-                sequence.draft = 0
-                budget -= tokens
             at += 1
+            if sequence.complete:
+                continue
+            left = sequence.total - sequence.computed
+            tokens = min(left + sequence.draft, plan.budget)
+            needed = -(-(sequence.computed + tokens) // size) - len(sequence.blocks)
+            while needed > 0 and not self.pool.room(needed):
+                preempted = True
+                victim = self.running.pop()
+                self._preempt(victim)
+                if victim is sequence:
+                    return True
+            if needed > 0:
+                sequence.blocks = np.append(sequence.blocks, self.pool.take(needed))
+            sequence.draft = 0
+            self._plan(plan, sequence, tokens, decodes=left == 1)
         return preempted
 
-    def _admit(self, budget: int) -> list[tuple[Sequence, int]]:
+    def _admit(self, plan: StepPlan) -> None:
         """Admit waiting sequences."""
-        size = self.config.block_size
-        admitted: list[tuple[Sequence, int]] = []
-        while self.waiting and budget > 0 and len(self.running) < self.config.max_num_seqs:
+        while self.waiting and plan.budget > 0 and len(self.running) < self.config.max_num_seqs:
             sequence = self.waiting[0]
-            hits = self._hits(sequence)
-            whole = -(-sequence.total // size) - len(hits)
-            if not self.pool.room(whole + self.pool.unused(hits)):
+            tokens = self._start(sequence, self._hits(sequence), plan.budget)
+            if not tokens:
                 break
-            self.waiting.popleft()
-            self.pool.hold(hits)
-            cached = len(hits) * size
-            tokens = min(sequence.total - cached, budget)
-            taken = self.pool.take(-(-(cached + tokens) // size) - len(hits))
-            sequence.blocks = np.concatenate((hits, taken))
-            sequence.computed, sequence.named = cached, len(hits)
-            if not sequence.served.preemptions:
-                sequence.served.cached_tokens = cached
-            self.running.append(sequence)
-            admitted.append((sequence, tokens))
-            budget -= tokens
-        return admitted
+            self._plan(plan, sequence, tokens, decodes=False)
+
+    def _start(self, sequence: Sequence, hits: IntArray, budget: int) -> int:
+        """Admit the first waiting sequence; return its tokens, 0 where there is no room."""
+        size = self.config.block_size
+        whole = -(-sequence.total // size) - len(hits)
+        if not self.pool.room(whole + self.pool.unused(hits)):
+            return 0
+        self.waiting.popleft()
+        self.pool.hold(hits)
+        cached = len(hits) * size
+        tokens = min(sequence.total - cached, budget)
+        taken = self.pool.take(-(-(cached + tokens) // size) - len(hits))
+        sequence.blocks = np.concatenate((hits, taken))
+        sequence.computed, sequence.named = cached, len(hits)
+        if not sequence.served.preemptions:
+            sequence.served.cached_tokens = cached
+        self.running.append(sequence)
+        return tokens
+
+    def _plan(self, plan: StepPlan, sequence: Sequence, tokens: int, *, decodes: bool) -> None:
+        """Let a step compute so many tokens of a sequence, for which there are blocks."""
+        if decodes:
+            plan.decode(sequence, tokens - 1)
+        else:
+            plan.read(sequence, tokens)
+        sequence.computed = min(sequence.computed + tokens, sequence.total)
+        self._name_full(sequence)
+        if sequence.computed == sequence.total:
+            sequence.total += 1
+            plan.emit(sequence, ends_prompt=not decodes)
+            if decodes and tokens > 1:
+                plan.verify(*self._verify(sequence, tokens - 1))
 
     def _hits(self, sequence: Sequence) -> IntArray:
         """Return the cached blocks of a sequence that leave at least one token to compute."""

@@ -74,6 +74,7 @@ class SlowEngine:
                 call.cached = call.done
             new = min(budget, call.tokens - call.done)
             assert self.fill(call, new)
+            self.name(call, call.done + new)
             self.running.append(call)
             work.append((call, new, False))
             budget -= new
@@ -85,7 +86,6 @@ class SlowEngine:
         chunks = tuple(Chunk(new, call.done) for call, new, decodes in work if not decodes)
         for call, new, decodes in work:
             call.done = min(call.done + new, call.tokens)
-            self.name(call)
             if call.done == call.tokens:
                 call.gain, call.draft = 1, 0
                 if decodes and call.request.drafts is not None:
@@ -117,6 +117,7 @@ class SlowEngine:
                 self.preemptions += 1
                 preempted = True
             if call in self.running:
+                self.name(call, call.done + new)
                 work.append((call, new, decodes))
                 budget -= new
         return work, preempted
@@ -158,11 +159,11 @@ class SlowEngine:
             call.blocks.append(block)
         return True
 
-    def name(self, call: Call) -> None:
-        """Name the blocks that are full now."""
+    def name(self, call: Call, tokens: int) -> None:
+        """Name the blocks that so many tokens fill."""
         if not self.config.enable_prefix_caching:
             return
-        for at in range(call.done // self.config.block_size):
+        for at in range(min(tokens, call.tokens) // self.config.block_size):
             block = call.blocks[at]
             if block not in self.names:
                 self.names[block] = (self.path(call, at),)
