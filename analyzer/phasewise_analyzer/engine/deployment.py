@@ -20,6 +20,8 @@ from phasewise_analyzer.engine.layers import Attention, LatentAttention
 from phasewise_analyzer.engine.roofline import Efficiency, Roofline
 from phasewise_analyzer.engine.scheduler import EngineConfig
 from phasewise_analyzer.engine.shape import Shape
+from phasewise_analyzer.engine.speculation.config import SpeculationConfig, speculative
+from phasewise_analyzer.engine.speculation.drafting_time import WithDrafting
 from phasewise_analyzer.engine.step_terms import Collectives, WithTerms
 from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
 
@@ -55,17 +57,25 @@ class Deployment:
     """data-parallel ranks that run on their own: of a dense model"""
     front: Front = NO_FRONT
     """the server before the engine"""
+    speculation: SpeculationConfig | None = None
+    """how it drafts"""
 
 
 def calibrated(measured: Calibration) -> Deployment:
     """Set an engine up as it was measured."""
     return Deployment(
         measured.server.name,
-        measured.times,
+        with_drafting(measured.times, measured.speculation),
         measured.config,
         measured.blocks,
         front=measured.front,
+        speculation=measured.speculation,
     )
+
+
+def with_drafting(times: StepTimes, speculation: SpeculationConfig | None) -> StepTimes:
+    """Add the host's time to draft, where there is speculation."""
+    return times if speculation is None else WithDrafting(times, speculation)
 
 
 def deploy(
@@ -101,6 +111,7 @@ def deploy(
         enable_prefix_caching=values.switch("enable-prefix-caching", True),
         async_scheduling=values.switch("async-scheduling", True),
     )
+    speculation, config = speculative(values, config)
     share = values.number("gpu-memory-utilization", 0.9)
     override = values.optional_integer("num-gpu-blocks-override")
     values.refuse_unknown()
@@ -114,7 +125,16 @@ def deploy(
         gpu, shape, weights, cache, tp=tp, ranks=ranks, kernels=kernels, efficiency=efficiency
     )
     name = f"{tp * data_parallel} {gpu.name}, {shape.name}"
-    return Deployment(name, times, config, blocks, tp, ranks, engines)
+    return Deployment(
+        name,
+        with_drafting(times, speculation),
+        config,
+        blocks,
+        tp,
+        ranks,
+        engines,
+        speculation=speculation,
+    )
 
 
 def step_times(

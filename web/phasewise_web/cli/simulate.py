@@ -21,10 +21,8 @@ from phasewise_analyzer.engine import (
     routers,
     sglang_deployment,
     slo,
-    workload,
 )
 from phasewise_analyzer.engine.deployment import Deployment, calibrated
-from phasewise_analyzer.engine.replicas import serve
 from phasewise_analyzer.engine.request import Request, Served
 from phasewise_analyzer.engine.simulation import Outcome
 from phasewise_analyzer.engine.slo import Slo
@@ -32,7 +30,7 @@ from phasewise_analyzer.engine.summary import Spread, Summary, summarise
 from phasewise_analyzer.engine.sweep import sweep
 from phasewise_store.errors import UsageError
 
-from phasewise_web.cli import sweep_output
+from phasewise_web.cli import simulated_workload, speculation_output, sweep_output
 from phasewise_web.cli.output import print_json, progress, say, table
 
 NAME = "simulate"
@@ -43,7 +41,7 @@ ATTAINMENT = 0.9
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the workload, the engine and --json."""
-    parser.add_argument("file", metavar="FILE", type=Path, help="requests, as JSON lines")
+    simulated_workload.add_arguments(parser, _positive)
     parser.add_argument(
         "--shape",
         metavar="NAME_OR_CONFIG",
@@ -114,10 +112,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Simulate and print."""
     engine = _engine(arguments)
-    if engine.config.engine == "SGLang":
-        requests = workload.read_exact(arguments.file)
-    else:
-        requests = workload.read(arguments.file, engine.config.block_size)
+    workload = simulated_workload.read(arguments, engine)
     limits = slo.parse(arguments.slo) if arguments.slo is not None else None
     if arguments.sweep and limits is None:
         raise UsageError(
@@ -126,23 +121,25 @@ def run(arguments: argparse.Namespace) -> int:
         )
 
     def serving(stream: Sequence[Request]) -> Outcome:
-        router = routers.named(arguments.router) if arguments.router else None
-        return serve(stream, engine, replicas=arguments.replicas, router=router)
+        return simulated_workload.serve_stream(list(stream), engine, arguments)
 
     if arguments.sweep and limits is not None:
+        assert workload.requests is not None, "a sweep reads a file"
         with progress("sweeping"):
-            frontier = sweep(requests, serving, limits, share=arguments.attainment)
+            frontier = sweep(workload.requests, serving, limits, share=arguments.attainment)
         sweep_output.show(frontier, engine, arguments)
         return 0
     with progress("simulating"):
-        found = serving(requests)
+        found = workload.serve()
     summary = summarise(found.served, found.preemptions)
     if arguments.json:
         answer = {
             "summary": asdict(summary),
-            "requests": [_row(one) for one in found.served],
+            "requests": _rows(found, workload.call_ids),
             "step_times": asdict(engine.times.basis),
         }
+        if workload.speculation is not None:
+            answer["speculation"] = speculation_output.of(found, engine, workload.speculation)
         if limits is not None:
             answer["slo"] = asdict(limits) | _goodput(limits, found)
         if arguments.gpu_seconds:
@@ -150,6 +147,8 @@ def run(arguments: argparse.Namespace) -> int:
         print_json(answer)
         return 0
     _print(summary, found, engine, arguments.replicas)
+    if workload.speculation is not None:
+        speculation_output.show(found, engine, workload.speculation)
     if limits is not None:
         attained = _goodput(limits, found)
         say(
@@ -169,6 +168,7 @@ def _gpu_seconds(found: Outcome, engine: Deployment, replicas: int) -> list[dict
             "prefill": one.prefill_s * engine.tp,
             "recompute": one.recompute_s * engine.tp,
             "decode_marginal": one.marginal_s * engine.tp,
+            "decode_rejected": one.rejected_s * engine.tp,
             "decode_floor": one.floor_s * engine.tp,
             "idle": idle_s * engine.tp,
         }
@@ -204,6 +204,14 @@ def _engine(arguments: argparse.Namespace) -> Deployment:
         kernels=arguments.kernels,
         blocks=arguments.kv_blocks,
     )
+
+
+def _rows(found: Outcome, call_ids: Sequence[str] | None) -> list[dict[str, object]]:
+    """Return what each request experienced; a stored call has its id."""
+    rows: list[dict[str, object]] = [dict(_row(one)) for one in found.served]
+    for row, call_id in zip(rows, call_ids or (), strict=call_ids is not None):
+        row["call_id"] = call_id
+    return rows
 
 
 def _row(served: Served) -> dict[str, float | int | None]:
