@@ -17,6 +17,7 @@ from phasewise_analyzer.engine.block_pool import BlockPool
 from phasewise_analyzer.engine.request import Request
 from phasewise_analyzer.engine.scheduler import Scheduled
 from phasewise_analyzer.engine.sequence import Sequence
+from phasewise_analyzer.engine.transfers import Transfers
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ class VllmScheduler:
     def __init__(self, config: SchedulerConfig, blocks: int | None) -> None:
         self.config = config
         self.pool = BlockPool(blocks)
+        self.transfers: Transfers | None = None
         self.waiting: deque[Sequence] = deque()
         self.running: list[Sequence] = []
         self.preemptions = 0
@@ -195,26 +197,32 @@ class VllmScheduler:
 
     def _admit(self, budget: int) -> list[tuple[Sequence, int]]:
         """Admit waiting sequences."""
-        size = self.config.block_size
         admitted: list[tuple[Sequence, int]] = []
         while self.waiting and budget > 0 and len(self.running) < self.config.max_num_seqs:
             sequence = self.waiting[0]
-            hits = self.hits(sequence)
-            whole = -(-sequence.total // size) - len(hits)
-            if not self.pool.room(whole + self.pool.unused(hits)):
+            tokens = self._start(sequence, self.hits(sequence), budget)
+            if not tokens:
                 break
-            self.waiting.popleft()
-            self.pool.hold(hits)
-            cached = len(hits) * size
-            tokens = min(sequence.total - cached, budget)
-            sequence.blocks = hits + self.pool.take(-(-(cached + tokens) // size) - len(hits))
-            sequence.computed, sequence.named = cached, len(hits)
-            if not sequence.served.preemptions:
-                sequence.served.cached_tokens = cached
-            self.running.append(sequence)
             admitted.append((sequence, tokens))
             budget -= tokens
         return admitted
+
+    def _start(self, sequence: Sequence, hits: list[int], budget: int) -> int:
+        """Admit the first waiting sequence; give its tokens, 0 where there is no room."""
+        size = self.config.block_size
+        whole = -(-sequence.total // size) - len(hits)
+        if not self.pool.room(whole + self.pool.unused(hits)):
+            return 0
+        self.waiting.popleft()
+        self.pool.hold(hits)
+        cached = len(hits) * size
+        tokens = min(sequence.total - cached, budget)
+        sequence.blocks = hits + self.pool.take(-(-(cached + tokens) // size) - len(hits))
+        sequence.computed, sequence.named = cached, len(hits)
+        if not sequence.served.preemptions:
+            sequence.served.cached_tokens = cached
+        self.running.append(sequence)
+        return tokens
 
     def _name_full(self, sequence: Sequence) -> None:
         """Enter the blocks that are full now in the cache's index."""

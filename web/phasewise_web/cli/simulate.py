@@ -24,6 +24,7 @@ from phasewise_analyzer.engine import (
     workload,
 )
 from phasewise_analyzer.engine.deployment import Deployment, calibrated
+from phasewise_analyzer.engine.offloading import OffloadingConfig
 from phasewise_analyzer.engine.replicas import serve
 from phasewise_analyzer.engine.request import Request, Served
 from phasewise_analyzer.engine.simulation import Outcome
@@ -140,7 +141,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         answer = {
             "summary": asdict(summary),
-            "requests": [_row(one) for one in found.served],
+            "requests": [_row(one, engine) for one in found.served],
             "step_times": asdict(engine.times.basis),
         }
         if limits is not None:
@@ -206,13 +207,16 @@ def _engine(arguments: argparse.Namespace) -> Deployment:
     )
 
 
-def _row(served: Served) -> dict[str, float | int | None]:
+def _row(served: Served, engine: Deployment) -> dict[str, float | int | None]:
+    offloads = isinstance(engine.config, OffloadingConfig)
+    tiers = {"host_cached_tokens": served.host_cached_tokens} if offloads else {}
     return {
         "arrival_s": served.arrival_s,
         "ttft_s": served.ttft_s,
         "tpot_s": served.tpot_s,
         "latency_s": served.latency_s,
         "cached_tokens": served.cached_tokens,
+        **tiers,
     }
 
 
@@ -234,6 +238,7 @@ def _print(summary: Summary, found: Outcome, engine: Deployment, replicas: int) 
             ("makespan s", True),
             ("output tokens/s", True),
             ("cached tokens", True),
+            ("from host", True),
             ("KV blocks", True),
             ("preemptions", True),
             ("prefill GPU-s", True),
@@ -245,6 +250,7 @@ def _print(summary: Summary, found: Outcome, engine: Deployment, replicas: int) 
                 f"{summary.makespan_s:,.1f}",
                 f"{summary.output_tokens_s:,.0f}",
                 f"{cached:,}",
+                f"{sum(one.host_cached_tokens for one in found.served):,}",
                 "-" if engine.blocks is None else f"{engine.blocks:,}",
                 f"{summary.preemptions:,}",
                 f"{found.prefill_s * engine.tp:,.1f}",
