@@ -6,8 +6,10 @@ The traces are in ../shared/traces beside the checkout. One core:  python benchm
 import gzip
 import json
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 from phasewise_analyzer.engine import gpus, model_config, workload
@@ -61,8 +63,10 @@ def closed(sessions: Sequence[Sequence[Request]], engine: Deployment) -> Outcome
 def agent_sessions() -> list[list[Request]]:
     """Read Claude Code sessions; block ids hold within one file."""
     sessions = []
+    number = count()
     for path in sorted(SESSIONS.glob("*.json.gz")):
         document = json.loads(gzip.decompress(path.read_bytes()))
+        ids: defaultdict[object, int] = defaultdict(number.__next__)
         calls = [row for row in document["requests"] if row["type"] in {"n", "s"}]
         sessions.append(
             [
@@ -70,9 +74,7 @@ def agent_sessions() -> list[list[Request]]:
                     float(row.get("think_time") or 0.0),
                     row["in"],
                     max(1, row["out"]),
-                    tuple(
-                        (path.name, one) for one in row["hash_ids"][: row["in"] // SESSION_BLOCK]
-                    ),
+                    tuple(ids[one] for one in row["hash_ids"][: row["in"] // SESSION_BLOCK]),
                 )
                 for row in calls
                 if row["in"] > 0

@@ -195,7 +195,7 @@ class EngineRun:
                     continue
                 sequence.late -= 1
                 sequence.total += 1
-            sequence.emitted += 1
+            sequence.emitted += sequence.emitting
             served = sequence.served
             if sequence.emitted == 1:
                 served.first_s = self.now
@@ -250,7 +250,7 @@ class EngineRun:
         running = [one for rank in busy for one in rank.running]
         if not all(one.emitted for one in running):
             return 0  # the time of a first token is wanted
-        left = min(one.request.output_tokens - one.scheduled_out for one in running)
+        left = min(one.quiet_steps for one in running)
         steps = min(rank.steps_with_room(left) for rank in busy) if left > 1 else 0
         return steps if steps > 1 else 0
 

@@ -5,8 +5,9 @@
     mixed    1, T, max(T - 256, 0), sum P·(K + P/2), C, N, K
 
 P are prompt tokens computed, K tokens cached before them, N sequences that decode, C the tokens of
-their contexts, T = P + N. One fit for all kinds is 25 to 45 % off on decode steps: attention over
-unlike lengths reads memory at another speed. `step_fit` finds the coefficients.
+their contexts, T = P + N. A draft token that is verified counts as another sequence. One fit for
+all kinds is 25 to 45 % off on decode steps: attention over unlike lengths reads memory at another
+speed. `step_fit` finds the coefficients.
 """
 
 from collections.abc import Mapping
@@ -86,7 +87,8 @@ def terms(batch: Batch) -> list[float]:
     if not batch.decodes:
         return [1, prompt, max(prompt - BEND_TOKENS, 0), pairs, cached]
     if not batch.chunks:
-        return [1, batch.decodes, max(batch.decodes - BEND_SEQUENCES, 0), batch.context]
+        sampled = batch.sampled
+        return [1, sampled, max(sampled - BEND_SEQUENCES, 0), batch.context]
     tokens = batch.tokens
     bent = max(tokens - BEND_TOKENS, 0)
-    return [1, tokens, bent, pairs, batch.context, batch.decodes, cached]
+    return [1, tokens, bent, pairs, batch.context, batch.decodes + batch.drafts, cached]

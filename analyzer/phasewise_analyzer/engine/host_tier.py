@@ -9,7 +9,7 @@ Rules (vLLM 0.32, v1/kv_offload/cpu with the LRU policy):
 """
 
 from collections import Counter, OrderedDict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -28,38 +28,38 @@ class HostMemory:
 
 
 class HostTier:
-    """The blocks that are there."""
+    """The blocks that are there, by the numbers of their hashes."""
 
     def __init__(self, blocks: int) -> None:
         self._blocks = blocks
-        self._held: OrderedDict[Hashable, None] = OrderedDict()
+        self._held: OrderedDict[int, None] = OrderedDict()
         """from the least to the most recently used"""
-        self._loading: Counter[Hashable] = Counter()
+        self._loading: Counter[int] = Counter()
 
-    def hits(self, digests: Iterable[Hashable]) -> list[Hashable]:
+    def hits(self, digests: Iterable[int]) -> list[int]:
         """Return the longest run from the start that is there."""
         return list(takewhile(self._held.__contains__, digests))
 
-    def is_loading(self, digests: Iterable[Hashable]) -> bool:
+    def is_loading(self, digests: Iterable[int]) -> bool:
         """Tell whether any of these is being loaded for another request."""
         return any(map(self._loading.__contains__, digests))
 
-    def load(self, digests: Iterable[Hashable]) -> None:
+    def load(self, digests: Iterable[int]) -> None:
         """Begin to load: these stay until `loaded`."""
         self._loading.update(digests)
 
-    def loaded(self, digests: Iterable[Hashable]) -> None:
+    def loaded(self, digests: Iterable[int]) -> None:
         """End a load."""
         for digest in digests:
             del self._loading[digest]
 
-    def offer(self, digests: Sequence[Hashable]) -> bool:
+    def offer(self, digests: Sequence[int]) -> bool:
         """Keep those that are missing; tell whether there was room."""
         missing = [digest for digest in digests if digest not in self._held]
         over = len(self._held) + len(missing) - self._blocks
         if over > 0:
             offered = set(digests)
-            victims: list[Hashable] = []
+            victims: list[int] = []
             for digest in self._held:
                 if len(victims) == over:
                     break
@@ -72,7 +72,7 @@ class HostTier:
         self._held.update(dict.fromkeys(missing))
         return True
 
-    def use(self, digests: Iterable[Hashable]) -> None:
+    def use(self, digests: Iterable[int]) -> None:
         """Note the use of blocks, the first of them being the longest ago."""
         for digest in digests:
             if digest in self._held:

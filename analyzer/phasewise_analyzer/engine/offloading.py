@@ -14,12 +14,15 @@ Writing to the host is not waited for: a GPU computes KV slower than its link ta
 """
 
 from collections import deque
-from collections.abc import Hashable
 from dataclasses import dataclass, field
 
+import numpy as np
+
+from phasewise_analyzer.engine.block_pool import IntArray
 from phasewise_analyzer.engine.host_tier import HostMemory, HostTier
 from phasewise_analyzer.engine.scheduler import Scheduled
 from phasewise_analyzer.engine.sequence import Sequence
+from phasewise_analyzer.engine.step_plan import StepPlan
 from phasewise_analyzer.engine.transfers import Transfers
 from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig, VllmScheduler
 
@@ -43,7 +46,7 @@ class _Offloaded:
     """blocks that were offered, or came from there"""
     used: set[int] = field(default_factory=set)
     """places of the blocks that it offered or loaded"""
-    loading: list[Hashable] = field(default_factory=list)
+    loading: list[int] = field(default_factory=list)
 
 
 class OffloadingScheduler(VllmScheduler):
@@ -79,7 +82,7 @@ class OffloadingScheduler(VllmScheduler):
                     self._offer(sequence, sequence.computed // self.config.block_size)
         for sequence in self._ended:
             known = self._known.pop(sequence)
-            self._host.use(map(sequence.digest, sorted(known.used, reverse=True)))
+            self._host.use(self._ids(sequence)[sorted(known.used, reverse=True)].tolist())
         self._ended.clear()
         return planned
 
@@ -112,26 +115,24 @@ class OffloadingScheduler(VllmScheduler):
         for _, order, full in filled:
             self._offer(self.running[order], full)
 
-    def _admit(self, budget: int) -> list[tuple[Sequence, int]]:
+    def _admit(self, plan: StepPlan) -> None:
         """Admit sequences whose load has ended, then waiting ones; start further loads."""
-        admitted: list[tuple[Sequence, int]] = []
         self._refused = False
         passed: deque[Sequence] = deque()
         for sequence in [one for one in self.loading if not self._known[one].loading]:
-            if budget <= 0 or len(self.running) >= self.config.max_num_seqs:
+            if plan.budget <= 0 or len(self.running) >= self.config.max_num_seqs:
                 break
-            tokens = self._resume(sequence, budget)
+            tokens = self._resume(sequence, plan.budget)
             if not tokens:
                 self._refused = True
                 break
-            admitted.append((sequence, tokens))
-            budget -= tokens
-        while self._may_admit(budget):
+            self._plan(plan, sequence, tokens, decodes=False)
+        while self._may_admit(plan):
             sequence = self.waiting[0]
             if sequence.late:
                 passed.append(self.waiting.popleft())
                 continue
-            hits = self.hits(sequence)
+            hits = self._hits(sequence)
             found = self._in_host(sequence, len(hits))
             if found is None:
                 passed.append(self.waiting.popleft())
@@ -139,36 +140,34 @@ class OffloadingScheduler(VllmScheduler):
             if found:
                 self._refused = not self._load(sequence, hits, found)
                 continue
-            tokens = self._start(sequence, hits, budget)
+            tokens = self._start(sequence, hits, plan.budget)
             self._refused = not tokens
             if tokens:
-                admitted.append((sequence, tokens))
-                budget -= tokens
+                self._plan(plan, sequence, tokens, decodes=False)
         self.waiting.extendleft(reversed(passed))
-        return admitted
 
     def _preempt(self, sequence: Sequence) -> None:
         """Free a sequence's blocks; tokens of steps in flight will come out."""
         sequence.late = sequence.scheduled_out - sequence.emitted
         super()._preempt(sequence)
 
-    def _may_admit(self, budget: int) -> bool:
+    def _may_admit(self, plan: StepPlan) -> bool:
         return (
             bool(self.waiting)
-            and budget > 0
+            and plan.budget > 0
             and not self._refused
             and len(self.running) < self.config.max_num_seqs
         )
 
-    def _in_host(self, sequence: Sequence, held: int) -> list[Hashable] | None:
+    def _in_host(self, sequence: Sequence, held: int) -> list[int] | None:
         """Return the blocks to load, behind those on the GPU; None where it has to wait."""
         if not self.config.enable_prefix_caching:
             return []
         full = sequence.total // self.config.block_size
-        found = self._host.hits(sequence.digest(block) for block in range(held, full))
+        found = self._host.hits(self._ids(sequence)[held:full].tolist())
         return None if self._host.is_loading(found) else found
 
-    def _load(self, sequence: Sequence, hits: list[int], found: list[Hashable]) -> bool:
+    def _load(self, sequence: Sequence, hits: IntArray, found: list[int]) -> bool:
         """Give a sequence its blocks and start the load; tell whether there was room."""
         size = self.config.block_size
         unused = self.pool.unused(hits)
@@ -177,7 +176,7 @@ class OffloadingScheduler(VllmScheduler):
             return False
         self.waiting.popleft()
         self.pool.hold(hits)
-        sequence.blocks = hits + self.pool.take(len(found))
+        sequence.blocks = np.concatenate((hits, self.pool.take(len(found))))
         held = len(sequence.blocks)
         sequence.computed, sequence.named = held * size, len(hits)
         if not sequence.served.preemptions:
@@ -195,7 +194,7 @@ class OffloadingScheduler(VllmScheduler):
     def _reserved(self) -> int:
         """Return the blocks that prompts in progress, and loads, still need."""
         size = self.config.block_size
-        reading = [one for one in self.running if one.total - one.computed > 1]
+        reading = [one for one in self.running if one.scheduled_out == one.emitted]
         return sum(
             max(0, -(-one.total // size) - len(one.blocks)) for one in [*reading, *self.loading]
         )
@@ -209,7 +208,7 @@ class OffloadingScheduler(VllmScheduler):
             return 0
         tokens = min(sequence.total - sequence.computed, budget)
         missing = -(-(sequence.computed + tokens) // size) - len(sequence.blocks)
-        sequence.blocks += self.pool.take(max(0, missing))
+        sequence.blocks = np.append(sequence.blocks, self.pool.take(max(0, missing)))
         self._copies.forget(sequence)
         self.loading.remove(sequence)
         self.running.append(sequence)
@@ -222,5 +221,5 @@ class OffloadingScheduler(VllmScheduler):
             return
         blocks = range(known.offered, full)
         known.used.update(blocks)
-        if self._host.offer([sequence.digest(block) for block in blocks]):
+        if self._host.offer(self._ids(sequence)[known.offered : full].tolist()):
             known.offered = full

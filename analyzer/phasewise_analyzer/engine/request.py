@@ -3,6 +3,8 @@
 from collections.abc import Hashable
 from dataclasses import dataclass
 
+from phasewise_analyzer.engine.speculation.drafts import Drafts
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -19,6 +21,9 @@ class Request:
     """output tokens after which it is cut off (`max_tokens`); None is as many as it generates"""
     forced: bool = False
     """whether it generates as many tokens as are allowed, whatever they are (`ignore_eos`)"""
+
+    drafts: Drafts | None = None
+    """what a drafter proposes for it; None without speculation"""
 
     @property
     def most_output_tokens(self) -> int:
@@ -50,6 +55,12 @@ class Served:
     """the part of decode steps that it shared equally with others"""
     marginal_s: float = 0.0
     """what its own tokens and context added to decode steps"""
+    rejected_s: float = 0.0
+    """the part of it that draft tokens took which were rejected"""
+    drafted_tokens: int = 0
+    """draft tokens verified"""
+    accepted_tokens: int = 0
+    """those accepted"""
 
     @property
     def busy_s(self) -> float:

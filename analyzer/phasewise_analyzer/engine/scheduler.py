@@ -26,6 +26,8 @@ class Scheduled:
     """sequences that decode, with their context"""
     steady: bool
     """whether it decodes every running sequence, and so does the next step if nothing happens"""
+    verified: tuple[tuple[int, int], ...] = ()
+    """of each sequence that decodes, its draft tokens and those accepted; empty without drafts"""
 
 
 class Scheduler(Protocol):

@@ -74,7 +74,6 @@ class SlowOffloader(SlowEngine):
         chunks = tuple(Chunk(new, call.done) for call, new, decodes in work if not decodes)
         for call, new, _ in work:
             call.done += new
-            self.name(call)
             self.offer(call)
             if call.done == call.tokens:
                 call.tokens += 1
@@ -101,12 +100,13 @@ class SlowOffloader(SlowEngine):
         for call in [one for one in self.holding if one in self.there]:
             if not self.left(work):
                 return True
-            self.name(call)
+            self.name(call, call.done)
             call.done = min(call.done, call.tokens - 1)
             if self.places(call.tokens) - len(call.blocks) > len(self.free):
                 return False
             new = min(self.left(work), call.tokens - call.done)
             assert self.fill(call, new)
+            self.name(call, call.done + new)
             self.holding.remove(call)
             self.there.remove(call)
             self.running.append(call)
@@ -136,6 +136,7 @@ class SlowOffloader(SlowEngine):
             if not names:
                 new = min(self.left(work), call.tokens - call.done)
                 assert self.fill(call, new)
+                self.name(call, call.done + new)
                 self.running.append(call)
                 work.append((call, new, False))
 

@@ -113,15 +113,15 @@ def test_a_prompt_that_is_loaded_whole_computes_its_last_token() -> None:
 def test_the_least_recently_used_block_goes_first() -> None:
     """Of three blocks the one that was used again stays; what is being loaded stays, too."""
     tier = HostTier(3)
-    assert tier.offer(["a", "b", "c"])
-    tier.use(["a"])
-    assert tier.offer(["d"])
-    assert tier.hits(["a", "c", "b"]) == ["a", "c"]
-    tier.load(["a", "c"])
-    assert not tier.offer(["e", "f"])
-    assert tier.hits(["d"]) == ["d"]
-    tier.loaded(["a", "c"])
-    assert tier.offer(["e", "f"])
+    assert tier.offer([1, 2, 3])
+    tier.use([1])
+    assert tier.offer([4])
+    assert tier.hits([1, 3, 2]) == [1, 3]
+    tier.load([1, 3])
+    assert not tier.offer([5, 6])
+    assert tier.hits([4]) == [4]
+    tier.loaded([1, 3])
+    assert tier.offer([5, 6])
 
 
 def test_the_flag_is_the_memory_of_all_ranks() -> None:
