@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
 import orjson
+from phasewise_analyzer.engine import batch
 from phasewise_store.run_facts import Arm, Basis
 
 
@@ -54,6 +55,8 @@ class ArmRecord:
     blocks: tuple[BlockRecord, ...] = ()
     machine: Mapping[str, object] = field(default_factory=dict)
     """GPU, driver, CPU, memory and versions, where the run was made on another machine"""
+    step_times: batch.Basis | None = None
+    """where the step times of a simulated engine come from"""
 
 
 def encode(record: ArmRecord) -> str:
@@ -67,4 +70,6 @@ def decode(arm: Arm) -> ArmRecord | None:
         return None
     found = orjson.loads(arm.resolved)
     blocks = tuple(BlockRecord(**block) for block in found.pop("blocks"))
-    return ArmRecord(**found, blocks=blocks)
+    basis = found.pop("step_times", None)
+    step_times = None if basis is None else batch.Basis(**basis)
+    return ArmRecord(**found, blocks=blocks, step_times=step_times)

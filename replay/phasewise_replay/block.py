@@ -19,6 +19,7 @@ from phasewise_replay.engine import (
     Request,
     Resolved,
     Tokenizing,
+    VirtualTime,
 )
 from phasewise_replay.prediction import Prediction
 from phasewise_replay.preparing import Prepared
@@ -118,7 +119,20 @@ class Block:
         return answer
 
     def _drive(self, sink: Sink, concurrency: int) -> None:
-        def serve(request: Request, lag_ns: int, virtual_ns: int | None) -> Answer:
+        sessions: Sequence[Sequence[Due]] = self._prepared.sessions
+        if isinstance(self._engine, VirtualTime):
+            start_ns = time.time_ns() - self._engine.now_ns
+
+            def answered(request: Request, answer: Answer) -> None:
+                predicted = self._prediction.before(request.prompt_token_ids)
+                self._cached.append(answer.cached_tokens)
+                at_start = replace(answer, sent_ns=start_ns + answer.sent_ns)
+                sink.add(self._row(request, at_start, 0, predicted))
+
+            drive_virtually(sessions, self._engine, answered, concurrency=concurrency)
+            return
+
+        def serve(request: Request, lag_ns: int) -> Answer:
             request = replace(request, cache_salt=self._salt)
             ids = self._prepared.token_ids.get(request.call_id)
             predicted = self._prediction.before(ids)
@@ -127,18 +141,13 @@ class Block:
             self._cached.append(answer.cached_tokens)
             if ids is not None and answer.input_tokens not in (None, len(ids)):
                 self._other_lengths += 1
-            sent_ns = answer.sent_ns if virtual_ns is None else virtual_ns
-            sink.add(self._row(request, answer, sent_ns, lag_ns, predicted))
+            sink.add(self._row(request, answer, lag_ns, predicted))
             return answer
 
-        sessions: Sequence[Sequence[Due]] = self._prepared.sessions
-        if self._resolved.basis == "simulated":
-            drive_virtually(sessions, serve, start_ns=time.time_ns(), concurrency=concurrency)
-        else:
-            drive(sessions, serve, concurrency=concurrency)
+        drive(sessions, serve, concurrency=concurrency)
 
     def _row(
-        self, request: Request, answer: Answer, sent_ns: int, lag_ns: int, predicted: int | None
+        self, request: Request, answer: Answer, lag_ns: int, predicted: int | None
     ) -> MeasuredCall:
         return MeasuredCall(
             run_id=self._turn.run_id,
@@ -147,7 +156,7 @@ class Block:
             session_id=request.session_id,
             call_id=request.call_id,
             step=request.step,
-            sent_ns=sent_ns,
+            sent_ns=answer.sent_ns,
             lag_ns=lag_ns,
             planned_output_tokens=request.output_tokens,
             basis=self._resolved.basis,

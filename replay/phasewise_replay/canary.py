@@ -7,9 +7,9 @@ second answer mean that the reset had no effect and the block would measure a wa
 from dataclasses import replace
 
 import orjson
+from phasewise_analyzer.engine.prompt_ids import digest_ids
 
 from phasewise_replay.engine import Request
-from phasewise_replay.prompt_tokens import digest_ids
 
 WORDS = 400
 """about 1,200 tokens: more than the 1,024 below which hosted APIs cache nothing"""

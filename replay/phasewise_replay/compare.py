@@ -25,6 +25,7 @@ from phasewise_replay import (
     load_checks,
     plan_file,
     quality,
+    simulated_deployment,
 )
 from phasewise_replay.arm_record import ArmRecord
 from phasewise_replay.failures import failures
@@ -179,7 +180,7 @@ def _config(arm: Arm) -> dict[str, object]:
         config.update(made.all_flags())
         config.update(made.env)
     elif isinstance(made, SimulatedArm):
-        config.update(asdict(made.all_options()))
+        config.update(simulated_deployment.configured(made))
     else:
         config.update(asdict(made))
     return config
@@ -215,4 +216,5 @@ def _summary(arm: Arm, record: ArmRecord | None, calls: pl.DataFrame) -> ArmSumm
         calls=own.height,
         errors=int(own["error"].is_not_null().sum()),
         hit_rate=cached / read if read else None,
+        step_times=None if record is None else record.step_times,
     )

@@ -16,6 +16,7 @@ DERIVED = (
     "hash",
     "kv_cache_size",
     "kv_cache_max_concurrency",
+    "simulated_gpus",
 )
 """name parts of settings that an engine derives from others and from free memory"""
 
@@ -40,7 +41,9 @@ def changed(baseline: ArmRecord, arm: ArmRecord) -> dict[str, Difference]:
             "version": (baseline.version, arm.version),
         }
         return named | {name: (one[name], two[name]) for name in one if one[name] != two[name]}
-    facts = ("engine", "model", "version", "prefix_caching", "block_tokens", "max_model_tokens")
+    facts = ["engine", "model", "version", "prefix_caching", "block_tokens"]
+    if arm.basis == "measured":
+        facts.append("max_model_tokens")  # a simulated engine's is derived from its KV cache
     one = {name: getattr(baseline, name) for name in facts}
     two = {name: getattr(arm, name) for name in facts}
     if baseline.settings and arm.settings:

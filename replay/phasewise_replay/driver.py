@@ -1,8 +1,8 @@
 """Run sessions against an engine: a call when those it waits for are answered, sessions at once.
 
 Closed loop: a call is sent when what it depends on was answered and its tool time has passed.
-`drive` does this in real time; `drive_virtually` advances a virtual clock instead, for an engine
-that only computes how long a call would take.
+`drive` does this in real time; `drive_virtually` follows the clock of an engine that only computes
+when calls would be answered.
 """
 
 import contextlib
@@ -14,10 +14,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
-from phasewise_replay.engine import Answer, Request
+from phasewise_replay.engine import Answer, Request, VirtualTime
 
-Serve = Callable[[Request, int, int | None], Answer]
-"""sends a request that is `lag_ns` late, at a virtual time or (None) now"""
+Serve = Callable[[Request, int], Answer]
+"""sends a request that is `lag_ns` late"""
 
 CTRL_C_S = 0.2
 """until Ctrl-C is seen while all workers wait for answers"""
@@ -109,7 +109,7 @@ def _follow(session: Sequence[Due], serve: Serve, ending: threading.Event) -> No
             due_ns += step.wait_ns
             if ending.wait(max(0, due_ns - time.perf_counter_ns()) / 1e9):
                 return
-            serve(step.request, time.perf_counter_ns() - due_ns, None)
+            serve(step.request, time.perf_counter_ns() - due_ns)
             due_ns = time.perf_counter_ns()
         return
     _follow_graph(session, serve, ending)
@@ -127,7 +127,7 @@ def _follow_graph(session: Sequence[Due], serve: Serve, ending: threading.Event)
 
     def call(place: int, due_ns: int) -> None:
         try:
-            serve(session[place].request, time.perf_counter_ns() - due_ns, None)
+            serve(session[place].request, time.perf_counter_ns() - due_ns)
         except BaseException as error:
             answered.put((place, error))
         else:
@@ -193,41 +193,51 @@ class Waiting:
 
 
 def drive_virtually(
-    sessions: Sequence[Sequence[Due]], serve: Serve, *, start_ns: int, concurrency: int = 1
+    sessions: Sequence[Sequence[Due]],
+    engine: VirtualTime,
+    answered: Callable[[Request, Answer], None],
+    *,
+    concurrency: int = 1,
 ) -> None:
-    """Send everything in the order of a virtual clock that jumps from event to event.
+    """Send everything in virtual time; `answered` is called in the order of the answers."""
+    left = iter(session for session in sessions if session)
+    active: dict[int, tuple[Sequence[Due], Waiting]] = {}
+    in_flight: dict[str, tuple[int, int]] = {}
+    """by request, the session's number and the place in it"""
+    due: list[tuple[int, int, int]] = []
+    """a heap of what is due: time, session, place; equal times go by session"""
 
-    Calls of one session that are due while another one is served wait for it: the simulator serves
-    one at a time.
-    """
-    left = iter(sessions)
-    # (time, session): equal times go by session, so that a run repeats exactly
-    active: list[tuple[int, int, Waiting]] = []
+    def plan(number: int) -> None:
+        """Note when the calls of a session are due whose predecessors are answered."""
+        waiting = active[number][1]
+        while (next_ns := waiting.next_ns()) is not None:
+            ready = waiting.pop(next_ns)
+            assert ready is not None
+            heapq.heappush(due, (ready[0], number, ready[1]))
+
+    def begin(now_ns: int, number: int) -> None:
+        session = next(left, None)
+        if session is not None:
+            active[number] = session, Waiting(session, now_ns)
+            plan(number)
+
     started = itertools.count()
-    known: dict[int, Sequence[Due]] = {}
-
-    def begin(now_ns: int) -> None:
-        for session in left:
-            if session:
-                number, waiting = next(started), Waiting(session, now_ns)
-                known[number] = session
-                due_ns = waiting.next_ns()
-                assert due_ns is not None
-                heapq.heappush(active, (due_ns, number, waiting))
-                return
-
     for _ in range(concurrency):
-        begin(start_ns)
-    while active:
-        now_ns, number, waiting = heapq.heappop(active)
-        ready = waiting.pop(now_ns)
-        assert ready is not None
-        place = ready[1]
-        answered_ns = now_ns + serve(known[number][place].request, 0, now_ns).duration_ns
-        waiting.answered(place, answered_ns)
-        next_ns = waiting.next_ns()
-        if next_ns is None:
-            del known[number]
-            begin(answered_ns)
-        else:
-            heapq.heappush(active, (max(answered_ns, next_ns), number, waiting))
+        begin(engine.now_ns, next(started))
+    while due or in_flight:
+        ended = engine.run(due[0][0] if due else None)
+        for request, answer in ended:
+            answered(request, answer)
+            number, place = in_flight.pop(request.request_id)
+            waiting = active[number][1]
+            now_ns = answer.sent_ns + answer.duration_ns
+            waiting.answered(place, now_ns)
+            plan(number)
+            if not waiting.left:
+                del active[number]
+                begin(now_ns, next(started))
+        if not ended:
+            at_ns, number, place = heapq.heappop(due)
+            request = active[number][0][place].request
+            in_flight[request.request_id] = number, place
+            engine.submit(request, at_ns)

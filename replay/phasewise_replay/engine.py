@@ -4,11 +4,12 @@
 A run calls `start`, then `reset` once per block and `send` once per call, and always `stop`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
+from phasewise_analyzer.engine import batch
 from phasewise_analyzer.engine.token_ids import TokenIds
 from phasewise_store.run_facts import Basis
 
@@ -100,6 +101,8 @@ class Resolved:
     """how a block gets a cold cache"""
     settings: Mapping[str, object] = field(default_factory=dict)
     """every setting by its dotted name; used to find what two arms differ in"""
+    step_times: batch.Basis | None = None
+    """where the step times of a simulated engine come from"""
 
 
 class Lifecycle(Protocol):
@@ -131,6 +134,28 @@ class Serving(Protocol):
 
 class Engine(Lifecycle, Serving, Protocol):
     """Something that serves a model."""
+
+
+@runtime_checkable
+class VirtualTime(Protocol):
+    """An engine that computes when requests would be answered: any number is in flight."""
+
+    @property
+    def now_ns(self) -> int:
+        """Its clock, since the last reset."""
+        ...
+
+    def submit(self, request: Request, at_ns: int) -> None:
+        """Send a request at a time: in order of time, and not before `run` got there."""
+        ...
+
+    def run(self, until_ns: int | None = None) -> Sequence[tuple[Request, Answer]]:
+        """Serve until requests are answered; `sent_ns` of an answer is a time of this clock.
+
+        Returns nothing once the clock has reached `until_ns`, where the next request is due, or
+        when nothing is left to serve.
+        """
+        ...
 
 
 @runtime_checkable

@@ -25,7 +25,7 @@ ROUNDING_TOKENS = 256
 """mixed steps of nearly the same size are computed once"""
 OWN = "the engine's own times"
 CLIENT = "the client's times, as the engine reports none"
-SHARED = "mixed steps shared by the roofline"
+SHARED = "mixed steps shared by the engine model"
 UNSHARED = "mixed steps not shared, as the model's shape or the GPU is not known"
 
 
@@ -114,7 +114,8 @@ class _Mixed:
         """Return the prefill's part of a step of these calls, prompts first come, first served."""
         if self.engine is None:
             return None
-        left = max(1, self.engine.config.chunk_tokens - len(writing))
+        most = self.engine.config.step_tokens or sum(_rounded(one.new) for one in reading)
+        left = max(1, most - len(writing))
         chunks: list[Chunk] = []
         for one in reading:
             if left <= 0:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar, Literal, TypeVar
+from typing import ClassVar, Literal
 
 import yaml
 from phasewise_analyzer.chat_messages.facts import Thinking
@@ -102,16 +102,27 @@ class UrlArm:
 
 @dataclass(frozen=True, slots=True)
 class SimulatedOptions:
-    """What the simulator is told."""
+    """What the simulator is told: a GPU and a model, or a calibration that holds both."""
 
-    gpu: str
-    model: str
-    prefix_caching: bool = True
-    chunk_tokens: int = 8192
-    """most tokens in one engine step"""
-    block_tokens: int = 16
+    gpu: str | None = None
+    model: str | None = None
+    """name of a shape, or path of a `config.json`"""
+    kernels: str | None = None
+    """folder of measured kernel tables; without it step times are a roofline's"""
+    calibration: str | None = None
+    """file of `phasewise calibrate`"""
     kv_blocks: int | None = None
-    """KV blocks; None is what the GPU's memory holds beside the weights"""
+    """KV blocks of an engine; None is what the GPU's memory holds beside the weights"""
+    replicas: int = 1
+    """engines behind a router"""
+    router: str | None = None
+    """how it chooses; None takes turns"""
+    flags: Mapping[str, FlagValue] = field(default_factory=dict)
+    """vLLM's, those that the simulation models; they win over presets"""
+    prefix_caching: bool | None = None
+    """older name of a flag, as the next two; presets and flags win over them"""
+    chunk_tokens: int | None = None
+    block_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,30 +133,22 @@ class SimulatedArm:
     name: str
     options: SimulatedOptions
     presets: tuple[str, ...] = ()
-    """they win over the options"""
 
-    def all_options(self) -> SimulatedOptions:
-        """Return the options with the presets' changes.
-
-        Raises UnsupportedArmError where the simulator cannot know what a preset does.
-        """
+    def all_flags(self) -> dict[str, FlagValue]:
+        """Return vLLM's flags: of the options, the presets, and the arm's own."""
         options = self.options
+        named = {
+            "enable-prefix-caching": options.prefix_caching,
+            "max-num-batched-tokens": options.chunk_tokens,
+            "block-size": options.block_tokens,
+        }
+        merged: dict[str, FlagValue] = {}
+        merged |= {flag: value for flag, value in named.items() if value is not None}
         for preset in chosen(self.presets):
-            change = preset.simulated
-            if change is None:
-                raise UnsupportedArmError(
-                    f"the simulator cannot predict the effect of `{preset.name}`, which depends on "
-                    "the model's output; run it on a real engine"
-                )
-            options = replace(
-                options,
-                prefix_caching=_either(change.prefix_caching, options.prefix_caching),
-                chunk_tokens=_either(change.chunk_tokens, options.chunk_tokens),
-            )
-        return options
+            merged |= preset.vllm
+        return merged | dict(options.flags)
 
 
-T = TypeVar("T")
 Order = Literal["ABBA", "once"]
 Mode = Literal["performance", "quality"]
 Arm = VllmArm | SglangArm | UrlArm | SimulatedArm
@@ -262,10 +265,6 @@ def arm_document(arm: Arm) -> dict[str, object]:
     if isinstance(arm, SimulatedArm):
         fields |= fields.pop("options")
     return {"name": arm.name, "engine": arm.engine} | _set(fields)
-
-
-def _either(new: T | None, old: T) -> T:
-    return old if new is None else new
 
 
 def _set(fields: Mapping[str, object]) -> dict[str, object]:

@@ -1,11 +1,11 @@
 """Read a plan from YAML.  `docs/replay.md` shows every key."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TypedDict
 
 from phasewise_analyzer.chat_messages.facts import Thinking
+from phasewise_analyzer.engine.routers import ROUTERS
 from phasewise_store.errors import UsageError
 
 from phasewise_replay import plan_keys as keys
@@ -122,16 +122,21 @@ def _url(name: str, found: Keys) -> UrlArm:
 
 
 def _simulated(name: str, found: Keys) -> SimulatedArm:
+    # a calibration holds for the GPU and the model that it was measured on
+    calibration = found.maybe("calibration", keys.word)
+    measured = calibration is not None
     options = SimulatedOptions(
-        gpu=found.take("gpu", keys.word),
-        model=found.take("model", keys.word),
+        gpu=None if measured else found.take("gpu", keys.word),
+        model=None if measured else found.take("model", keys.word),
+        kernels=None if measured else found.maybe("kernels", keys.word),
+        calibration=calibration,
         kv_blocks=found.maybe("kv_blocks", keys.whole),
-    )
-    options = replace(
-        options,
-        prefix_caching=found.take("prefix_caching", keys.truth, options.prefix_caching),
-        chunk_tokens=found.take("chunk_tokens", keys.whole, options.chunk_tokens),
-        block_tokens=found.take("block_tokens", keys.whole, options.block_tokens),
+        replicas=found.take("replicas", keys.whole, 1),
+        router=found.maybe("router", _router),
+        flags=found.take("flags", flags, {}),
+        prefix_caching=found.maybe("prefix_caching", keys.truth),
+        chunk_tokens=found.maybe("chunk_tokens", keys.whole),
+        block_tokens=found.maybe("block_tokens", keys.whole),
     )
     return SimulatedArm(name=name, options=options, presets=found.take("presets", _presets, ()))
 
@@ -188,6 +193,12 @@ def _tool_time(value: object) -> float:
         raise UsageError(
             f"must be off, recorded, or a fraction of the recorded time, not `{value}`"
         ) from None
+
+
+def _router(value: object) -> str:
+    if value not in ROUTERS:
+        raise UsageError(f"must be one of {', '.join(ROUTERS)}, not `{value}`")
+    return str(value)
 
 
 def _presets(value: object) -> tuple[str, ...]:

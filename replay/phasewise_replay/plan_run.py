@@ -164,6 +164,7 @@ class PlanRun:
                 max_model_tokens=resolved.max_model_tokens,
                 resets=resolved.resets,
                 settings=resolved.settings,
+                step_times=resolved.step_times,
                 machine=self._machine if isinstance(arm, ManagedArm) else {},
             )
             state.record = arm_record.encode(replace(made, blocks=tuple(state.blocks)))

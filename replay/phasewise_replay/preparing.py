@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 
 from phasewise_analyzer.chat_messages.facts import Thinking
 from phasewise_analyzer.chat_messages.normalise import Normaliser
+from phasewise_analyzer.engine.prompt_ids import UNBOUNDED, PromptIds
 from phasewise_analyzer.engine.token_ids import TokenIds
 
 from phasewise_replay import chat
 from phasewise_replay.driver import Due, Pace
 from phasewise_replay.engine import Engine, Request, Resolved, Tokenizing
-from phasewise_replay.prompt_tokens import UNBOUNDED, PromptTokens
 from phasewise_replay.recorded import RecordedSession, RecordedStep
 
 LEAST_VOCABULARY = 16_000
@@ -51,7 +51,7 @@ def prepare(
     the model ends them, within a limit above the recorded length.
     """
     vocabulary = resolved.vocabulary_tokens or LEAST_VOCABULARY
-    made_up = PromptTokens(UNBOUNDED if resolved.reads == "token_ids" else vocabulary)
+    made_up = PromptIds(UNBOUNDED if resolved.reads == "token_ids" else vocabulary)
     known: dict[str, TokenIds] = {}
     ready: list[tuple[Due, ...]] = []
     skipped = 0
@@ -102,7 +102,7 @@ def _request(
     session_id: str,
     recorded: RecordedStep,
     resolved: Resolved,
-    made_up: PromptTokens,
+    made_up: PromptIds,
     normaliser: Normaliser,
 ) -> Request:
     bare = Request(

@@ -14,14 +14,6 @@ FlagValue = bool | int | float | str | Mapping[str, object] | list[object]
 
 
 @dataclass(frozen=True, slots=True)
-class SimulatedChange:
-    """What a preset does to the simulator; a field that is None stays as it was."""
-
-    prefix_caching: bool | None = None
-    chunk_tokens: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Preset:
     """One named change."""
 
@@ -31,11 +23,9 @@ class Preset:
     does: str
     costs: str
     vllm: Mapping[str, FlagValue] = field(default_factory=dict)
-    """flags of vLLM"""
+    """flags of vLLM, and of the simulator"""
     sglang: Mapping[str, FlagValue] | None = None
     """flags of SGLang; None where it has no counterpart"""
-    simulated: SimulatedChange | None = None
-    """None where the simulator cannot tell"""
 
 
 @cache
@@ -46,6 +36,4 @@ def presets() -> Mapping[str, Preset]:
 
 
 def _preset(name: str, fields: dict[str, object]) -> Preset:
-    change = fields.pop("simulated", None)
-    simulated = SimulatedChange(**change) if isinstance(change, dict) else None
-    return Preset(name, simulated=simulated, **fields)  # type: ignore[arg-type]  # a test reads all
+    return Preset(name, **fields)  # type: ignore[arg-type]  # a test reads all

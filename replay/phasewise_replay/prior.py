@@ -10,8 +10,9 @@ from pathlib import PurePath
 
 from phasewise_analyzer.engine import gpus, model_config
 from phasewise_analyzer.engine.deployment import Deployment, deploy
-from phasewise_store.errors import UsageError
+from phasewise_store.errors import UnsupportedArmError, UsageError
 
+from phasewise_replay import simulated_deployment
 from phasewise_replay.arm_record import ArmRecord
 
 FORMAT_FLAGS = ("quantization", "kv-cache-dtype", "tensor-parallel-size", "max-num-batched-tokens")
@@ -24,7 +25,8 @@ DRIVER_WORDS = re.compile(r"\b(NVIDIA|AMD|Instinct|HBM\w+|Server Edition)\b|(?<=
 def gpu_name(record: ArmRecord) -> str | None:
     """Return the GPU that an arm ran on, or was simulated for; None where none is known."""
     if record.basis == "simulated":
-        return str(record.settings.get("gpu"))
+        gpu = record.settings.get("gpu")
+        return None if gpu is None else str(gpu)
     listed = record.machine.get("gpus")
     if not isinstance(listed, list) or not listed:
         return None
@@ -36,7 +38,10 @@ def gpu_name(record: ArmRecord) -> str | None:
 
 
 def gpu_count(record: ArmRecord) -> int:
-    """Return how many GPUs an arm's engine held: the product of its parallel sizes."""
+    """Return how many GPUs an arm held: as a simulation says, or the product of parallel sizes."""
+    counted = record.settings.get("simulated_gpus")
+    if isinstance(counted, int):
+        return counted
     sizes = dict.fromkeys(PARALLEL, 1)
     for setting, value in record.settings.items():
         name = setting.rpartition(".")[2]
@@ -50,6 +55,8 @@ def of_arm(record: ArmRecord, config: Mapping[str, object]) -> Deployment | None
 
     `config` are the arm's planned flags.
     """
+    if record.basis == "simulated":
+        return _simulated(config)
     gpu = gpu_name(record)
     if gpu is None:
         return None
@@ -58,6 +65,14 @@ def of_arm(record: ArmRecord, config: Mapping[str, object]) -> Deployment | None
         shape = model_config.find(_model_name(record.model))
         return deploy(shape, gpus.find(gpu), flags, blocks=record.blocks_of_kv or 1)
     except UsageError:
+        return None
+
+
+def _simulated(config: Mapping[str, object]) -> Deployment | None:
+    """Return the deployment that a simulated arm ran on; None where it cannot be set up here."""
+    try:
+        return simulated_deployment.of_configuration(config)
+    except (UsageError, UnsupportedArmError):
         return None
 
 

@@ -17,7 +17,6 @@ from phasewise_store.errors import (
     EngineError,
     MissingExtraError,
     StoreError,
-    UnsupportedArmError,
 )
 from phasewise_store.run_facts import Arm as ArmFact
 from phasewise_store.run_facts import MeasuredCall, Run
@@ -27,7 +26,7 @@ from phasewise_replay import arm_record, sessions
 from phasewise_replay.engine import Engine, started
 from phasewise_replay.engines import engine_of
 from phasewise_replay.gpu import machine
-from phasewise_replay.plan import Arm, Plan, SessionChoice, SimulatedArm, as_yaml
+from phasewise_replay.plan import Arm, Plan, SessionChoice, as_yaml
 from phasewise_replay.plan_run import PlanRun, Step
 from phasewise_replay.recorded import Recorded
 
@@ -167,10 +166,6 @@ def _all_turns(work: PlanRun, engine_for: Callable[[Arm], Engine]) -> None:
             continue
         work.say(f"starting {arm.name}")
         try:
-            if isinstance(arm, SimulatedArm) and work.plan.concurrency > 1:
-                raise UnsupportedArmError(
-                    "the simulator serves one session at a time; set `concurrency: 1`"
-                )
             engine = engine_for(arm)
             with started(engine) as resolved:
                 work.turn(arm, engine, resolved, left)

@@ -1,22 +1,26 @@
-"""`SimulatedEngine`: an exact model of vLLM's prefix cache, with step times from a roofline.
+"""`SimulatedEngine`: the engine model in virtual time, with any number of requests in flight.
 
-Serves one request at a time and needs nothing installed. A real model would not generate the
-recorded output again, so the output here never matches the history: its blocks are cached, as in
-the engine, and never hit.
+It needs nothing installed and never sleeps. A real model would not generate the recorded output
+again, so the output here never matches the history: its blocks are cached, as in the engine, and
+never hit.
 """
 
-from dataclasses import asdict
+import math
+from collections.abc import Sequence
 
-import numpy as np
-from phasewise_analyzer.engine import gpus, model_config
-from phasewise_analyzer.engine.batch import Batch, Chunk, StepTimes
-from phasewise_analyzer.engine.deployment import DoesNotFitError, deploy
-from phasewise_analyzer.engine.paged_cache import PagedPrefixCache
-from phasewise_store.errors import EngineError, UnsupportedArmError
+from phasewise_analyzer.engine import replicas, routers
+from phasewise_analyzer.engine.block_digests import block_digests
+from phasewise_analyzer.engine.deployment import Deployment
+from phasewise_analyzer.engine.fleet import Fleet
+from phasewise_analyzer.engine.prompt_ids import unheard_ids
+from phasewise_analyzer.engine.request import Request as Arrival
+from phasewise_analyzer.engine.request import Served
+from phasewise_analyzer.engine.sequence import Sequence as Call
+from phasewise_store.errors import EngineError
 
+from phasewise_replay import simulated_deployment
 from phasewise_replay.engine import Answer, Request, Resolved
-from phasewise_replay.plan import SimulatedArm, SimulatedOptions
-from phasewise_replay.prompt_tokens import digest_ids
+from phasewise_replay.plan import SimulatedArm
 
 
 class SimulatedEngine:
@@ -24,79 +28,112 @@ class SimulatedEngine:
 
     def __init__(self, arm: SimulatedArm) -> None:
         self._arm = arm
-        self._options: SimulatedOptions | None = None
-        self._blocks = 0
-        self._cache: PagedPrefixCache | None = None
-        self._times: StepTimes | None = None
+        self._engine: Deployment | None = None
+        self._fleet: Fleet | None = None
+        self._now_s = 0.0
+        self._sent: list[tuple[Request, int]] = []
+        self._numbers: dict[bytes, int] = {}
+        self._digests: dict[str, tuple[int, ...]] = {}
+        """of the prompts that were sent, by request: every block of an arm sends the same"""
 
     def start(self) -> Resolved:
-        """Look up GPU and model; see `Lifecycle.start`."""
-        options = self._arm.all_options()
-        self._options = options
-        try:
-            engine = deploy(
-                model_config.known(options.model),
-                gpus.find(options.gpu),
-                {"block-size": str(options.block_tokens)},
-                blocks=options.kv_blocks,
-            )
-        except DoesNotFitError as wrong:
-            raise UnsupportedArmError(str(wrong)) from wrong
-        self._times = engine.times
-        assert engine.blocks is not None, "a deployment on a known GPU has its KV blocks"
-        self._blocks = engine.blocks
+        """Set the engine model up; see `Lifecycle.start`."""
+        options, flags = self._arm.options, self._arm.all_flags()
+        engine = simulated_deployment.deployment(options, flags)
+        self._engine = engine
+        self._digests.clear()
         self.reset()
+        config, blocks = engine.config, engine.blocks
         return Resolved(
             engine="simulated",
-            model=options.model,
+            model=options.model or engine.name,
             basis="simulated",
             reads="token_ids",
-            prefix_caching=options.prefix_caching,
-            block_tokens=options.block_tokens,
-            blocks=self._blocks,
-            max_model_tokens=self._blocks * options.block_tokens,
-            settings=asdict(options) | {"kv_blocks": self._blocks},
+            prefix_caching=config.prefix_caching,
+            block_tokens=config.block_size,
+            blocks=blocks,
+            max_model_tokens=None if blocks is None else blocks * config.block_size,
+            settings=simulated_deployment.settings(options, flags, engine),
+            step_times=engine.times.basis,
         )
 
     def stop(self) -> None:
-        """Forget the cache."""
-        self._cache = None
+        """Forget all requests and the cache."""
+        self._fleet = None
 
     def reset(self) -> None:
-        """Empty the cache."""
-        assert self._options is not None
-        caching = self._options.prefix_caching
-        size = self._options.block_tokens
-        self._cache = PagedPrefixCache(self._blocks, size) if caching else None
+        """Start anew with an empty cache, at time 0."""
+        assert self._engine is not None
+        options = self._arm.options
+        router = None if options.router is None else routers.named(options.router)
+        self._fleet = replicas.fleet(self._engine, replicas=options.replicas, router=router)
+        self._now_s, self._sent = 0.0, []
 
-    def send(self, request: Request) -> Answer:
-        """Compute how long this request would take."""
-        if self._times is None or self._options is None:
-            raise EngineError("the simulator is not started")
+    @property
+    def now_ns(self) -> int:
+        """The virtual time since the last reset."""
+        return _after_ns(self._now_s)
+
+    def submit(self, request: Request, at_ns: int) -> None:
+        """Send a request at a virtual time; see `VirtualTime.submit`."""
+        fleet, engine = self._started()
         prompt = request.prompt_token_ids
         assert prompt is not None, "the simulator reads token ids"
-        cached = 0 if self._cache is None else self._cache.lookup(prompt)
-        written = digest_ids(request.request_id.encode(), request.output_tokens, 2**40) + 2**61
-        if self._cache is not None:
-            self._cache.admit(prompt, written)
-        chunk_tokens = self._options.chunk_tokens
-        prefill_s = sum(
-            self._times.step_s(Batch((Chunk(min(chunk_tokens, len(prompt) - done), done),)))
-            for done in range(cached, len(prompt), chunk_tokens)
+        if request.request_id not in self._digests:
+            numbers = self._numbers
+            self._digests[request.request_id] = tuple(
+                numbers.setdefault(digest, len(numbers))
+                for digest in block_digests(prompt, engine.config.block_size)
+            )
+        arrival = Arrival(
+            at_ns / 1e9, len(prompt), request.output_tokens, self._digests[request.request_id]
         )
-        context = len(prompt) + 1
-        first = Batch(decodes=1, context=context, longest=context)
-        decode_s = float(self._times.decode_run_s(first, request.output_tokens - 1).sum())
-        prefill_ns, decode_ns = round(prefill_s * 1e9), round(decode_s * 1e9)
+        served = Served(arrival.arrival_s)
+        fleet.submit(Call(len(self._sent), arrival, served, total=len(prompt)))
+        self._sent.append((request, at_ns))
+
+    def run(self, until_ns: int | None = None) -> Sequence[tuple[Request, Answer]]:
+        """Serve until requests are answered; see `VirtualTime.run`."""
+        fleet, _ = self._started()
+        horizon_s = math.inf if until_ns is None else until_ns / 1e9
+        ended = fleet.run(horizon_s)
+        if ended:
+            self._now_s = max(one.served.last_s for one in ended)
+        elif until_ns is not None:
+            self._now_s = horizon_s
+        return [(self._sent[one.index][0], self._answer(one)) for one in ended]
+
+    def send(self, request: Request) -> Answer:
+        """Serve one request alone."""
+        self.submit(request, self.now_ns)
+        ((_, answer),) = self.run()
+        return answer
+
+    def _answer(self, call: Call) -> Answer:
+        served, (request, sent_ns) = call.served, self._sent[call.index]
+        assert served.scheduled_s is not None
+        first_ns, scheduled_ns = round(served.first_s * 1e9), round(served.scheduled_s * 1e9)
+        queued_ns, ended_ns = round(call.request.arrival_s * 1e9), _after_ns(served.last_s)
         return Answer(
-            sent_ns=0,
-            duration_ns=prefill_ns + decode_ns,
-            ttft_ns=prefill_ns,
-            queue_ns=0,
-            prefill_ns=prefill_ns,
-            decode_ns=decode_ns,
-            input_tokens=len(prompt),
-            cached_tokens=cached,
-            output_tokens=request.output_tokens,
-            output_token_ids=written.astype(np.int64),
+            sent_ns=sent_ns,
+            duration_ns=ended_ns - sent_ns,
+            ttft_ns=first_ns - sent_ns,
+            queue_ns=scheduled_ns - queued_ns,
+            prefill_ns=first_ns - scheduled_ns,
+            decode_ns=ended_ns - first_ns,
+            input_tokens=call.request.input_tokens,
+            cached_tokens=served.cached_tokens,
+            output_tokens=served.output_tokens,
+            output_token_ids=unheard_ids(request.request_id, request.output_tokens),
         )
+
+    def _started(self) -> tuple[Fleet, Deployment]:
+        if self._fleet is None or self._engine is None:
+            raise EngineError("the simulator is not started")
+        return self._fleet, self._engine
+
+
+def _after_ns(seconds: float) -> int:
+    """Return the first whole nanosecond that is not before a time."""
+    found = math.ceil(seconds * 1e9)
+    return found if found / 1e9 >= seconds else found + 1

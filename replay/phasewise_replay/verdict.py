@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from phasewise_analyzer.engine import batch
 from phasewise_store.run_facts import ArmStatus, Basis, RunStatus
 
 from phasewise_replay.time_facts import EngineTime, LoneStep
@@ -37,6 +38,8 @@ class ArmSummary:
     errors: int
     hit_rate: float | None
     """cached tokens / input tokens, over all measured calls"""
+    step_times: batch.Basis | None = None
+    """where the step times of a simulated arm come from, with their error"""
 
 
 @dataclass(frozen=True, slots=True)

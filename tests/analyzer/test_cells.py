@@ -146,7 +146,7 @@ def of_totals(totals: Totals) -> dict[str, object]:
 WRITTEN: list[Act] = [("write", "s", 4, 0), ("analyse", "s", 1, 0)]
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @example([*WRITTEN, ("rewrite", "s", 4, 1)])
 @example([*WRITTEN, ("rewrite", "t", 4, 3)])
 @example([*WRITTEN, ("rename", "s", 4, 0)])

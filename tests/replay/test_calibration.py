@@ -174,7 +174,7 @@ def test_a_real_vllm_is_calibrated(
     assert answer["front_s"] > 0
     found = calibration.read(path)
     assert found.server.settings["model_config.dtype"] == "torch.float32"
-    assert found.config.chunk_tokens == 1024
+    assert found.config.step_tokens == 1024
     assert isinstance(found.config, SchedulerConfig)
     assert found.config.max_num_seqs == 32
     _, token, bent, pairs, *_ = found.times.fits["prefill"].coefficients

@@ -1,15 +1,71 @@
 """Replays against real vLLM and real SGLang on this CPU, with the tiny generated model."""
 
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import httpx
+import numpy as np
+import orjson
 import pytest
-from phasewise_replay import plan_file
+from phasewise_analyzer.engine.speculation import config as speculative_config
+from phasewise_analyzer.engine.speculation.config import NgramConfig
+from phasewise_analyzer.engine.speculation.drafts import total
+from phasewise_analyzer.engine.speculation.ngram import ngram_drafts
+from phasewise_analyzer.engine.token_ids import TokenIds
+from phasewise_replay import plan_file, prometheus, sessions
 from phasewise_replay.compare import compare
+from phasewise_replay.driver import Pace
+from phasewise_replay.plan import SessionChoice, UrlArm, VllmArm
+from phasewise_replay.preparing import prepare
+from phasewise_replay.presets import FlagValue
 from phasewise_replay.run import run
+from phasewise_replay.server_process import free_port
+from phasewise_replay.url import UrlEngine
+from phasewise_replay.vllm_command import command, environment
 from phasewise_store import runs
 from phasewise_store.store import Store
 
-from tests.real_server import NO_WORKER, SGLANG, TINY, VARIABLES, VLLM, installed
+from tests.real_server import (
+    NO_WORKER,
+    NO_WORKER_FLAG,
+    NO_WORKER_VALUE,
+    NO_WORKER_VARIABLES,
+    SGLANG,
+    TINY,
+    VARIABLES,
+    VLLM,
+    installed,
+    serving,
+)
 
 pytestmark = pytest.mark.engine
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What a server generated, and its own account of every step that had a draft."""
+
+    prompt: TokenIds
+    output: TokenIds
+    drafted: list[int]
+    accepted: list[int]
+
+
+def generate(address: str, prompt: TokenIds, *, output_tokens: int, penalty: float) -> Completion:
+    """Complete a prompt greedily; the penalty on frequent tokens keeps it from repeating itself."""
+    body = {
+        "prompt": prompt.tolist(),
+        "max_tokens": output_tokens,
+        "min_tokens": output_tokens,
+        "ignore_eos": True,
+        "return_token_ids": True,
+        "temperature": 0,
+        "frequency_penalty": penalty,
+    }
+    reply = httpx.post(f"{address}/v1/completions", json=body, timeout=120).json()
+    metrics = reply["metrics"]["speculative_decoding"]
+    output = np.array(reply["choices"][0]["token_ids"], dtype=np.int64)
+    return Completion(prompt, output, metrics["per_step_drafted"], metrics["per_step_accepted"])
 
 
 def run_one_arm(recorded: Store, settings: str) -> str:
@@ -32,13 +88,61 @@ def test_an_arm_this_cpu_cannot_run_has_vllm_s_own_reason(recorded: Store) -> No
     assert "block size" in (arm.reason or "").lower()
 
 
-def test_n_gram_speculation_runs_and_forces_the_length(recorded: Store) -> None:
-    """The preset's server starts, answers at the recorded length, and is stopped."""
-    flags = "{max-model-len: 8192, num-gpu-blocks-override: 512}"
-    run_id = run_one_arm(recorded, f"presets: [ngram-speculation], flags: {flags}")
-    rows = runs.measured(recorded, run_id)
-    assert rows.height == 24
-    assert rows["output_tokens"].to_list() == rows["planned_output_tokens"].to_list()
+def test_n_gram_drafts_are_those_computed_from_the_tokens(recorded: Store) -> None:
+    """The counts of vLLM of drafted and accepted tokens, step by step, from token ids alone.
+
+    Several calls at once on a server with the preset; the length is forced. Greedy, because the
+    CPU build of vLLM 0.32 counts drafts as rejected at a temperature even where they are sampled.
+    """
+    installed(VLLM, TINY)
+    flags: dict[str, FlagValue] = {
+        "max-model-len": 8192,
+        "num-gpu-blocks-override": 1024,
+        "per-request-spec-decode-metrics": "detailed",
+        NO_WORKER_FLAG: NO_WORKER_VALUE,
+    }
+    arm = VllmArm("vllm", str(TINY), presets=("ngram-speculation",), flags=flags)
+    said = speculative_config.parse(orjson.dumps(arm.all_flags()["speculative-config"]).decode())
+    assert isinstance(said, NgramConfig)
+    chosen = sessions.load(recorded, SessionChoice(source="tau-bench", limit=4, max_calls=4))
+    port = free_port()
+    server = command(VLLM, model=str(TINY), port=port, flags=arm.all_flags(), on_cpu=True)
+    with serving(server, environment(NO_WORKER_VARIABLES, on_cpu=True), port=port) as address:
+        engine = UrlEngine(UrlArm("vllm", url=address))
+        resolved = engine.start()
+        prompts = list(prepare(chosen.sessions, engine, resolved, Pace()).token_ids.values())
+        engine.stop()
+
+        def complete(place: int) -> Completion:
+            tokens, penalty = 40 + 10 * place, 0.05 * (place % 3)
+            return generate(address, prompts[place], output_tokens=tokens, penalty=penalty)
+
+        with ThreadPoolExecutor(4) as pool:
+            completions = list(pool.map(complete, range(len(prompts))))
+        counters = prometheus.parse(httpx.get(f"{address}/metrics").text)
+    found = []
+    beyond = 0
+    for place, one in enumerate(completions):
+        assert len(one.output) == 40 + 10 * place
+        steps = ngram_drafts(one.prompt, one.output, said).steps()
+        with_draft = steps.drafted > 0
+        assert one.drafted == steps.drafted[with_draft].tolist()
+        # a draft can reach beyond the end of the output: vLLM counts what it would accept there
+        *before, last = one.accepted
+        *ours, our_last = steps.accepted[with_draft].tolist()
+        assert before == ours
+        assert last >= our_last
+        assert steps.drafted[-1] or last == our_last
+        beyond += last - our_last
+        found.append(steps.acceptance())
+    counted = [
+        prometheus.total(counters, f"vllm:spec_decode_num_{name}_total")
+        for name in ("drafts", "draft_tokens", "accepted_tokens")
+    ]
+    ours = total(found)
+    assert counted == [ours.drafts, ours.drafted, ours.accepted + beyond]
+    assert beyond < 0.01 * ours.accepted
+    assert 0.1 < ours.accepted / ours.drafted < 0.9, "some drafts are accepted and some are not"
 
 
 def test_vllm_and_sglang_serve_the_same_sessions_and_are_compared(recorded: Store) -> None:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -124,7 +125,7 @@ def test_sub_agents_are_in_flight_together_and_nothing_is_sent_too_early() -> No
     log: list[tuple[str, str]] = []
     both = threading.Barrier(2, timeout=10)
 
-    def serve(asked: Request, lag_ns: int, virtual_ns: int | None) -> Answer:
+    def serve(asked: Request, lag_ns: int) -> Answer:
         log.append((asked.call_id, "begin"))
         if asked.call_id in ("a1", "b1"):
             both.wait()
@@ -136,36 +137,59 @@ def test_sub_agents_are_in_flight_together_and_nothing_is_sent_too_early() -> No
     assert in_order(log, FORKED)
 
 
+class VirtualEngine:
+    """Answers each request after the usual time, however many are in flight."""
+
+    def __init__(self) -> None:
+        self.now_ns = 0
+        self.log: list[tuple[str, str]] = []
+        self._in_flight: list[tuple[int, int, Request, Answer]] = []
+
+    def submit(self, asked: Request, at_ns: int) -> None:
+        """Note when it will be answered."""
+        assert at_ns >= self.now_ns
+        self.now_ns = at_ns
+        self.log.append((asked.call_id, "begin"))
+        answer = replace(usual_answer(asked), sent_ns=at_ns)
+        entry = (at_ns + answer.duration_ns, len(self.log), asked, answer)
+        self._in_flight = sorted([*self._in_flight, entry])
+
+    def run(self, until_ns: int | None = None) -> list[tuple[Request, Answer]]:
+        """Return the next one that is answered by then."""
+        if not self._in_flight or (until_ns is not None and self._in_flight[0][0] > until_ns):
+            return []
+        self.now_ns, _, asked, answer = self._in_flight.pop(0)
+        self.log.append((asked.call_id, "end"))
+        return [(asked, answer)]
+
+
 @given(st.lists(st.sets(st.integers(0, 8)), min_size=1, max_size=9))
 def test_any_graph_is_served_whole_and_in_order(shape: list[set[int]]) -> None:
-    """In real time and on a virtual clock, whatever waits for what."""
+    """In real time and in virtual time, whatever waits for what."""
     session = tuple(
         Due(request(f"c{place}"), 0, tuple(one for one in sorted(before) if one < place))
         for place, before in enumerate(shape)
     )
-    for real in (True, False):
-        log: list[tuple[str, str]] = []
+    log: list[tuple[str, str]] = []
 
-        def serve(
-            asked: Request, lag_ns: int, virtual_ns: int | None, log: list[tuple[str, str]] = log
-        ) -> Answer:
-            log.append((asked.call_id, "begin"))
-            log.append((asked.call_id, "end"))
-            return usual_answer(asked)
+    def serve(asked: Request, lag_ns: int) -> Answer:
+        log.append((asked.call_id, "begin"))
+        log.append((asked.call_id, "end"))
+        return usual_answer(asked)
 
-        if real:
-            drive([session], serve)
-        else:
-            drive_virtually([session], serve, start_ns=0)
-        assert len(log) == 2 * len(session)
-        assert in_order(log, session)
+    drive([session], serve)
+    engine = VirtualEngine()
+    drive_virtually([session], engine, lambda request, answer: None)
+    for seen in (log, engine.log):
+        assert len(seen) == 2 * len(session)
+        assert in_order(seen, session)
 
 
 def test_an_error_in_a_sub_agent_ends_the_run() -> None:
     """What `serve` raises comes out, and nothing that waits for it is sent."""
     seen: list[str] = []
 
-    def serve(asked: Request, lag_ns: int, virtual_ns: int | None) -> Answer:
+    def serve(asked: Request, lag_ns: int) -> Answer:
         seen.append(asked.call_id)
         if asked.call_id == "b1":
             raise RuntimeError("lost")
@@ -176,15 +200,26 @@ def test_an_error_in_a_sub_agent_ends_the_run() -> None:
     assert "p2" not in seen
 
 
-def test_the_simulator_serves_one_call_at_a_time() -> None:
-    """Of two that are due at once the second starts when the first is answered."""
+def test_sub_agents_are_in_flight_together_in_virtual_time() -> None:
+    """Both are sent when their parent is answered, and the join when the later one is."""
     sent: dict[str, int] = {}
 
-    def serve(asked: Request, lag_ns: int, virtual_ns: int | None) -> Answer:
-        assert virtual_ns is not None
-        sent[asked.call_id] = virtual_ns
-        return usual_answer(asked)
+    def answered(asked: Request, answer: Answer) -> None:
+        sent[asked.call_id] = answer.sent_ns
 
-    drive_virtually([FORKED], serve, start_ns=0)
+    drive_virtually([FORKED], VirtualEngine(), answered)
     step_ns = usual_answer(request("p1")).duration_ns
-    assert sent == {"p1": 0, "a1": step_ns, "b1": 2 * step_ns, "p2": 3 * step_ns}
+    assert sent == {"p1": 0, "a1": step_ns, "b1": step_ns, "p2": 2 * step_ns}
+
+
+def test_sessions_at_once_in_virtual_time() -> None:
+    """Two at a time: the third begins when one of the first two has ended."""
+    sessions = [(Due(request(f"c{number}"), number, ()),) for number in range(3)]
+    sent: dict[str, int] = {}
+
+    def answered(asked: Request, answer: Answer) -> None:
+        sent[asked.call_id] = answer.sent_ns
+
+    drive_virtually(sessions, VirtualEngine(), answered, concurrency=2)
+    step_ns = usual_answer(request("c0")).duration_ns
+    assert sent == {"c0": 0, "c1": 1, "c2": step_ns + 2}

@@ -46,6 +46,21 @@ def test_the_same_verdict_gives_the_same_bytes(verdict: Verdict) -> None:
         assert render(verdict) == render(verdict)
 
 
+def test_simulated_arms_say_what_their_step_times_stand_on(verdict: Verdict) -> None:
+    """Page, Markdown and JSON name the kind, the source and that no error was measured."""
+    basis = verdict.arms[0].step_times
+    assert basis is not None
+    assert basis.in_words == f"roofline, {basis.source}, error not measured"
+    assert f"step times: {basis.in_words}" in run_report.render_html(verdict)
+    assert f"step times: {basis.in_words}" in run_report.render_markdown(verdict)
+    found = json.loads(run_report.render_json(verdict))
+    assert found["arms"][0]["step_times"] == {
+        "kind": "roofline",
+        "source": basis.source,
+        "error": None,
+    }
+
+
 def test_markdown_has_every_metric_and_check(verdict: Verdict) -> None:
     """One row each, cells that do not break the table."""
     text = run_report.render_markdown(verdict)

@@ -28,7 +28,7 @@ def write(store: Store, sent: Sequence[Sequence[int]]) -> None:
         )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(prompts)
 def test_a_prompt_is_read_as_it_was_sent(sent: list[list[int]]) -> None:
     """Every part of every prompt, also where prompts share beginnings; one reader for all."""

@@ -6,15 +6,19 @@
   sequences share it equally. The rest is marginal: each sequence's part is proportional to a
   constant plus its context.
 
-Chunks of a sequence that was preempted are recomputation, a line of its own within prefill.
+Chunks of a sequence that was preempted are recomputation, a line of its own within prefill. What a
+step takes longer than without draft tokens is shared among these, and what rejected ones took is a
+line of its own within marginal.
 """
 
 from collections.abc import Sequence as Sequences
+from dataclasses import replace
 
 import numpy as np
 
+from phasewise_analyzer.engine import phase_share
 from phasewise_analyzer.engine.batch import Batch, FloatArray, StepTimes
-from phasewise_analyzer.engine.phase_share import prefill_share
+from phasewise_analyzer.engine.phase_share import Share
 from phasewise_analyzer.engine.scheduler import Scheduled
 
 SHORT, LONG = 1, 4096
@@ -37,22 +41,43 @@ class Attribution:
     def add_step(self, part: Scheduled, seconds: float) -> float:
         """Share a step that took so long on one rank; return what prefill caused of it."""
         batch = part.batch
-        share = prefill_share(batch, self._times)
-        prefill_s = seconds * share
+        if batch.chunks or batch.elsewhere:
+            share = phase_share.share(batch, self._times)
+        else:
+            share = Share(0.0, seconds)
+        prefill_s = seconds * share.prefill
         self._add_chunks(part, prefill_s)
         if part.decoding:
-            alone = self._times.step_s(
-                Batch(decodes=batch.decodes, context=batch.context, longest=batch.longest)
-            )
+            alone = share.decode_alone_s
             decode_s = seconds - prefill_s
+            if part.verified:
+                undrafted = replace(
+                    batch.decode_part, context=batch.context - batch.drafts, drafts=0
+                )
+                less = min(1.0, self._times.step_s(undrafted) / alone)
+                self._add_drafts(part, decode_s * (1 - less))
+                decode_s, alone = decode_s * less, alone * less
             floor_s = decode_s * min(1.0, self._floor_s / alone)
-            self._add_decodes(part, np.array([floor_s]), np.array([decode_s - floor_s]))
+            rest_s = decode_s - floor_s
+            mean = batch.context / batch.decodes
+            self._add_decodes(part, floor_s, rest_s, rest_s / (self._constant + mean))
         return prefill_s
+
+    @staticmethod
+    def _add_drafts(part: Scheduled, seconds: float) -> None:
+        """Share what draft tokens add to a step."""
+        per_token_s = seconds / part.batch.drafts
+        for (sequence, _), (drafted, accepted) in zip(part.decoding, part.verified, strict=True):
+            sequence.served.marginal_s += drafted * per_token_s
+            sequence.served.rejected_s += (drafted - accepted) * per_token_s
 
     def add_run(self, part: Scheduled, seconds: FloatArray) -> None:
         """Share a run of steps in which the same sequences decode."""
         floor_s = np.minimum(self._floor_s, seconds)
-        self._add_decodes(part, floor_s, seconds - floor_s)
+        rest_s = seconds - floor_s
+        mean = part.batch.context / part.batch.decodes + np.arange(len(seconds))
+        per_token_s = rest_s / (self._constant + mean)
+        self._add_decodes(part, float(floor_s.sum()), float(rest_s.sum()), float(per_token_s.sum()))
 
     def _add_chunks(self, part: Scheduled, seconds: float) -> None:
         chunks = part.batch.chunks
@@ -64,21 +89,20 @@ class Attribution:
             if sequence.epoch:
                 sequence.served.recompute_s += part_s
 
-    def _add_decodes(self, part: Scheduled, floor_s: FloatArray, rest_s: FloatArray) -> None:
-        """Share decodes; the contexts grow by one token per step.
+    @staticmethod
+    def _add_decodes(part: Scheduled, floor_s: float, rest_s: float, per_token_s: float) -> None:
+        """Share one or more steps in a row, in which the contexts grow by one token per step.
 
         A sequence's part of the rest, (a + C_i + j) / (N·a + sum C + N·j), is 1/N plus what its
         context differs from the mean: two sums over the steps are enough for all sequences.
         """
         count = len(part.decoding)
         mean = part.batch.context / count
-        equal_floor_s = float(floor_s.sum()) / count
-        equal_rest_s = float(rest_s.sum()) / count
-        later = np.arange(len(rest_s), dtype=np.float64)
-        per_token = float((rest_s / (self._constant + mean + later)).sum()) / count
+        floor_s, rest_s, per_token_s = floor_s / count, rest_s / count, per_token_s / count
         for sequence, context in part.decoding:
-            sequence.served.floor_s += equal_floor_s
-            sequence.served.marginal_s += equal_rest_s + (context - mean) * per_token
+            served = sequence.served
+            served.floor_s += floor_s
+            served.marginal_s += rest_s + (context - mean) * per_token_s
 
 
 def idle_shares(busy_s: Sequences[float], wall_s: float) -> list[float]:

@@ -33,16 +33,20 @@ class Batch:
     """tokens of the longest of these sequences"""
     elsewhere: int = 0
     """tokens that other data-parallel ranks compute in the same step"""
+    drafts: int = 0
+    """draft tokens that these sequences verify besides; they are in `context` too"""
+    completed: int = 0
+    """tokens of the prompts that the step finishes reading, cached ones included"""
 
     @property
     def prefill_tokens(self) -> int:
         """Prompt tokens computed."""
-        return sum(chunk.new for chunk in self.chunks)
+        return sum([chunk.new for chunk in self.chunks]) if self.chunks else 0
 
     @property
     def tokens(self) -> int:
         """Tokens computed."""
-        return self.prefill_tokens + self.decodes
+        return self.prefill_tokens + self.decodes + self.drafts
 
     @property
     def group_tokens(self) -> int:
@@ -54,6 +58,18 @@ class Batch:
         """Sequences that have a token in it."""
         return len(self.chunks) + self.decodes
 
+    @property
+    def sampled(self) -> int:
+        """Tokens whose successor is sampled: the last one of each sequence, and drafts."""
+        return self.sequences + self.drafts
+
+    @property
+    def decode_part(self) -> "Batch":
+        """The same step without its chunks."""
+        return Batch(
+            decodes=self.decodes, context=self.context, longest=self.longest, drafts=self.drafts
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Basis:
@@ -63,6 +79,12 @@ class Basis:
     source: str
     error: float | None
     """mean relative error on shapes that were not used; None where it was not measured"""
+
+    @property
+    def in_words(self) -> str:
+        """The label beside a number."""
+        error = "error not measured" if self.error is None else f"mean error {self.error:.0%}"
+        return f"{self.kind}, {self.source}, {error}"
 
 
 class StepTimes(Protocol):

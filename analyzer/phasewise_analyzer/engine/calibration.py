@@ -13,6 +13,7 @@ from phasewise_analyzer.engine.engine_flags import Flags
 from phasewise_analyzer.engine.fitted_steps import FittedSteps, KindFit, StepKind
 from phasewise_analyzer.engine.front import Front
 from phasewise_analyzer.engine.sglang_scheduler import SglangConfig
+from phasewise_analyzer.engine.speculation.config import SpeculationConfig, speculative
 from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
 
 FORMAT = 2
@@ -51,6 +52,8 @@ class Calibration:
     blocks: int | None
     front: Front
     """the server before the engine"""
+    speculation: SpeculationConfig | None = None
+    """drafts that it would verify; a calibrated server has none"""
 
     def with_flags(self, flags: Mapping[str, str], blocks: int | None) -> "Calibration":
         """Return the calibration for other limits of the scheduler.
@@ -62,12 +65,14 @@ class Calibration:
             override = values.optional_integer("max-total-tokens")
             override = override and override // self.config.page_size
             changed: Config = sglang_flags.limits(values, self.config)
+            speculation = None
         else:
             values = Flags(flags)
             override = values.optional_integer("num-gpu-blocks-override")
-            changed = _vllm_limits(values, self.config)
+            speculation, changed = speculative(values, _vllm_limits(values, self.config))
         values.refuse_unknown()
-        return replace(self, config=changed, blocks=blocks or override or self.blocks)
+        blocks = blocks or override or self.blocks
+        return replace(self, config=changed, blocks=blocks, speculation=speculation)
 
 
 def _vllm_limits(values: Flags, config: SchedulerConfig) -> SchedulerConfig:

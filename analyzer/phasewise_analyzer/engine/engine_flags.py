@@ -9,6 +9,10 @@ ON = frozenset({"", "1", "true", "yes", "on"})
 OFF = frozenset({"0", "false", "no", "off"})
 
 
+class NotModelledError(UsageError):
+    """A flag or a value that an engine may know and the simulation does not model."""
+
+
 class Flags:
     """The values of flags, and which of them were understood."""
 
@@ -53,6 +57,20 @@ class Flags:
             raise UsageError(f"`{name}={self._values[name]}`: a positive number is needed")
         return found
 
+    def optional_amount(self, name: str) -> float | None:
+        """Return a number above 0, or None."""
+        self._known.add(name)
+        value = self._values.get(name)
+        if value is None:
+            return None
+        try:
+            found = float(value)
+        except ValueError:
+            found = 0.0
+        if not 0 < found < float("inf"):
+            raise UsageError(f"`{name}={value}`: a number above 0 is needed")
+        return found
+
     def number(self, name: str, default: float) -> float:
         """Return a share between 0 and 1, or the default."""
         found = self._float(name, default)
@@ -82,11 +100,13 @@ class Flags:
         return value.lower() in ON
 
     def refuse_unknown(self) -> None:
-        """Raise UsageError for a flag that nobody asked for."""
+        """Raise NotModelledError for a flag that nobody asked for."""
         unknown = sorted(set(self._values) - self._known)
         if unknown:
             known = ", ".join(sorted(one for one in self._known if not one.startswith("no-")))
-            raise UsageError(f"the simulation does not model `{unknown[0]}`; it models: {known}")
+            raise NotModelledError(
+                f"the simulation does not model `{unknown[0]}`; it models: {known}"
+            )
 
 
 def _plain(name: str) -> str:

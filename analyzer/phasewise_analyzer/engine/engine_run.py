@@ -40,6 +40,7 @@ class EngineRun:
         self._times = times
         self._attribution = Attribution(times)
         self._ranks = [config.scheduler(blocks) for _ in range(ranks)]
+        self._transfers = [one.transfers for one in self._ranks if one.transfers is not None]
         self._rank_of: dict[int, int] = {}
         self._in_flight = [0] * ranks
         self._first_choice = 0
@@ -50,6 +51,9 @@ class EngineRun:
         """the step that has ended and whose tokens have not come out"""
         self._finished: list[Sequence] = []
         """the sequences that the last step finished"""
+        self.planned = False
+        """whether the next steps are planned: a request that is submitted now is not in them"""
+        self._quiet_s: float | None = None
 
     @property
     def preemptions(self) -> int:
@@ -74,6 +78,7 @@ class EngineRun:
         self._rank_of[sequence.index] = rank
         self._in_flight[rank] += 1
         self._ranks[rank].waiting.append(sequence)
+        self.planned = False
 
     def run(self, horizon_s: float = math.inf) -> list[Sequence]:
         """Run steps until some requests finish, and return these.
@@ -82,19 +87,66 @@ class EngineRun:
         due, or nothing is left to do. A step that has started is finished.
         """
         while self.now < horizon_s:
-            while len(self._planned) < self._depth:
-                step = tuple(rank.schedule() for rank in self._ranks)
-                if all(part is None for part in step):
-                    break
-                self._planned.append(step)
+            self.plan()
             if not self._planned and self._held_back is None:
-                self.now = horizon_s if math.isfinite(horizon_s) else self.now
-                break
+                next_s = min(horizon_s, self._next_transfer_s())
+                self.now = next_s if math.isfinite(next_s) else self.now
+                if next_s == horizon_s:
+                    break
+                self.planned = False
+                continue
             if not self._jump(horizon_s):
                 self._execute(self._planned.popleft() if self._planned else None)
                 if self._finished:
                     return self._finished
         return []
+
+    def plan(self) -> None:
+        """Plan the next steps, as far ahead as the engine does."""
+        for transfers in self._transfers:
+            transfers.now_s = self.now
+        while len(self._planned) < self._depth:
+            step = tuple(rank.schedule() for rank in self._ranks)
+            self._start_transfers()
+            if all(part is None for part in step):
+                break
+            self._planned.append(step)
+            for part in step:
+                self._note_scheduled(part)
+        if not self.planned:
+            self.planned, self._quiet_s = True, None
+
+    @property
+    def quiet_until_s(self) -> float:
+        """A time up to which no request finishes, if none is submitted before the clock's."""
+        if not any(self._in_flight):
+            return math.inf
+        if not self.planned:
+            return self.now
+        if self._quiet_s is None:
+            steps = self._quiet_steps()
+            quiet_s = self.now + (float(self._run_s(steps).sum()) if steps else 0.0)
+            self._quiet_s = min(quiet_s, self._next_transfer_s())
+        return self._quiet_s
+
+    def _start_transfers(self) -> None:
+        """Let the copies that were planned with a step begin after the steps before it."""
+        if any(transfers.asked for transfers in self._transfers):
+            begins_s = self.now
+            for step in self._planned:
+                begins_s += max(self._times.step_s(batch) for batch in _batches(step))
+            for transfers in self._transfers:
+                transfers.start(begins_s)
+
+    def _next_transfer_s(self) -> float:
+        """Return when the next copy to this engine ends; infinite where there is none."""
+        return min((one.next_s(self.now) for one in self._transfers), default=math.inf)
+
+    def _note_scheduled(self, part: Scheduled | None) -> None:
+        """Note the time for the sequences whose first step was planned now."""
+        for sequence in part.reading if part is not None else ():
+            if sequence.served.scheduled_s is None:
+                sequence.served.scheduled_s = self.now
 
     def _least_loaded(self, at_s: float) -> int:
         """Return the rank with the fewest requests in flight; ties are dealt in turn."""
@@ -113,6 +165,7 @@ class EngineRun:
 
     def _execute(self, step: Step | None) -> None:
         """Run a step, if one is planned, and hand out the tokens that come out at its end."""
+        self.planned = False
         if step is not None:
             self._run_step(step)
         ended = step
@@ -138,8 +191,11 @@ class EngineRun:
         """Give the sequences of one rank their tokens."""
         for sequence, epoch in part.emitting:
             if epoch != sequence.epoch:
-                continue
-            sequence.emitted += 1
+                if not sequence.late:
+                    continue
+                sequence.late -= 1
+                sequence.total += 1
+            sequence.emitted += sequence.emitting
             served = sequence.served
             if sequence.emitted == 1:
                 served.first_s = self.now
@@ -154,22 +210,18 @@ class EngineRun:
 
     def _jump(self, horizon_s: float) -> bool:
         """Run all steps up to the next event at once; tell whether there were any."""
-        ahead = [*self._planned] if self._held_back is None else [self._held_back, *self._planned]
-        if len(self._planned) < self._depth or not all(map(self._steady, ahead)):
+        steps = self._quiet_steps()
+        if not steps:
             return False
         busy = [rank for rank in self._ranks if rank.running]
-        running = [one for rank in busy for one in rank.running]
-        if not all(one.emitted for one in running):
-            return False  # the time of a first token is wanted
-        left = min(one.request.output_tokens - one.scheduled_out for one in running)
-        steps = min(rank.steps_with_room(left) for rank in busy) if left > 1 else 0
-        if steps < 2:
-            return False
         taken = self._run_s(steps)
         ends = np.cumsum(np.concatenate(([self.now], taken)))[1:]
+        until_s = self._next_transfer_s()
         if not all(rank.full() for rank in self._ranks):
             # a step is planned at each of these ends: none may see a new request
-            steps = int(np.searchsorted(ends, horizon_s, side="left"))
+            until_s = min(until_s, horizon_s)
+        if math.isfinite(until_s):
+            steps = int(np.searchsorted(ends, until_s, side="left"))
             if steps < 1:
                 return False
         for part in self._planned[0]:
@@ -182,12 +234,25 @@ class EngineRun:
         self._finished = []
         for rank in busy:
             rank.advance(steps)
-        for one in running:
-            one.emitted += steps
+            for one in rank.running:
+                one.emitted += steps
         if self._late:
             self._held_back = _later(self._planned[0], steps - 1)
         self._planned = deque(_later(step, steps) for step in self._planned)
         return True
+
+    def _quiet_steps(self) -> int:
+        """Return for how many steps the same sequences decode and none ends; 0 for less than 2."""
+        ahead = [*self._planned] if self._held_back is None else [self._held_back, *self._planned]
+        if len(self._planned) < self._depth or not all(map(self._steady, ahead)):
+            return 0
+        busy = [rank for rank in self._ranks if rank.running]
+        running = [one for rank in busy for one in rank.running]
+        if not all(one.emitted for one in running):
+            return 0  # the time of a first token is wanted
+        left = min(one.quiet_steps for one in running)
+        steps = min(rank.steps_with_room(left) for rank in busy) if left > 1 else 0
+        return steps if steps > 1 else 0
 
     def _run_s(self, steps: int) -> FloatArray:
         """Return the seconds of so many decode steps in a row."""

@@ -5,10 +5,10 @@
     mixed    1, T, max(T - 256, 0), sum P·(K + P/2), C, N, K
 
 P are prompt tokens computed, K tokens cached before them, N sequences that decode, C the tokens of
-their contexts, T = P + N. One fit for all kinds is 25 to 45 % off on decode steps: attention over
-unlike lengths reads memory at another speed. K² is for kernels that compute attention of the cached
-tokens again, such as SGLang's `torch_native` on a CPU; for others its coefficient is 0. `step_fit`
-finds the coefficients.
+their contexts, T = P + N. A draft token that is verified counts as another sequence. One fit for
+all kinds is 25 to 45 % off on decode steps: attention over unlike lengths reads memory at another
+speed. K² is for kernels that compute attention of the cached tokens again, such as SGLang's
+`torch_native` on a CPU; for others its coefficient is 0. `step_fit` finds the coefficients.
 """
 
 from collections.abc import Mapping
@@ -94,7 +94,8 @@ def terms(batch: Batch) -> list[float]:
         again = sum(chunk.cached**2 for chunk in batch.chunks)
         return [1, prompt, max(prompt - BEND_TOKENS, 0), pairs, cached, again]
     if not batch.chunks:
-        return [1, batch.decodes, max(batch.decodes - BEND_SEQUENCES, 0), batch.context]
+        sampled = batch.sampled
+        return [1, sampled, max(sampled - BEND_SEQUENCES, 0), batch.context]
     tokens = batch.tokens
     bent = max(tokens - BEND_TOKENS, 0)
-    return [1, tokens, bent, pairs, batch.context, batch.decodes, cached]
+    return [1, tokens, bent, pairs, batch.context, batch.decodes + batch.drafts, cached]

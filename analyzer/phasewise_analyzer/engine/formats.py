@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from phasewise_store.errors import UsageError
+from phasewise_analyzer.engine.engine_flags import NotModelledError
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +60,12 @@ _SAME = {
 
 
 def weights(name: str) -> Format:
-    """Return the format of weights by name; raises UsageError where it is not known."""
+    """Return the format of weights by name; raises NotModelledError where it is not known."""
     return _known(WEIGHTS, name, "weight format")
 
 
 def cache(name: str) -> Format:
-    """Return the format of a KV cache by name; raises UsageError where it is not known."""
+    """Return the format of a KV cache by name; raises NotModelledError where it is not known."""
     return _known(CACHE, name, "KV cache format")
 
 
@@ -75,4 +75,4 @@ def _known(formats: tuple[Format, ...], name: str, what: str) -> Format:
         if known.name == wanted:
             return known
     names = ", ".join(known.name for known in formats)
-    raise UsageError(f"unknown {what} `{name}`; known: {names}")
+    raise NotModelledError(f"unknown {what} `{name}`; known: {names}")

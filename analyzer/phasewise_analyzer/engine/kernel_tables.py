@@ -89,7 +89,7 @@ class KernelTables:
             part = batch.group_tokens / self._expert_ranks
             mixture = between(self._moe, part, lambda curve: curve.value(active))
         layer = mixture + sum(self._dense[name].value(tokens) for name in blocks)
-        heads = sum(self._per_sequence[name].value(batch.sequences) for name in PER_SEQUENCE)
+        heads = sum(self._per_sequence[name].value(batch.sampled) for name in PER_SEQUENCE)
         return total + self._layers * layer + heads
 
     def _attention_us(self, batch: Batch) -> float:

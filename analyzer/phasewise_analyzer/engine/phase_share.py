@@ -6,17 +6,31 @@ it.  Against the exact Shapley value of measured kernels this is 3 points off on
 tokens is off by 24.
 """
 
+from typing import NamedTuple
+
 from phasewise_analyzer.engine.batch import Batch, StepTimes
+
+
+class Share(NamedTuple):
+    """How a step is shared between the phases."""
+
+    prefill: float
+    """share of its time that prompt chunks cause, from 0 to 1"""
+    decode_alone_s: float
+    """what its decodes would take alone, in seconds"""
 
 
 def prefill_share(batch: Batch, times: StepTimes) -> float:
     """Return the share of a step's time that its prompt chunks cause, from 0 to 1."""
+    return share(batch, times).prefill
+
+
+def share(batch: Batch, times: StepTimes) -> Share:
+    """Return how a step is shared."""
     if not batch.decodes:
-        return 1.0
+        return Share(1.0, 0.0)
+    decode = times.step_s(batch.decode_part)
     if not batch.chunks:
-        return 0.0
+        return Share(0.0, decode)
     prefill = times.step_s(Batch(batch.chunks))
-    decode = times.step_s(
-        Batch(decodes=batch.decodes, context=batch.context, longest=batch.longest)
-    )
-    return prefill / (prefill + decode)
+    return Share(prefill / (prefill + decode), decode)

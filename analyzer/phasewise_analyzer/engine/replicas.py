@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from phasewise_analyzer.engine import routers
 from phasewise_analyzer.engine.deployment import Deployment
+from phasewise_analyzer.engine.engine_run import EngineRun
+from phasewise_analyzer.engine.fleet import RoutedEngines
 from phasewise_analyzer.engine.request import Request
 from phasewise_analyzer.engine.routers import Router
 from phasewise_analyzer.engine.simulation import Outcome, simulate
@@ -21,8 +23,6 @@ def serve(
     Without a router, replicas take turns. Data-parallel ranks of a dense model are engines of their
     own; vLLM's load balancer gives a request to the least loaded, and SGLang's deals them out.
     """
-    if router is None and engine.engines > 1 and engine.config.engine == "vLLM":
-        router = routers.LeastLoaded()
     return simulate(
         requests,
         engine.times,
@@ -30,6 +30,20 @@ def serve(
         blocks=engine.blocks,
         ranks=engine.ranks,
         engines=replicas * engine.engines,
-        router=router,
+        router=router or _own_router(engine),
         front=engine.front,
     )
+
+
+def fleet(engine: Deployment, *, replicas: int = 1, router: Router | None = None) -> RoutedEngines:
+    """Start so many replicas, cold; see `serve`."""
+    runs = [
+        EngineRun(engine.times, engine.config, blocks=engine.blocks, ranks=engine.ranks)
+        for _ in range(replicas * engine.engines)
+    ]
+    return RoutedEngines(runs, router=router or _own_router(engine), front=engine.front)
+
+
+def _own_router(engine: Deployment) -> Router | None:
+    least_loaded = engine.engines > 1 and engine.config.engine == "vLLM"
+    return routers.LeastLoaded() if least_loaded else None

@@ -3,6 +3,8 @@
 from collections.abc import Hashable
 from dataclasses import dataclass
 
+from phasewise_analyzer.engine.speculation.drafts import Drafts
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -20,6 +22,9 @@ class Request:
     forced: bool = False
     """whether it generates as many tokens as are allowed, whatever they are (`ignore_eos`)"""
 
+    drafts: Drafts | None = None
+    """what a drafter proposes for it; None without speculation"""
+
     @property
     def most_output_tokens(self) -> int:
         """Output tokens that the engine has to expect."""
@@ -31,11 +36,15 @@ class Served:
     """How a request was served; times in seconds since the start."""
 
     arrival_s: float
+    scheduled_s: float | None = None
+    """when its first step was planned; with asynchronous scheduling another one still runs then"""
     first_s: float = 0.0
     """end of the step that generated its first token"""
     last_s: float = 0.0
     output_tokens: int = 0
     cached_tokens: int = 0
+    host_cached_tokens: int = 0
+    """those of them that came from host memory"""
     preemptions: int = 0
     prefill_s: float = 0.0
     """engine time that reading the prompt caused, see `attribution`; as the next three, of one GPU
@@ -46,6 +55,12 @@ class Served:
     """the part of decode steps that it shared equally with others"""
     marginal_s: float = 0.0
     """what its own tokens and context added to decode steps"""
+    rejected_s: float = 0.0
+    """the part of it that draft tokens took which were rejected"""
+    drafted_tokens: int = 0
+    """draft tokens verified"""
+    accepted_tokens: int = 0
+    """those accepted"""
 
     @property
     def busy_s(self) -> float:

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 
@@ -30,6 +31,8 @@ EXPERTS_OPS = 14
 GRAPH_TOKENS = 512
 """tokens of the largest step for which vLLM captures a CUDA graph"""
 BF16_BITS = 16
+Mean = TypeVar("Mean", float, FloatArray)
+"""the mean context of one step, or of each step in a row"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +83,7 @@ class Roofline:
         for chunk in batch.chunks:
             total += self._chunk_s(chunk.new, chunk.cached)
         if batch.decodes:
-            mean = np.array([batch.context / batch.decodes])
-            total += float(self._decode_s(batch.decodes, mean)[0])
+            total += self._decode_s(batch.decodes, batch.context / batch.decodes, batch.drafts)
         if batch.tokens > GRAPH_TOKENS:
             total = max(total, self.efficiency.launch_s * len(self.shape.layers))
         return total + self.efficiency.sequence_s * batch.sequences
@@ -97,13 +99,14 @@ class Roofline:
 
     def _linear_s(self, batch: Batch) -> float:
         """Return the time of all matrix products, recurrent layers included."""
-        everywhere = batch.group_tokens
+        tokens = batch.tokens
+        everywhere = tokens + batch.elsewhere
         ramp = self.efficiency.ramp_tokens if batch.chunks else 0.0
-        products_s = (batch.tokens + ramp) * self._dense_s + (everywhere + ramp) * self._routed_s
+        products_s = (tokens + ramp) * self._dense_s + (everywhere + ramp) * self._routed_s
         read = self._fixed_read + sum(
             mixture.distinct(everywhere) * held for mixture, held in self._mixtures
         )
-        rest_s = batch.sequences * self._head_s + batch.tokens * self._recurrent_s
+        rest_s = batch.sampled * self._head_s + tokens * self._recurrent_s
         return max(products_s, read / self._bytes_s) + rest_s
 
     @cached_property
@@ -179,17 +182,21 @@ class Roofline:
         kv = read * self._layer_bytes
         return flops / self.tp / self._flops_s + kv / self._bytes_s
 
-    def _decode_s(self, decodes: int, mean: FloatArray) -> FloatArray:
-        """Return the time of attention for sequences of a mean context."""
-        read = np.zeros_like(mean)
-        flops = np.zeros_like(mean)
+    def _decode_s(self, decodes: int, mean: Mean, drafts: int = 0) -> Mean:
+        """Return the time of attention for sequences of a mean context.
+
+        Draft tokens read the same keys and values as the token before them.
+        """
+        read = flops = 0 * mean
         for seen, layers, pair in self._attention_kinds[True]:
             context = mean if seen is None else np.minimum(mean, seen)
-            read += layers * context
-            flops += pair * context
+            read = read + layers * context
+            flops = flops + pair * context
         kv_s = decodes * read * self._layer_bytes / self._bytes_s
-        times: FloatArray = np.maximum(kv_s, decodes * flops / self.tp / self._flops_s)
-        return times
+        flops_s = (decodes + drafts) * flops / self.tp / self._flops_s
+        if isinstance(mean, float):
+            return max(kv_s, flops_s)
+        return np.maximum(kv_s, flops_s)
 
     @cached_property
     def _attention_kinds(self) -> Mapping[bool, list[tuple[int | None, int, int]]]:
@@ -211,10 +218,10 @@ class Roofline:
         found = self.shape.layer_cache_bytes(self.cache, self.tp)
         return sum(found) / len(found) if found else 0.0
 
-    @property
+    @cached_property
     def _bytes_s(self) -> float:
         return self.efficiency.mbu * self.gpu.bytes_s
 
-    @property
+    @cached_property
     def _flops_s(self) -> float:
         return self.efficiency.mfu * self.gpu.rate("bf16")

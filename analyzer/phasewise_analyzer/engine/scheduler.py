@@ -5,11 +5,12 @@
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, ClassVar, Protocol
 
 from phasewise_analyzer.engine.batch import Batch
 from phasewise_analyzer.engine.request import Request
 from phasewise_analyzer.engine.sequence import Sequence
+from phasewise_analyzer.engine.transfers import Transfers
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,8 @@ class Scheduled:
     """sequences that decode, with their context"""
     steady: bool
     """whether it decodes every running sequence, and so does the next step if nothing happens"""
+    verified: tuple[tuple[int, int], ...] = ()
+    """of each sequence that decodes, its draft tokens and those accepted; empty without drafts"""
 
 
 class Scheduler(Protocol):
@@ -34,6 +37,8 @@ class Scheduler(Protocol):
     running: list[Sequence]
     """all sequences that were admitted and have not finished"""
     preemptions: int
+    transfers: Transfers | None
+    """copies of KV blocks to the engine, where it gets some from elsewhere"""
 
     def schedule(self) -> Scheduled | None:
         """Plan the next step; None where there is nothing to compute."""
@@ -69,7 +74,9 @@ class Scheduler(Protocol):
 
 
 class EngineConfig(Protocol):
-    """An engine's flags."""
+    """An engine's flags: a frozen dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
     @property
     def engine(self) -> str:
@@ -82,8 +89,13 @@ class EngineConfig(Protocol):
         ...
 
     @property
-    def chunk_tokens(self) -> int:
-        """Prompt tokens that one step reads at most."""
+    def step_tokens(self) -> int | None:
+        """Most prompt tokens of one step; None is no limit."""
+        ...
+
+    @property
+    def prefix_caching(self) -> bool:
+        """Whether prefixes are cached."""
         ...
 
     @property

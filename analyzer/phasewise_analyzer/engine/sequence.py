@@ -1,8 +1,8 @@
 """A request inside the scheduler: how far it is, and the KV blocks it holds."""
 
-from collections.abc import Hashable
 from dataclasses import dataclass, field
 
+from phasewise_analyzer.engine.block_pool import NO_BLOCKS, IntArray
 from phasewise_analyzer.engine.request import Request, Served
 
 
@@ -19,11 +19,19 @@ class Sequence:
     """tokens whose KV is computed once the steps in flight have ended"""
     emitted: int = 0
     """output tokens of steps that have ended"""
-    blocks: list[int] = field(default_factory=list)
+    ids: IntArray | None = None
+    """numbers of its full blocks' hashes, output included, in the block pool of its engine"""
+    blocks: IntArray = field(default_factory=lambda: NO_BLOCKS)
     named: int = 0
     """full blocks that are in the cache's index"""
+    draft: int = 0
+    """draft tokens that its next decode step verifies"""
+    emitting: int = 1
+    """output tokens that its step in flight generates"""
     epoch: int = 0
     """grows with every preemption, so that steps in flight are recognised as stale"""
+    late: int = 0
+    """tokens of steps in flight that come out although it was preempted"""
 
     @property
     def scheduled_out(self) -> int:
@@ -36,16 +44,14 @@ class Sequence:
         return self.total - self.computed == 1
 
     @property
+    def quiet_steps(self) -> int:
+        """Steps that can follow the planned ones before one generates its last token or a draft."""
+        end = self.request.output_tokens
+        if self.request.drafts is not None:
+            end = self.request.drafts.next_draft(self.emitted)
+        return end - self.scheduled_out
+
+    @property
     def complete(self) -> bool:
         """Whether the steps in flight generate its last token."""
         return self.scheduled_out >= self.request.output_tokens
-
-    def digest(self, block: int) -> Hashable:
-        """Return the id of a full block; past the prompt it is nobody else's."""
-        digests = self.request.digests
-        return digests[block] if block < len(digests) else ("own", self.index, block)
-
-    def digests(self, blocks: int) -> list[Hashable]:
-        """Return the ids of the first full blocks."""
-        known = self.request.digests[:blocks]
-        return [*known, *(self.digest(block) for block in range(len(known), blocks))]

@@ -22,6 +22,7 @@ from phasewise_analyzer.engine.prefill_budget import PrefillBudget
 from phasewise_analyzer.engine.request import Request
 from phasewise_analyzer.engine.scheduler import Scheduled
 from phasewise_analyzer.engine.sequence import Sequence
+from phasewise_analyzer.engine.transfers import Transfers
 
 TOUCH_PASSES, TOUCHED = 32, 128
 
@@ -52,9 +53,14 @@ class SglangConfig:
         return self.page_size
 
     @property
-    def chunk_tokens(self) -> int:
-        """Prompt tokens that one step reads at most."""
-        return self.chunked_prefill_size or self.max_prefill_tokens
+    def step_tokens(self) -> int | None:
+        """Return the most prompt tokens of one step."""
+        return self.chunked_prefill_size
+
+    @property
+    def prefix_caching(self) -> bool:
+        """Tell whether prefixes are cached."""
+        return not self.disable_radix_cache
 
     @property
     def planned_steps(self) -> int:
@@ -84,6 +90,7 @@ class SglangScheduler:
 
     def __init__(self, config: SglangConfig, blocks: int | None) -> None:
         self.config = config
+        self.transfers: Transfers | None = None
         self.waiting: deque[Sequence] = deque()
         self.running: list[Sequence] = []
         self.preemptions = 0

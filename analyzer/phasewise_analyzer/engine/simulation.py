@@ -1,16 +1,16 @@
 """Serves a stream of requests whose arrivals are known on simulated engines (open loop)."""
 
-import math
 from collections.abc import Sequence as Sequences
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from phasewise_store.errors import UsageError
 
 from phasewise_analyzer.engine.batch import StepTimes
 from phasewise_analyzer.engine.engine_run import EngineRun
-from phasewise_analyzer.engine.front import NO_FRONT, Front, FrontQueue
+from phasewise_analyzer.engine.fleet import RoutedEngines
+from phasewise_analyzer.engine.front import NO_FRONT, Front
 from phasewise_analyzer.engine.request import Request, Served
-from phasewise_analyzer.engine.routers import RoundRobin, Router
+from phasewise_analyzer.engine.routers import Router
 from phasewise_analyzer.engine.scheduler import EngineConfig
 from phasewise_analyzer.engine.sequence import Sequence
 
@@ -50,35 +50,15 @@ def simulate(
     """
     refuse_oversized(requests, config, blocks)
     runs = [EngineRun(times, config, blocks=blocks, ranks=ranks) for _ in range(engines)]
-    router = router or RoundRobin()
-    queue = FrontQueue(front)
-    by_arrival = sorted(range(len(requests)), key=lambda at: requests[at].arrival_s)
-    passed = {at: queue.passed_s(requests[at].arrival_s) for at in by_arrival}
+    fleet = RoutedEngines(runs, router=router, front=front)
     sequences = [
-        Sequence(
-            index,
-            replace(one, arrival_s=passed[index]),
-            Served(one.arrival_s),
-            total=one.input_tokens,
-        )
+        Sequence(index, one, Served(one.arrival_s), total=one.input_tokens)
         for index, one in enumerate(requests)
     ]
-    for sequence in (sequences[at] for at in by_arrival):
-        if router.looks:
-            for run in runs:
-                _advance(run, sequence.request.arrival_s)
-        chosen = router.choose(runs, sequence)
-        _advance(chosen, sequence.request.arrival_s)
-        chosen.submit(sequence)
-    for run in runs:
-        _advance(run, math.inf)
+    for sequence in sorted(sequences, key=lambda one: one.request.arrival_s):
+        fleet.submit(sequence)
+    fleet.drain()
     return sum_up([one.served for one in sequences], runs)
-
-
-def _advance(run: EngineRun, horizon_s: float) -> None:
-    """Run an engine until its clock has reached the horizon, or nothing is left to do."""
-    while run.run(horizon_s):
-        pass
 
 
 def refuse_oversized(

@@ -28,6 +28,8 @@ class Collectives:
 
     def seconds(self, batch: Batch) -> float:
         """Return the time of all collectives of one step."""
+        if self.tp == self.dp == 1:
+            return 0.0
         added = self._blocks * self._ring_s(self.tp, batch.tokens)
         return added + self._mixtures * self._ring_s(self.dp, batch.group_tokens)
 

@@ -66,7 +66,7 @@ def calibrate(
     cache = described.blocks and described.blocks * subject.config.block_size
     limits = Limits(
         tokens=described.max_model_tokens or 4096,
-        chunk_tokens=subject.config.chunk_tokens,
+        chunk_tokens=subject.config.step_tokens or described.max_model_tokens or 4096,
         sequences=min(sequences, subject.sequences),
         cache_tokens=cache,
     )

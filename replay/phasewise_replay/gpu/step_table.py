@@ -78,7 +78,7 @@ def _prior_s(step: Designed, engine: Deployment, outputs: int) -> float:
     cached, decodes, context = step.cached, 0, 0
     if step.kind == "mixed":
         cached, decodes, context = 0, step.batch, step.cached + 1
-    size = engine.config.chunk_tokens - decodes
+    size = (engine.config.step_tokens or step.new) - decodes
     return sum(
         engine.times.step_s(
             Batch(

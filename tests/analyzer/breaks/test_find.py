@@ -229,7 +229,7 @@ def test_a_pause_longer_than_the_lifetime_is_a_miss(
         max_size=8,
     )
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_losses_stay_within_the_prompt_and_the_bill(
     calls: list[tuple[int, list[str]]],
 ) -> None:

@@ -14,7 +14,7 @@ class MadeUpTimes:
 
     def step_s(self, batch: Batch) -> float:
         """Return the seconds of one step."""
-        reads = sum(chunk.new * 3 + chunk.cached for chunk in batch.chunks)
+        reads = sum(chunk.new * 3 + chunk.cached for chunk in batch.chunks) + 2 * batch.drafts
         return (16 + reads + batch.decodes + batch.context + batch.longest + batch.elsewhere) / 1024
 
     def decode_run_s(self, first: Batch, steps: int) -> FloatArray:

@@ -27,6 +27,8 @@ class Call:
     out: int = 0
     blocks: list[int] = field(default_factory=list)
     life: int = 0
+    draft: int = 0
+    gain: int = 1
     first: float = 0.0
     last: float = 0.0
     cached: int | None = None
@@ -72,22 +74,28 @@ class SlowEngine:
                 call.cached = call.done
             new = min(budget, call.tokens - call.done)
             assert self.fill(call, new)
+            self.name(call, call.done + new)
             self.running.append(call)
             work.append((call, new, False))
             budget -= new
         if not work:
             return None
         emitting = []
-        contexts = [call.tokens for call, _, decodes in work if decodes]
+        contexts = [call.done + new for call, new, decodes in work if decodes]
+        drafts = sum(new - 1 for _, new, decodes in work if decodes)
         chunks = tuple(Chunk(new, call.done) for call, new, decodes in work if not decodes)
-        for call, new, _ in work:
-            call.done += new
-            self.name(call)
+        for call, new, decodes in work:
+            call.done = min(call.done + new, call.tokens)
             if call.done == call.tokens:
-                call.tokens += 1
+                call.gain, call.draft = 1, 0
+                if decodes and call.request.drafts is not None:
+                    accepted = min(new - 1, int(call.request.drafts.accepted[call.out]))
+                    call.gain = min(accepted + 1, call.request.output_tokens - call.out)
+                call.tokens += call.gain
+                call.done = call.tokens - 1
                 emitting.append((call, call.life))
         longest = max(contexts, default=0)
-        return Batch(chunks, len(contexts), sum(contexts), longest), emitting
+        return Batch(chunks, len(contexts), sum(contexts), longest, drafts=drafts), emitting
 
     def plan_running(self, budget: int) -> tuple[list[tuple[Call, int, bool]], bool]:
         """Give tokens to running calls; tell whether one was preempted."""
@@ -98,17 +106,19 @@ class SlowEngine:
                 continue
             if call.tokens - call.request.input_tokens >= call.request.output_tokens:
                 continue
-            new = min(budget, call.tokens - call.done)
+            decodes = call.tokens - call.done == 1
+            new = min(budget, call.tokens - call.done + call.draft)
             while call in self.running and not self.fill(call, new):
                 victim = self.running.pop()
                 self.give(victim)
-                victim.done, victim.life = 0, victim.life + 1
+                victim.done, victim.life, victim.draft = 0, victim.life + 1, 0
                 victim.tokens = victim.request.input_tokens + victim.out
                 self.waiting.insert(0, victim)
                 self.preemptions += 1
                 preempted = True
             if call in self.running:
-                work.append((call, new, call.tokens - call.done == 1))
+                self.name(call, call.done + new)
+                work.append((call, new, decodes))
                 budget -= new
         return work, preempted
 
@@ -149,11 +159,11 @@ class SlowEngine:
             call.blocks.append(block)
         return True
 
-    def name(self, call: Call) -> None:
-        """Name the blocks that are full now."""
+    def name(self, call: Call, tokens: int) -> None:
+        """Name the blocks that so many tokens fill."""
         if not self.config.enable_prefix_caching:
             return
-        for at in range(call.done // self.config.block_size):
+        for at in range(min(tokens, call.tokens) // self.config.block_size):
             block = call.blocks[at]
             if block not in self.names:
                 self.names[block] = (self.path(call, at),)
@@ -213,9 +223,11 @@ def serve(
             for call, life in part[1] if part else ():
                 if life != call.life:
                     continue
-                call.out += 1
+                call.out += call.gain
                 call.first = call.first or now
                 if call.out == call.request.output_tokens:
                     call.last = now
                     engine.running.remove(call)
                     engine.give(call)
+                elif call.request.drafts is not None:
+                    call.draft = int(call.request.drafts.drafted[call.out])

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from phasewise_analyzer.engine.closed_loop import simulate_sessions
 from phasewise_analyzer.engine.front import Front
 from phasewise_analyzer.engine.request import Request
+from phasewise_analyzer.engine.routers import ROUTERS, named
 from phasewise_analyzer.engine.scheduler import EngineConfig
 from phasewise_analyzer.engine.sglang_scheduler import SglangConfig
 from phasewise_analyzer.engine.simulation import simulate
@@ -55,7 +56,7 @@ def test_a_burst_waits_for_the_front() -> None:
     assert [one.ttft_s for one in opened.served] == pytest.approx(wanted)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     st.lists(
         st.lists(
@@ -67,15 +68,21 @@ def test_a_burst_waits_for_the_front() -> None:
         max_size=6,
     ),
     st.integers(1, 4),
+    st.tuples(st.integers(1, 3), st.sampled_from(sorted(ROUTERS))),
     st.sampled_from([CONFIG, SglangConfig(), SglangConfig(on_cpu=True, page_size=4)]),
 )
 def test_its_calls_sent_at_their_times_take_as_long(
-    drawn: list[list[tuple[int, int, int]]], at_once: int, config: EngineConfig
+    drawn: list[list[tuple[int, int, int]]],
+    at_once: int,
+    routed: tuple[int, str],
+    config: EngineConfig,
 ) -> None:
     """An open loop with the arrivals that a closed loop found has the same times.
 
+    With several engines it shows that none of them ran past a call that another one's end caused.
     A call that is sent in the moment in which a late token comes out must not hold it back.
     """
+    engines, router = routed
     sessions = [
         [
             Request((wait + config.late_tokens) / 64, inputs, outputs, ())
@@ -83,7 +90,15 @@ def test_its_calls_sent_at_their_times_take_as_long(
         ]
         for session in drawn
     ]
-    closed = simulate_sessions(sessions, TIMES, config, blocks=60, at_once=at_once)
+    closed = simulate_sessions(
+        sessions,
+        TIMES,
+        config,
+        blocks=60,
+        at_once=at_once,
+        engines=engines,
+        router=named(router),
+    )
     calls = [call for session in sessions for call in session]
     opened = simulate(
         [
@@ -93,6 +108,8 @@ def test_its_calls_sent_at_their_times_take_as_long(
         TIMES,
         config,
         blocks=60,
+        engines=engines,
+        router=named(router),
     )
     assert sorted(one.last_s for one in opened.served) == pytest.approx(
         sorted(one.last_s for one in closed.served)

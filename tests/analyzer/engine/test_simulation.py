@@ -72,6 +72,15 @@ def test_a_request_that_arrives_in_a_step_waits_for_the_next_planned_one() -> No
     assert soon.served[1].first_s == (prefill + 16 + 24 + 1 + 2 + 2) / 1024
 
 
+def test_prompts_of_one_step_share_their_start() -> None:
+    """Of two that arrive together the second finds the full blocks that the first will fill."""
+    config = SchedulerConfig(block_size=4)
+    requests = [Request(0.0, 9, 1, ("a", "b")), Request(0.0, 9, 1, ("a", "b"))]
+    found = simulate(requests, TIMES, config, blocks=8)
+    assert [one.cached_tokens for one in found.served] == [0, 8]
+    assert found.steps == 1
+
+
 def test_a_long_prompt_is_read_in_chunks_beside_decodes() -> None:
     """A budget of 8 tokens gives a running sequence its token first, then 7 to the prompt."""
     config = SchedulerConfig(max_num_batched_tokens=8, async_scheduling=False)

@@ -34,7 +34,7 @@ def hold(store: Store, scope: Scope, most: int) -> int:
 
 
 @given(recorded_calls, st.sampled_from([1, 3, 100]))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_whatever_is_kept_a_whole_picture_is_the_computed_one(
     recorded: Recorded, most: int
 ) -> None:

@@ -61,7 +61,7 @@ def assert_complete(store: Store, ledger: Ledger) -> None:
     ),
     st.booleans(),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_the_parts_are_the_whole_whatever_was_reported(
     calls: list[tuple[list[str], float, float, int]], reported: bool
 ) -> None:

@@ -40,7 +40,7 @@ def same(store: Store, scope: Scope) -> None:
 
 
 @given(CALLS, st.integers(1, 3), st.booleans())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_kept_rows_are_the_whole_computation_in_every_scope(
     calls: Sequence[tuple[str, str, list[int]]], size: int, hashed: bool
 ) -> None:

@@ -37,7 +37,7 @@ def shared(one: Segment, other: Segment) -> int:
 
 
 @given(SEGMENTS, st.integers(0, 4), st.sampled_from([3, sibling_texts._HEAD_CHARACTERS]))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_a_neighbour_shares_as_much_as_any(
     texts: list[tuple[str, str]], first: int, head_characters: int
 ) -> None:

@@ -38,7 +38,7 @@ def brute_force(prompts: Sequence[Sequence[object]], starts_s: Sequence[int], tt
     ),
     st.integers(0, 1500),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_every_lifetime_equals_brute_force(calls: list[tuple[list[int], int]], ttl_s: int) -> None:
     """On random prompts and pauses, the curve is exact at any lifetime."""
     prompts = [prompt for prompt, _ in calls]

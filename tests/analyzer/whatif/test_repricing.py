@@ -118,7 +118,7 @@ def test_another_seller_is_priced_by_its_own_list(store: Store) -> None:
     st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=10), min_size=1, max_size=15),
     st.integers(1, 30),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_an_engine_of_any_size_equals_the_curve_at_that_size(
     prompts: list[list[int]], capacity_blocks: int
 ) -> None:

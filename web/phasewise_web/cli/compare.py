@@ -72,6 +72,13 @@ def print_verdict(verdict: Verdict) -> None:
         (("arm", False), ("engine", False), ("calls", True), ("cached %", True), ("status", False)),
         [_arm(arm) for arm in verdict.arms],
     )
+    for words, names in _step_times(verdict).items():
+        stdout.print(
+            f"  step times of {', '.join(names)}: {words}",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
     columns = (
         ("measure", False),
         ("baseline", True),
@@ -128,6 +135,15 @@ def _arm(arm: ArmSummary) -> list[str]:
     state = arm.status if arm.reason is None else f"{arm.status.upper()}: {arm.reason}"
     basis = f"{arm.engine} ({arm.basis})" if arm.basis else arm.engine
     return [arm.name, basis, f"{arm.calls:,}", rate, state]
+
+
+def _step_times(verdict: Verdict) -> dict[str, list[str]]:
+    """Return the simulated arms by where their step times come from."""
+    found: dict[str, list[str]] = {}
+    for arm in verdict.arms:
+        if arm.step_times is not None:
+            found.setdefault(arm.step_times.in_words, []).append(arm.name)
+    return found
 
 
 def _effect(effect: Effect) -> list[str]:

@@ -21,10 +21,9 @@ from phasewise_analyzer.engine import (
     routers,
     sglang_deployment,
     slo,
-    workload,
 )
 from phasewise_analyzer.engine.deployment import Deployment, calibrated
-from phasewise_analyzer.engine.replicas import serve
+from phasewise_analyzer.engine.offloading import OffloadingConfig
 from phasewise_analyzer.engine.request import Request, Served
 from phasewise_analyzer.engine.simulation import Outcome
 from phasewise_analyzer.engine.slo import Slo
@@ -32,7 +31,7 @@ from phasewise_analyzer.engine.summary import Spread, Summary, summarise
 from phasewise_analyzer.engine.sweep import sweep
 from phasewise_store.errors import UsageError
 
-from phasewise_web.cli import sweep_output
+from phasewise_web.cli import simulated_workload, speculation_output, sweep_output
 from phasewise_web.cli.output import print_json, progress, say, table
 
 NAME = "simulate"
@@ -43,7 +42,7 @@ ATTAINMENT = 0.9
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the workload, the engine and --json."""
-    parser.add_argument("file", metavar="FILE", type=Path, help="requests, as JSON lines")
+    simulated_workload.add_arguments(parser, _positive)
     parser.add_argument(
         "--shape",
         metavar="NAME_OR_CONFIG",
@@ -114,10 +113,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Simulate and print."""
     engine = _engine(arguments)
-    if engine.config.engine == "SGLang":
-        requests = workload.read_exact(arguments.file)
-    else:
-        requests = workload.read(arguments.file, engine.config.block_size)
+    workload = simulated_workload.read(arguments, engine)
     limits = slo.parse(arguments.slo) if arguments.slo is not None else None
     if arguments.sweep and limits is None:
         raise UsageError(
@@ -126,23 +122,25 @@ def run(arguments: argparse.Namespace) -> int:
         )
 
     def serving(stream: Sequence[Request]) -> Outcome:
-        router = routers.named(arguments.router) if arguments.router else None
-        return serve(stream, engine, replicas=arguments.replicas, router=router)
+        return simulated_workload.serve_stream(list(stream), engine, arguments)
 
     if arguments.sweep and limits is not None:
+        assert workload.requests is not None, "a sweep reads a file"
         with progress("sweeping"):
-            frontier = sweep(requests, serving, limits, share=arguments.attainment)
+            frontier = sweep(workload.requests, serving, limits, share=arguments.attainment)
         sweep_output.show(frontier, engine, arguments)
         return 0
     with progress("simulating"):
-        found = serving(requests)
+        found = workload.serve()
     summary = summarise(found.served, found.preemptions)
     if arguments.json:
         answer = {
             "summary": asdict(summary),
-            "requests": [_row(one) for one in found.served],
+            "requests": _rows(found, engine, workload.call_ids),
             "step_times": asdict(engine.times.basis),
         }
+        if workload.speculation is not None:
+            answer["speculation"] = speculation_output.of(found, engine, workload.speculation)
         if limits is not None:
             answer["slo"] = asdict(limits) | _goodput(limits, found)
         if arguments.gpu_seconds:
@@ -150,6 +148,8 @@ def run(arguments: argparse.Namespace) -> int:
         print_json(answer)
         return 0
     _print(summary, found, engine, arguments.replicas)
+    if workload.speculation is not None:
+        speculation_output.show(found, engine, workload.speculation)
     if limits is not None:
         attained = _goodput(limits, found)
         say(
@@ -169,6 +169,7 @@ def _gpu_seconds(found: Outcome, engine: Deployment, replicas: int) -> list[dict
             "prefill": one.prefill_s * engine.tp,
             "recompute": one.recompute_s * engine.tp,
             "decode_marginal": one.marginal_s * engine.tp,
+            "decode_rejected": one.rejected_s * engine.tp,
             "decode_floor": one.floor_s * engine.tp,
             "idle": idle_s * engine.tp,
         }
@@ -206,13 +207,26 @@ def _engine(arguments: argparse.Namespace) -> Deployment:
     )
 
 
-def _row(served: Served) -> dict[str, float | int | None]:
+def _rows(
+    found: Outcome, engine: Deployment, call_ids: Sequence[str] | None
+) -> list[dict[str, object]]:
+    """Return what each request experienced; a stored call has its id."""
+    rows: list[dict[str, object]] = [dict(_row(one, engine)) for one in found.served]
+    for row, call_id in zip(rows, call_ids or (), strict=call_ids is not None):
+        row["call_id"] = call_id
+    return rows
+
+
+def _row(served: Served, engine: Deployment) -> dict[str, float | int | None]:
+    offloads = isinstance(engine.config, OffloadingConfig)
+    tiers = {"host_cached_tokens": served.host_cached_tokens} if offloads else {}
     return {
         "arrival_s": served.arrival_s,
         "ttft_s": served.ttft_s,
         "tpot_s": served.tpot_s,
         "latency_s": served.latency_s,
         "cached_tokens": served.cached_tokens,
+        **tiers,
     }
 
 
@@ -234,6 +248,7 @@ def _print(summary: Summary, found: Outcome, engine: Deployment, replicas: int) 
             ("makespan s", True),
             ("output tokens/s", True),
             ("cached tokens", True),
+            ("from host", True),
             ("KV blocks", True),
             ("preemptions", True),
             ("prefill GPU-s", True),
@@ -245,6 +260,7 @@ def _print(summary: Summary, found: Outcome, engine: Deployment, replicas: int) 
                 f"{summary.makespan_s:,.1f}",
                 f"{summary.output_tokens_s:,.0f}",
                 f"{cached:,}",
+                f"{sum(one.host_cached_tokens for one in found.served):,}",
                 "-" if engine.blocks is None else f"{engine.blocks:,}",
                 f"{summary.preemptions:,}",
                 f"{found.prefill_s * engine.tp:,.1f}",
@@ -253,7 +269,7 @@ def _print(summary: Summary, found: Outcome, engine: Deployment, replicas: int) 
             )
         ],
     )
-    say(f"step times: {sweep_output.described(engine.times.basis)}")
+    say(f"step times: {engine.times.basis.in_words}")
 
 
 def _values(spread: Spread) -> tuple[float, float, float, float]:

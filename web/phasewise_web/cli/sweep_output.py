@@ -1,9 +1,8 @@
-"""Prints what a sweep of `phasewise simulate` found, and where its step times come from."""
+"""Prints what a sweep of `phasewise simulate` found."""
 
 import argparse
 from dataclasses import asdict
 
-from phasewise_analyzer.engine.batch import Basis
 from phasewise_analyzer.engine.deployment import Deployment
 from phasewise_analyzer.engine.summary import Spread
 from phasewise_analyzer.engine.sweep import Frontier, Point
@@ -40,13 +39,7 @@ def show(frontier: Frontier, engine: Deployment, arguments: argparse.Namespace) 
             f"largest load at which {arguments.attainment:.0%} of requests meet the SLO "
             f"({arguments.slo}): {frontier.largest.rate:.2f} requests/s"
         )
-    say(f"step times: {described(basis)}")
-
-
-def described(basis: Basis) -> str:
-    """Say where step times come from, with their error."""
-    error = "error not measured" if basis.error is None else f"mean error {basis.error:.0%}"
-    return f"{basis.kind}, {basis.source}, {error}"
+    say(f"step times: {basis.in_words}")
 
 
 def _row(point: Point) -> tuple[str, ...]:

@@ -126,7 +126,6 @@ def run(arguments: argparse.Namespace) -> int:
                     scope,
                     whatif_export.Target(arguments.export, shape, engine),
                     wanted,
-                    books,
                 )
     if arguments.json:
         print_json({"whatif": found, "export": exported})

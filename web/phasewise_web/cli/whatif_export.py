@@ -8,7 +8,6 @@ from phasewise_analyzer.whatif import layout, replay_prediction
 from phasewise_analyzer.whatif.compare import Wanted
 from phasewise_analyzer.whatif.repairing import repaired
 from phasewise_analyzer.whatif.replay_prediction import Proof
-from phasewise_analyzer.whatif.repricing import Books
 from phasewise_analyzer.whatif.scenario import Scenario
 from phasewise_replay import plan as plans
 from phasewise_replay.plan import Plan, SessionChoice, SimulatedArm, SimulatedOptions
@@ -61,7 +60,7 @@ def check(scope: Scope) -> None:
         )
 
 
-def export(store: Store, scope: Scope, target: Target, wanted: Wanted, books: Books) -> Exported:
+def export(store: Store, scope: Scope, target: Target, wanted: Wanted) -> Exported:
     """Store the repaired calls of one data set and write a plan for before and after.
 
     Raises UsageError where the scope is no data set, or there is nothing to repair.
@@ -88,11 +87,11 @@ def export(store: Store, scope: Scope, target: Target, wanted: Wanted, books: Bo
         changed_calls=changed,
         before=PlanFile(
             _write_plan(target, "before", before),
-            replay_prediction.predict(laid, target.engine, books),
+            replay_prediction.predict(laid, target.engine),
         ),
         after=PlanFile(
             _write_plan(target, "after", after),
-            replay_prediction.predict(fixed, target.engine, books),
+            replay_prediction.predict(fixed, target.engine),
         ),
     )
 

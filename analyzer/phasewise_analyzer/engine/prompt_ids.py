@@ -1,22 +1,23 @@
 """Generate token ids for prompts: the same text gives the same ids in every process.
 
-Used by the simulator, and by real engines when a trace has block hashes and no text. Python's
-`hash` cannot be used, since it differs between processes.
+Used by the simulator and its predictions, and by real engines when a trace has block hashes and no
+text. Python's `hash` cannot be used, since it differs between processes.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 import xxhash
-from phasewise_analyzer.engine.token_ids import TokenIds
 from phasewise_store.facts import Segment
 from phasewise_store.tokens import piece_tokens, pieces
+
+from phasewise_analyzer.engine.token_ids import TokenIds
 
 UNBOUNDED = 2**62
 """a vocabulary in which two different pieces of text practically never share an id"""
 
 
-class PromptTokens:
+class PromptIds:
     """Turns segments into ids, each segment once; histories repeat them on every call."""
 
     def __init__(self, vocabulary_tokens: int = UNBOUNDED) -> None:
@@ -64,3 +65,8 @@ def digest_ids(digest: bytes, tokens: int, vocabulary_tokens: int) -> TokenIds:
         mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         mixed ^= mixed >> np.uint64(31)
     return (mixed % np.uint64(span)).astype(np.int64) + low
+
+
+def unheard_ids(request_id: str, tokens: int) -> TokenIds:
+    """Return ids of an output that no prompt sends: a model writes other text than was recorded."""
+    return digest_ids(request_id.encode(), tokens, 2**40) + 2**61

@@ -1,0 +1,118 @@
+"""Engines that serve one stream of calls in virtual time, behind a front and a router.
+
+`Fleet` is what loops drive: calls are submitted, and `run` returns them as they finish, in order of
+time, so that what one engine finishes may decide what another gets next. `RoutedEngines` are equal
+engines that serve calls from prompt to last token; `disaggregation` has engines for one phase each.
+"""
+
+import heapq
+import math
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from phasewise_analyzer.engine.engine_run import EngineRun
+from phasewise_analyzer.engine.front import NO_FRONT, Front, FrontQueue
+from phasewise_analyzer.engine.routers import RoundRobin, Router
+from phasewise_analyzer.engine.sequence import Sequence as Call
+
+
+class Fleet(Protocol):
+    """Engines with one clock."""
+
+    @property
+    def engines(self) -> Sequence[EngineRun]:
+        """All engines."""
+        ...
+
+    def submit(self, call: Call) -> None:
+        """Send a call at `request.arrival_s`: in order of time, and not before `run` got there."""
+        ...
+
+    def run(self, horizon_s: float = math.inf) -> list[Call]:
+        """Run until calls finish, and return these; those returned next finished later.
+
+        Returns an empty list once the horizon is reached, where the next call is due, or when
+        nothing is left to do.
+        """
+        ...
+
+
+class RoutedEngines:
+    """Equal engines behind a router (default: round robin)."""
+
+    def __init__(
+        self, engines: Sequence[EngineRun], *, router: Router | None = None, front: Front = NO_FRONT
+    ) -> None:
+        self.engines = engines
+        self._router = router or RoundRobin()
+        self._front = FrontQueue(front)
+        self._coming: deque[Call] = deque()
+        """calls that have not reached an engine, in order of time"""
+        self._ended: list[tuple[float, int, Call]] = []
+        """a heap of calls that have finished and were not returned yet"""
+
+    def submit(self, call: Call) -> None:
+        """Send a call; see `Fleet.submit`."""
+        passed_s = self._front.passed_s(call.request.arrival_s)
+        call.request = replace(call.request, arrival_s=passed_s)
+        self._coming.append(call)
+
+    def run(self, horizon_s: float = math.inf) -> list[Call]:
+        """Run until calls finish; see `Fleet.run`."""
+        while True:
+            coming_s = self._coming[0].request.arrival_s if self._coming else math.inf
+            ended = self._run(min(horizon_s, coming_s))
+            if ended or coming_s > horizon_s or not self._coming:
+                return ended
+            self._give(self._coming.popleft())
+
+    def drain(self) -> None:
+        """Serve all that was submitted, where nothing is submitted later; returns nothing.
+
+        The engines run one after another, and wait for each other only where the router looks.
+        """
+        while self._coming:
+            self._give(self._coming.popleft())
+        for engine in self.engines:
+            self._catch_up(engine, math.inf)
+        self._ended.clear()
+
+    def _run(self, horizon_s: float) -> list[Call]:
+        """Run to the next call that finishes, at the horizon at the latest."""
+        if len(self.engines) == 1:
+            return self.engines[0].run(horizon_s)
+        while True:
+            quiet = [engine.quiet_until_s for engine in self.engines]
+            first_s = min(quiet)
+            if self._ended and self._ended[0][0] <= min(first_s, horizon_s):
+                return [heapq.heappop(self._ended)[2]]
+            if first_s >= horizon_s:
+                return []
+            engine = self.engines[quiet.index(first_s)]
+            if not engine.planned:
+                # nothing can be submitted before its clock: all others are quiet until later
+                engine.plan()
+                continue
+            quiet.remove(first_s)
+            bound_s = min(horizon_s, *quiet, *(at for at, _, _ in self._ended[:1]))
+            self._keep(engine.run(max(bound_s, math.nextafter(engine.now, math.inf))))
+
+    def _give(self, call: Call) -> None:
+        """Hand a call to an engine; steps that run when it arrives are finished first."""
+        at_s = call.request.arrival_s
+        for engine in self.engines if self._router.looks else ():
+            self._catch_up(engine, at_s)
+        chosen = self._router.choose(self.engines, call)
+        self._catch_up(chosen, at_s)
+        chosen.submit(call)
+
+    def _catch_up(self, engine: EngineRun, at_s: float) -> None:
+        """Run an engine until its clock has reached a time, or nothing is left to do."""
+        while ended := engine.run(at_s):
+            self._keep(ended)
+
+    def _keep(self, ended: Sequence[Call]) -> None:
+        for call in ended:
+            heapq.heappush(self._ended, (call.served.last_s, call.index, call))

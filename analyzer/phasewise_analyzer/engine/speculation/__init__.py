@@ -1,0 +1,1 @@
+"""Speculative decoding without a draft model: what captured calls would have drafted."""

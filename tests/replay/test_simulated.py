@@ -1,0 +1,220 @@
+"""The simulated engine: its cache is the predicted one, its times are the engine model's."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from phasewise_analyzer.engine import calibration
+from phasewise_analyzer.engine.batch import Batch, Chunk
+from phasewise_analyzer.engine.paged_cache import PagedPrefixCache
+from phasewise_replay import plan_file, simulated_deployment
+from phasewise_replay.compare import compare
+from phasewise_replay.engine import Answer, Request, started
+from phasewise_replay.plan import SimulatedArm, SimulatedOptions
+from phasewise_replay.run import run
+from phasewise_replay.simulated import SimulatedEngine
+from phasewise_store import runs
+from phasewise_store.errors import UnsupportedArmError, UsageError
+from phasewise_store.store import Store
+
+from tests.analyzer.engine.test_calibration import made
+from tests.replay.recorded import write_sessions, write_sub_agents
+
+
+def arm(**options: object) -> SimulatedArm:
+    """Return an arm of a small model on one GPU."""
+    told = {"gpu": "h100-sxm", "model": "qwen3-8b"} | options
+    return SimulatedArm("made", SimulatedOptions(**told))  # type: ignore[arg-type]  # its fields
+
+
+def request(name: str, prompt: list[int], output_tokens: int) -> Request:
+    """Return a request in token ids."""
+    return Request(name, "s", name, 0, output_tokens, prompt_token_ids=np.array(prompt, np.int64))
+
+
+def plan(text: str, *, rest: str = "") -> str:
+    """Return a plan of a baseline and an arm."""
+    base = "engine: simulated, gpu: h100-sxm, model: qwen3-8b"
+    return (
+        f"name: made\nsessions: {{source: recorded}}\narms:\n  - {{name: base, {base}}}\n"
+        f"  - {{name: other, {base}, {text}}}\n{rest}"
+    )
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.lists(st.integers(0, 1), min_size=1, max_size=20), st.integers(1, 9)),
+        min_size=1,
+        max_size=12,
+    ),
+    st.sampled_from([2, 4]),
+    st.integers(15, 40),
+)
+def test_one_at_a_time_its_cache_is_the_predicted_one(
+    calls: list[tuple[list[int], int]], size: int, blocks: int
+) -> None:
+    """Each call finds what `PagedPrefixCache`, which predicts real vLLM's, says before it."""
+    predicted = PagedPrefixCache(blocks, size)
+    engine = SimulatedEngine(arm(block_tokens=size, kv_blocks=blocks))
+    with started(engine):
+        for place, (prompt, outputs) in enumerate(calls):
+            asked = request(f"c{place}", prompt, outputs)
+            assert asked.prompt_token_ids is not None
+            before = predicted.lookup(asked.prompt_token_ids)
+            answer = engine.send(asked)
+            assert answer.cached_tokens == before
+            assert answer.output_token_ids is not None
+            predicted.admit(asked.prompt_token_ids, answer.output_token_ids)
+
+
+def test_a_lone_call_takes_the_time_of_its_steps() -> None:
+    """Prefill in chunks, then one step per further token, on the GPU and model of the arm."""
+    engine = SimulatedEngine(arm(chunk_tokens=256))
+    with started(engine):
+        answer = engine.send(request("c", list(range(700)), 5))
+    times = simulated_deployment.deployment(arm().options, {}).times
+    prefill = sum(
+        times.step_s(Batch((Chunk(n, at),))) for n, at in ((256, 0), (256, 256), (188, 512))
+    )
+    decode = float(times.decode_run_s(Batch(decodes=1, context=701, longest=701), 4).sum())
+    assert answer.prefill_ns == pytest.approx(prefill * 1e9, abs=2)
+    assert answer.decode_ns == pytest.approx(decode * 1e9, abs=2)
+    assert answer.queue_ns == 0
+
+
+def served(engine: SimulatedEngine, requests: list[Request]) -> list[Answer]:
+    """Send all at once and return the answers in the order of the requests."""
+    with started(engine):
+        for one in requests:
+            engine.submit(one, 0)
+        found: dict[str, Answer] = {}
+        while ended := engine.run():
+            found |= {asked.request_id: answer for asked, answer in ended}
+    return [found[one.request_id] for one in requests]
+
+
+def test_calls_in_flight_share_steps() -> None:
+    """Two calls at once take longer than one and less than one after the other."""
+    both = [request("a", list(range(900)), 50), request("b", list(range(900, 1800)), 50)]
+    alone = served(SimulatedEngine(arm()), both[:1])[0].duration_ns
+    slowest = max(one.duration_ns for one in served(SimulatedEngine(arm()), both))
+    assert alone < slowest < 1.5 * alone
+
+
+def test_a_limit_of_sequences_makes_calls_wait() -> None:
+    """With one sequence at a time the second call queues for as long as the first one takes."""
+    both = [request("a", list(range(900)), 50), request("b", list(range(900, 1800)), 50)]
+    first, second = served(SimulatedEngine(arm(flags={"max-num-seqs": 1})), both)
+    assert second.queue_ns is not None
+    assert first.queue_ns == 0
+    assert second.queue_ns == pytest.approx(first.duration_ns, rel=0.02)
+
+
+def test_replicas_have_caches_of_their_own() -> None:
+    """Two equal prompts in turn: each of two replicas prefills it, the prefix router does not."""
+    prompt = list(range(640))
+    cached = {}
+    for router in ("round-robin", "prefix-aware"):
+        engine = SimulatedEngine(arm(replicas=2, router=router))
+        with started(engine) as resolved:
+            cached[router] = [
+                engine.send(request(f"c{n}", prompt, 4)).cached_tokens for n in (0, 1)
+            ]
+        assert resolved.settings["simulated_gpus"] == 2
+    assert cached == {"round-robin": [0, 0], "prefix-aware": [0, 624]}
+
+
+@pytest.mark.parametrize(
+    ("text", "gpus"),
+    [
+        ("flags: {tensor-parallel-size: 2}", 2),
+        ("presets: [data-parallel-2]", 2),
+        ("presets: [fp8-weights, fp8-kv]", 1),
+        ("presets: [kv-offload-32]", 1),
+        ("replicas: 3, router: least-loaded", 3),
+    ],
+)
+def test_any_modelled_setting_is_an_arm_at_any_concurrency(
+    store: Store, text: str, gpus: int
+) -> None:
+    """The run is not void: only what the plan changes differs, and every call is served."""
+    write_sessions(store)
+    verdict = compare(store, run(store, plan_file.parse(plan(text, rest="concurrency: 3"), "made")))
+    assert verdict.fidelity.passed, verdict.headline
+    assert verdict.engine_time[1].gpus == gpus
+    assert verdict.arms[1].step_times is not None
+    assert verdict.arms[1].step_times.kind == "roofline"
+
+
+def test_a_simulated_run_repeats_exactly(store: Store) -> None:
+    """Sub-agents in parallel, sessions at once, tool time: two runs have the same times."""
+    write_sub_agents(store)
+    text = plan("replicas: 2", rest="concurrency: 2\ntool_time: recorded")
+    columns = ["arm", "block", "call_id", "ttft_ns", "duration_ns", "cached_tokens", "queue_ns"]
+    found = [
+        runs.measured(store, run(store, plan_file.parse(text, "made")))
+        .select(columns)
+        .sort(columns)
+        for _ in range(2)
+    ]
+    assert found[0].equals(found[1])
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("flags: {pipeline-parallel-size: 2}", "the simulation does not model `pipeline-parallel-"),
+        ("presets: [int8-weights]", "unknown weight format `int8_per_channel_weight_only`"),
+        ("flags: {num-gpu-blocks-override: 0}", None),
+    ],
+)
+def test_what_is_not_modelled_is_refused_by_name(
+    text: str, reason: str | None, store: Store
+) -> None:
+    """The arm is unsupported with the reason; a value that no engine has ends the run."""
+    write_sessions(store)
+    parsed = plan_file.parse(plan(text), "made")
+    if reason is None:
+        with pytest.raises(UsageError, match="positive whole number"):
+            run(store, parsed)
+        return
+    verdict = compare(store, run(store, parsed))
+    assert verdict.arms[1].status == "unsupported"
+    assert reason in (verdict.arms[1].reason or "")
+
+
+def test_a_model_that_does_not_fit_is_unsupported() -> None:
+    """With the size of its weights and of the GPU."""
+    with pytest.raises(UnsupportedArmError, match="does not fit"):
+        SimulatedEngine(arm(gpu="l4", model="llama-3.1-70b")).start()
+
+
+def test_a_calibration_says_what_the_times_stand_on(tmp_path: Path, store: Store) -> None:
+    """The arms have the calibrated server's times with the error of the fit, and its limits."""
+    write_sessions(store)
+    file = tmp_path / "server.json"
+    calibration.write(file, made())
+    text = f"""
+name: made
+sessions: {{source: recorded}}
+concurrency: 3
+arms:
+  - {{name: base, engine: simulated, calibration: {file}}}
+  - {{name: one, engine: simulated, calibration: {file}, flags: {{max-num-seqs: 1}}}}
+"""
+    verdict = compare(store, run(store, plan_file.parse(text, "made")))
+    assert verdict.fidelity.passed, verdict.headline
+    assert [arm.step_times for arm in verdict.arms] == [made().times.basis] * 2
+    queued = next(one for one in verdict.metrics if one.name == "queue_ms")
+    assert queued.arm > queued.baseline
+    assert "shared by the engine model" in verdict.engine_time[0].method
+
+
+def test_speculation_is_unsupported_with_the_command_that_has_it() -> None:
+    """An arm has no outputs to compute accepted drafts on, and does not run without drafts."""
+    flags = {"speculative-config": {"method": "ngram", "num_speculative_tokens": 4}}
+    with pytest.raises(UnsupportedArmError, match="phasewise simulate --source"):
+        simulated_deployment.deployment(SimulatedOptions(gpu="h100-sxm", model="qwen3-8b"), flags)
