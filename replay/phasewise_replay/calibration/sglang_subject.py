@@ -22,7 +22,7 @@ from phasewise_store.errors import EngineError, UsageError
 
 from phasewise_replay import sglang_description
 from phasewise_replay.calibration.probes import DECODED, DecodeProbe, PrefillProbe, Probe
-from phasewise_replay.calibration.sending import Sender
+from phasewise_replay.calibration.sending import Sender, busy, disturbed
 from phasewise_replay.engine import Resolved
 from phasewise_replay.openai_client import OpenAiClient
 
@@ -79,10 +79,7 @@ class SglangSubject:
         """Raise UsageError where it has read more prompt tokens than were sent."""
         now = self._settled(self._now())
         if now.prefill_tokens - self._begun.prefill_tokens != self._prefilled:
-            raise UsageError(
-                "other requests were served meanwhile: the measured steps are not the probes' "
-                "alone; calibrate again when the server is idle"
-            )
+            raise disturbed()
 
     def run(self, probe: Probe) -> MeasuredStep | None:
         """Run a probe; None where its steps could not be told apart."""
@@ -157,10 +154,7 @@ def _idle(sender: Sender) -> Counted:
             "the roofline"
         )
     if found.requests:
-        raise UsageError(
-            f"the server is busy ({found.requests} requests): its steps would hold more than the "
-            "probes; calibrate when it is idle"
-        )
+        raise busy(found.requests)
     return found
 
 
