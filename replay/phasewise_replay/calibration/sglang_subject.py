@@ -11,7 +11,6 @@ decode   the mean time from one decode step to the next, of sequences that are s
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 from phasewise_analyzer.engine.batch import Batch, Chunk
 from phasewise_analyzer.engine.calibration import Config
@@ -24,28 +23,13 @@ from phasewise_replay import sglang_description
 from phasewise_replay.calibration.probes import DECODED, DecodeProbe, PrefillProbe, Probe
 from phasewise_replay.calibration.sending import Sender, busy, disturbed
 from phasewise_replay.engine import Resolved
-from phasewise_replay.openai_client import OpenAiClient
+from phasewise_replay.sglang_counters import LOADS, Counted, counted
 
-LOADS = "/v1/loads?include=all"
 PATIENCE_S, GLANCE_S = 5.0, 0.002
 """how long the counters may lag behind an answer, and how often they are looked at"""
 TOGETHER = 0.9
 """of the sequences of a decode probe, how many its steps must have had on average"""
 DEFAULTS = SglangConfig()
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """What the server has counted so far."""
-
-    requests: int
-    """running and waiting now"""
-    prefill_tokens: int
-    prefill_s: float
-    decode_steps: float
-    decoded: float
-    """sequences of all decode steps"""
-    decode_s: float
 
 
 class SglangSubject:
@@ -156,29 +140,6 @@ def _idle(sender: Sender) -> Counted:
     if found.requests:
         raise busy(found.requests)
     return found
-
-
-def counted(client: OpenAiClient) -> Counted | None:
-    """Read the server's counters; None where it has none.  Raises UsageError for several ranks."""
-    found = (client.json(LOADS) or {}).get("loads")
-    if not isinstance(found, list) or not found or not isinstance(found[0], Mapping):
-        return None
-    if len(found) > 1:
-        raise UsageError(
-            f"the server has {len(found)} data-parallel ranks: calibrate one of them alone"
-        )
-    load = found[0]
-    moments = load.get("decode_moments")
-    if not isinstance(moments, list) or "total_prefill_busy_us" not in load:
-        return None
-    return Counted(
-        requests=int(load["num_running_reqs"]) + int(load["num_waiting_reqs"]),
-        prefill_tokens=int(load["total_prefill_uncached_tokens"]),
-        prefill_s=load["total_prefill_busy_us"] / 1e6,
-        decode_steps=moments[0],
-        decoded=moments[1],
-        decode_s=moments[2] / 1e6,
-    )
 
 
 def config(settings: Mapping[str, object]) -> SglangConfig:
