@@ -13,7 +13,11 @@ from phasewise_analyzer.engine.speculation.comparison import (
     measure,
     reach,
 )
-from phasewise_analyzer.engine.speculation.config import NgramConfig, SpeculationConfig, SuffixConfig
+from phasewise_analyzer.engine.speculation.config import (
+    NgramConfig,
+    SpeculationConfig,
+    SuffixConfig,
+)
 from phasewise_analyzer.engine.speculation.drafting_time import NGRAM_TOKEN_S
 from phasewise_analyzer.engine.speculation.drafts import Acceptance
 from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
