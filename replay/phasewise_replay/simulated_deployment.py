@@ -67,11 +67,16 @@ def settings(
 ) -> dict[str, object]:
     """Return every setting by its name: of the options, of flags, and the scheduler's limits."""
     named = {name.replace("-", "_"): _text(value) for name, value in flags.items()}
-    config = asdict(engine.config)
+    # what is no plain value follows from a flag, e.g. the host memory of KV offload
+    config = {
+        name: value
+        for name, value in asdict(engine.config).items()
+        if isinstance(value, int | float | str | None)
+    }
     # the engine reports these two under the names that all engines have in a replay
     for name in ("enable_prefix_caching", "block_size"):
         named.pop(name, None)
-        config.pop(name)
+        config.pop(name, None)
     return {
         "gpu": options.gpu,
         "model": options.model,

@@ -53,6 +53,21 @@ def test_requests_come_in_the_order_of_the_file(
     assert answer["step_times"]["error"] is None  # of a prior: docs/forecasts.md has its rows
 
 
+def test_cached_tokens_are_told_by_tier(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With a KV cache of one prompt, the first one comes from the host when it is sent again."""
+    rows = [
+        {"arrival_s": at, "input_tokens": 64, "output_tokens": 2, "hash_ids": ids}
+        for at, ids in ((0, [1, 2, 3, 4]), (10, [5, 6, 7, 8]), (20, [1, 2, 3, 4]))
+    ]
+    path = tmp_path / "stream.jsonl"
+    path.write_text("\n".join(json.dumps(row | {"block_tokens": 16}) for row in rows))
+    words = [*ENGINE, "--kv-blocks", "5", "--set", "kv-offloading-size=1"]
+    assert main(["simulate", str(path), *words]) == 0
+    found = json.loads(capsys.readouterr().out)["requests"]
+    tiers = [(row["cached_tokens"], row["host_cached_tokens"]) for row in found]
+    assert tiers == [(0, 0), (0, 0), (64, 64)]
+
+
 def test_a_table_says_where_its_step_times_come_from(
     stream: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

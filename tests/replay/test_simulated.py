@@ -133,6 +133,7 @@ def test_replicas_have_caches_of_their_own() -> None:
         ("flags: {tensor-parallel-size: 2}", 2),
         ("presets: [data-parallel-2]", 2),
         ("presets: [fp8-weights, fp8-kv]", 1),
+        ("presets: [kv-offload-32]", 1),
         ("replicas: 3, router: least-loaded", 3),
     ],
 )

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from phasewise_store.errors import UsageError
@@ -12,17 +12,20 @@ from phasewise_store.errors import UsageError
 from phasewise_analyzer.engine import formats
 from phasewise_analyzer.engine.batch import StepTimes
 from phasewise_analyzer.engine.calibration import Calibration
-from phasewise_analyzer.engine.engine_flags import Flags
+from phasewise_analyzer.engine.engine_flags import Flags, NotModelledError
 from phasewise_analyzer.engine.front import NO_FRONT, Front
 from phasewise_analyzer.engine.gpus import Gpu
+from phasewise_analyzer.engine.host_tier import HostMemory
 from phasewise_analyzer.engine.kernel_tables import KernelTables
 from phasewise_analyzer.engine.layers import Attention, LatentAttention
+from phasewise_analyzer.engine.offloading import OffloadingConfig
 from phasewise_analyzer.engine.roofline import Efficiency, Roofline
 from phasewise_analyzer.engine.scheduler import EngineConfig
 from phasewise_analyzer.engine.shape import Shape
 from phasewise_analyzer.engine.speculation.config import SpeculationConfig, speculative
 from phasewise_analyzer.engine.speculation.drafting_time import WithDrafting
 from phasewise_analyzer.engine.step_terms import Collectives, WithTerms
+from phasewise_analyzer.engine.transfers import Link
 from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
 
 OTHER_BYTES = 1.2e9
@@ -31,6 +34,10 @@ used 1.24 GB on an RTX 4090 with Llama-3.1-8B and steps of 2,048 tokens"""
 
 HOST_S = 0.0
 """host time per step that a GPU waits for: with asynchronous scheduling none was found"""
+
+HOST_LATENCY_S = 20e-6
+"""from the start of a copy between host and GPU to its first byte: an assumption, as a copy of one
+block already takes a multiple of it"""
 
 LARGE_GIB = 70
 """from this memory on vLLM's defaults are larger, except on A100"""
@@ -112,6 +119,7 @@ def deploy(
         async_scheduling=values.switch("async-scheduling", True),
     )
     speculation, config = speculative(values, config)
+    host = _host_memory(shape, gpu, cache, values, tp=tp, size=config.block_size)
     share = values.number("gpu-memory-utilization", 0.9)
     override = values.optional_integer("num-gpu-blocks-override")
     values.refuse_unknown()
@@ -125,6 +133,8 @@ def deploy(
         gpu, shape, weights, cache, tp=tp, ranks=ranks, kernels=kernels, efficiency=efficiency
     )
     name = f"{tp * data_parallel} {gpu.name}, {shape.name}"
+    if host is not None:
+        config = OffloadingConfig(**asdict(config), host=host)
     return Deployment(
         name,
         with_drafting(times, speculation),
@@ -135,6 +145,29 @@ def deploy(
         engines,
         speculation=speculation,
     )
+
+
+def _host_memory(
+    shape: Shape, gpu: Gpu, cache: formats.Format, values: Flags, *, tp: int, size: int
+) -> HostMemory | None:
+    """Return the host memory that a rank offloads KV to; None without the flag."""
+    gib = values.optional_amount("kv-offloading-size")
+    backend = values.text("kv-offloading-backend", "native")
+    if gib is None:
+        return None
+    if backend != "native":
+        raise NotModelledError(f"the simulation does not model `kv-offloading-backend={backend}`")
+    if shape.sequence_bytes(cache, tp):
+        raise NotModelledError(
+            f"the simulation does not model KV offload of `{shape.name}`: some of its layers keep "
+            "a window or a state per sequence"
+        )
+    block_bytes = shape.kv_token_bytes(cache, tp) * size
+    # the flag is the memory of all tensor-parallel ranks together
+    blocks = int(gib * 2**30 // (block_bytes * tp))
+    if not blocks:
+        raise UsageError(f"`kv-offloading-size={gib:g}` GiB hold no KV block")
+    return HostMemory(blocks, block_bytes, Link(gpu.host_bytes_s, HOST_LATENCY_S))
 
 
 def step_times(

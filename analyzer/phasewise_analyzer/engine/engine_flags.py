@@ -57,6 +57,20 @@ class Flags:
             raise UsageError(f"`{name}={self._values[name]}`: a positive number is needed")
         return found
 
+    def optional_amount(self, name: str) -> float | None:
+        """Return a number above 0, or None."""
+        self._known.add(name)
+        value = self._values.get(name)
+        if value is None:
+            return None
+        try:
+            found = float(value)
+        except ValueError:
+            found = 0.0
+        if not 0 < found < float("inf"):
+            raise UsageError(f"`{name}={value}`: a number above 0 is needed")
+        return found
+
     def number(self, name: str, default: float) -> float:
         """Return a share between 0 and 1, or the default."""
         found = self._float(name, default)

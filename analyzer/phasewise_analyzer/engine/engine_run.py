@@ -40,6 +40,7 @@ class EngineRun:
         self._times = times
         self._attribution = Attribution(times)
         self._ranks = [config.scheduler(blocks) for _ in range(ranks)]
+        self._transfers = [one.transfers for one in self._ranks if one.transfers is not None]
         self._rank_of: dict[int, int] = {}
         self._in_flight = [0] * ranks
         self._first_choice = 0
@@ -88,8 +89,12 @@ class EngineRun:
         while self.now < horizon_s:
             self.plan()
             if not self._planned and self._held_back is None:
-                self.now = horizon_s if math.isfinite(horizon_s) else self.now
-                break
+                next_s = min(horizon_s, self._next_transfer_s())
+                self.now = next_s if math.isfinite(next_s) else self.now
+                if next_s == horizon_s:
+                    break
+                self.planned = False
+                continue
             if not self._jump(horizon_s):
                 self._execute(self._planned.popleft() if self._planned else None)
                 if self._finished:
@@ -98,8 +103,11 @@ class EngineRun:
 
     def plan(self) -> None:
         """Plan the next steps, as far ahead as the engine does."""
+        for transfers in self._transfers:
+            transfers.now_s = self.now
         while len(self._planned) < self._depth:
             step = tuple(rank.schedule() for rank in self._ranks)
+            self._start_transfers()
             if all(part is None for part in step):
                 break
             self._planned.append(step)
@@ -117,8 +125,22 @@ class EngineRun:
             return self.now
         if self._quiet_s is None:
             steps = self._quiet_steps()
-            self._quiet_s = self.now + (float(self._run_s(steps).sum()) if steps else 0.0)
+            quiet_s = self.now + (float(self._run_s(steps).sum()) if steps else 0.0)
+            self._quiet_s = min(quiet_s, self._next_transfer_s())
         return self._quiet_s
+
+    def _start_transfers(self) -> None:
+        """Let the copies that were planned with a step begin after the steps before it."""
+        if any(transfers.asked for transfers in self._transfers):
+            begins_s = self.now
+            for step in self._planned:
+                begins_s += max(self._times.step_s(batch) for batch in _batches(step))
+            for transfers in self._transfers:
+                transfers.start(begins_s)
+
+    def _next_transfer_s(self) -> float:
+        """Return when the next copy to this engine ends; infinite where there is none."""
+        return min((one.next_s(self.now) for one in self._transfers), default=math.inf)
 
     def _note_scheduled(self, part: Scheduled | None) -> None:
         """Note the time for the sequences whose first step was planned now."""
@@ -169,7 +191,10 @@ class EngineRun:
         """Give the sequences of one rank their tokens."""
         for sequence, epoch in part.emitting:
             if epoch != sequence.epoch:
-                continue
+                if not sequence.late:
+                    continue
+                sequence.late -= 1
+                sequence.total += 1
             sequence.emitted += sequence.emitting
             served = sequence.served
             if sequence.emitted == 1:
@@ -191,9 +216,12 @@ class EngineRun:
         busy = [rank for rank in self._ranks if rank.running]
         taken = self._run_s(steps)
         ends = np.cumsum(np.concatenate(([self.now], taken)))[1:]
+        until_s = self._next_transfer_s()
         if not all(rank.full() for rank in self._ranks):
             # a step is planned at each of these ends: none may see a new request
-            steps = int(np.searchsorted(ends, horizon_s, side="left"))
+            until_s = min(until_s, horizon_s)
+        if math.isfinite(until_s):
+            steps = int(np.searchsorted(ends, until_s, side="left"))
             if steps < 1:
                 return False
         for part in self._planned[0]:

@@ -24,6 +24,8 @@ class Gpu:
     """between GPUs of one machine, in one direction"""
     link_s: float
     """latency of one all-reduce"""
+    host_bytes_s: float
+    """from the host's memory, in one direction"""
     source: str
 
     def rate(self, compute: str) -> float:
@@ -77,6 +79,7 @@ def _by_spelling() -> Mapping[str, Gpu]:
             memory_bytes=row["gib"] * 2**30,
             link_bytes_s=row["link_gb_s"] * 1e9,
             link_s=row["link_us"] * 1e-6,
+            host_bytes_s=row["host_gb_s"] * 1e9,
             source=row["source"],
         )
         for spelling in (name, *row.get("aka", ())):

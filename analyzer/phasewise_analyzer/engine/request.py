@@ -43,6 +43,8 @@ class Served:
     last_s: float = 0.0
     output_tokens: int = 0
     cached_tokens: int = 0
+    host_cached_tokens: int = 0
+    """those of them that came from host memory"""
     preemptions: int = 0
     prefill_s: float = 0.0
     """engine time that reading the prompt caused, see `attribution`; as the next three, of one GPU

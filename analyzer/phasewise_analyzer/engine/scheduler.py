@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Protocol
 from phasewise_analyzer.engine.batch import Batch
 from phasewise_analyzer.engine.request import Request
 from phasewise_analyzer.engine.sequence import Sequence
+from phasewise_analyzer.engine.transfers import Transfers
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ class Scheduler(Protocol):
     running: list[Sequence]
     """all sequences that were admitted and have not finished"""
     preemptions: int
+    transfers: Transfers | None
+    """copies of KV blocks to the engine, where it gets some from elsewhere"""
 
     def schedule(self) -> Scheduled | None:
         """Plan the next step; None where there is nothing to compute."""

@@ -30,6 +30,8 @@ class Sequence:
     """output tokens that its step in flight generates"""
     epoch: int = 0
     """grows with every preemption, so that steps in flight are recognised as stale"""
+    late: int = 0
+    """tokens of steps in flight that come out although it was preempted"""
 
     @property
     def scheduled_out(self) -> int:

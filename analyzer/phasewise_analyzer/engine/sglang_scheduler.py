@@ -22,6 +22,7 @@ from phasewise_analyzer.engine.prefill_budget import PrefillBudget
 from phasewise_analyzer.engine.request import Request
 from phasewise_analyzer.engine.scheduler import Scheduled
 from phasewise_analyzer.engine.sequence import Sequence
+from phasewise_analyzer.engine.transfers import Transfers
 
 TOUCH_PASSES, TOUCHED = 32, 128
 
@@ -89,6 +90,7 @@ class SglangScheduler:
 
     def __init__(self, config: SglangConfig, blocks: int | None) -> None:
         self.config = config
+        self.transfers: Transfers | None = None
         self.waiting: deque[Sequence] = deque()
         self.running: list[Sequence] = []
         self.preemptions = 0

@@ -22,6 +22,7 @@ from phasewise_analyzer.engine.request import Request
 from phasewise_analyzer.engine.scheduler import Scheduled
 from phasewise_analyzer.engine.sequence import Sequence
 from phasewise_analyzer.engine.step_plan import StepPlan
+from phasewise_analyzer.engine.transfers import Transfers
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ class VllmScheduler:
     def __init__(self, config: SchedulerConfig, blocks: int | None) -> None:
         self.config = config
         self.pool = BlockPool(blocks)
+        self.transfers: Transfers | None = None
         self.waiting: deque[Sequence] = deque()
         self.running: list[Sequence] = []
         self.preemptions = 0

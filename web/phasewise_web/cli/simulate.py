@@ -23,6 +23,7 @@ from phasewise_analyzer.engine import (
     slo,
 )
 from phasewise_analyzer.engine.deployment import Deployment, calibrated
+from phasewise_analyzer.engine.offloading import OffloadingConfig
 from phasewise_analyzer.engine.request import Request, Served
 from phasewise_analyzer.engine.simulation import Outcome
 from phasewise_analyzer.engine.slo import Slo
@@ -135,7 +136,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         answer = {
             "summary": asdict(summary),
-            "requests": _rows(found, workload.call_ids),
+            "requests": _rows(found, engine, workload.call_ids),
             "step_times": asdict(engine.times.basis),
         }
         if workload.speculation is not None:
@@ -206,21 +207,26 @@ def _engine(arguments: argparse.Namespace) -> Deployment:
     )
 
 
-def _rows(found: Outcome, call_ids: Sequence[str] | None) -> list[dict[str, object]]:
+def _rows(
+    found: Outcome, engine: Deployment, call_ids: Sequence[str] | None
+) -> list[dict[str, object]]:
     """Return what each request experienced; a stored call has its id."""
-    rows: list[dict[str, object]] = [dict(_row(one)) for one in found.served]
+    rows: list[dict[str, object]] = [dict(_row(one, engine)) for one in found.served]
     for row, call_id in zip(rows, call_ids or (), strict=call_ids is not None):
         row["call_id"] = call_id
     return rows
 
 
-def _row(served: Served) -> dict[str, float | int | None]:
+def _row(served: Served, engine: Deployment) -> dict[str, float | int | None]:
+    offloads = isinstance(engine.config, OffloadingConfig)
+    tiers = {"host_cached_tokens": served.host_cached_tokens} if offloads else {}
     return {
         "arrival_s": served.arrival_s,
         "ttft_s": served.ttft_s,
         "tpot_s": served.tpot_s,
         "latency_s": served.latency_s,
         "cached_tokens": served.cached_tokens,
+        **tiers,
     }
 
 
@@ -242,6 +248,7 @@ def _print(summary: Summary, found: Outcome, engine: Deployment, replicas: int) 
             ("makespan s", True),
             ("output tokens/s", True),
             ("cached tokens", True),
+            ("from host", True),
             ("KV blocks", True),
             ("preemptions", True),
             ("prefill GPU-s", True),
@@ -253,6 +260,7 @@ def _print(summary: Summary, found: Outcome, engine: Deployment, replicas: int) 
                 f"{summary.makespan_s:,.1f}",
                 f"{summary.output_tokens_s:,.0f}",
                 f"{cached:,}",
+                f"{sum(one.host_cached_tokens for one in found.served):,}",
                 "-" if engine.blocks is None else f"{engine.blocks:,}",
                 f"{summary.preemptions:,}",
                 f"{found.prefill_s * engine.tp:,.1f}",
