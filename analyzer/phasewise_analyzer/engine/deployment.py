@@ -46,6 +46,15 @@ class DoesNotFitError(UsageError):
 
 
 @dataclass(frozen=True, slots=True)
+class KvSize:
+    """What a block of KV takes to move between GPUs of one machine."""
+
+    block_bytes: float
+    """on one GPU"""
+    link_bytes_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Deployment:
     """An engine ready to be simulated."""
 
@@ -62,6 +71,8 @@ class Deployment:
     """data-parallel ranks that run on their own: of a dense model"""
     front: Front = NO_FRONT
     """the server before the engine"""
+    kv: KvSize | None = None
+    """of a block, where it is known and all KV is in blocks"""
 
 
 def calibrated(measured: Calibration) -> Deployment:
@@ -124,7 +135,10 @@ def deploy(
     name = f"{tp * data_parallel} {gpu.name}, {shape.name}"
     if host is not None:
         config = OffloadingConfig(**asdict(config), host=host)
-    return Deployment(name, times, config, blocks, tp, ranks, engines)
+    grows = not shape.sequence_bytes(cache, tp)
+    block_bytes = shape.kv_token_bytes(cache, tp) * config.block_size
+    kv = KvSize(block_bytes, gpu.link_bytes_s) if grows else None
+    return Deployment(name, times, config, blocks, tp, ranks, engines, kv=kv)
 
 
 def _host_memory(
