@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Install the collectors that benchmarks/ingest.py compares with, each in an environment of its own:
+# Install what benchmarks/ingest.py and benchmarks/simulator.py compare with, each in an environment of its own:
 #   benchmarks/install-peers.sh .engines/peers
 set -euo pipefail
 folder=${1:?"name the folder, e.g. .engines/peers"}
@@ -18,3 +18,4 @@ install() { # NAME PACKAGE…
 install phoenix arize-phoenix
 install mlflow mlflow
 install rotel --prerelease allow rotel
+install dynamo ai-dynamo-runtime==1.6.1

@@ -1,16 +1,23 @@
 """How long a simulation takes: Mooncake's trace, agent sessions in a closed loop, longer outputs.
 
+Each workload is given to Dynamo's offline replay, too, where it is installed (`make peers`): the
+same requests and the same number of engines, with Dynamo's own step times and KV blocks. Reading
+the trace is not counted for either. Vidur installs, but its step times come from a data set on
+Hugging Face; AISimulate is not on PyPI but for a stub. Neither reads prefixes of recorded prompts.
+
 The traces are in ../shared/traces beside the checkout. One core:  python benchmarks/simulator.py
 """
 
 import gzip
 import json
+import subprocess
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from phasewise_analyzer.engine import gpus, model_config, workload
 from phasewise_analyzer.engine.closed_loop import simulate_sessions
@@ -19,9 +26,12 @@ from phasewise_analyzer.engine.replicas import serve
 from phasewise_analyzer.engine.request import Request
 from phasewise_analyzer.engine.simulation import Outcome
 
-TRACES = Path(__file__).resolve().parents[2] / "shared" / "traces"
+ROOT = Path(__file__).resolve().parents[1]
+TRACES = ROOT.parent / "shared" / "traces"
+DYNAMO = ROOT / ".engines" / "peers" / "dynamo" / "bin" / "python"
 MOONCAKE = TRACES / "mooncake" / "conversation_trace.jsonl.gz"
 SESSIONS = TRACES / "kv-cache-tester" / "traces"
+MOONCAKE_BLOCK = 512
 SESSION_BLOCK = 64
 AT_ONCE = 32
 LONGER = 10
@@ -31,20 +41,48 @@ BUSY, IDLE = 4, 64
 
 def main() -> None:
     """Time each workload and print a table."""
-    print("| workload | requests | steps | jumps | seconds |\n|---|--:|--:|--:|--:|")
-    small = engine("llama-3.1-8b", "h100", {"block-size": "512"}, tp=1)
-    stream = workload.read(MOONCAKE, small.config.block_size)
-    first = timed(f"Mooncake, {BUSY} replicas", lambda: serve(stream, small, replicas=BUSY))
+    print(
+        "| workload | requests | steps | jumps | seconds | Dynamo, s |\n|---|--:|--:|--:|--:|--:|"
+    )
+    small = engine("llama-3.1-8b", "h100", {"block-size": str(MOONCAKE_BLOCK)}, tp=1)
+    stream = workload.read(MOONCAKE, MOONCAKE_BLOCK)
+    first = timed(
+        f"Mooncake, {BUSY} replicas",
+        lambda: serve(stream, small, replicas=BUSY),
+        lambda: dynamo([[one] for one in stream], MOONCAKE_BLOCK, BUSY),
+    )
     longer = [replace(one, output_tokens=LONGER * one.output_tokens) for one in stream]
     roomy = replace(small, blocks=None)
-    as_long = timed(f"Mooncake, {IDLE} replicas", lambda: serve(stream, roomy, replicas=IDLE))
+    as_long = timed(
+        f"Mooncake, {IDLE} replicas",
+        lambda: serve(stream, roomy, replicas=IDLE),
+        lambda: dynamo([[one] for one in stream], MOONCAKE_BLOCK, IDLE),
+    )
     ten = timed(
-        f"the same, outputs {LONGER} times as long", lambda: serve(longer, roomy, replicas=IDLE)
+        f"the same, outputs {LONGER} times as long",
+        lambda: serve(longer, roomy, replicas=IDLE),
+        lambda: dynamo([[one] for one in longer], MOONCAKE_BLOCK, IDLE),
     )
     large = engine("llama-3.1-70b", "h200", {"block-size": str(SESSION_BLOCK)}, tp=8)
     sessions = agent_sessions()
-    timed(f"kv-cache-tester, {AT_ONCE} sessions at once", lambda: closed(sessions, large))
-    print(f"\n{LONGER}x longer outputs take {ten / as_long:.2f}x the time.")
+    closed = timed(
+        f"kv-cache-tester, {AT_ONCE} sessions at once",
+        lambda: at_once(sessions, large),
+        lambda: dynamo(sessions, SESSION_BLOCK, 1, AT_ONCE),
+    )
+    talkative = [
+        [replace(one, output_tokens=LONGER * one.output_tokens) for one in session]
+        for session in sessions
+    ]
+    talked = timed(
+        f"the same, outputs {LONGER} times as long",
+        lambda: at_once(talkative, replace(large, blocks=None)),
+        lambda: dynamo(talkative, SESSION_BLOCK, 1, AT_ONCE),
+    )
+    print(
+        f"\n{LONGER}x longer outputs take {ten / as_long:.2f}x the time in the open loop, "
+        f"{talked / closed:.2f}x in the closed one."
+    )
     print(f"{len(stream) / first:,.0f} requests of Mooncake's trace per second.")
 
 
@@ -53,11 +91,44 @@ def engine(shape: str, gpu: str, flags: dict[str, str], *, tp: int) -> Deploymen
     return deploy(model_config.known(shape), gpus.find(gpu), flags, tp=tp)
 
 
-def closed(sessions: Sequence[Sequence[Request]], engine: Deployment) -> Outcome:
+def at_once(sessions: Sequence[Sequence[Request]], engine: Deployment) -> Outcome:
     """Run sessions whose next call waits for the last one."""
     return simulate_sessions(
         sessions, engine.times, engine.config, blocks=engine.blocks, at_once=AT_ONCE
     )
+
+
+def dynamo(
+    sessions: Iterable[Sequence[Request]], block: int, workers: int, *concurrency: int
+) -> float:
+    """Return the seconds that Dynamo takes for the same requests."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "trace.jsonl"
+        path.write_text("\n".join(map(json.dumps, rows(sessions, block))))
+        script = Path(__file__).with_name("dynamo_replay.py")
+        words = [DYNAMO, script, path, block, workers, *concurrency]
+        done = subprocess.run(
+            [str(word) for word in words], stdout=subprocess.PIPE, text=True, check=True
+        )
+    return float(json.loads(done.stdout)["seconds"])
+
+
+def rows(sessions: Iterable[Sequence[Request]], block: int) -> Iterable[dict[str, object]]:
+    """Write requests in Mooncake's form; a last block that is not full has an id of its own."""
+    ids: defaultdict[object, int] = defaultdict(count().__next__)
+    for number, session in enumerate(sessions):
+        for place, one in enumerate(session):
+            known = [ids[digest] for digest in one.digests]
+            missing = -(-one.input_tokens // block) - len(known)
+            row: dict[str, object] = {
+                "input_length": one.input_tokens,
+                "output_length": one.output_tokens,
+                "hash_ids": known + [ids[number, place, block] for block in range(missing)],
+            }
+            if len(session) > 1:
+                row["session_id"] = str(number)
+            wait_ms = 1e3 * one.arrival_s
+            yield row | ({"delay": wait_ms} if place else {"timestamp": wait_ms})
 
 
 def agent_sessions() -> list[list[Request]]:
@@ -83,13 +154,15 @@ def agent_sessions() -> list[list[Request]]:
     return sessions
 
 
-def timed(name: str, run: Callable[[], Outcome]) -> float:
+def timed(name: str, run: Callable[[], Outcome], peer: Callable[[], float]) -> float:
     """Run a workload, print its row and return the seconds it took."""
     begin = time.perf_counter()
     found = run()
     seconds = time.perf_counter() - begin
+    other = f"{peer():.1f}" if DYNAMO.exists() else "not installed"
     print(
-        f"| {name} | {len(found.served):,} | {found.steps:,} | {found.jumps:,} | {seconds:.1f} |",
+        f"| {name} | {len(found.served):,} | {found.steps:,} | {found.jumps:,} | {seconds:.1f} "
+        f"| {other} |",
         flush=True,
     )
     return seconds

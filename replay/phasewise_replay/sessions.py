@@ -6,7 +6,6 @@ The history of each call comes from its stored prompt, so a replay sends it as i
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import polars as pl
 from phasewise_store import reads
 from phasewise_store.errors import UsageError
@@ -79,19 +78,8 @@ def _nothing(store: Store, choice: SessionChoice) -> str:
 
 def _segments(store: Store, trie: Trie, leaves: Sequence[int]) -> dict[int, Segment]:
     """Read the text of every segment on the way to these leaves, once."""
-    nodes = {node for leaf in leaves for node in _path(trie, leaf)}
+    nodes = {node for leaf in leaves for node in trie.path(leaf)}
     return reads.segments(store, {int(trie.segment[node]) for node in nodes})
-
-
-def _path(trie: Trie, leaf: int) -> list[int]:
-    """Return the nodes from the root to a leaf."""
-    path = np.empty(int(trie.depth[leaf]), dtype=np.int64)
-    node = leaf
-    for place in range(len(path) - 1, -1, -1):
-        path[place] = node
-        node = int(trie.parent[node])
-    found: list[int] = path.tolist()
-    return found
 
 
 def _steps(
@@ -117,7 +105,7 @@ def _steps(
         RecordedStep(
             call_id=row["call_id"],
             step=row["step"],
-            prompt=tuple(segments[int(trie.segment[node])] for node in _path(trie, row["leaf"])),
+            prompt=tuple(segments[int(trie.segment[node])] for node in trie.path(row["leaf"])),
             output_tokens=max(1, row["output_tokens"]),
             wait_ns=place.wait_ns,
             after=place.after,
@@ -134,7 +122,7 @@ def _continued(rows: Sequence[Mapping[str, Any]], trie: Trie) -> dict[str, str]:
         leaves.setdefault((row["agent_id"], row["leaf"]), row["call_id"])
     found: dict[str, str] = {}
     for row in rows:
-        path = reversed(_path(trie, row["leaf"])[:-1])
+        path = reversed(trie.path(row["leaf"])[:-1])
         keys = ((row["agent_id"], node) for node in path)
         call_id = next((leaves[key] for key in keys if key in leaves), None)
         if call_id is not None:

@@ -107,6 +107,16 @@ class Trie:
     leaf: npt.NDArray[np.int32]
     """[calls] index of the node where the call's prompt ends, -1 where no prompt is known"""
 
+    def path(self, leaf: int) -> list[int]:
+        """Return the nodes from the root to one of them."""
+        path = np.empty(int(self.depth[leaf]), dtype=np.int64)
+        node = leaf
+        for place in range(len(path) - 1, -1, -1):
+            path[place] = node
+            node = int(self.parent[node])
+        found: list[int] = path.tolist()
+        return found
+
 
 def dense(
     *,

@@ -5,7 +5,10 @@ import json
 from pathlib import Path
 
 import pytest
+from phasewise_store.store import Store
 from phasewise_web.cli.main import main
+
+from tests.replay.recorded import SOURCE, write_repeating_sessions
 
 
 @pytest.fixture
@@ -222,3 +225,66 @@ def test_a_line_without_lengths_is_named(
     path.write_text('{"arrival_s": 0, "input_tokens": 5, "output_tokens": 1}\n{"arrival_s": 1}\n')
     assert main(["simulate", str(path), *ENGINE]) == 2
     assert "stream.jsonl:2: `arrival_ns` or `arrival_s`" in capsys.readouterr().err
+
+
+SPECULATION = 'speculative-config={"method": "ngram", "num_speculative_tokens": 4, %s}'
+LOOKUP = '"prompt_lookup_min": 2, "prompt_lookup_max": 4'
+
+
+def test_a_file_drafts_as_much_as_is_assumed(
+    stream: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nine decoded tokens at three per step take three steps; the basis says that it is assumed."""
+    drafting = ["--set", SPECULATION % LOOKUP, "--acceptance-length", "3", "--gpu-seconds"]
+    assert main(["simulate", str(stream), *ENGINE, *drafting]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    said = answer["speculation"]
+    assert said["basis"] == "assumed acceptance length 3"
+    assert said["config"] == "ngram 2-4, 4 tokens"
+    assert (said["drafted_tokens"], said["accepted_tokens"]) == (24, 12)
+    assert (said["acceptance_rate"], said["tokens_per_step"]) == (0.5, 3)
+    rejected = [row["decode_rejected"] for row in answer["gpu_seconds"]]
+    assert sum(rejected) == pytest.approx(said["rejected_gpu_s"])
+    assert rejected[0] == 0 < min(rejected[1:])
+
+
+def test_speculation_without_text_or_assumption_is_refused(
+    stream: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each refusal says what is missing, and how to go on."""
+    drafting = ["--set", SPECULATION % LOOKUP]
+    assert main(["simulate", str(stream), *ENGINE, *drafting]) == 2
+    assert "--acceptance-length" in capsys.readouterr().err
+    assert main(["simulate", str(stream), *ENGINE, "--acceptance-length", "2"]) == 2
+    assert "speculative-config" in capsys.readouterr().err
+    eagle = ["--set", 'speculative-config={"method": "eagle3"}']
+    assert main(["simulate", str(stream), *ENGINE, *eagle]) == 2
+    assert "`eagle3` is not modelled" in capsys.readouterr().err
+    assert main(["simulate", *ENGINE]) == 2
+    assert "--source NAME" in capsys.readouterr().err
+
+
+def test_stored_sessions_are_served_in_a_closed_loop(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Rows have the calls' ids; the second call waits for the first and for its tool.
+
+    Speculation is computed on the text, and is faster.
+    """
+    path = tmp_path / "stored.duckdb"
+    with Store.own(path) as store:
+        write_repeating_sessions(store, 2)
+    words = ["--db", str(path), "--source", SOURCE, *ENGINE]
+    assert main(["simulate", *words]) == 0
+    plain = json.loads(capsys.readouterr().out)
+    assert [row["call_id"] for row in plain["requests"]] == ["s0.0", "s0.1", "s1.0", "s1.1"]
+    first, second, *_ = plain["requests"]
+    assert second["arrival_s"] == pytest.approx(first["arrival_s"] + first["latency_s"] + 9)
+    assert main(["simulate", *words, "--set", SPECULATION % LOOKUP]) == 0
+    drafted = json.loads(capsys.readouterr().out)
+    assert drafted["speculation"]["basis"] == "computed on estimated tokens (pieces of text)"
+    assert drafted["speculation"]["accepted_tokens"] > 0
+    assert drafted["requests"][1]["latency_s"] < plain["requests"][1]["latency_s"]
+    words += ["--sweep", "--slo", "ttft=1"]
+    assert main(["simulate", *words]) == 2
+    assert "needs a FILE with arrivals" in capsys.readouterr().err

@@ -43,6 +43,54 @@ def write_sessions(store: Store, sessions: int = 6, steps: int = 4) -> None:
     )
 
 
+def write_repeating_sessions(store: Store, sessions: int = 3) -> None:
+    """Write two calls per session of agent `a`: the second answers with what a tool has read.
+
+    That answer is 22 estimated tokens long, of which all but the first two can be drafted; 30 are
+    reported.
+    """
+    facts: list[LlmCall] = []
+    for session in range(sessions):
+        words = " ".join(f"w{session}x{place}" for place in range(5))
+        asked = text_segment("message", '{"role":"user","content":"read it"}', "user")
+        call = text_segment(
+            "message",
+            '{"role":"assistant","content":null,"tool_calls":[{"id":"c","type":"function",'
+            '"function":{"name":"read","arguments":"{\\"path\\": \\"a\\"}"}}]}',
+            "assistant",
+        )
+        read = text_segment(
+            "message", f'{{"role":"tool","tool_call_id":"c","content":"see {words}"}}', "tool"
+        )
+        answer = text_segment(
+            "message", f'{{"role":"assistant","content":"see {words}"}}', "assistant"
+        )
+        for step, (prompt, output) in enumerate((((asked,), call), ((asked, call, read), answer))):
+            facts.append(
+                LlmCall(
+                    call_id=f"s{session}.{step}",
+                    session_id=f"s{session}",
+                    agent_id=f"s{session}/a",
+                    step=step,
+                    usage=Usage(uncached_tokens=40, output_tokens=30),
+                    model="made-up",
+                    started_ns=10**18 + (session * 100 + step * 10) * 10**9,
+                    duration_ns=10**9,
+                    prompt=prompt,
+                    output=(output,),
+                )
+            )
+    names = [f"s{session}" for session in range(sessions)]
+    store.write(
+        Batch(
+            Source("12" * 32, SOURCE, "made", "made"),
+            sessions=tuple(Session(name) for name in names),
+            agents=tuple(Agent(f"{name}/a", name, "a") for name in names),
+            llm_calls=tuple(facts),
+        )
+    )
+
+
 def write_hashed_sessions(store: Store, sessions: int = 6, steps: int = 4) -> None:
     """Write sessions of block hashes without text, whose prompts grow by a block of 64 tokens."""
     facts = [

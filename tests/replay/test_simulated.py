@@ -216,3 +216,10 @@ arms:
     queued = next(one for one in verdict.metrics if one.name == "queue_ms")
     assert queued.arm > queued.baseline
     assert "shared by the engine model" in verdict.engine_time[0].method
+
+
+def test_speculation_is_unsupported_with_the_command_that_has_it() -> None:
+    """An arm has no outputs to compute accepted drafts on, and does not run without drafts."""
+    flags = {"speculative-config": {"method": "ngram", "num_speculative_tokens": 4}}
+    with pytest.raises(UnsupportedArmError, match="phasewise simulate --source"):
+        simulated_deployment.deployment(SimulatedOptions(gpu="h100-sxm", model="qwen3-8b"), flags)

@@ -35,6 +35,8 @@ class Batch:
     """tokens that other data-parallel ranks compute in the same step"""
     drafts: int = 0
     """draft tokens that these sequences verify besides; they are in `context` too"""
+    completed: int = 0
+    """tokens of the prompts that the step finishes reading, cached ones included"""
 
     @property
     def prefill_tokens(self) -> int:

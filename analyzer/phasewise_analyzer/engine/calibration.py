@@ -11,6 +11,7 @@ from phasewise_store.errors import UsageError
 from phasewise_analyzer.engine.engine_flags import Flags
 from phasewise_analyzer.engine.fitted_steps import KINDS, FittedSteps, KindFit, StepKind
 from phasewise_analyzer.engine.front import Front
+from phasewise_analyzer.engine.speculation.config import SpeculationConfig, speculative
 from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
 
 FORMAT = 1
@@ -46,6 +47,8 @@ class Calibration:
     blocks: int | None
     front: Front
     """the server before the engine"""
+    speculation: SpeculationConfig | None = None
+    """drafts that it would verify; a calibrated server has none"""
 
     def with_flags(self, flags: Mapping[str, str], blocks: int | None) -> "Calibration":
         """Return the calibration for other limits of the scheduler.
@@ -64,9 +67,11 @@ class Calibration:
             ),
             async_scheduling=values.switch("async-scheduling", config.async_scheduling),
         )
+        speculation, config = speculative(values, config)
         override = values.optional_integer("num-gpu-blocks-override")
         values.refuse_unknown()
-        return replace(self, config=config, blocks=blocks or override or self.blocks)
+        blocks = blocks or override or self.blocks
+        return replace(self, config=config, blocks=blocks, speculation=speculation)
 
 
 def write(path: Path, calibration: Calibration) -> None:

@@ -22,6 +22,8 @@ from phasewise_analyzer.engine.offloading import OffloadingConfig
 from phasewise_analyzer.engine.roofline import Efficiency, Roofline
 from phasewise_analyzer.engine.scheduler import EngineConfig
 from phasewise_analyzer.engine.shape import Shape
+from phasewise_analyzer.engine.speculation.config import SpeculationConfig, speculative
+from phasewise_analyzer.engine.speculation.drafting_time import WithDrafting
 from phasewise_analyzer.engine.step_terms import Collectives, WithTerms
 from phasewise_analyzer.engine.transfers import Link
 from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
@@ -73,17 +75,25 @@ class Deployment:
     """the server before the engine"""
     kv: KvSize | None = None
     """of a block, where it is known and all KV is in blocks"""
+    speculation: SpeculationConfig | None = None
+    """how it drafts"""
 
 
 def calibrated(measured: Calibration) -> Deployment:
     """Set an engine up as it was measured."""
     return Deployment(
         measured.server.name,
-        measured.times,
+        with_drafting(measured.times, measured.speculation),
         measured.config,
         measured.blocks,
         front=measured.front,
+        speculation=measured.speculation,
     )
+
+
+def with_drafting(times: StepTimes, speculation: SpeculationConfig | None) -> StepTimes:
+    """Add the host's time to draft, where there is speculation."""
+    return times if speculation is None else WithDrafting(times, speculation)
 
 
 def deploy(
@@ -119,6 +129,7 @@ def deploy(
         enable_prefix_caching=values.switch("enable-prefix-caching", True),
         async_scheduling=values.switch("async-scheduling", True),
     )
+    speculation, config = speculative(values, config)
     host = _host_memory(shape, gpu, cache, values, tp=tp, size=config.block_size)
     share = values.number("gpu-memory-utilization", 0.9)
     override = values.optional_integer("num-gpu-blocks-override")
@@ -134,11 +145,22 @@ def deploy(
     )
     name = f"{tp * data_parallel} {gpu.name}, {shape.name}"
     if host is not None:
+        if speculation is not None:
+            raise NotModelledError("the simulation does not model speculation beside KV offload")
         config = OffloadingConfig(**asdict(config), host=host)
     grows = not shape.sequence_bytes(cache, tp)
     block_bytes = shape.kv_token_bytes(cache, tp) * config.block_size
-    kv = KvSize(block_bytes, gpu.link_bytes_s) if grows else None
-    return Deployment(name, times, config, blocks, tp, ranks, engines, kv=kv)
+    return Deployment(
+        name,
+        with_drafting(times, speculation),
+        config,
+        blocks,
+        tp,
+        ranks,
+        engines,
+        speculation=speculation,
+        kv=KvSize(block_bytes, gpu.link_bytes_s) if grows else None,
+    )
 
 
 def _host_memory(

@@ -194,9 +194,11 @@ def kv_copy(engine: Deployment, bytes_s: float | None = None) -> KvCopy:
 
     Raises NotModelledError for an engine whose KV cache cannot be copied in the simulation.
     """
-    if engine.kv is None or type(engine.config) is not SchedulerConfig:
+    plain = type(engine.config) is SchedulerConfig and engine.speculation is None
+    if engine.kv is None or not plain:
         raise NotModelledError(
             f"the simulation does not disaggregate {engine.name}: it does so for vLLM without KV "
-            "offload, with a shape and a GPU, and for models whose KV grows with every token"
+            "offload and speculation, with a shape and a GPU, and for models whose KV grows with "
+            "every token"
         )
     return KvCopy(Link(bytes_s or engine.kv.link_bytes_s, LATENCY_S), engine.kv.block_bytes)

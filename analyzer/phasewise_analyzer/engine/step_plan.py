@@ -14,7 +14,7 @@ class StepPlan:
         self._reading: list[Sequence] = []
         self._emitting: list[tuple[Sequence, int]] = []
         self._decoding: list[tuple[Sequence, int]] = []
-        self._context = self._longest = self._drafts = 0
+        self._context = self._longest = self._drafts = self._completed = 0
         self._verified: list[tuple[int, int]] = []
 
     def read(self, sequence: Sequence, tokens: int) -> None:
@@ -33,9 +33,10 @@ class StepPlan:
         self._drafts += drafted
         self.budget -= 1 + drafted
 
-    def emit(self, sequence: Sequence) -> None:
-        """Note that a sequence generates a token."""
+    def emit(self, sequence: Sequence, *, ends_prompt: bool) -> None:
+        """Note that a sequence generates a token, which may be the first after its prompt."""
         self._emitting.append((sequence, sequence.epoch))
+        self._completed += sequence.computed if ends_prompt else 0
 
     def verify(self, drafted: int, accepted: int) -> None:
         """Note how many draft tokens of the last sequence that decodes are accepted."""
@@ -52,6 +53,7 @@ class StepPlan:
                 self._context,
                 self._longest,
                 drafts=self._drafts,
+                completed=self._completed,
             ),
             tuple(self._emitting),
             tuple(self._reading),

@@ -227,7 +227,7 @@ class VllmScheduler:
         self._name_full(sequence)
         if sequence.computed == sequence.total:
             sequence.total += 1
-            plan.emit(sequence)
+            plan.emit(sequence, ends_prompt=not decodes)
             if decodes and tokens > 1:
                 plan.verify(*self._verify(sequence, tokens - 1))
 

@@ -66,6 +66,11 @@ class FileTokenizer:
             self._known.update(zip(keys, map(len, encoded), strict=True))
         return {key: self._known[key] for key in texts}
 
+    def encode(self, text: str) -> list[int]:
+        """Return the token ids of a text."""
+        ids: list[int] = self._encoder.encode(text, add_special_tokens=False).ids
+        return ids
+
 
 @lru_cache(maxsize=LOADED)
 def load(content: bytes) -> FileTokenizer:
@@ -84,9 +89,9 @@ def load(content: bytes) -> FileTokenizer:
         ) from None
 
 
-def of(store: Store) -> dict[str, Tokenizer]:
+def of(store: Store) -> dict[str, FileTokenizer]:
     """Return the tokenizers kept in a store, by model; one that cannot be used is left out."""
-    found: dict[str, Tokenizer] = {}
+    found: dict[str, FileTokenizer] = {}
     for one in tokenizers.read(store):
         try:
             found[one.model] = load(one.content)

@@ -4,10 +4,21 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from phasewise_analyzer.engine import gpus, model_config
+from phasewise_analyzer.engine.batch import Batch, Chunk
+from phasewise_analyzer.engine.deployment import deploy
 from phasewise_analyzer.engine.request import Request
 from phasewise_analyzer.engine.simulation import simulate
+from phasewise_analyzer.engine.speculation.config import NgramConfig, SuffixConfig
+from phasewise_analyzer.engine.speculation.drafting_time import (
+    NGRAM_TOKEN_S,
+    SUFFIX_PROMPT_TOKEN_S,
+    SUFFIX_SEQUENCE_S,
+    WithDrafting,
+)
 from phasewise_analyzer.engine.speculation.drafts import Drafts
 from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
+from phasewise_store.errors import UsageError
 
 from tests.analyzer.engine.made_up_times import MadeUpTimes
 from tests.analyzer.engine.slow_engine import SlowEngine, serve
@@ -115,3 +126,42 @@ def test_steps_without_drafts_are_jumped_over() -> None:
     said = drafts(drafted, accepted)
     found = simulate([Request(0.0, 10, 1000, (), drafts=said)], TIMES, config, blocks=None)
     assert (found.steps, found.jumps) == (997, 2)
+
+
+NGRAM = '{"method": "ngram", "num_speculative_tokens": 4}'
+
+
+@given(st.integers(1, 300), st.integers(1, 4), st.integers(1, 30_000))
+def test_a_draft_costs_less_than_another_sequence(count: int, drafts: int, context: int) -> None:
+    """Weights and contexts are read once, so drafts are cheap until a step is bound by compute."""
+    times = deploy(model_config.find("llama-3.1-8b"), gpus.find("h100-sxm"), {}).times
+    more = count * drafts
+    plain = Batch(decodes=count, context=count * context, longest=context)
+    drafted = Batch(decodes=count, context=count * context, longest=context, drafts=more)
+    others = Batch(decodes=count + more, context=(count + more) * context, longest=context)
+    assert times.step_s(plain) <= times.step_s(drafted) < times.step_s(others)
+    assert drafted.tokens == others.tokens
+
+
+def test_drafting_takes_the_host_s_time() -> None:
+    """An n-gram proposer reads every context in every step; a suffix tree is built per prompt."""
+    decode = Batch(decodes=2, context=3000, longest=2000)
+    ends = Batch((Chunk(100, 900),), completed=1000)
+    ngram, suffix = WithDrafting(TIMES, NgramConfig(4)), WithDrafting(TIMES, SuffixConfig(24))
+    assert ngram.step_s(decode) - TIMES.step_s(decode) == pytest.approx(3000 * NGRAM_TOKEN_S)
+    assert ngram.step_s(ends) - TIMES.step_s(ends) == pytest.approx(1000 * NGRAM_TOKEN_S)
+    assert suffix.step_s(decode) - TIMES.step_s(decode) == pytest.approx(2 * SUFFIX_SEQUENCE_S)
+    assert suffix.step_s(ends) - TIMES.step_s(ends) == pytest.approx(1000 * SUFFIX_PROMPT_TOKEN_S)
+    for times in (ngram, suffix):
+        later = Batch(decodes=2, context=3000 + 2 * 7, longest=2000 + 7)
+        assert times.decode_run_s(decode, 8)[7] == pytest.approx(times.step_s(later))
+
+
+def test_vllm_schedules_nothing_ahead_beside_drafts() -> None:
+    """The flag turns asynchronous scheduling off; asked for together they are refused."""
+    shape, gpu = model_config.find("llama-3.1-8b"), gpus.find("h100-sxm")
+    engine = deploy(shape, gpu, {"speculative-config": NGRAM})
+    assert engine.speculation == NgramConfig(4)
+    assert engine.config.planned_steps == 1
+    with pytest.raises(UsageError, match="leave out `async-scheduling`"):
+        deploy(shape, gpu, {"speculative-config": NGRAM, "async-scheduling": "true"})

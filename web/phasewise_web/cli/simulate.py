@@ -21,7 +21,6 @@ from phasewise_analyzer.engine import (
     routers,
     sglang_deployment,
     slo,
-    workload,
 )
 from phasewise_analyzer.engine.deployment import Deployment, calibrated
 from phasewise_analyzer.engine.layout import Layout
@@ -33,7 +32,7 @@ from phasewise_analyzer.engine.summary import Spread, Summary, summarise
 from phasewise_analyzer.engine.sweep import Frontier, sweep
 from phasewise_store.errors import UsageError
 
-from phasewise_web.cli import sweep_output
+from phasewise_web.cli import simulated_workload, speculation_output, sweep_output
 from phasewise_web.cli.output import print_json, progress, say, table
 
 NAME = "simulate"
@@ -44,7 +43,7 @@ ATTAINMENT = 0.9
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the workload, the engine and --json."""
-    parser.add_argument("file", metavar="FILE", type=Path, help="requests, as JSON lines")
+    simulated_workload.add_arguments(parser, _positive)
     parser.add_argument(
         "--shape",
         metavar="NAME_OR_CONFIG",
@@ -135,10 +134,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Simulate and print."""
     engine = _engine(arguments)
-    if engine.config.engine == "SGLang":
-        requests = workload.read_exact(arguments.file)
-    else:
-        requests = workload.read(arguments.file, engine.config.block_size)
+    workload = simulated_workload.read(arguments, engine)
     limits = slo.parse(arguments.slo) if arguments.slo is not None else None
     if arguments.sweep and limits is None:
         raise UsageError(
@@ -148,24 +144,27 @@ def run(arguments: argparse.Namespace) -> int:
 
     layout = _layout(arguments)
     if arguments.sweep and limits is not None:
+        assert workload.requests is not None, "a sweep reads a file"
         frontiers = [
-            _swept(requests, engine, one, limits, share=arguments.attainment)
+            _swept(workload.requests, engine, one, limits, share=arguments.attainment)
             for one in ([layout, layout.aggregated] if layout.prefill else [layout])
         ]
         sweep_output.show(frontiers, engine, layout, arguments)
         return 0
     with progress("simulating"):
-        found = layout.serve(requests, engine)
+        found = workload.serve(layout)
         together = None
         if layout.prefill and limits is not None:
-            together = layout.aggregated.serve(requests, engine)
+            together = workload.serve(layout.aggregated)
     summary = summarise(found.served, found.preemptions)
     if arguments.json:
         answer = {
             "summary": asdict(summary),
-            "requests": [_row(one, engine) for one in found.served],
+            "requests": _rows(found, engine, workload.call_ids),
             "step_times": asdict(engine.times.basis),
         }
+        if workload.speculation is not None:
+            answer["speculation"] = speculation_output.of(found, engine, workload.speculation)
         if limits is not None:
             answer["slo"] = asdict(limits) | _goodput(limits, found)
         if layout.prefill:
@@ -177,6 +176,8 @@ def run(arguments: argparse.Namespace) -> int:
         print_json(answer)
         return 0
     _print(summary, found, engine, layout)
+    if workload.speculation is not None:
+        speculation_output.show(found, engine, workload.speculation)
     if limits is not None:
         say(_attained(limits, found))
     if limits is not None and together is not None:
@@ -221,6 +222,7 @@ def _gpu_seconds(found: Outcome, engine: Deployment, layout: Layout) -> list[dic
             "prefill": one.prefill_s * engine.tp,
             "recompute": one.recompute_s * engine.tp,
             "decode_marginal": one.marginal_s * engine.tp,
+            "decode_rejected": one.rejected_s * engine.tp,
             "decode_floor": one.floor_s * engine.tp,
             "idle": idle_s * engine.tp,
         }
@@ -256,6 +258,16 @@ def _engine(arguments: argparse.Namespace) -> Deployment:
         kernels=arguments.kernels,
         blocks=arguments.kv_blocks,
     )
+
+
+def _rows(
+    found: Outcome, engine: Deployment, call_ids: Sequence[str] | None
+) -> list[dict[str, object]]:
+    """Return what each request experienced; a stored call has its id."""
+    rows: list[dict[str, object]] = [dict(_row(one, engine)) for one in found.served]
+    for row, call_id in zip(rows, call_ids or (), strict=call_ids is not None):
+        row["call_id"] = call_id
+    return rows
 
 
 def _row(served: Served, engine: Deployment) -> dict[str, float | int | None]:

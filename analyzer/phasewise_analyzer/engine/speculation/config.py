@@ -2,10 +2,13 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from phasewise_store.errors import UsageError
+
+from phasewise_analyzer.engine.engine_flags import Flags, NotModelledError
+from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
 
 NGRAM_LENGTH = 5
 """vLLM's default of `prompt_lookup_min` and `prompt_lookup_max` where neither is given"""
@@ -65,7 +68,7 @@ def parse(text: str) -> SpeculationConfig:
         raise UsageError("`speculative-config` is not a JSON object")
     read = _READERS.get(str(values.get("method")))
     if read is None:
-        raise UsageError(
+        raise NotModelledError(
             f"`speculative-config` with the method `{values.get('method')}` is not modelled: "
             f"drafts of {' and '.join(_READERS)} can be computed from tokens alone"
         )
@@ -73,6 +76,24 @@ def parse(text: str) -> SpeculationConfig:
     found = read(fields)
     fields.refuse_unknown()
     return found
+
+
+def speculative(
+    values: Flags, config: SchedulerConfig
+) -> tuple[SpeculationConfig | None, SchedulerConfig]:
+    """Read the speculation among vLLM's flags; it schedules nothing asynchronously beside it.
+
+    Raises UsageError as `parse` does, and for asynchronous scheduling that was asked for.
+    """
+    text = values.text("speculative-config", "")
+    if not text:
+        return None, config
+    if values.switch("async-scheduling", False):
+        raise UsageError(
+            "vLLM does not schedule asynchronously with n-gram speculation or suffix decoding: "
+            "leave out `async-scheduling`"
+        )
+    return parse(text), replace(config, async_scheduling=False)
 
 
 class _Fields:
@@ -103,7 +124,7 @@ class _Fields:
         """Raise UsageError for a name that nobody asked for."""
         unknown = sorted(set(self._values) - self._known)
         if unknown:
-            raise UsageError(
+            raise NotModelledError(
                 f"`speculative-config` has `{unknown[0]}`, which is not modelled; known: "
                 f"{', '.join(sorted(self._known))}"
             )
