@@ -117,6 +117,11 @@ class SimulatedOptions:
     """engines behind a router"""
     router: str | None = None
     """how it chooses; None takes turns"""
+    prefill_engines: int | None = None
+    """engines that only read prompts, instead of replicas; `decode_engines` generate"""
+    decode_engines: int | None = None
+    kv_copy_gb_s: float | None = None
+    """bandwidth per GPU between them; None is the link between GPUs of one machine"""
     flags: Mapping[str, FlagValue] = field(default_factory=dict)
     """vLLM's, those that the simulation models; they win over presets"""
     prefix_caching: bool | None = None

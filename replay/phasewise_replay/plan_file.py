@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from phasewise_analyzer.chat_messages.facts import Thinking
+from phasewise_analyzer.engine.layout import Layout
 from phasewise_analyzer.engine.routers import ROUTERS
 from phasewise_store.errors import UsageError
 
@@ -133,12 +134,17 @@ def _simulated(name: str, found: Keys) -> SimulatedArm:
         kv_blocks=found.maybe("kv_blocks", keys.whole),
         replicas=found.take("replicas", keys.whole, 1),
         router=found.maybe("router", _router),
+        prefill_engines=found.maybe("prefill_engines", keys.whole),
+        decode_engines=found.maybe("decode_engines", keys.whole),
+        kv_copy_gb_s=found.maybe("kv_copy_gb_s", keys.number),
         flags=found.take("flags", flags, {}),
         prefix_caching=found.maybe("prefix_caching", keys.truth),
         chunk_tokens=found.maybe("chunk_tokens", keys.whole),
         block_tokens=found.maybe("block_tokens", keys.whole),
     )
-    return SimulatedArm(name=name, options=options, presets=found.take("presets", _presets, ()))
+    arm = SimulatedArm(name=name, options=options, presets=found.take("presets", _presets, ()))
+    layout(options)
+    return arm
 
 
 _MAKERS: Mapping[str, Callable[[str, Keys], Arm]] = {
@@ -193,6 +199,18 @@ def _tool_time(value: object) -> float:
         raise UsageError(
             f"must be off, recorded, or a fraction of the recorded time, not `{value}`"
         ) from None
+
+
+def layout(options: SimulatedOptions) -> Layout:
+    """Return how many engines an arm has; raises UsageError where the numbers contradict."""
+    copy_gb_s = options.kv_copy_gb_s
+    return Layout(
+        options.replicas,
+        options.router,
+        options.prefill_engines or 0,
+        options.decode_engines or 0,
+        None if copy_gb_s is None else copy_gb_s * 1e9,
+    )
 
 
 def _router(value: object) -> str:

@@ -8,17 +8,17 @@ never hit.
 import math
 from collections.abc import Sequence
 
-from phasewise_analyzer.engine import replicas, routers
 from phasewise_analyzer.engine.block_digests import block_digests
 from phasewise_analyzer.engine.deployment import Deployment
+from phasewise_analyzer.engine.engine_flags import NotModelledError
 from phasewise_analyzer.engine.fleet import Fleet
 from phasewise_analyzer.engine.prompt_ids import unheard_ids
 from phasewise_analyzer.engine.request import Request as Arrival
 from phasewise_analyzer.engine.request import Served
 from phasewise_analyzer.engine.sequence import Sequence as Call
-from phasewise_store.errors import EngineError
+from phasewise_store.errors import EngineError, UnsupportedArmError
 
-from phasewise_replay import simulated_deployment
+from phasewise_replay import plan_file, simulated_deployment
 from phasewise_replay.engine import Answer, Request, Resolved
 from phasewise_replay.plan import SimulatedArm
 
@@ -64,9 +64,10 @@ class SimulatedEngine:
     def reset(self) -> None:
         """Start anew with an empty cache, at time 0."""
         assert self._engine is not None
-        options = self._arm.options
-        router = None if options.router is None else routers.named(options.router)
-        self._fleet = replicas.fleet(self._engine, replicas=options.replicas, router=router)
+        try:
+            self._fleet = plan_file.layout(self._arm.options).fleet(self._engine)
+        except NotModelledError as wrong:
+            raise UnsupportedArmError(str(wrong)) from wrong
         self._now_s, self._sent = 0.0, []
 
     @property

@@ -135,6 +135,7 @@ def test_replicas_have_caches_of_their_own() -> None:
         ("presets: [fp8-weights, fp8-kv]", 1),
         ("presets: [kv-offload-32]", 1),
         ("replicas: 3, router: least-loaded", 3),
+        ("prefill_engines: 1, decode_engines: 2, kv_copy_gb_s: 50", 3),
     ],
 )
 def test_any_modelled_setting_is_an_arm_at_any_concurrency(
@@ -167,6 +168,10 @@ def test_a_simulated_run_repeats_exactly(store: Store) -> None:
     ("text", "reason"),
     [
         ("flags: {pipeline-parallel-size: 2}", "the simulation does not model `pipeline-parallel-"),
+        (
+            "flags: {kv-offloading-size: 8}, prefill_engines: 1, decode_engines: 1",
+            "the simulation does not disaggregate 1 h100-sxm, qwen3-8b",
+        ),
         ("presets: [int8-weights]", "unknown weight format `int8_per_channel_weight_only`"),
         ("flags: {num-gpu-blocks-override: 0}", None),
     ],

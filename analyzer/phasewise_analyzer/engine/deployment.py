@@ -48,6 +48,15 @@ class DoesNotFitError(UsageError):
 
 
 @dataclass(frozen=True, slots=True)
+class KvSize:
+    """What a block of KV takes to move between GPUs of one machine."""
+
+    block_bytes: float
+    """on one GPU"""
+    link_bytes_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Deployment:
     """An engine ready to be simulated."""
 
@@ -64,6 +73,8 @@ class Deployment:
     """data-parallel ranks that run on their own: of a dense model"""
     front: Front = NO_FRONT
     """the server before the engine"""
+    kv: KvSize | None = None
+    """of a block, where it is known and all KV is in blocks"""
     speculation: SpeculationConfig | None = None
     """how it drafts"""
 
@@ -134,7 +145,11 @@ def deploy(
     )
     name = f"{tp * data_parallel} {gpu.name}, {shape.name}"
     if host is not None:
+        if speculation is not None:
+            raise NotModelledError("the simulation does not model speculation beside KV offload")
         config = OffloadingConfig(**asdict(config), host=host)
+    grows = not shape.sequence_bytes(cache, tp)
+    block_bytes = shape.kv_token_bytes(cache, tp) * config.block_size
     return Deployment(
         name,
         with_drafting(times, speculation),
@@ -144,6 +159,7 @@ def deploy(
         ranks,
         engines,
         speculation=speculation,
+        kv=KvSize(block_bytes, gpu.link_bytes_s) if grows else None,
     )
 
 
