@@ -17,6 +17,7 @@ from phasewise_store.migrations import (
     first_tables,
     identities,
     measured_outputs,
+    nights,
     prefixes,
 )
 from phasewise_store.statements import run
@@ -118,6 +119,11 @@ def m021_add_measured_outputs(connection: duckdb.DuckDBPyConnection) -> None:
     run(connection, measured_outputs.MEASURED_OUTPUTS)
 
 
+def m022_add_nights(connection: duckdb.DuckDBPyConnection) -> None:
+    """Keep what the gates of nightly runs saw."""
+    run(connection, nights.NIGHTS)
+
+
 COMPRESSED: dict[str, compression.Methods] = {
     "segments": {"digest": "uncompressed", "content": "uncompressed"},
     "spans": {"attributes": "zstd"},
@@ -143,6 +149,7 @@ STATEMENTS = (
     costs.STATES_OF_INPUT,
     findings.REANALYSES,
     measured_outputs.MEASURED_OUTPUTS,
+    nights.NIGHTS,
 )
 """what the migrations run, for `schema_page`"""
 
@@ -166,5 +173,6 @@ MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     m017_add_states_of_input,
     m019_add_reanalyses,
     m021_add_measured_outputs,
+    m022_add_nights,
 )
 """in order; the schema's version is how many of them have run"""

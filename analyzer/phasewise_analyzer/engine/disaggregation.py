@@ -11,14 +11,12 @@ Rules (vLLM 0.32, NixlConnector, behind a proxy):
 """
 
 import math
-from collections import deque
 from dataclasses import asdict, dataclass, field, replace
 
 from phasewise_analyzer.engine.deployment import Deployment
 from phasewise_analyzer.engine.engine_flags import NotModelledError
 from phasewise_analyzer.engine.engine_run import EngineRun
-from phasewise_analyzer.engine.fleet import EnginesInTime, give
-from phasewise_analyzer.engine.front import FrontQueue
+from phasewise_analyzer.engine.fleet import Arrivals, EnginesInTime, give
 from phasewise_analyzer.engine.loading_scheduler import LoadingScheduler
 from phasewise_analyzer.engine.request import Served
 from phasewise_analyzer.engine.routers import LeastLoaded, RoundRobin, Router
@@ -128,9 +126,8 @@ class DisaggregatedEngines:
         self._decode = _started(engine, DecodeConfig(**base, copy=copy), decode)
         self.engines = [*self._prefill, *self._decode]
         self._router, self._decode_router = router or RoundRobin(), LeastLoaded()
-        self._front = FrontQueue(engine.front)
+        self._arrivals = Arrivals(engine.front)
         self._time = EnginesInTime(self.engines)
-        self._coming: deque[Call] = deque()
         self._read: dict[Call, Call] = {}
         """by the call on a prefill engine, the call as a whole"""
         self._read_on: dict[Call, tuple[Call, EngineRun]] = {}
@@ -140,14 +137,12 @@ class DisaggregatedEngines:
 
     def submit(self, call: Call) -> None:
         """Send a call; see `Fleet.submit`."""
-        passed_s = self._front.passed_s(call.request.arrival_s)
-        call.request = replace(call.request, arrival_s=passed_s)
-        self._coming.append(call)
+        self._arrivals.send(call)
 
     def run(self, horizon_s: float = math.inf) -> list[Call]:
         """Run until calls finish; see `Fleet.run`."""
         while True:
-            coming_s = self._coming[0].request.arrival_s if self._coming else math.inf
+            coming_s = self._arrivals.next_s
             ended = self._time.run(min(horizon_s, coming_s))
             finished = [call for call in ended if call not in self._read]
             for call in ended:
@@ -156,9 +151,9 @@ class DisaggregatedEngines:
             if finished:
                 return finished
             if not ended:
-                if coming_s > horizon_s or not self._coming:
+                if coming_s > horizon_s or math.isinf(coming_s):
                     return []
-                self._begin(self._coming.popleft())
+                self._begin(self._arrivals.take())
 
     def _begin(self, call: Call) -> None:
         """Send a call to a prefill engine."""

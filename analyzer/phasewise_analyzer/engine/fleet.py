@@ -39,6 +39,29 @@ class Fleet(Protocol):
         ...
 
 
+class Arrivals:
+    """Calls on their way to the engines, in order of time."""
+
+    def __init__(self, front: Front) -> None:
+        self._front = FrontQueue(front)
+        self._coming: deque[Call] = deque()
+
+    def send(self, call: Call) -> None:
+        """Send a call at `request.arrival_s`, which becomes the time at which it has arrived."""
+        passed_s = self._front.passed_s(call.request.arrival_s)
+        call.request = replace(call.request, arrival_s=passed_s)
+        self._coming.append(call)
+
+    @property
+    def next_s(self) -> float:
+        """When the next one arrives; infinite where none is on its way."""
+        return self._coming[0].request.arrival_s if self._coming else math.inf
+
+    def take(self) -> Call:
+        """Return the next one."""
+        return self._coming.popleft()
+
+
 class EnginesInTime:
     """Runs engines so that calls end in order of time, and none runs past what another may cause.
 
@@ -93,33 +116,29 @@ class RoutedEngines:
     ) -> None:
         self.engines = engines
         self._router = router or RoundRobin()
-        self._front = FrontQueue(front)
+        self._arrivals = Arrivals(front)
         self._time = EnginesInTime(engines)
-        self._coming: deque[Call] = deque()
-        """calls that have not reached an engine, in order of time"""
 
     def submit(self, call: Call) -> None:
         """Send a call; see `Fleet.submit`."""
-        passed_s = self._front.passed_s(call.request.arrival_s)
-        call.request = replace(call.request, arrival_s=passed_s)
-        self._coming.append(call)
+        self._arrivals.send(call)
 
     def run(self, horizon_s: float = math.inf) -> list[Call]:
         """Run until calls finish; see `Fleet.run`."""
         while True:
-            coming_s = self._coming[0].request.arrival_s if self._coming else math.inf
+            coming_s = self._arrivals.next_s
             ended = self._time.run(min(horizon_s, coming_s))
-            if ended or coming_s > horizon_s or not self._coming:
+            if ended or coming_s > horizon_s or math.isinf(coming_s):
                 return ended
-            give(self._coming.popleft(), self.engines, self._router, self._time)
+            give(self._arrivals.take(), self.engines, self._router, self._time)
 
     def drain(self) -> None:
         """Serve all that was submitted, where nothing is submitted later; returns nothing.
 
         The engines run one after another, and wait for each other only where the router looks.
         """
-        while self._coming:
-            give(self._coming.popleft(), self.engines, self._router, self._time)
+        while math.isfinite(self._arrivals.next_s):
+            give(self._arrivals.take(), self.engines, self._router, self._time)
         for engine in self.engines:
             self._time.catch_up(engine, math.inf)
         self._time.forget()

@@ -28,7 +28,7 @@ def made() -> Calibration:
         return KindFit(coefficients, error=0.02, p90=0.04, worst=0.1, steps=20)
 
     fits = {
-        "prefill": kind(0, 0.001, 0, 0, 0),
+        "prefill": kind(0, 0.001, 0, 0, 0, 0),
         "decode": kind(0.01, 0, 0, 0),
         "mixed": kind(0.01, 0.001, 0, 0, 0, 0, 0),
     }
