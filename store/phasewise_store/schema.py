@@ -16,6 +16,7 @@ from phasewise_store.migrations import (
     findings,
     first_tables,
     identities,
+    measured_gpu_seconds,
     measured_outputs,
     prefixes,
 )
@@ -118,6 +119,11 @@ def m021_add_measured_outputs(connection: duckdb.DuckDBPyConnection) -> None:
     run(connection, measured_outputs.MEASURED_OUTPUTS)
 
 
+def m022_add_measured_gpu_seconds(connection: duckdb.DuckDBPyConnection) -> None:
+    """Keep what each call of a simulated replay took of the GPUs."""
+    run(connection, measured_gpu_seconds.MEASURED_GPU_SECONDS)
+
+
 COMPRESSED: dict[str, compression.Methods] = {
     "segments": {"digest": "uncompressed", "content": "uncompressed"},
     "spans": {"attributes": "zstd"},
@@ -143,6 +149,7 @@ STATEMENTS = (
     costs.STATES_OF_INPUT,
     findings.REANALYSES,
     measured_outputs.MEASURED_OUTPUTS,
+    measured_gpu_seconds.MEASURED_GPU_SECONDS,
 )
 """what the migrations run, for `schema_page`"""
 
@@ -166,5 +173,6 @@ MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     m017_add_states_of_input,
     m019_add_reanalyses,
     m021_add_measured_outputs,
+    m022_add_measured_gpu_seconds,
 )
 """in order; the schema's version is how many of them have run"""
