@@ -1,38 +1,64 @@
-"""Calibrates a real vLLM on this CPU, then compares its own runs with the simulation's forecasts.
+"""Calibrates a real engine on this CPU, then compares its own runs with the simulation's forecasts.
 
 Sessions of growing prompts run at several concurrencies, each three times with a cold cache. The
-calibration has seen none of them. Run it on an idle machine:
-python benchmarks/calibrated_server.py
+calibration has seen none of them. SGLang counts the time of its prefill and decode steps, which
+never mix: the phases to which the simulation attributes time are held against it. Run it on an idle
+machine:
+python benchmarks/calibrated_server.py --engine vllm
+python benchmarks/calibrated_server.py --engine sglang
 """
 
+import argparse
 import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import ModuleType
 
 import numpy as np
 from phasewise_analyzer.engine.calibration import Calibration
 from phasewise_analyzer.engine.closed_loop import simulate_sessions
 from phasewise_analyzer.engine.request import Request as SimulatedRequest
-from phasewise_replay import engine_python
+from phasewise_replay import engine_python, sglang_command, vllm_command
 from phasewise_replay.calibration import measuring
+from phasewise_replay.calibration.sglang_subject import Counted, counted
 from phasewise_replay.engine import Request
 from phasewise_replay.openai_client import OpenAiClient
-from phasewise_replay.request_body import VLLM
+from phasewise_replay.request_body import SGLANG, VLLM, Dialect
 from phasewise_replay.server_process import ServerProcess, free_port
-from phasewise_replay.vllm_command import command, environment
 
 MODEL = ".engines/tiny"
-FLAGS = {"max-model-len": 8192, "num-gpu-blocks-override": 4096}
 SESSIONS, CALLS = 32, 4
 FIRST_TOKENS, ADDED_TOKENS, OUTPUT_TOKENS = 600, 250, 40
 CONCURRENCIES = (1, 4, 16)
 REPEATS = 3
 SECONDS = 150.0
+SETTLE_S = 0.5
 
 Prompts = list[list[list[int]]]
 """by session and call"""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """How an engine is started, spoken to and given a cold cache."""
+
+    commands: ModuleType
+    dialect: Dialect
+    flags: Mapping[str, int]
+    reset: str
+
+
+ENGINES = {
+    "vllm": Engine(
+        vllm_command,
+        VLLM,
+        {"max-model-len": 8192, "num-gpu-blocks-override": 4096},
+        "/reset_prefix_cache",
+    ),
+    "sglang": Engine(sglang_command, SGLANG, {}, "/flush_cache"),
+}
 
 
 @dataclass(frozen=True)
@@ -42,27 +68,46 @@ class Run:
     makespan_s: float
     ttft_p50_s: float
     cached_tokens: int
+    prefill_s: float | None = None
+    """engine time of prefill steps, where the engine counts it"""
+    decode_s: float | None = None
 
 
 def main() -> None:
-    """Start vLLM, calibrate, measure, forecast, print."""
+    """Start the engine, calibrate, measure, forecast, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--engine", choices=sorted(ENGINES), default="vllm")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="of the calibration")
+    parser.add_argument("--repeats", type=int, default=REPEATS)
+    arguments = parser.parse_args()
+    engine = ENGINES[arguments.engine]
     port = free_port()
-    words = command(
-        engine_python.find("vllm", None), model=MODEL, port=port, flags=FLAGS, on_cpu=True
+    words = engine.commands.command(
+        engine_python.find(arguments.engine, None),
+        model=MODEL,
+        port=port,
+        flags=engine.flags,
+        on_cpu=True,
     )
-    server = ServerProcess(words, environment({}, on_cpu=True))
-    client = OpenAiClient(f"http://127.0.0.1:{port}", dialect=VLLM)
+    server = ServerProcess(words, engine.commands.environment({}, on_cpu=True))
+    client = OpenAiClient(f"http://127.0.0.1:{port}", dialect=engine.dialect)
     try:
         server.wait_until(client.healthy, timeout_s=300)
-        found = measuring.calibrate(client, seconds=SECONDS, sequences=max(CONCURRENCIES))
+        found = measuring.calibrate(client, seconds=arguments.seconds, sequences=max(CONCURRENCIES))
         print(f"step times: {found.times.basis.source}")
         print(f"front: {found.front}\n")
-        print("| at once | | measured (three runs) | forecast | error |\n|--:|---|--:|--:|--:|")
+        print(f"| at once | | measured ({arguments.repeats} runs) | forecast | error |")
+        print("|--:|---|--:|--:|--:|")
         for at_once in CONCURRENCIES:
             runs, forecasts = [], []
-            for repeat in range(REPEATS):
+            for repeat in range(arguments.repeats):
                 prompts = made_up(seed=repeat * 100 + at_once)
-                runs.append(measure(client, prompts, at_once))
+                client.post(engine.reset)
+                before = counted(client)
+                measured = measure(client, prompts, at_once)
+                if before is not None:
+                    measured = with_phases(measured, before, settled(client))
+                runs.append(measured)
                 forecasts.append(forecast(found, prompts, at_once))
             report(at_once, runs, forecasts)
     finally:
@@ -88,7 +133,6 @@ def made_up(*, seed: int) -> Prompts:
 
 def measure(client: OpenAiClient, prompts: Prompts, at_once: int) -> Run:
     """Send all sessions, so many at once."""
-    client.post("/reset_prefix_cache")
 
     def serve(session: list[list[int]]) -> list[tuple[float, int]]:
         answers = []
@@ -108,11 +152,40 @@ def measure(client: OpenAiClient, prompts: Prompts, at_once: int) -> Run:
     )
 
 
+def settled(client: OpenAiClient) -> Counted:
+    """Return SGLang's counters once it is idle and has published them."""
+    time.sleep(SETTLE_S)
+    found = counted(client)
+    assert found is not None
+    assert not found.requests
+    return found
+
+
+def with_phases(run: Run, before: Counted, after: Counted) -> Run:
+    """Add the time of prefill and of decode steps, from SGLang's counters.
+
+    The counters of decode leave out the first step after a prefill. On a CPU the result of the
+    last prefill is read after that step, whose time is counted as prefill: it is moved to decode.
+    """
+    sequences = after.decoded - before.decoded
+    decode_s = after.decode_s - before.decode_s
+    tokens = SESSIONS * CALLS * (OUTPUT_TOKENS - 1)
+    left_out_s = decode_s * (tokens / sequences - 1)
+    return replace(
+        run,
+        prefill_s=after.prefill_s - before.prefill_s - left_out_s,
+        decode_s=decode_s + left_out_s,
+    )
+
+
 def forecast(found: Calibration, prompts: Prompts, at_once: int) -> Run:
     """Simulate the same sessions."""
     size = found.config.block_size
     sessions = [
-        [SimulatedRequest(0.0, len(one), OUTPUT_TOKENS, digests(one, size)) for one in session]
+        [
+            SimulatedRequest(0.0, len(one), OUTPUT_TOKENS, digests(one, size), forced=True)
+            for one in session
+        ]
         for session in prompts
     ]
     outcome = simulate_sessions(
@@ -127,6 +200,8 @@ def forecast(found: Calibration, prompts: Prompts, at_once: int) -> Run:
         max(one.last_s for one in outcome.served),
         float(np.median([one.ttft_s for one in outcome.served])),
         sum(one.cached_tokens for one in outcome.served),
+        outcome.prefill_s,
+        outcome.busy_s - outcome.prefill_s,
     )
 
 
@@ -141,7 +216,10 @@ def digests(prompt: Sequence[int], size: int) -> tuple[int, ...]:
 
 def report(at_once: int, runs: Sequence[Run], forecasts: Sequence[Run]) -> None:
     """Print a row per measure."""
-    for name, unit in (("makespan_s", "s"), ("ttft_p50_s", "s"), ("cached_tokens", "tokens")):
+    rows = [("makespan_s", "s"), ("ttft_p50_s", "s"), ("cached_tokens", "tokens")]
+    if runs[0].prefill_s is not None:
+        rows += [("prefill_s", "s"), ("decode_s", "s")]
+    for name, unit in rows:
         measured = np.array([getattr(one, name) for one in runs])
         guessed = float(np.mean([getattr(one, name) for one in forecasts]))
         error = guessed / measured.mean() - 1 if measured.mean() else 0.0

@@ -50,6 +50,11 @@ def describe(client: OpenAiClient, *, engine: str, model: str | None) -> Resolve
     return resolved
 
 
+def is_sglang(resolved: Resolved) -> bool:
+    """Return whether a described server is SGLang."""
+    return sglang_description.is_sglang(resolved.settings)
+
+
 def cached_tokens(client: OpenAiClient) -> int | None:
     """Return vLLM's own count of the tokens it took from its prefix cache."""
     hits = prometheus.total(prometheus.parse(client.text("/metrics") or ""), HITS)

@@ -70,6 +70,11 @@ def is_sglang(info: Mapping[str, object]) -> bool:
     return "max_total_num_tokens" in info
 
 
+def unmodelled(settings: Mapping[str, object]) -> list[str]:
+    """Return the names of settings under which the rules do not hold."""
+    return [name for name, value in FOLLOWED.items() if settings.get(name, value) != value]
+
+
 def _is_followed(info: Mapping[str, object]) -> bool:
     """Return whether all attention layers share one cache that works by the known rules."""
     numbers = tuple(map(int, re.findall(r"\d+", str(info.get("version")))[:3]))
@@ -80,7 +85,7 @@ def _is_followed(info: Mapping[str, object]) -> bool:
         memory = state.get("memory_usage") if isinstance(state, Mapping) else None
         if isinstance(memory, Mapping) and memory.get("token_capacity_swa") is not None:
             return False  # sliding-window layers have a pool of their own
-    return all(info.get(name, value) == value for name, value in FOLLOWED.items())
+    return not unmodelled(info)
 
 
 def _count(value: object) -> int | None:

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from phasewise_analyzer.engine import calibration
 from phasewise_analyzer.engine.fitted_steps import KINDS
+from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
 from phasewise_replay.calibration.probes import (
     DECODED,
     MIXED_DECODED,
@@ -21,6 +22,7 @@ from phasewise_replay.calibration.probes import (
     PrefillProbe,
     one_round,
 )
+from phasewise_replay.calibration.sglang_subject import LOADS
 from phasewise_replay.server_process import free_port
 from phasewise_replay.vllm_command import command, environment
 from phasewise_web.cli.main import main
@@ -67,16 +69,13 @@ def test_a_round_that_stops_half_way_has_every_kind() -> None:
 
 
 @contextmanager
-def server(metrics: str) -> Iterator[str]:
-    """Serve a model list and metrics."""
+def server(answers: Mapping[str, str]) -> Iterator[str]:
+    """Serve a model list and further answers by path."""
+    models = json.dumps({"data": [{"id": "tiny", "max_model_len": 4096}]})
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            answers = {
-                "/v1/models": json.dumps({"data": [{"id": "tiny", "max_model_len": 4096}]}),
-                "/metrics": metrics,
-            }
-            body = answers.get(self.path, "").encode()
+            body = ({"/v1/models": models} | dict(answers)).get(self.path, "").encode()
             self.send_response(200 if body else 404)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -96,18 +95,54 @@ def server(metrics: str) -> Iterator[str]:
         listening.server_close()
 
 
+INFO: dict[str, object] = {"version": "0.5.23", "page_size": 1, "max_total_num_tokens": 4096}
+LOAD = {
+    "num_running_reqs": 2,
+    "num_waiting_reqs": 1,
+    "total_prefill_uncached_tokens": 40,
+    "total_prefill_busy_us": 900,
+    "decode_moments": [0, 0, 0, 0, 0, 0],
+}
+
+
+def vllm_metrics(text: str) -> dict[str, str]:
+    """Give the answers of a vLLM."""
+    return {"/metrics": text}
+
+
+def sglang(info: dict[str, object], loads: list[dict[str, object]]) -> dict[str, str]:
+    """Give the answers of an SGLang."""
+    return {
+        "/server_info?config_format=json": json.dumps(INFO | info),
+        LOADS: json.dumps({"loads": loads}),
+    }
+
+
 @pytest.mark.parametrize(
-    ("metrics", "message"),
+    ("answers", "message"),
     [
-        ("vllm:num_requests_running 2\nvllm:num_requests_waiting 1\n", "is busy (3 requests)"),
-        ("other:metric 1\n", "has no vLLM metrics at `/metrics`"),
+        (
+            vllm_metrics(
+                'vllm:cache_config_info{block_size="16"} 1\n'
+                "vllm:num_requests_running 2\nvllm:num_requests_waiting 1\n"
+            ),
+            "is busy (3 requests)",
+        ),
+        (vllm_metrics("other:metric 1\n"), "has no vLLM metrics at `/metrics`"),
+        (sglang({}, [LOAD]), "is busy (3 requests)"),
+        (sglang({}, []), "no counters of its steps at `/v1/loads?include=all`"),
+        (sglang({}, [LOAD, LOAD]), "has 2 data-parallel ranks: calibrate one of them alone"),
+        (
+            sglang({"enable_mixed_chunk": True}, [LOAD]),
+            "SGLang with `enable_mixed_chunk=True` schedules in a way that the simulation",
+        ),
     ],
 )
 def test_a_server_that_cannot_be_measured_is_refused(
-    metrics: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    answers: Mapping[str, str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A busy server, or one that does not say, ends with exit code 2; nothing is written."""
-    with server(metrics) as url:
+    with server(answers) as url:
         assert main(["calibrate", url, "--out", str(tmp_path / "x.json")]) == 2
     said = " ".join(capsys.readouterr().err.split())
     assert message in said
@@ -127,6 +162,7 @@ def test_a_real_vllm_is_calibrated(
     words = command(VLLM, model=str(TINY), port=port, flags=flags, on_cpu=True)
     with serving(words, environment({}, on_cpu=True), port=port) as url:
         calibrate = ["calibrate", url, "--out", str(path), "--sequences", "8", "--json"]
+        calibrate += ["--seconds", "60"]
         code = main(calibrate)
         if code != 0:  # too few steps that nothing disturbed
             capsys.readouterr()
@@ -138,8 +174,9 @@ def test_a_real_vllm_is_calibrated(
     assert answer["front_s"] > 0
     found = calibration.read(path)
     assert found.server.settings["model_config.dtype"] == "torch.float32"
-    assert found.config.max_num_batched_tokens == 1024
+    assert found.config.step_tokens == 1024
+    assert isinstance(found.config, SchedulerConfig)
     assert found.config.max_num_seqs == 32
-    _, token, bent, pairs, _ = found.times.fits["prefill"].coefficients
+    _, token, bent, pairs, *_ = found.times.fits["prefill"].coefficients
     assert token + bent + pairs > 0
     assert found.times.fits["decode"].coefficients[0] > 0

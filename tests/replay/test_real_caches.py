@@ -8,10 +8,14 @@ evicts at nearly every call.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import orjson
 import polars as pl
 import pytest
+from phasewise_analyzer.engine import calibration
+from phasewise_analyzer.engine.batch import Batch, Chunk
+from phasewise_analyzer.engine.sglang_scheduler import SglangConfig
 from phasewise_collector.importing import import_paths
 from phasewise_replay import sessions
 from phasewise_replay.compare import compare
@@ -28,6 +32,7 @@ from phasewise_store import runs
 from phasewise_store.facts import Segment
 from phasewise_store.segments import text_segment
 from phasewise_store.store import Store
+from phasewise_web.cli.main import main
 
 from tests.conftest import SHARED
 from tests.real_server import (
@@ -152,15 +157,19 @@ def test_vllm_s_cached_tokens_are_foretold(conversations: list[RecordedSession])
     check(large, small)
 
 
-def test_sglang_s_cached_tokens_are_foretold(conversations: list[RecordedSession]) -> None:
+def test_sglang_s_cached_tokens_are_foretold(
+    conversations: list[RecordedSession], tmp_path: Path
+) -> None:
     """Every call, in a cache of 64 Ki tokens in pages of 16 and in one of 1,280 single tokens.
 
-    A run resets the cache of a server it did not start: each of its blocks begins cold.
+    A run resets the cache of a server it did not start: each of its blocks begins cold. The server
+    is calibrated, too: one start is enough for both.
     """
     installed(SGLANG, TINY)
     with sglang(65_536, page=16) as arm:
         large = replayed(UrlEngine(arm), conversations)
         calls, checks = replayed_by_a_run(arm)
+        check_calibration(arm.url, tmp_path / "sglang.json")
     with sglang(1_280, page=1) as arm:
         small = replayed(UrlEngine(arm), conversations)
     check(large, small)
@@ -169,6 +178,21 @@ def test_sglang_s_cached_tokens_are_foretold(conversations: list[RecordedSession
     assert checks["cold_canary"].passed
     assert checks["predicted_cache"].passed
     assert checks["predicted_cache"].value == 1.0
+
+
+def check_calibration(url: str, path: Path) -> None:
+    """Calibrate a server: two kinds of steps that take time, and the limits of its scheduler."""
+    words = ["calibrate", url, "--out", str(path), "--seconds", "15", "--sequences", "4"]
+    assert main(words) == 0
+    found = calibration.read(path)
+    assert set(found.times.fits) == {"prefill", "decode"}
+    assert found.times.step_s(Batch((Chunk(256, 0),))) > 0
+    assert found.times.fits["decode"].coefficients[0] > 0
+    assert (found.blocks, found.server.settings["device"]) == (65_536 // 16, "cpu")
+    wanted = SglangConfig(
+        chunked_prefill_size=512, max_running_requests=4, page_size=16, on_cpu=True
+    )
+    assert found.config == wanted
 
 
 def replayed_by_a_run(arm: UrlArm) -> tuple[pl.DataFrame, dict[str, Check]]:

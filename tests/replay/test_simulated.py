@@ -159,8 +159,8 @@ def test_engine_time_is_every_call_s_part_of_the_steps(store: Store, text: str) 
     time = compare(store, run_id).engine_time[1]
     calls = runs.measured(store, run_id).filter(pl.col("arm") == "other")
     block = calls.filter(pl.col("block") == 0)
-    ended = block.select((pl.col("sent_ns") + pl.col("duration_ns")).max()).item()
-    wall_gpu_s = 2 * (ended - block["sent_ns"].min()) / 1e9
+    wall_ns = (pl.col("sent_ns") + pl.col("duration_ns")).max() - pl.col("sent_ns").min()
+    wall_gpu_s = 2 * float(block.select(wall_ns).item()) / 1e9
     busy_gpu_s = float(block["prefill_gpu_s"].sum() + block["decode_gpu_s"].sum())
     assert time.idle_share is not None
     assert busy_gpu_s + time.idle_share * wall_gpu_s == pytest.approx(wall_gpu_s)

@@ -8,13 +8,18 @@ from pathlib import Path
 
 from phasewise_store.errors import UsageError
 
+from phasewise_analyzer.engine import sglang_flags
 from phasewise_analyzer.engine.engine_flags import Flags
-from phasewise_analyzer.engine.fitted_steps import KINDS, FittedSteps, KindFit, StepKind
+from phasewise_analyzer.engine.fitted_steps import FittedSteps, KindFit, StepKind
 from phasewise_analyzer.engine.front import Front
+from phasewise_analyzer.engine.sglang_scheduler import SglangConfig
 from phasewise_analyzer.engine.speculation.config import SpeculationConfig, speculative
 from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
 
-FORMAT = 1
+FORMAT = 2
+
+Config = SchedulerConfig | SglangConfig
+CONFIGS: Mapping[str, type[Config]] = {"vllm": SchedulerConfig, "sglang": SglangConfig}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +48,7 @@ class Calibration:
 
     server: Server
     times: FittedSteps
-    config: SchedulerConfig
+    config: Config
     blocks: int | None
     front: Front
     """the server before the engine"""
@@ -55,23 +60,31 @@ class Calibration:
 
         Raises UsageError for a flag that changes step times: they would have to be measured again.
         """
-        values, config = Flags(flags), self.config
-        config = replace(
-            config,
-            max_num_batched_tokens=values.integer(
-                "max-num-batched-tokens", config.max_num_batched_tokens
-            ),
-            max_num_seqs=values.integer("max-num-seqs", config.max_num_seqs),
-            enable_prefix_caching=values.switch(
-                "enable-prefix-caching", config.enable_prefix_caching
-            ),
-            async_scheduling=values.switch("async-scheduling", config.async_scheduling),
-        )
-        speculation, config = speculative(values, config)
-        override = values.optional_integer("num-gpu-blocks-override")
+        if isinstance(self.config, SglangConfig):
+            values = Flags(flags, sglang_flags.ALIASES)
+            override = values.optional_integer("max-total-tokens")
+            override = override and override // self.config.page_size
+            changed: Config = sglang_flags.limits(values, self.config)
+            speculation = None
+        else:
+            values = Flags(flags)
+            override = values.optional_integer("num-gpu-blocks-override")
+            speculation, changed = speculative(values, _vllm_limits(values, self.config))
         values.refuse_unknown()
         blocks = blocks or override or self.blocks
-        return replace(self, config=config, blocks=blocks, speculation=speculation)
+        return replace(self, config=changed, blocks=blocks, speculation=speculation)
+
+
+def _vllm_limits(values: Flags, config: SchedulerConfig) -> SchedulerConfig:
+    return replace(
+        config,
+        max_num_batched_tokens=values.integer(
+            "max-num-batched-tokens", config.max_num_batched_tokens
+        ),
+        max_num_seqs=values.integer("max-num-seqs", config.max_num_seqs),
+        enable_prefix_caching=values.switch("enable-prefix-caching", config.enable_prefix_caching),
+        async_scheduling=values.switch("async-scheduling", config.async_scheduling),
+    )
 
 
 def write(path: Path, calibration: Calibration) -> None:
@@ -84,7 +97,7 @@ def write(path: Path, calibration: Calibration) -> None:
         "config": asdict(calibration.config),
         "blocks": calibration.blocks,
         "front": asdict(calibration.front),
-        "fits": {kind: asdict(times.fits[kind]) for kind in KINDS},
+        "fits": {kind: asdict(fit) for kind, fit in times.fits.items()},
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", "utf-8")
@@ -98,14 +111,13 @@ def read(path: Path) -> Calibration:
             raise UsageError(f"`{path}` was written by another version: calibrate again")
         server = Server(**document["server"])
         fits: dict[StepKind, KindFit] = {}
-        for kind in KINDS:
-            row = dict(document["fits"][kind])
+        for kind, row in document["fits"].items():
             fits[kind] = KindFit(**(row | {"coefficients": tuple(row["coefficients"])}))
         made_at = datetime.fromisoformat(document["made_at"])
         return Calibration(
             server,
             FittedSteps(fits, f"calibration of {server.name}", made_at),
-            SchedulerConfig(**document["config"]),
+            CONFIGS[server.engine](**document["config"]),
             document["blocks"],
             Front(**document["front"]),
         )

@@ -6,8 +6,6 @@ The defaults are those of SGLang 0.5.23 (srt/arg_groups/memory_hook, kv_cache_co
 from collections.abc import Mapping
 from pathlib import Path
 
-from phasewise_store.errors import UsageError
-
 from phasewise_analyzer.engine import formats
 from phasewise_analyzer.engine.deployment import (
     Deployment,
@@ -18,15 +16,10 @@ from phasewise_analyzer.engine.deployment import (
 )
 from phasewise_analyzer.engine.engine_flags import Flags
 from phasewise_analyzer.engine.gpus import Gpu
+from phasewise_analyzer.engine.sglang_flags import ALIASES, scheduler_config
 from phasewise_analyzer.engine.sglang_scheduler import SglangConfig
 from phasewise_analyzer.engine.shape import Shape
 
-ALIASES: Mapping[str, str] = {
-    "tp": "tp-size",
-    "tensor-parallel-size": "tp-size",
-    "dp": "dp-size",
-    "data-parallel-size": "dp-size",
-}
 MIB = 2**20
 CHUNKS = ((20, 2048), (35, 4096), (60, 4096), (160, 8192))
 """GiB of GPU memory below which `chunked-prefill-size` is so much"""
@@ -73,31 +66,6 @@ def deploy(
     times = step_times(gpu, shape, weights, cache, tp=tp, kernels=kernels)
     name = f"{tp * engines} {gpu.name}, {shape.name}, SGLang"
     return Deployment(name, times, config, blocks, tp, engines=engines)
-
-
-def scheduler_config(values: Flags, known: SglangConfig) -> SglangConfig:
-    """Return the scheduler's flags, with defaults from what is known.
-
-    Raises UsageError for a value that SGLang refuses.
-    """
-    chunk = values.limit("chunked-prefill-size", known.chunked_prefill_size)
-    page = values.integer("page-size", known.page_size)
-    if chunk is not None and chunk % page:
-        raise UsageError(f"`chunked-prefill-size={chunk}` is not a multiple of `page-size={page}`")
-    return SglangConfig(
-        chunked_prefill_size=chunk,
-        max_prefill_tokens=values.integer("max-prefill-tokens", known.max_prefill_tokens),
-        max_running_requests=values.integer("max-running-requests", known.max_running_requests),
-        schedule_conservativeness=values.factor(
-            "schedule-conservativeness", known.schedule_conservativeness
-        ),
-        page_size=page,
-        disable_radix_cache=values.switch("disable-radix-cache", known.disable_radix_cache),
-        disable_overlap_schedule=values.switch(
-            "disable-overlap-schedule", known.disable_overlap_schedule
-        ),
-        on_cpu=known.on_cpu,
-    )
 
 
 def _chunk(gpu: Gpu) -> int:

@@ -58,14 +58,15 @@ def fit(
     source: str,
     made_at: datetime,
     hardware: Hardware | None = None,
+    kinds: Sequence[StepKind] = KINDS,
 ) -> FittedSteps:
-    """Fit each kind of step.
+    """Fit each kind of step that the engine has.
 
     Raises UsageError where a kind has too few steps, and ImpossibleFitError where the GPU is known
     and the fit implies more than its peak rate or bandwidth.
     """
     fits: dict[StepKind, KindFit] = {}
-    for kind in KINDS:
+    for kind in kinds:
         mine = [step for step in steps if kind_of(step.batch) == kind]
         fits[kind] = _fit_kind(kind, mine)
     fitted = FittedSteps(fits, source, made_at)

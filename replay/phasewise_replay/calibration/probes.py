@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 PREFILL = (16, 32, 64, 128, 256, 512, 1024, 2048)
-CACHED = (0, 512, 2048)
+CACHED = (0, 256, 1024, 2048)
 DECODES = (1, 2, 4, 8, 16, 32, 64)
-CONTEXTS = (32, 256, 1024)
+CONTEXTS = (32, 256, 512, 1024)
 MIXED = (32, 128, 512)
 MIXED_DECODES = (1, 4, 8, 16)
 MIXED_CONTEXTS = (32, 512)

@@ -1,6 +1,7 @@
 """Calibrations as files: what was measured comes back, and wrong files are named."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,8 +10,10 @@ from phasewise_analyzer.engine import calibration
 from phasewise_analyzer.engine.batch import Batch, Chunk
 from phasewise_analyzer.engine.calibration import Calibration, Server
 from phasewise_analyzer.engine.deployment import calibrated
-from phasewise_analyzer.engine.fitted_steps import FittedSteps, KindFit
+from phasewise_analyzer.engine.fitted_steps import FittedSteps, KindFit, terms
 from phasewise_analyzer.engine.front import Front
+from phasewise_analyzer.engine.speculation.config import NgramConfig
+from phasewise_analyzer.engine.speculation.drafting_time import NGRAM_TOKEN_S
 from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
 from phasewise_store.errors import UsageError
 from phasewise_web.cli.main import main
@@ -25,7 +28,7 @@ def made() -> Calibration:
         return KindFit(coefficients, error=0.02, p90=0.04, worst=0.1, steps=20)
 
     fits = {
-        "prefill": kind(0, 0.001, 0, 0, 0),
+        "prefill": kind(0, 0.001, 0, 0, 0, 0),
         "decode": kind(0.01, 0, 0, 0),
         "mixed": kind(0.01, 0.001, 0, 0, 0, 0, 0),
     }
@@ -52,6 +55,18 @@ def test_limits_may_change_but_not_what_was_measured() -> None:
     assert made().with_flags({}, 77).blocks == 77
     with pytest.raises(UsageError, match="does not model `kv-cache-dtype`"):
         made().with_flags({"kv-cache-dtype": "fp8"}, None)
+
+
+def test_a_calibrated_server_may_speculate() -> None:
+    """Drafts count as sequences of the fit, and the host's time to draft is added."""
+    ngram = '{"method": "ngram", "num_speculative_tokens": 4}'
+    engine = calibrated(made().with_flags({"speculative-config": ngram}, None))
+    assert engine.speculation == NgramConfig(4)
+    assert engine.config.planned_steps == 1
+    batch = Batch(decodes=2, context=1000, longest=600, drafts=3)
+    assert terms(batch) == [1, 5, 0, 1000]
+    assert terms(replace(batch, chunks=(Chunk(100, 0),))) == [1, 105, 0, 5000, 1000, 5, 0]
+    assert engine.times.step_s(batch) == pytest.approx(0.01 + 1000 * NGRAM_TOKEN_S)
 
 
 @pytest.mark.parametrize(

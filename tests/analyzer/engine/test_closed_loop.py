@@ -7,6 +7,8 @@ from phasewise_analyzer.engine.closed_loop import simulate_sessions
 from phasewise_analyzer.engine.front import Front
 from phasewise_analyzer.engine.request import Request
 from phasewise_analyzer.engine.routers import ROUTERS, named
+from phasewise_analyzer.engine.scheduler import EngineConfig
+from phasewise_analyzer.engine.sglang_scheduler import SglangConfig
 from phasewise_analyzer.engine.simulation import simulate
 from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
 from phasewise_store.errors import UsageError
@@ -66,24 +68,32 @@ def test_a_burst_waits_for_the_front() -> None:
         max_size=6,
     ),
     st.integers(1, 4),
-    st.integers(1, 3),
-    st.sampled_from(sorted(ROUTERS)),
+    st.tuples(st.integers(1, 3), st.sampled_from(sorted(ROUTERS))),
+    st.sampled_from([CONFIG, SglangConfig(), SglangConfig(on_cpu=True, page_size=4)]),
 )
 def test_its_calls_sent_at_their_times_take_as_long(
-    drawn: list[list[tuple[int, int, int]]], at_once: int, engines: int, router: str
+    drawn: list[list[tuple[int, int, int]]],
+    at_once: int,
+    routed: tuple[int, str],
+    config: EngineConfig,
 ) -> None:
     """An open loop with the arrivals that a closed loop found has the same times.
 
     With several engines it shows that none of them ran past a call that another one's end caused.
+    A call that is sent in the moment in which a late token comes out must not hold it back.
     """
+    engines, router = routed
     sessions = [
-        [Request(wait / 64, inputs, outputs, ()) for wait, inputs, outputs in session]
+        [
+            Request((wait + config.late_tokens) / 64, inputs, outputs, ())
+            for wait, inputs, outputs in session
+        ]
         for session in drawn
     ]
     closed = simulate_sessions(
         sessions,
         TIMES,
-        CONFIG,
+        config,
         blocks=60,
         at_once=at_once,
         engines=engines,
@@ -96,7 +106,7 @@ def test_its_calls_sent_at_their_times_take_as_long(
             for call, served in zip(calls, closed.served, strict=True)
         ],
         TIMES,
-        CONFIG,
+        config,
         blocks=60,
         engines=engines,
         router=named(router),

@@ -1,10 +1,11 @@
-"""Measures the step times of a running vLLM, for simulations of that server.
+"""Measures the step times of a running vLLM or SGLang, for simulations of that server.
 
-Sends designed probes to URL: prompts alone, sequences that decode together, and prompts that are
-read meanwhile. It takes one to three minutes, stops by itself, and sends at most --sequences
-requests at once. The server has to be idle. The fit is written to a file, with its error on steps
-that it has not seen; `phasewise simulate --calibration FILE` uses it. With --shape and --gpu, a fit
-that is faster than the GPU's peak is refused. See docs/engine-model.md.
+Sends designed probes to URL: prompts alone, sequences that decode together, and, where the engine
+mixes both in a step, prompts that are read meanwhile. It takes one to three minutes, stops by
+itself, and sends at most --sequences requests at once. The server has to be idle. The fit is
+written to a file, with its error on steps that it has not seen; `phasewise simulate --calibration
+FILE` uses it. With --shape and --gpu, a fit that is faster than the GPU's peak is refused. See
+docs/engine-model.md.
 """
 
 import argparse
@@ -102,6 +103,7 @@ def _print(found: Calibration, path: Path, *, as_json: bool) -> None:
                     kind: {"steps": fits[kind].steps, "error": fits[kind].error}
                     | {"p90": fits[kind].p90, "worst": fits[kind].worst}
                     for kind in KINDS
+                    if kind in fits
                 },
             }
         )
@@ -120,6 +122,7 @@ def _print(found: Calibration, path: Path, *, as_json: bool) -> None:
                 f"{fits[kind].worst:.1%}",
             )
             for kind in KINDS
+            if kind in fits
         ],
     )
     front = found.front

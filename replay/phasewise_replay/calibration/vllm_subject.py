@@ -1,6 +1,5 @@
-"""Runs probes on a server and turns what it says of their times into measured steps.
+"""A vLLM server that is measured: what it says of its times, and its limits.
 
-Every prompt is of token ids of its own, so that nothing is cached but what a probe caches first.
 Times are vLLM's own, from its `/metrics`: the client sees tokens late and in bursts.
 
 prefill  the prefill time of a prompt alone
@@ -14,10 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-import numpy as np
 from phasewise_analyzer.engine.batch import Batch, Chunk
+from phasewise_analyzer.engine.calibration import Config
+from phasewise_analyzer.engine.fitted_steps import KINDS
 from phasewise_analyzer.engine.step_fit import MeasuredStep
-from phasewise_store.errors import EngineError
+from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
+from phasewise_store.errors import EngineError, UsageError
 
 from phasewise_replay import prometheus
 from phasewise_replay.calibration.probes import (
@@ -29,15 +30,18 @@ from phasewise_replay.calibration.probes import (
     PrefillProbe,
     Probe,
 )
-from phasewise_replay.engine import Request
-from phasewise_replay.openai_client import OpenAiClient, TimedAnswer
+from phasewise_replay.calibration.sending import Sender
+from phasewise_replay.engine import Resolved
+from phasewise_replay.openai_client import TimedAnswer
 
 PREFILL = "vllm:request_prefill_time_seconds"
 GAPS = "vllm:inter_token_latency_seconds"
+LOADS = ("vllm:num_requests_running", "vllm:num_requests_waiting")
+SERVED = "vllm:request_success_total"
 PATIENCE_S = 60.0
-BURSTS, BURST_TOKENS = 7, 8
-FIRST_ID = 300
-"""ids below are often special tokens"""
+DEFAULTS = SchedulerConfig(max_num_batched_tokens=2048, max_num_seqs=128)
+"""where the server does not tell: it does so in development mode only (VLLM_SERVER_DEV_MODE=1)"""
+SCHEDULER = "scheduler_config."
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,53 +54,54 @@ class Clock:
     gaps_s: float
 
 
-class Prober:
-    """Sends probes to one server."""
+class VllmSubject:
+    """One vLLM server; raises UsageError where it is busy, or does not say whether it is."""
 
-    def __init__(self, client: OpenAiClient, *, vocabulary: int) -> None:
-        self.sent = 0
+    engine = "vllm"
+    kinds = KINDS
+    step_settings: Sequence[str] = (
+        "model_config.dtype",
+        "model_config.quantization",
+        "model_config.enforce_eager",
+        "cache_config.cache_dtype",
+        "parallel_config.tensor_parallel_size",
+        "parallel_config.data_parallel_size",
+        "parallel_config.pipeline_parallel_size",
+        "device_config.device_type",
+    )
+
+    def __init__(self, sender: Sender, described: Resolved) -> None:
+        _refuse_busy(sender)
+        self.sender = sender
         self.front_s: list[float] = []
-        """of lone prompts: time to the first token beyond the engine's own time"""
-        self._client = client
-        self._ids = np.random.default_rng()
-        self._vocabulary = vocabulary
-        self._counting = threading.Lock()
+        limits = _config(described)
+        self.config: Config = limits
+        self.sequences = limits.max_num_seqs
+        self._served = self._served_requests()
+
+    def refuse_disturbed(self) -> None:
+        """Raise UsageError where it has served more requests than were sent."""
+        before, now = self._served, self._served_requests()
+        if before is not None and (now or 0) - before > self.sender.sent:
+            raise UsageError(
+                "other requests were served meanwhile: the measured steps are not the probes' "
+                "alone; calibrate again when the server is idle"
+            )
 
     def run(self, probe: Probe) -> MeasuredStep | None:
-        """Run a probe; None where its steps could not be told apart.
-
-        Raises EngineError where the server refuses a probe.
-        """
+        """Run a probe; None where its steps could not be told apart."""
         if isinstance(probe, PrefillProbe):
             return self._prefill(probe)
         if isinstance(probe, DecodeProbe):
             return self._decode(probe)
         return self._mixed(probe)
 
-    def front_busy_s(self, count: int) -> float:
-        """Return for how long the server's front is busy with one request.
-
-        It takes the requests of a burst one after another, while the engine reads their short
-        prompts in a few steps.
-        """
-        bursts = [self._burst_s(count) for _ in range(BURSTS)]
-        alone = [self._burst_s(1) for _ in range(BURSTS)]
-        return max(0.0, float(np.median(bursts) - np.median(alone)) / (count - 1))
-
-    def _burst_s(self, count: int) -> float:
-        """Return the time from the first request of a burst to the last first token."""
-        requests = [self._request(self._prompt(BURST_TOKENS), 1) for _ in range(count)]
-        with ThreadPoolExecutor(count) as pool:
-            answers = list(pool.map(self._send, requests))
-        begin = min(answer.begin_ns for answer in answers)
-        return (max(answer.token_ns()[0] for answer in answers) - begin) / 1e9
-
     def _prefill(self, probe: PrefillProbe) -> MeasuredStep | None:
-        prompt = self._prompt(probe.cached + probe.new)
+        prompt = self.sender.prompt(probe.cached + probe.new)
         if probe.cached:
-            self._send(self._request(prompt[: probe.cached], 1))
+            self.sender.send(prompt[: probe.cached], 1)
         before = self._clock()
-        answer = self._send(self._request(prompt, 1))
+        answer = self.sender.send(prompt, 1)
         seconds = self._clock().prefill_s - before.prefill_s
         if seconds <= 0:
             return None
@@ -117,12 +122,12 @@ class Prober:
 
     def _mixed(self, probe: MixedProbe) -> MeasuredStep | None:
         prompts = self._cached_prompts(probe.count, probe.context)
-        injected = [self._prompt(probe.cached + probe.new) for _ in range(INJECTED)]
+        injected = [self.sender.prompt(probe.cached + probe.new) for _ in range(INJECTED)]
         for prompt in injected if probe.cached else ():
-            self._send(self._request(prompt[: probe.cached], 1))
+            self.sender.send(prompt[: probe.cached], 1)
         with self._decoding(prompts, MIXED_DECODED):
             before = self._clock()
-            answers = [self._send(self._request(prompt, 1)) for prompt in injected]
+            answers = [self.sender.send(prompt, 1) for prompt in injected]
             after = self._clock()
         if after.prefills - before.prefills != INJECTED:
             return None  # a sequence had ended by then
@@ -136,9 +141,10 @@ class Prober:
     ) -> Iterator[Callable[[], object]]:
         """Run sequences; the block starts when all of them have, and is given how to wait."""
         started = threading.Semaphore(0)
-        requests = [self._request(prompt, output) for prompt in prompts]
         with ThreadPoolExecutor(len(prompts)) as pool:
-            running = [pool.submit(self._send, request, started.release) for request in requests]
+            running = [
+                pool.submit(self.sender.send, prompt, output, started.release) for prompt in prompts
+            ]
             if not all(started.acquire(timeout=PATIENCE_S) for _ in prompts):
                 for one in running:
                     one.result()  # its error says more
@@ -149,29 +155,18 @@ class Prober:
 
     def _cached_prompts(self, count: int, context: int) -> list[list[int]]:
         """Have the server cache so many prompts, so that their sequences start together."""
-        prompts = [self._prompt(context) for _ in range(count)]
+        prompts = [self.sender.prompt(context) for _ in range(count)]
         for prompt in prompts:
-            self._send(self._request(prompt, 1))
+            self.sender.send(prompt, 1)
         return prompts
 
-    def _send(self, request: Request, started: Callable[[], object] = int) -> TimedAnswer:
-        with self._counting:
-            self.sent += 1
-        answer = self._client.timed(request, started)
-        if answer.answer.error is not None:
-            raise EngineError(f"the server failed at a probe: {answer.answer.error}")
-        return answer
-
-    def _request(self, prompt: Sequence[int], output: int) -> Request:
-        ids = np.array(prompt, dtype=np.int64)
-        return Request("", "calibration", "", 0, output, prompt_token_ids=ids)
-
-    def _prompt(self, tokens: int) -> list[int]:
-        return [int(one) for one in self._ids.integers(FIRST_ID, self._vocabulary, tokens)]
+    def _served_requests(self) -> float | None:
+        samples = prometheus.parse(self.sender.client.text("/metrics") or "")
+        return prometheus.total(samples, SERVED)
 
     def _clock(self) -> Clock:
         """Read the server's counters."""
-        samples = prometheus.parse(self._client.text("/metrics") or "")
+        samples = prometheus.parse(self.sender.client.text("/metrics") or "")
         counts = [
             prometheus.total(samples, f"{name}_{part}")
             for name in (PREFILL, GAPS)
@@ -187,3 +182,38 @@ def _chunk(prompt: Sequence[int], answer: TimedAnswer) -> Chunk:
 
 def _decodes(count: int, context: float) -> Batch:
     return Batch(decodes=count, context=round(context), longest=round(context / count))
+
+
+def _refuse_busy(sender: Sender) -> None:
+    samples = prometheus.parse(sender.client.text("/metrics") or "")
+    counts = [prometheus.total(samples, name) for name in LOADS]
+    if all(count is None for count in counts):
+        raise UsageError(
+            "the server has no vLLM metrics at `/metrics`: whether it is idle, and what its "
+            "steps take, cannot be told; `phasewise simulate` without a calibration uses "
+            "kernel tables or the roofline"
+        )
+    load = sum(count or 0 for count in counts)
+    if load:
+        raise UsageError(
+            f"the server is busy ({load:.0f} requests): its steps would hold more than the "
+            "probes; calibrate when it is idle"
+        )
+
+
+def _config(described: Resolved) -> SchedulerConfig:
+    """Return the limits of the server's scheduler, as far as it tells."""
+    if described.block_tokens is None:
+        raise EngineError("the server does not say how many tokens a KV block has")
+
+    def setting(name: str, default: int) -> int:
+        value = described.settings.get(SCHEDULER + name)
+        return value if isinstance(value, int) and not isinstance(value, bool) else default
+
+    return SchedulerConfig(
+        max_num_batched_tokens=setting("max_num_batched_tokens", DEFAULTS.max_num_batched_tokens),
+        max_num_seqs=setting("max_num_seqs", DEFAULTS.max_num_seqs),
+        block_size=described.block_tokens,
+        enable_prefix_caching=described.prefix_caching is not False,
+        async_scheduling=described.settings.get(SCHEDULER + "async_scheduling") is True,
+    )

@@ -1,0 +1,39 @@
+"""What a calibration asks of a server of one engine; `VllmSubject` and `SglangSubject` are two."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from phasewise_analyzer.engine.calibration import Config
+from phasewise_analyzer.engine.fitted_steps import StepKind
+from phasewise_analyzer.engine.step_fit import MeasuredStep
+
+from phasewise_replay.calibration.probes import Probe
+from phasewise_replay.calibration.sending import Sender
+
+
+class Subject(Protocol):
+    """A running server that is measured; it was idle when this was made."""
+
+    engine: str
+    kinds: tuple[StepKind, ...]
+    """the kinds of steps that it has"""
+    step_settings: Sequence[str]
+    """settings that step times depend on"""
+    config: Config
+    """the limits of its scheduler, as far as it tells"""
+    sequences: int
+    """sequences at once, at most"""
+    sender: Sender
+    front_s: list[float]
+    """of lone prompts: time to the first token beyond the engine's own time"""
+
+    def refuse_disturbed(self) -> None:
+        """Raise UsageError where others have used the server since the first probe."""
+        ...
+
+    def run(self, probe: Probe) -> MeasuredStep | None:
+        """Run a probe; None where its steps could not be told apart.
+
+        Raises EngineError where the server refuses it.
+        """
+        ...
