@@ -161,7 +161,7 @@ def test_engine_time_is_every_call_s_part_of_the_steps(store: Store, text: str) 
     block = calls.filter(pl.col("block") == 0)
     wall_ns = (pl.col("sent_ns") + pl.col("duration_ns")).max() - pl.col("sent_ns").min()
     wall_gpu_s = 2 * float(block.select(wall_ns).item()) / 1e9
-    busy_gpu_s = float(block["prefill_gpu_s"].sum() + block["decode_gpu_s"].sum())
+    busy_gpu_s = float(block["prefill_gpu_s"].sum()) + float(block["decode_gpu_s"].sum())
     assert time.idle_share is not None
     assert busy_gpu_s + time.idle_share * wall_gpu_s == pytest.approx(wall_gpu_s)
     sessions = block["session_id"].n_unique()
