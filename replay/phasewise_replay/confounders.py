@@ -23,7 +23,10 @@ DERIVED = (
 SPELLINGS: Mapping[str, Set[str]] = {
     "enable_prefix_caching": {"prefix_caching"},
     "max_num_batched_tokens": {"chunk_tokens", "max_num_scheduled_tokens", "max_num_encoder_input"},
-    "speculative_config": {"speculative", "num_lookahead", "num_speculative", "drafter"},
+    "speculative_config": {
+        *("speculative", "num_lookahead", "num_speculative", "drafter"),
+        "async_scheduling",  # vLLM turns it off beside n-gram speculation and suffix decoding
+    },
 }
 """a flag, and other names under which its setting is reported"""
 

@@ -23,11 +23,6 @@ def deployment(options: SimulatedOptions, flags: Mapping[str, FlagValue]) -> Dep
     UsageError for an unknown GPU or model, and files that cannot be read.
     """
     texts = {name: _text(value) for name, value in flags.items()}
-    if any(name.replace("_", "-") == "speculative-config" for name in texts):
-        raise UnsupportedArmError(
-            "a simulated arm does not have the recorded outputs, on which accepted drafts are "
-            "computed; use  phasewise simulate --source NAME --set 'speculative-config={…}'"
-        )
     try:
         if options.calibration is not None:
             measured = calibration.read(Path(options.calibration))

@@ -21,7 +21,12 @@ from phasewise_store.errors import UnsupportedArmError, UsageError
 from phasewise_store.store import Store
 
 from tests.analyzer.engine.test_calibration import made
-from tests.replay.recorded import write_sessions, write_sub_agents
+from tests.replay.recorded import (
+    write_hashed_sessions,
+    write_repeating_sessions,
+    write_sessions,
+    write_sub_agents,
+)
 
 
 def arm(**options: object) -> SimulatedArm:
@@ -237,8 +242,29 @@ arms:
     assert verdict.engine_time[0].method.startswith("the engine model")
 
 
-def test_speculation_is_unsupported_with_the_command_that_has_it() -> None:
-    """An arm has no outputs to compute accepted drafts on, and does not run without drafts."""
+def test_a_speculating_arm_drafts_on_the_recorded_outputs(store: Store) -> None:
+    """The preset decodes faster where outputs repeat the prompt, and nothing else has changed."""
+    write_repeating_sessions(store, 6)
+    text = plan("presets: [ngram-speculation]")
+    verdict = compare(store, run(store, plan_file.parse(text, "made")))
+    assert [arm.status for arm in verdict.arms] == ["ok", "ok"], verdict.arms
+    failed = [check.name for check in verdict.fidelity.checks if not check.passed]
+    assert failed == []
+    changed = verdict.changed["other"]
+    assert changed["speculative_basis"][1] == "computed on estimated tokens (pieces of text)"
+    assert changed["async_scheduling"] == (True, False)
+    (decode,) = [one for one in verdict.metrics if one.name == "decode_s"]
+    assert decode.verdict == "lower"
+
+
+def test_speculation_is_unsupported_without_recorded_outputs(store: Store) -> None:
+    """Away from the store, and for sessions without text, the arm says so and does not run."""
     flags = {"speculative-config": {"method": "ngram", "num_speculative_tokens": 4}}
-    with pytest.raises(UnsupportedArmError, match="phasewise simulate --source"):
-        simulated_deployment.deployment(SimulatedOptions(gpu="h100-sxm", model="qwen3-8b"), flags)
+    with pytest.raises(UnsupportedArmError, match="not at hand here"):
+        SimulatedEngine(arm(flags=flags)).start()
+    write_hashed_sessions(store)
+    text = plan("presets: [ngram-speculation]")
+    run_id = run(store, plan_file.parse(text, "made"))
+    base, other = runs.arms(store, run_id)
+    assert (base.status, other.status) == ("ok", "unsupported")
+    assert "has no text" in (other.reason or "")
