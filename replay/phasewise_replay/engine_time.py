@@ -1,8 +1,9 @@
 """The engine's time per session and phase, in GPU-seconds and dollars, for every arm of a run.
 
-With one session at a time, the engine's own prefill and decode times are that. With several, their
-times overlap: where calls prefill while others decode, the time is shared as the engine model
-shares a mixed step (`phase_share`), and both marginals are kept as the band.
+A simulated engine shares every step among its calls. Of others, with one session at a time, the
+engine's own prefill and decode times are that. With several, their times overlap: where calls
+prefill while others decode, the time is shared as the engine model shares a mixed step
+(`phase_share`), and both marginals are kept as the band.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,7 @@ from phasewise_replay.time_facts import EngineTime, SessionTime
 ROUNDING_TOKENS = 256
 """mixed steps of nearly the same size are computed once"""
 OWN = "the engine's own times"
+MODEL = "the engine model, which shares every step among its calls"
 CLIENT = "the client's times, as the engine reports none"
 SHARED = "mixed steps shared by the engine model"
 UNSHARED = "mixed steps not shared, as the model's shape or the GPU is not known"
@@ -47,9 +49,12 @@ def of_arm(
         return None
     count = prior.gpu_count(record)
     own = bool(served["prefill_ns"].is_not_null().all())
-    mixed = _Mixed(prior.of_arm(record, config))
+    modelled = bool(served["prefill_gpu_s"].is_not_null().all())
+    mixed = _Mixed(None if modelled else prior.of_arm(record, config))
     blocks = [
-        _block(rows, sequential=sequential, own=own, mixed=mixed)
+        _shared(rows, count)
+        if modelled
+        else _block(rows, sequential=sequential, own=own, mixed=mixed)
         for rows in served.partition_by("block")
     ]
     walls = {block.block: block.wall_ns for block in record.blocks}
@@ -57,8 +62,8 @@ def of_arm(
     busy_ns = sum(one.total_ns for block in blocks for one in block.occupied)
     gpu = prior.gpu_name(record)
     price = _price(gpu, usd_hour)
-    method = OWN if own else CLIENT
-    if not sequential:
+    method = MODEL if modelled else OWN if own else CLIENT
+    if not (sequential or modelled):
         method += f"; {SHARED if mixed.engine is not None else UNSHARED}"
     usd_s = None if price is None else price.mid / 3600
     sessions = tuple(_sessions(blocks, count, usd_s))
@@ -147,15 +152,28 @@ def _rounded(tokens: int) -> int:
     return max(1, -(-tokens // ROUNDING_TOKENS)) * ROUNDING_TOKENS
 
 
+def _shared(rows: pl.DataFrame, count: int) -> _Block:
+    """Return a block whose calls' GPU-seconds are known."""
+    occupied = [
+        Occupied(prefill * 1e9 / count, decode * 1e9 / count, 0.0, *[prefill * 1e9 / count] * 2)
+        for prefill, decode in rows.select("prefill_gpu_s", "decode_gpu_s").iter_rows()
+    ]
+    return _Block(rows["block"][0], _span_ns(rows), rows["session_id"].to_list(), occupied)
+
+
+def _span_ns(rows: pl.DataFrame) -> int:
+    """Return the time from the first request to the last answer."""
+    sent, took = rows["sent_ns"].to_list(), rows["duration_ns"].to_list()
+    return int(max(map(sum, zip(sent, took, strict=True))) - min(sent))
+
+
 def _block(rows: pl.DataFrame, *, sequential: bool, own: bool, mixed: _Mixed) -> _Block:
     calls = [_served(row, own=own) for row in rows.iter_rows(named=True)]
     if sequential:
         occupied = [_alone(call) for call in calls]
     else:
         occupied = phase_timeline.share(calls, mixed.split)
-    sent, took = rows["sent_ns"].to_list(), rows["duration_ns"].to_list()
-    span_ns = max(map(sum, zip(sent, took, strict=True))) - min(sent)
-    return _Block(rows["block"][0], span_ns, rows["session_id"].to_list(), occupied)
+    return _Block(rows["block"][0], _span_ns(rows), rows["session_id"].to_list(), occupied)
 
 
 def _served(row: Mapping[str, int], *, own: bool) -> Served:

@@ -123,6 +123,7 @@ class SimulatedEngine:
 
     def _answer(self, call: Call) -> Answer:
         served, (request, sent_ns) = call.served, self._sent[call.index]
+        _, engine = self._started()
         assert served.scheduled_s is not None
         first_ns, scheduled_ns = round(served.first_s * 1e9), round(served.scheduled_s * 1e9)
         queued_ns, ended_ns = round(call.request.arrival_s * 1e9), _after_ns(served.last_s)
@@ -133,6 +134,8 @@ class SimulatedEngine:
             queue_ns=scheduled_ns - queued_ns,
             prefill_ns=first_ns - scheduled_ns,
             decode_ns=ended_ns - first_ns,
+            prefill_gpu_s=served.prefill_s * engine.tp,
+            decode_gpu_s=(served.busy_s - served.prefill_s) * engine.tp,
             input_tokens=call.request.input_tokens,
             cached_tokens=served.cached_tokens,
             output_tokens=served.output_tokens,
