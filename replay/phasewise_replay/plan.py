@@ -185,6 +185,8 @@ class Plan:
     write freely, and compares answers"""
     thinking: Thinking = "drop"
     """what happens to the reasoning in recorded answers; chat templates drop it"""
+    forecast: SimulatedOptions | None = None
+    """step times with which the engine model forecasts every vLLM arm; None forecasts none"""
 
     def __post_init__(self) -> None:
         """Reject a plan that cannot run; raises UsageError."""
@@ -256,11 +258,20 @@ def chosen(names: tuple[str, ...]) -> list[Preset]:
     return found
 
 
+STEP_TIMES = ("gpu", "model", "kernels", "calibration")
+"""options that say where step times come from"""
+
+
 def as_yaml(plan: Plan) -> str:
     """Write a plan so that `plan_file.parse` reads the same one."""
     document = asdict(plan)
     document["sessions"] = _set(document["sessions"])
     document["arms"] = [arm_document(arm) for arm in plan.arms]
+    if plan.forecast is None:
+        del document["forecast"]
+    else:
+        document["forecast"] = {name: getattr(plan.forecast, name) for name in STEP_TIMES}
+        document["forecast"] = _set(document["forecast"])
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
 
 

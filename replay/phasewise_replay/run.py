@@ -29,6 +29,7 @@ from phasewise_store.store import Store
 from phasewise_replay import arm_record, sessions, stored_workload
 from phasewise_replay.engine import Engine, started
 from phasewise_replay.engines import engine_of
+from phasewise_replay.forecast import forecast
 from phasewise_replay.gpu import machine
 from phasewise_replay.plan import Arm, Plan, SessionChoice, as_yaml
 from phasewise_replay.plan_run import PlanRun, Step
@@ -116,6 +117,7 @@ def _run(
             recorded=recorded,
             step=step,
             machine={"gpus": machine.gpus()},
+            forecast=forecast,
             done=done,
         )
         _all_turns(work, engine_for or _engines(store, recorded))
