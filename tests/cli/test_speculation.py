@@ -61,6 +61,20 @@ def test_the_table_compares_methods_and_says_what_it_stands_on(
     assert "decode time: simulated, 1 h100-sxm, llama-3.1-8b; roofline" in printed.err
 
 
+def test_a_search_prints_the_best_settings_of_each_row(
+    database: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The best has a decode time no higher than the given setting's, which is listed once."""
+    words = ["--db", database, "--speculative-config", LOOKUP, "--search", "--json"]
+    assert main(["speculation", *words, "--shape", "llama-3.1-8b", "--gpu", "h100-sxm"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    (row,), (best,) = answer["rows"], answer["best"]
+    assert row["method"] == "ngram 2-4, 4 tokens"
+    assert best["decode"][1]["change"] <= row["decode"][1]["change"]
+    assert main(["speculation", *words]) == 2
+    assert "a search needs --shape and --gpu" in capsys.readouterr().err
+
+
 def test_wrong_input_says_what_is_missing(
     database: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,8 +9,10 @@ from phasewise_analyzer.engine.deployment import Deployment
 from phasewise_analyzer.engine.speculation.captured_calls import CapturedCall, CapturedCalls
 from phasewise_analyzer.engine.speculation.comparison import (
     Measured,
+    best_ngram,
     decode_change,
     measure,
+    ngram_settings,
     reach,
 )
 from phasewise_analyzer.engine.speculation.config import (
@@ -87,3 +89,23 @@ def test_the_reach_says_what_ends_it() -> None:
     rejected = replace(HALF, acceptance=Acceptance(1, 100, 100, 400, 0))
     found = reach(rejected, ENGINE)
     assert (found.at_once, found.limit) == (0, "slower")
+
+
+def test_a_search_finds_the_setting_with_the_lowest_decode_time(store: Store) -> None:
+    """Of all settings none is faster at this batch; one lookup gives what each alone gives."""
+    write_repeating_sessions(store, 2)
+    calls = list(CapturedCalls(store, Scope()))
+    settings = ngram_settings()
+    assert len(settings) == len(set(settings))
+    found = measure(calls, settings, "session")
+    alone = [measure(calls, [one], "session")[0] for one in settings[::7]]
+    assert [one.acceptance for one in found[: len(settings)][::7]] == [
+        one.acceptance for one in alone
+    ]
+    best = best_ngram(found, ENGINE, 3)
+    assert [one.group for one in best] == ["s0", "s1"]
+    changes = [decode_change(one, ENGINE, 3) for one in found if one.group == "s0"]
+    least = decode_change(best[0], ENGINE, 3)
+    assert least is not None
+    assert least.change == min(one.change for one in changes if one is not None)
+    assert best_ngram(found, replace(ENGINE, blocks=1), 3) == []
