@@ -35,6 +35,9 @@ class BlockRecord:
     """prompts that the engine reports with another number of tokens than were sent"""
     energy_j: float | None = None
     """of the GPU in that time, where it is measured"""
+    prefill_steps_s: float | None = None
+    """time of the engine's prefill steps, where it counts them and mixes none with decode"""
+    decode_steps_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

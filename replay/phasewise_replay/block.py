@@ -18,6 +18,7 @@ from phasewise_replay.engine import (
     Engine,
     Request,
     Resolved,
+    Stepping,
     Tokenizing,
     VirtualTime,
 )
@@ -89,6 +90,9 @@ class Block:
         if cold.cached_tokens and self._resolved.resets != "none":
             warm = f"the canary found {cold.cached_tokens} cached tokens after the cache was reset"
             return self._record(cold.cached_tokens, void=warm)
+        engine = self._engine
+        if isinstance(engine, Stepping):
+            engine.watch_steps()
         joules, began_ns = self._joules(), time.perf_counter_ns()
         cpu_ns = time.process_time_ns()
         self._drive(sink, concurrency)
@@ -100,7 +104,15 @@ class Block:
         record = self._record(cold.cached_tokens, engine_cached=grown)
         if self._resolved.basis == "simulated":
             return record
-        return replace(record, wall_ns=wall_ns, client_cpu_ns=cpu_ns, energy_j=energy_j)
+        steps = engine.watched_steps() if isinstance(engine, Stepping) else None
+        return replace(
+            record,
+            wall_ns=wall_ns,
+            client_cpu_ns=cpu_ns,
+            energy_j=energy_j,
+            prefill_steps_s=None if steps is None else steps.prefill_s,
+            decode_steps_s=None if steps is None else steps.decode_s,
+        )
 
     def _cold(self, first: Request) -> Answer:
         """Warm the canary, reset, and send it again."""

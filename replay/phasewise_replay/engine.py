@@ -179,6 +179,27 @@ class Counting(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class PhaseSeconds:
+    """The time that an engine's steps took, by phase."""
+
+    prefill_s: float
+    decode_s: float
+
+
+@runtime_checkable
+class Stepping(Protocol):
+    """An engine that measures its own steps, of which none mixes the phases."""
+
+    def watch_steps(self) -> None:
+        """Measure from now on; no request is in flight."""
+        ...
+
+    def watched_steps(self) -> PhaseSeconds | None:
+        """Return the time of all steps since `watch_steps`; None where it is not counted."""
+        ...
+
+
 @contextmanager
 def started(engine: Engine) -> Iterator[Resolved]:
     """Start an engine and stop it when the `with` block ends."""
