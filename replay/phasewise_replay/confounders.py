@@ -22,6 +22,9 @@ DERIVED = (
 
 SPELLINGS: Mapping[str, Set[str]] = {
     "enable_prefix_caching": {"prefix_caching"},
+    "disable_radix_cache": {"prefix_caching"},
+    "page_size": {"block_tokens"},
+    "block_size": {"block_tokens"},
     "max_num_batched_tokens": {"chunk_tokens", "max_num_scheduled_tokens", "max_num_encoder_input"},
     "speculative_config": {
         *("speculative", "num_lookahead", "num_speculative", "drafter"),
@@ -71,7 +74,7 @@ def unplanned(
         if name != "name" and baseline.get(name) != arm.get(name)
     }
     words = {word for name in planned for word in _words(name)}
-    if planned & {"engine", "url", "python"}:
+    if planned & {"engine", "url", "python", "scheduler"}:
         return []  # another server: its settings are not expected to match
     return [
         name for name in differences if not any(word in name.replace("-", "_") for word in words)
