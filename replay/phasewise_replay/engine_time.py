@@ -1,10 +1,10 @@
 """The engine's time per session and phase, in GPU-seconds and dollars, for every arm of a run.
 
-A simulated engine shares every step among its calls. Where an engine measures its own prefill and
-decode steps, their time is shared among the calls by when they were in which phase. Otherwise, with
-one session at a time, the engine's own prefill and decode times of calls are used. With several,
-these overlap: where calls prefill while others decode, the time is shared as the engine model
-shares a mixed step (`phase_share`), and both marginals are kept as the band.
+A simulated engine shares every step among its calls. Where a real engine measures its own prefill
+and decode steps, their time is shared among the calls by when they were in which phase. Otherwise,
+with one session at a time, the engine's own prefill and decode times of calls are used. With
+several, these overlap: where calls prefill while others decode, the time is shared as the engine
+model shares a mixed step (`phase_share`), and both marginals are kept as the band.
 """
 
 from collections.abc import Mapping, Sequence

@@ -13,7 +13,7 @@ from phasewise_analyzer.engine.deployment import calibrated
 from phasewise_analyzer.engine.fitted_steps import FittedSteps, KindFit, terms
 from phasewise_analyzer.engine.front import Front
 from phasewise_analyzer.engine.speculation.config import NgramConfig
-from phasewise_analyzer.engine.speculation.drafting_time import NGRAM_TOKEN_S
+from phasewise_analyzer.engine.speculation.drafting_time import NGRAM_TOKEN_S, STEP_S
 from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
 from phasewise_store.errors import UsageError
 from phasewise_web.cli.main import main
@@ -66,6 +66,10 @@ def test_a_calibrated_server_may_speculate() -> None:
     batch = Batch(decodes=2, context=1000, longest=600, drafts=3)
     assert terms(batch) == [1, 5, 0, 1000]
     assert terms(replace(batch, chunks=(Chunk(100, 0),))) == [1, 105, 0, 5000, 1000, 5, 0]
+    # measured with asynchronous scheduling, which hides what speculation exposes
+    assert engine.times.step_s(batch) == pytest.approx(0.01 + STEP_S + 1000 * NGRAM_TOKEN_S)
+    waiting = replace(made(), config=SchedulerConfig(block_size=32, async_scheduling=False))
+    engine = calibrated(waiting.with_flags({"speculative-config": ngram}, None))
     assert engine.times.step_s(batch) == pytest.approx(0.01 + 1000 * NGRAM_TOKEN_S)
 
 

@@ -18,7 +18,7 @@ from phasewise_analyzer.engine.speculation.config import (
     SpeculationConfig,
     SuffixConfig,
 )
-from phasewise_analyzer.engine.speculation.drafting_time import NGRAM_TOKEN_S
+from phasewise_analyzer.engine.speculation.drafting_time import NGRAM_TOKEN_S, STEP_S
 from phasewise_analyzer.engine.speculation.drafts import Acceptance
 from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
 from phasewise_store.scope import Scope
@@ -65,7 +65,7 @@ def test_decode_time_per_token_is_that_of_a_step_over_its_tokens() -> None:
     assert change is not None
     plain = TIMES.step_s(Batch(decodes=3, context=180, longest=60))
     drafted = TIMES.step_s(Batch(decodes=3, context=186, longest=62, drafts=6))
-    host_s = NGRAM_TOKEN_S * (186 + 3 * 1000 / 100)
+    host_s = STEP_S + NGRAM_TOKEN_S * (186 + 3 * 1000 / 100)
     assert change.undrafted_s == plain
     assert change.drafted_s == pytest.approx((drafted + host_s) / 2)
     assert change.change == pytest.approx((drafted + host_s) / 2 / plain - 1)
