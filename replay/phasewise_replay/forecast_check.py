@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from phasewise_replay.arm_record import ArmForecast, ArmRecord
 from phasewise_replay.verdict import Forecast, ForecastMeasure, Metric
 
+UNSTABLE = "queue_ms"
+"""a change in percent of next to nothing says nothing"""
 LEAST_POINTS, SHARE_OF_GAIN = 5.0, 0.25
 """a forecast is close where it is off by at most so many points, or this share of the change"""
 
@@ -33,7 +35,9 @@ def _measures(
     found = []
     for metric in metrics:
         then, now = before.means.get(metric.name), after.means.get(metric.name)
-        if not then or now is None or metric.baseline <= 0 or metric.unit == "share":
+        if not then or now is None or metric.baseline <= 0:
+            continue
+        if metric.unit == "share" or metric.name == UNSTABLE:
             continue
         scale = 100 / metric.baseline
         predicted, measured = 100 * (now / then - 1), metric.difference * scale
@@ -47,7 +51,9 @@ def _measures(
                 measured_ci95=None
                 if metric.ci95 is None
                 else (metric.ci95[0] * scale, metric.ci95[1] * scale),
-                close=abs(predicted - measured) <= max(LEAST_POINTS, SHARE_OF_GAIN * abs(measured)),
+                close=abs(predicted - measured) <= max(UNSTABLE = "queue_ms"
+"""a change in percent of next to nothing says nothing"""
+LEAST_POINTS, SHARE_OF_GAIN * abs(measured)),
             )
         )
     return found

@@ -16,6 +16,7 @@ from phasewise_replay.plan import (
     Mode,
     Order,
     Plan,
+    Scheduler,
     SessionChoice,
     SglangArm,
     SimulatedArm,
@@ -138,6 +139,7 @@ def _step_times(found: Keys) -> SimulatedOptions:
         gpu=None if measured else found.take("gpu", keys.word),
         model=None if measured else found.take("model", keys.word),
         kernels=None if measured else found.maybe("kernels", keys.word),
+        scheduler=found.take("scheduler", _scheduler, "vllm"),
         calibration=calibration,
     )
 
@@ -225,6 +227,14 @@ def layout(options: SimulatedOptions) -> Layout:
         options.decode_engines or 0,
         None if copy_gb_s is None else copy_gb_s * 1e9,
     )
+
+
+def _scheduler(value: object) -> Scheduler:
+    if value == "vllm":
+        return "vllm"
+    if value == "sglang":
+        return "sglang"
+    raise UsageError(f"must be vllm or sglang, not `{value}`")
 
 
 def _router(value: object) -> str:

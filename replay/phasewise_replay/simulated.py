@@ -57,7 +57,7 @@ class SimulatedEngine:
             prefix_caching=config.prefix_caching,
             block_tokens=config.block_size,
             blocks=blocks,
-            max_model_tokens=None if blocks is None else blocks * config.block_size,
+            max_model_tokens=None if blocks is None else config.most_tokens(blocks),
             settings=simulated_deployment.settings(options, flags, engine)
             | ({} if self._drafted is None else {"speculative_basis": self._drafted.basis}),
             step_times=engine.times.basis,

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from phasewise_analyzer.engine import calibration
 from phasewise_analyzer.engine.batch import Batch, Chunk
 from phasewise_analyzer.engine.paged_cache import PagedPrefixCache
+from phasewise_analyzer.engine.radix_cache import RadixPrefixCache
 from phasewise_replay import plan_file, simulated_deployment
 from phasewise_replay.compare import compare
 from phasewise_replay.engine import Answer, Request, started
@@ -74,6 +75,41 @@ def test_one_at_a_time_its_cache_is_the_predicted_one(
             assert answer.cached_tokens == before
             assert answer.output_token_ids is not None
             predicted.admit(asked.prompt_token_ids, answer.output_token_ids)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.lists(st.integers(0, 1), min_size=1, max_size=20), st.integers(1, 9)),
+        min_size=1,
+        max_size=12,
+    ),
+    st.sampled_from([1, 4]),
+)
+def test_with_sglang_s_scheduler_its_cache_is_the_predicted_tree(
+    calls: list[tuple[list[int], int]], page: int
+) -> None:
+    """Each call finds what `RadixPrefixCache`, which predicts real SGLang's, says before it."""
+    predicted = RadixPrefixCache(200, page, chunk_tokens=8192)
+    engine = SimulatedEngine(arm(scheduler="sglang", block_tokens=page, kv_blocks=200 // page))
+    with started(engine):
+        for place, (prompt, outputs) in enumerate(calls):
+            asked = request(f"c{place}", prompt, outputs)
+            assert asked.prompt_token_ids is not None
+            before = predicted.lookup(asked.prompt_token_ids)
+            answer = engine.send(asked)
+            assert answer.cached_tokens == before
+            assert answer.output_token_ids is not None
+            predicted.admit(asked.prompt_token_ids, answer.output_token_ids)
+
+
+def test_the_largest_call_of_sglang_is_served_whole() -> None:
+    """A call of as many tokens as the arm says is not cut off."""
+    engine = SimulatedEngine(arm(scheduler="sglang", kv_blocks=100))
+    with started(engine) as resolved:
+        assert resolved.max_model_tokens is not None
+        outputs = resolved.max_model_tokens - 60
+        assert engine.send(request("c", list(range(60)), outputs)).output_tokens == outputs
 
 
 def test_a_lone_call_takes_the_time_of_its_steps() -> None:
@@ -141,6 +177,8 @@ def test_replicas_have_caches_of_their_own() -> None:
         ("presets: [fp8-weights, fp8-kv]", 1),
         ("presets: [kv-offload-32]", 1),
         ("replicas: 3, router: least-loaded", 3),
+        ("scheduler: sglang, presets: [chunk-2048, fp8-kv], chunk_tokens: 256", 1),
+        ("scheduler: sglang, flags: {tp-size: 2, max-running-requests: 2}", 2),
         ("prefill_engines: 1, decode_engines: 2, kv_copy_gb_s: 50", 3),
     ],
 )
