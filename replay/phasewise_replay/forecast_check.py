@@ -51,9 +51,7 @@ def _measures(
                 measured_ci95=None
                 if metric.ci95 is None
                 else (metric.ci95[0] * scale, metric.ci95[1] * scale),
-                close=abs(predicted - measured) <= max(UNSTABLE = "queue_ms"
-"""a change in percent of next to nothing says nothing"""
-LEAST_POINTS, SHARE_OF_GAIN * abs(measured)),
+                close=abs(predicted - measured) <= max(LEAST_POINTS, SHARE_OF_GAIN * abs(measured)),
             )
         )
     return found
