@@ -15,7 +15,7 @@ CODE := collector store analyzer replay reports web tests examples benchmarks
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format lint types imports static parts engines vllm sglang tiny-model model-configs frameworks agent-sdks duckdb-1.5 browser gpu-bundle gpu-pack chaos peers bench bench-ingest size bench-tracer bench-loading bench-beside bench-prefixes bench-web bench-simulator forecasts pages lock clean
+.PHONY: help install demo test check format lint types imports static parts engines vllm sglang tiny-model model-configs frameworks agent-sdks duckdb-1.5 browser gpu-bundle gpu-pack chaos peers bench bench-ingest size bench-tracer bench-loading bench-beside bench-prefixes bench-web bench-simulator bench-speculation forecasts pages lock clean
 
 help: ## list the recipes
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -130,6 +130,9 @@ bench-loading: $(STAMP) ## print the cost of a live span in a growing store
 
 bench-beside: $(STAMP) ## print what commands beside a running `up` add to the time of an acknowledgement
 	$(BIN)/python benchmarks/beside.py
+
+bench-speculation: $(STAMP) ## print what drafters take on recorded sessions, and the error of estimated tokens
+	$(BIN)/python benchmarks/speculation.py
 
 bench-simulator: $(STAMP) ## print what simulations take, next to Dynamo's offline replay
 	$(BIN)/python benchmarks/simulator.py

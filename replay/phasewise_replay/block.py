@@ -177,6 +177,8 @@ class Block:
             queue_ns=answer.queue_ns,
             prefill_ns=answer.prefill_ns,
             decode_ns=answer.decode_ns,
+            prefill_gpu_s=answer.prefill_gpu_s,
+            decode_gpu_s=answer.decode_gpu_s,
             input_tokens=answer.input_tokens,
             cached_tokens=answer.cached_tokens,
             predicted_cached_tokens=predicted,

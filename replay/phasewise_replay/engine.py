@@ -60,6 +60,9 @@ class Answer:
     """engine's own: scheduled to first token"""
     decode_ns: int | None = None
     """engine's own: first to last token"""
+    prefill_gpu_s: float | None = None
+    """simulated: the call's part of the engine's steps, times the GPUs that run them"""
+    decode_gpu_s: float | None = None
     input_tokens: int | None = None
     cached_tokens: int | None = None
     """of the input, those served from the prefix cache"""

@@ -33,6 +33,8 @@ class NightlyFile:
     gates: tuple[Gate, ...] = DEFAULT_GATES
     reports: Path | None = None
     """folder for the night's report"""
+    keep_nights: int | None = None
+    """nights whose calls and reports are kept; None keeps all"""
 
 
 def read(path: Path) -> NightlyFile:
@@ -49,11 +51,16 @@ def parse(text: str, where: str) -> NightlyFile:
     top = keys.document(text, where)
     imports = tuple(map(Path, top.maybe("import", keys.words) or ()))
     reports = top.maybe("reports", keys.word)
+    keep_nights = top.maybe("keep_nights", keys.whole)
     gates = tuple(map(_gate, top.items("gates"))) if top.has("gates") else DEFAULT_GATES
     plan = plan_file.plan(top)
     newest = replace(plan.sessions, newest=True)
     return NightlyFile(
-        replace(plan, sessions=newest), imports, gates, None if reports is None else Path(reports)
+        replace(plan, sessions=newest),
+        imports,
+        gates,
+        None if reports is None else Path(reports),
+        keep_nights,
     )
 
 

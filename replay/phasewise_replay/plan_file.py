@@ -1,10 +1,12 @@
 """Read a plan from YAML.  `docs/replay.md` shows every key."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TypedDict
 
 from phasewise_analyzer.chat_messages.facts import Thinking
+from phasewise_analyzer.engine.layout import Layout
 from phasewise_analyzer.engine.routers import ROUTERS
 from phasewise_store.errors import UsageError
 
@@ -14,6 +16,7 @@ from phasewise_replay.plan import (
     Mode,
     Order,
     Plan,
+    Scheduler,
     SessionChoice,
     SglangArm,
     SimulatedArm,
@@ -54,6 +57,7 @@ def plan(top: Keys) -> Plan:
         longest_wait_s=top.take("longest_wait_s", keys.number, 60.0),
         mode=top.take("mode", _mode, "performance"),
         thinking=top.take("thinking", _thinking, "drop"),
+        forecast=_forecast(top.inner("forecast")) if top.has("forecast") else None,
     )
     top.finish()
     return found
@@ -121,24 +125,42 @@ def _url(name: str, found: Keys) -> UrlArm:
     )
 
 
-def _simulated(name: str, found: Keys) -> SimulatedArm:
+def _forecast(found: Keys) -> SimulatedOptions:
+    options = _step_times(found)
+    found.finish()
+    return options
+
+
+def _step_times(found: Keys) -> SimulatedOptions:
     # a calibration holds for the GPU and the model that it was measured on
     calibration = found.maybe("calibration", keys.word)
     measured = calibration is not None
-    options = SimulatedOptions(
+    return SimulatedOptions(
         gpu=None if measured else found.take("gpu", keys.word),
         model=None if measured else found.take("model", keys.word),
         kernels=None if measured else found.maybe("kernels", keys.word),
+        scheduler=found.take("scheduler", _scheduler, "vllm"),
         calibration=calibration,
+    )
+
+
+def _simulated(name: str, found: Keys) -> SimulatedArm:
+    options = replace(
+        _step_times(found),
         kv_blocks=found.maybe("kv_blocks", keys.whole),
         replicas=found.take("replicas", keys.whole, 1),
         router=found.maybe("router", _router),
+        prefill_engines=found.maybe("prefill_engines", keys.whole),
+        decode_engines=found.maybe("decode_engines", keys.whole),
+        kv_copy_gb_s=found.maybe("kv_copy_gb_s", keys.number),
         flags=found.take("flags", flags, {}),
         prefix_caching=found.maybe("prefix_caching", keys.truth),
         chunk_tokens=found.maybe("chunk_tokens", keys.whole),
         block_tokens=found.maybe("block_tokens", keys.whole),
     )
-    return SimulatedArm(name=name, options=options, presets=found.take("presets", _presets, ()))
+    arm = SimulatedArm(name=name, options=options, presets=found.take("presets", _presets, ()))
+    layout(options)
+    return arm
 
 
 _MAKERS: Mapping[str, Callable[[str, Keys], Arm]] = {
@@ -193,6 +215,26 @@ def _tool_time(value: object) -> float:
         raise UsageError(
             f"must be off, recorded, or a fraction of the recorded time, not `{value}`"
         ) from None
+
+
+def layout(options: SimulatedOptions) -> Layout:
+    """Return how many engines an arm has; raises UsageError where the numbers contradict."""
+    copy_gb_s = options.kv_copy_gb_s
+    return Layout(
+        options.replicas,
+        options.router,
+        options.prefill_engines or 0,
+        options.decode_engines or 0,
+        None if copy_gb_s is None else copy_gb_s * 1e9,
+    )
+
+
+def _scheduler(value: object) -> Scheduler:
+    if value == "vllm":
+        return "vllm"
+    if value == "sglang":
+        return "sglang"
+    raise UsageError(f"must be vllm or sglang, not `{value}`")
 
 
 def _router(value: object) -> str:

@@ -103,6 +103,17 @@ def measured(store: Store, run_id: str) -> pl.DataFrame:
     )
 
 
+def forget(store: Store, run_ids: Collection[str]) -> None:
+    """Remove runs with all that was measured in them."""
+    with store.transaction() as connection:
+        for table in ("measured_calls", "arms", "runs"):
+            statements.run(
+                connection,
+                f"DELETE FROM {table} WHERE run_id IN (SELECT unnest(?))",
+                [list(run_ids)],
+            )
+
+
 def _put(store: Store, table: str, facts: Sequence[Run | Arm | MeasuredCall]) -> None:
     if not facts:
         return

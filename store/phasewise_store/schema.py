@@ -16,7 +16,9 @@ from phasewise_store.migrations import (
     findings,
     first_tables,
     identities,
+    measured_gpu_seconds,
     measured_outputs,
+    nights,
     prefixes,
 )
 from phasewise_store.statements import run
@@ -118,6 +120,16 @@ def m021_add_measured_outputs(connection: duckdb.DuckDBPyConnection) -> None:
     run(connection, measured_outputs.MEASURED_OUTPUTS)
 
 
+def m022_add_nights(connection: duckdb.DuckDBPyConnection) -> None:
+    """Keep what the gates of nightly runs saw."""
+    run(connection, nights.NIGHTS)
+
+
+def m023_add_measured_gpu_seconds(connection: duckdb.DuckDBPyConnection) -> None:
+    """Keep what each call of a simulated replay took of the GPUs."""
+    run(connection, measured_gpu_seconds.MEASURED_GPU_SECONDS)
+
+
 COMPRESSED: dict[str, compression.Methods] = {
     "segments": {"digest": "uncompressed", "content": "uncompressed"},
     "spans": {"attributes": "zstd"},
@@ -143,6 +155,8 @@ STATEMENTS = (
     costs.STATES_OF_INPUT,
     findings.REANALYSES,
     measured_outputs.MEASURED_OUTPUTS,
+    nights.NIGHTS,
+    measured_gpu_seconds.MEASURED_GPU_SECONDS,
 )
 """what the migrations run, for `schema_page`"""
 
@@ -166,5 +180,7 @@ MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     m017_add_states_of_input,
     m019_add_reanalyses,
     m021_add_measured_outputs,
+    m022_add_nights,
+    m023_add_measured_gpu_seconds,
 )
 """in order; the schema's version is how many of them have run"""

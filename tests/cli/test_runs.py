@@ -1,9 +1,12 @@
 """The commands about runs: replay, compare, nightly, report, demo."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from phasewise_replay import night_record
+from phasewise_store import nights, runs
 from phasewise_store.store import Store
 from phasewise_web.cli.main import main
 
@@ -105,6 +108,53 @@ def test_nights_pass_until_something_gets_worse(
     assert ("on", "prefill_s") in worse
     for ending, files in ((".html", 3), (".json", 3), (".junit.xml", 3), (".prom", 1)):
         assert len(list((tmp_path / "reports").glob(f"*{ending}"))) == files
+
+
+def test_old_nights_leave_their_trend(
+    tmp_path: Path, database: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of four nights two are kept, with their reports; all four stay in the trend."""
+    text = f"{SIMULATED}\nreports: {tmp_path}/reports\nkeep_nights: 2\n"
+    same = written(tmp_path, text)
+    assert [main(["nightly", same, "--db", database]) for _ in range(2)] == [0, 0]
+    slower = written(tmp_path, text.replace("h100-sxm", "a100-80gb"))
+    assert [main(["nightly", slower, "--db", database]) for _ in range(2)] == [1, 0]
+    capsys.readouterr()
+    with Store.open(Path(database)) as store:
+        left = runs.runs(store)
+        found = nights.nights(store, left[0].name)
+        measures = nights.measures(store, left[0].name)
+        assert not store.frame("SELECT * FROM measured_calls ANTI JOIN runs USING (run_id)").height
+    assert [night.status for night in found] == ["passed", "regressed", "passed", "passed"]
+    assert [run.run_id for run in left] == [night.run_id for night in found[:2]]
+    prefill = [one for one in measures if (one.arm, one.measure) == ("on", "prefill_s")]
+    assert [one.regressed for one in prefill] == [False, False, True, False]
+    assert [one.change_percent is None for one in prefill] == [True, False, False, False]
+    assert prefill[0].value == prefill[1].value
+    assert prefill[2].value == prefill[3].value
+    change = prefill[2].change_percent
+    assert change is not None
+    assert prefill[1].value is not None
+    assert prefill[2].value == pytest.approx(prefill[1].value * (1 + change / 100))
+    kept = {run.run_id for run in left}
+    for ending in (".html", ".json", ".junit.xml"):
+        files = (tmp_path / "reports").glob(f"*{ending}")
+        assert {path.name.removesuffix(ending) for path in files} == kept
+
+
+def test_the_last_valid_night_is_kept_however_old(
+    tmp_path: Path, database: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The next night is compared with it."""
+    same = written(tmp_path, SIMULATED)
+    assert main(["nightly", same, "--db", database]) == 0
+    with Store.open(Path(database)) as store:
+        (valid,) = nights.nights(store)
+        for day in (1, 2):
+            later = replace(valid, run_id=f"void-{day}", started_ns=valid.started_ns + day)
+            nights.put(store, replace(later, status="void"), [])
+        assert not night_record.forget_old(store, valid.name, 1)
+        assert [run.run_id for run in runs.runs(store)] == [valid.run_id]
 
 
 def test_the_demo_shows_everything_and_again_adds_nothing(

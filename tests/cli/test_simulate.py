@@ -68,6 +68,39 @@ def test_cached_tokens_are_told_by_tier(tmp_path: Path, capsys: pytest.CaptureFi
     assert tiers == [(0, 0), (0, 0), (64, 64)]
 
 
+def test_phases_on_engines_of_their_own_are_compared_with_replicas(
+    stream: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One engine of each kind beside two replicas: named, and with the goodput of both."""
+    words = ["--prefill-engines", "1", "--decode-engines", "1", "--slo", "ttft=1"]
+    assert main(["simulate", str(stream), *ENGINE, *words]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["engines"] == {"prefill": 1, "decode": 1}
+    assert answer["aggregated"]["replicas"] == 2
+    assert answer["aggregated"]["attainment"] == answer["slo"]["attainment"] == 1
+    assert main(["simulate", str(stream), *ENGINE[:-1], *words]) == 0
+    printed = capsys.readouterr()
+    assert "1 prefill and 1 decode engines, each 1 h100-sxm" in printed.out
+    assert "2 x 1 h100-sxm, llama-3.1-8b instead: 100.0% of the requests" in printed.err
+    assert main(["simulate", str(stream), *ENGINE, *words, "--sweep"]) == 0
+    assert json.loads(capsys.readouterr().out)["aggregated_largest"]["attainment"] == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--prefill-engines", "1"], "name both numbers"),
+        (["--prefill-engines", "1", "--decode-engines", "1", "--replicas", "2"], "either replicas"),
+    ],
+)
+def test_a_layout_that_serves_nothing_is_refused(
+    stream: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    """Prefill engines alone, and both kinds beside replicas."""
+    assert main(["simulate", str(stream), *ENGINE, *words]) == 2
+    assert message in capsys.readouterr().err
+
+
 def test_a_table_says_where_its_step_times_come_from(
     stream: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,7 +9,8 @@ from fastapi.testclient import TestClient
 from phasewise_analyzer.analyse import analyse
 from phasewise_collector import samples
 from phasewise_collector.importing import import_paths
-from phasewise_replay import plan_file
+from phasewise_replay import night_record, nightly, plan_file
+from phasewise_replay.nightly_file import DEFAULT_GATES
 from phasewise_replay.run import run
 from phasewise_store.facts import Agent, Batch, LlmCall, Session, Source, Usage
 from phasewise_store.segments import text_segment
@@ -30,7 +31,8 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
         store.write(_hostile())
         analyse(store)
         plan = resources.files("phasewise_web.cli").joinpath("demo.yaml").read_text("utf-8")
-        run(store, plan_file.parse(plan, "demo.yaml"))
+        night = nightly.judge(store, run(store, plan_file.parse(plan, "demo.yaml")), DEFAULT_GATES)
+        night_record.record(store, night, DEFAULT_GATES)
         yield store
 
 

@@ -11,10 +11,10 @@ from typing import Literal
 import pytest
 from phasewise_replay.compare import compare
 from phasewise_reports import run_report
-from phasewise_store import runs
+from phasewise_store import nights, runs
 from phasewise_store.store import Store
 from phasewise_web.app import make_app
-from phasewise_web.pages.address import call_path, run_path, session_path
+from phasewise_web.pages.address import call_path, nights_path, run_path, session_path
 
 from tests.web.client import over_a_socket
 from tests.web.conftest import HOSTILE
@@ -87,6 +87,7 @@ def pages(store: Store) -> list[str]:
         *("/prefixes", "/prefixes/flame", "/breaks", "/breaks?source=tau2-bench&finding=1"),
         *("/ledger?source=tau2-bench", "/ledger?source=tau2-bench&reason=appended"),
         *("/structure?source=tau2-bench", "/runs", run_path(runs.runs(store)[0].run_id)),
+        *map(nights_path, {night.name for night in nights.nights(store)}),
         *("/collector", "/patterns", "/nowhere", "/sessions?offset=-1"),
     ]
 

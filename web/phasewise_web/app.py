@@ -31,6 +31,7 @@ from phasewise_web.pages.call import call_page
 from phasewise_web.pages.collector import collector_page
 from phasewise_web.pages.flame import flame_page
 from phasewise_web.pages.ledger import ledger_page
+from phasewise_web.pages.nights import nights_page
 from phasewise_web.pages.parameters import TAKES, AddressError, check
 from phasewise_web.pages.patterns import patterns_page
 from phasewise_web.pages.prefixes import prefixes_page
@@ -147,6 +148,7 @@ def _add_pages(app: FastAPI, store: Store, loader: Loader | None, answers: Answe
         return HTMLResponse(run_report.render_html(run_page(store, id).verdict))
 
     page("/runs/{id:any}", "run_page.html", "Replay", lambda _, id: run_page(store, id))
+    page("/nights/{id:any}", "nights.html", "Replay", lambda _, id: nights_page(store, id))
     page("/collector", "collector.html", "Collector", lambda _, __: collector_page(store, loader))
     page("/patterns", "patterns.html", "", lambda _, __: patterns_page())
 
@@ -220,7 +222,10 @@ def _error(request: Request, page: ErrorPage) -> Response:
 def _environment() -> Environment:
     made = templating.environment(extra=PackageLoader("phasewise_web"))
     made.filters.update(
-        session_path=address.session_path, call_path=address.call_path, run_path=address.run_path
+        session_path=address.session_path,
+        call_path=address.call_path,
+        run_path=address.run_path,
+        nights_path=address.nights_path,
     )
     return made
 

@@ -23,7 +23,7 @@ from phasewise_analyzer.engine.roofline import Efficiency, Roofline
 from phasewise_analyzer.engine.scheduler import EngineConfig
 from phasewise_analyzer.engine.shape import Shape
 from phasewise_analyzer.engine.speculation.config import SpeculationConfig, speculative
-from phasewise_analyzer.engine.speculation.drafting_time import WithDrafting
+from phasewise_analyzer.engine.speculation.drafting_time import STEP_S, WithDrafting
 from phasewise_analyzer.engine.step_terms import Collectives, WithTerms
 from phasewise_analyzer.engine.transfers import Link
 from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
@@ -48,6 +48,15 @@ class DoesNotFitError(UsageError):
 
 
 @dataclass(frozen=True, slots=True)
+class KvSize:
+    """What a block of KV takes to move between GPUs of one machine."""
+
+    block_bytes: float
+    """on one GPU"""
+    link_bytes_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Deployment:
     """An engine ready to be simulated."""
 
@@ -64,6 +73,8 @@ class Deployment:
     """data-parallel ranks that run on their own: of a dense model"""
     front: Front = NO_FRONT
     """the server before the engine"""
+    kv: KvSize | None = None
+    """of a block, where it is known and all KV is in blocks"""
     speculation: SpeculationConfig | None = None
     """how it drafts"""
 
@@ -72,7 +83,11 @@ def calibrated(measured: Calibration) -> Deployment:
     """Set an engine up as it was measured."""
     return Deployment(
         measured.server.name,
-        with_drafting(measured.times, measured.speculation),
+        with_drafting(
+            measured.times,
+            measured.speculation,
+            exposed_s=STEP_S if measured.scheduled_ahead else 0.0,
+        ),
         measured.config,
         measured.blocks,
         front=measured.front,
@@ -80,9 +95,11 @@ def calibrated(measured: Calibration) -> Deployment:
     )
 
 
-def with_drafting(times: StepTimes, speculation: SpeculationConfig | None) -> StepTimes:
-    """Add the host's time to draft, where there is speculation."""
-    return times if speculation is None else WithDrafting(times, speculation)
+def with_drafting(
+    times: StepTimes, speculation: SpeculationConfig | None, *, exposed_s: float = STEP_S
+) -> StepTimes:
+    """Add the host's time between steps, where there is speculation."""
+    return times if speculation is None else WithDrafting(times, speculation, exposed_s)
 
 
 def deploy(
@@ -134,7 +151,11 @@ def deploy(
     )
     name = f"{tp * data_parallel} {gpu.name}, {shape.name}"
     if host is not None:
+        if speculation is not None:
+            raise NotModelledError("the simulation does not model speculation beside KV offload")
         config = OffloadingConfig(**asdict(config), host=host)
+    grows = not shape.sequence_bytes(cache, tp)
+    block_bytes = shape.kv_token_bytes(cache, tp) * config.block_size
     return Deployment(
         name,
         with_drafting(times, speculation),
@@ -144,6 +165,7 @@ def deploy(
         ranks,
         engines,
         speculation=speculation,
+        kv=KvSize(block_bytes, gpu.link_bytes_s) if grows else None,
     )
 
 

@@ -14,6 +14,7 @@ requests in flight.
 
 import math
 from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -80,6 +81,18 @@ class EngineRun:
         self._ranks[rank].waiting.append(sequence)
         self.planned = False
 
+    def on_transfer(self, told: Callable[[Sequence, float], None]) -> None:
+        """Have a function learn of every copy to this engine, with the time at which it ends."""
+        for transfers in self._transfers:
+            transfers.told = told
+
+    def release_at(self, sequence: Sequence, at_s: float) -> None:
+        """Free the blocks of a finished sequence, which stayed for others to copy, at a time."""
+        transfers = self._ranks[self._rank_of[sequence.index]].transfers
+        assert transfers is not None, "the scheduler keeps blocks of finished sequences"
+        transfers.note(sequence, at_s)
+        self.planned = False
+
     def run(self, horizon_s: float = math.inf) -> list[Sequence]:
         """Run steps until some requests finish, and return these.
 
@@ -89,11 +102,11 @@ class EngineRun:
         while self.now < horizon_s:
             self.plan()
             if not self._planned and self._held_back is None:
-                next_s = min(horizon_s, self._next_transfer_s())
-                self.now = next_s if math.isfinite(next_s) else self.now
-                if next_s == horizon_s:
+                arrives_s = self._next_transfer_s()
+                next_s = min(horizon_s, arrives_s)
+                if not math.isfinite(next_s):
                     break
-                self.planned = False
+                self.now, self.planned = next_s, next_s < arrives_s
                 continue
             if not self._jump(horizon_s):
                 self._execute(self._planned.popleft() if self._planned else None)
@@ -123,6 +136,8 @@ class EngineRun:
             return math.inf
         if not self.planned:
             return self.now
+        if not self._planned and self._held_back is None:
+            return self._next_transfer_s()
         if self._quiet_s is None:
             steps = self._quiet_steps()
             quiet_s = self.now + (float(self._run_s(steps).sum()) if steps else 0.0)

@@ -7,7 +7,7 @@ from phasewise_store.errors import UsageError
 
 from phasewise_analyzer.engine.batch import StepTimes
 from phasewise_analyzer.engine.engine_run import EngineRun
-from phasewise_analyzer.engine.fleet import RoutedEngines
+from phasewise_analyzer.engine.fleet import Fleet, RoutedEngines
 from phasewise_analyzer.engine.front import NO_FRONT, Front
 from phasewise_analyzer.engine.request import Request, Served
 from phasewise_analyzer.engine.routers import Router
@@ -51,14 +51,28 @@ def simulate(
     refuse_oversized(requests, config, blocks)
     runs = [EngineRun(times, config, blocks=blocks, ranks=ranks) for _ in range(engines)]
     fleet = RoutedEngines(runs, router=router, front=front)
+    served = _submit(requests, fleet)
+    fleet.drain()
+    return sum_up(served, runs)
+
+
+def serve_stream(requests: Sequences[Request], fleet: Fleet) -> Outcome:
+    """Serve the requests on any fleet, which is new."""
+    served = _submit(requests, fleet)
+    while fleet.run():
+        pass
+    return sum_up(served, fleet.engines)
+
+
+def _submit(requests: Sequences[Request], fleet: Fleet) -> list[Served]:
+    """Send all requests, in order of time."""
     sequences = [
         Sequence(index, one, Served(one.arrival_s), total=one.input_tokens)
         for index, one in enumerate(requests)
     ]
     for sequence in sorted(sequences, key=lambda one: one.request.arrival_s):
         fleet.submit(sequence)
-    fleet.drain()
-    return sum_up([one.served for one in sequences], runs)
+    return [one.served for one in sequences]
 
 
 def refuse_oversized(

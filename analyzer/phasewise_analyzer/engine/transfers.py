@@ -5,6 +5,7 @@ A copy begins with the step that it was planned with: after the steps that were 
 
 import math
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from phasewise_analyzer.engine.sequence import Sequence
@@ -30,6 +31,8 @@ class Transfers:
         self.now_s = 0.0
         """the engine's clock when it plans"""
         self._link = link
+        self.told: Callable[[Sequence, float], None] | None = None
+        """learns of each copy that begins, with the time at which it will end"""
         self._asked: deque[tuple[Sequence, float]] = deque()
         """copies of the step that is being planned, with their bytes"""
         self._ends: dict[Sequence, float] = {}
@@ -50,6 +53,12 @@ class Transfers:
             sequence, size_bytes = self._asked.popleft()
             self._free_s = max(at_s, self._free_s) + self._link.seconds(size_bytes)
             self._ends[sequence] = self._free_s
+            if self.told is not None:
+                self.told(sequence, self._free_s)
+
+    def note(self, sequence: Sequence, end_s: float) -> None:
+        """Note a copy that others make, and when it ends."""
+        self._ends[sequence] = end_s
 
     def arrived(self, sequence: Sequence) -> bool:
         """Tell whether a copy has ended by now."""

@@ -85,11 +85,14 @@ def test_prediction_and_simulation_agree_however_small_the_cache(
 
 
 @settings(max_examples=150, deadline=None)
-@given(prompts, st.sampled_from([1, 2, 4]), st.integers(30, 45))
+@given(prompts, st.sampled_from([2, 4]), st.integers(30, 45))
 def test_the_whatif_agrees_where_a_call_takes_whole_blocks_and_one(
     sent: list[list[int]], size: int, blocks: int
 ) -> None:
-    """With one token behind whole blocks and one of output, a call takes one block more."""
+    """With one token behind whole blocks and one of output, a call takes one block more.
+
+    In blocks of one token that token would be a whole block, which the what-if counts.
+    """
     sent = [[*prompt[: max(0, len(prompt) - 1) // size * size], 2] for prompt in sent]
     ones = [1] * len(sent)
     expected = whatif(sent, VLLM, size, blocks)

@@ -1,6 +1,7 @@
 """Calibrations as files: what was measured comes back, and wrong files are named."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,8 +10,10 @@ from phasewise_analyzer.engine import calibration
 from phasewise_analyzer.engine.batch import Batch, Chunk
 from phasewise_analyzer.engine.calibration import Calibration, Server
 from phasewise_analyzer.engine.deployment import calibrated
-from phasewise_analyzer.engine.fitted_steps import FittedSteps, KindFit
+from phasewise_analyzer.engine.fitted_steps import FittedSteps, KindFit, terms
 from phasewise_analyzer.engine.front import Front
+from phasewise_analyzer.engine.speculation.config import NgramConfig
+from phasewise_analyzer.engine.speculation.drafting_time import NGRAM_TOKEN_S, STEP_S
 from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
 from phasewise_store.errors import UsageError
 from phasewise_web.cli.main import main
@@ -48,10 +51,27 @@ def test_a_calibration_comes_back_from_its_file(tmp_path: Path) -> None:
 
 def test_limits_may_change_but_not_what_was_measured() -> None:
     """`max-num-seqs` is a limit; another KV format has other step times."""
-    assert made().with_flags({"max-num-seqs": "3"}, None).config.max_num_seqs == 3
+    three = SchedulerConfig(block_size=32, max_num_seqs=3)
+    assert made().with_flags({"max-num-seqs": "3"}, None).config == three
     assert made().with_flags({}, 77).blocks == 77
     with pytest.raises(UsageError, match="does not model `kv-cache-dtype`"):
         made().with_flags({"kv-cache-dtype": "fp8"}, None)
+
+
+def test_a_calibrated_server_may_speculate() -> None:
+    """Drafts count as sequences of the fit, and the host's time to draft is added."""
+    ngram = '{"method": "ngram", "num_speculative_tokens": 4}'
+    engine = calibrated(made().with_flags({"speculative-config": ngram}, None))
+    assert engine.speculation == NgramConfig(4)
+    assert engine.config.planned_steps == 1
+    batch = Batch(decodes=2, context=1000, longest=600, drafts=3)
+    assert terms(batch) == [1, 5, 0, 1000]
+    assert terms(replace(batch, chunks=(Chunk(100, 0),))) == [1, 105, 0, 5000, 1000, 5, 0]
+    # measured with asynchronous scheduling, which hides what speculation exposes
+    assert engine.times.step_s(batch) == pytest.approx(0.01 + STEP_S + 1000 * NGRAM_TOKEN_S)
+    waiting = replace(made(), config=SchedulerConfig(block_size=32, async_scheduling=False))
+    engine = calibrated(waiting.with_flags({"speculative-config": ngram}, None))
+    assert engine.times.step_s(batch) == pytest.approx(0.01 + 1000 * NGRAM_TOKEN_S)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,8 @@
 """Drafts and acceptance computed from tokens: by hand, and against slow drafters."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -74,6 +77,17 @@ def test_suffix_drafts_are_those_of_explicit_trees(
         assert found.drafted[at].tolist() == [drafted for _, drafted, _ in steps]
         assert found.accepted[at].tolist() == [accepted for _, _, accepted in steps]
         assert found.steps().drafted.tolist() == found.drafted[at].tolist()
+
+
+def test_suffix_drafts_are_those_of_arctic_inference() -> None:
+    """Recorded from its own trees: drafted and accepted tokens of every step, call after call."""
+    recorded = json.loads((Path(__file__).parent / "arctic_drafts.json").read_text("utf-8"))
+    for case in recorded["cases"]:
+        decoder = SuffixDecoder(SuffixConfig(**case["config"]))
+        for call in case["calls"]:
+            steps = decoder.drafts(ids(call["prompt"]), ids(call["output"])).steps()
+            found = np.stack((steps.drafted, steps.accepted), axis=1).tolist()
+            assert found == call["steps"]
 
 
 @settings(max_examples=50, deadline=None)

@@ -42,6 +42,7 @@ COMMANDS = (
     "sql",
     "replay",
     "simulate",
+    "speculation",
     "calibrate",
     "compare",
     "gpu",

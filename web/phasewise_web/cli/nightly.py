@@ -5,11 +5,12 @@ example, and how to run it with systemd, cron, GitHub Actions and Kubernetes.
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from phasewise_analyzer.analyse import analyse
 from phasewise_collector.importing import import_paths
-from phasewise_replay import nightly, nightly_file
+from phasewise_replay import night_record, nightly, nightly_file
 from phasewise_replay import run as replays
 from phasewise_replay.nightly import Night
 from phasewise_reports import night_report, run_report
@@ -21,6 +22,9 @@ from phasewise_web.cli.open_database import created, opened
 from phasewise_web.cli.output import print_json, progress, say, stdout
 
 NAME = "nightly"
+
+HTML, JSON, JUNIT = ".html", ".json", ".junit.xml"
+"""endings of a night's reports"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,8 +50,15 @@ def run(arguments: argparse.Namespace) -> int:
             begin = replays.resume if arguments.resume else replays.run
             run_id = begin(store, file.plan, step=step)
         night = nightly.judge(store, run_id, file.gates)
+        night_record.record(store, night, file.gates)
+        old: list[str] = []
+        if file.keep_nights is not None:
+            old = night_record.forget_old(store, file.plan.name, file.keep_nights)
+    if old:
+        say(f"removed the calls of {len(old)} old {'night' if len(old) == 1 else 'nights'}")
     if file.reports is not None:
         _write_reports(file.reports, night)
+        _remove_reports(file.reports, old)
     if arguments.json:
         print_json(night)
     else:
@@ -59,9 +70,9 @@ def _write_reports(folder: Path, night: Night) -> None:
     """Write the night under the run's name, and the metrics under the same name every night."""
     run_id = night.verdict.run_id
     files = {
-        f"{run_id}.html": run_report.render_html(night.verdict),
-        f"{run_id}.json": to_json(night, sort_keys=True) + "\n",
-        f"{run_id}.junit.xml": night_report.render_junit(night),
+        f"{run_id}{HTML}": run_report.render_html(night.verdict),
+        f"{run_id}{JSON}": to_json(night, sort_keys=True) + "\n",
+        f"{run_id}{JUNIT}": night_report.render_junit(night),
         "phasewise.prom": night_report.render_prometheus(night),
     }
     try:
@@ -73,6 +84,16 @@ def _write_reports(folder: Path, night: Night) -> None:
     except OSError as error:
         raise UsageError(f"cannot write a report into `{folder}`: {error.strerror}") from None
     say(f"wrote {', '.join(files)} in {folder}")
+
+
+def _remove_reports(folder: Path, run_ids: Sequence[str]) -> None:
+    """Remove the reports of old nights."""
+    try:
+        for run_id in run_ids:
+            for ending in (HTML, JSON, JUNIT):
+                (folder / f"{run_id}{ending}").unlink(missing_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot remove a report from `{folder}`: {error.strerror}") from None
 
 
 def _print(night: Night) -> None:

@@ -23,12 +23,13 @@ from phasewise_analyzer.engine import (
     slo,
 )
 from phasewise_analyzer.engine.deployment import Deployment, calibrated
+from phasewise_analyzer.engine.layout import Layout
 from phasewise_analyzer.engine.offloading import OffloadingConfig
 from phasewise_analyzer.engine.request import Request, Served
 from phasewise_analyzer.engine.simulation import Outcome
 from phasewise_analyzer.engine.slo import Slo
 from phasewise_analyzer.engine.summary import Spread, Summary, summarise
-from phasewise_analyzer.engine.sweep import sweep
+from phasewise_analyzer.engine.sweep import Frontier, sweep
 from phasewise_store.errors import UsageError
 
 from phasewise_web.cli import simulated_workload, speculation_output, sweep_output
@@ -69,6 +70,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--router",
         choices=sorted(routers.ROUTERS),
         help="how replicas are chosen (default: round-robin)",
+    )
+    parser.add_argument(
+        "--prefill-engines",
+        metavar="N",
+        type=_positive,
+        default=0,
+        help="engines that only read prompts, instead of --replicas; needs --decode-engines",
+    )
+    parser.add_argument(
+        "--decode-engines",
+        metavar="M",
+        type=_positive,
+        default=0,
+        help="engines that only generate; with --slo, compared with N + M replicas",
+    )
+    parser.add_argument(
+        "--kv-copy-gb-s",
+        metavar="GB_S",
+        type=_amount,
+        help="bandwidth per GPU between them (default: the link between GPUs of one machine)",
     )
     parser.add_argument(
         "--set",
@@ -121,17 +142,20 @@ def run(arguments: argparse.Namespace) -> int:
             "--slo ttft=2,tpot=0.05"
         )
 
-    def serving(stream: Sequence[Request]) -> Outcome:
-        return simulated_workload.serve_stream(list(stream), engine, arguments)
-
+    layout = _layout(arguments)
     if arguments.sweep and limits is not None:
         assert workload.requests is not None, "a sweep reads a file"
-        with progress("sweeping"):
-            frontier = sweep(workload.requests, serving, limits, share=arguments.attainment)
-        sweep_output.show(frontier, engine, arguments)
+        frontiers = [
+            _swept(workload.requests, engine, one, limits, share=arguments.attainment)
+            for one in ([layout, layout.aggregated] if layout.prefill else [layout])
+        ]
+        sweep_output.show(frontiers, engine, layout, arguments)
         return 0
     with progress("simulating"):
-        found = workload.serve()
+        found = workload.serve(layout)
+        together = None
+        if layout.prefill and limits is not None:
+            together = workload.serve(layout.aggregated)
     summary = summarise(found.served, found.preemptions)
     if arguments.json:
         answer = {
@@ -143,26 +167,55 @@ def run(arguments: argparse.Namespace) -> int:
             answer["speculation"] = speculation_output.of(found, engine, workload.speculation)
         if limits is not None:
             answer["slo"] = asdict(limits) | _goodput(limits, found)
+        if layout.prefill:
+            answer["engines"] = {"prefill": layout.prefill, "decode": layout.decode}
+        if limits is not None and together is not None:
+            answer["aggregated"] = _goodput(limits, together, replicas=layout.engines)
         if arguments.gpu_seconds:
-            answer["gpu_seconds"] = _gpu_seconds(found, engine, arguments.replicas)
+            answer["gpu_seconds"] = _gpu_seconds(found, engine, layout)
         print_json(answer)
         return 0
-    _print(summary, found, engine, arguments.replicas)
+    _print(summary, found, engine, layout)
     if workload.speculation is not None:
         speculation_output.show(found, engine, workload.speculation)
     if limits is not None:
-        attained = _goodput(limits, found)
-        say(
-            f"{attained['attainment']:.1%} of the requests meet the SLO: "
-            f"{attained['goodput']:.2f} requests/s"
-        )
+        say(_attained(limits, found))
+    if limits is not None and together is not None:
+        say(f"{layout.aggregated.name(engine)} instead: {_attained(limits, together)}")
     return 0
 
 
-def _gpu_seconds(found: Outcome, engine: Deployment, replicas: int) -> list[dict[str, float]]:
+def _layout(arguments: argparse.Namespace) -> Layout:
+    """Read how many engines there are, and what they do."""
+    copy_gb_s = arguments.kv_copy_gb_s
+    return Layout(
+        arguments.replicas,
+        arguments.router,
+        arguments.prefill_engines,
+        arguments.decode_engines,
+        None if copy_gb_s is None else copy_gb_s * 1e9,
+    )
+
+
+def _swept(
+    requests: Sequence[Request], engine: Deployment, layout: Layout, limits: Slo, *, share: float
+) -> Frontier:
+    with progress(f"sweeping {layout.name(engine)}"):
+        return sweep(requests, lambda some: layout.serve(some, engine), limits, share=share)
+
+
+def _attained(limits: Slo, found: Outcome) -> str:
+    attained = _goodput(limits, found)
+    return (
+        f"{attained['attainment']:.1%} of the requests meet the SLO: "
+        f"{attained['goodput']:.2f} requests/s"
+    )
+
+
+def _gpu_seconds(found: Outcome, engine: Deployment, layout: Layout) -> list[dict[str, float]]:
     """Return what each request took of the GPUs; all of them sum to GPUs x makespan."""
     wall_s = summarise(found.served, found.preemptions).makespan_s
-    ranks = engine.ranks * engine.engines * replicas
+    ranks = engine.ranks * engine.engines * layout.engines
     idle = attribution.idle_shares([one.busy_s for one in found.served], wall_s * ranks)
     return [
         {
@@ -177,9 +230,9 @@ def _gpu_seconds(found: Outcome, engine: Deployment, replicas: int) -> list[dict
     ]
 
 
-def _goodput(limits: Slo, found: Outcome) -> dict[str, float]:
+def _goodput(limits: Slo, found: Outcome, **more: float) -> dict[str, float]:
     served = found.served
-    return {"attainment": limits.attainment(served), "goodput": limits.goodput(served)}
+    return {"attainment": limits.attainment(served), "goodput": limits.goodput(served), **more}
 
 
 def _engine(arguments: argparse.Namespace) -> Deployment:
@@ -230,7 +283,7 @@ def _row(served: Served, engine: Deployment) -> dict[str, float | int | None]:
     }
 
 
-def _print(summary: Summary, found: Outcome, engine: Deployment, replicas: int) -> None:
+def _print(summary: Summary, found: Outcome, engine: Deployment, layout: Layout) -> None:
     measures = [("TTFT", summary.ttft_s, 3), ("TPOT", summary.tpot_s, 4)]
     measures.append(("latency", summary.latency_s, 3))
     rows = [
@@ -238,7 +291,7 @@ def _print(summary: Summary, found: Outcome, engine: Deployment, replicas: int) 
         for name, spread, digits in measures
         if spread is not None
     ]
-    title = f"{len(found.served):,} requests on {replicas} x {engine.name} (simulated)"
+    title = f"{len(found.served):,} requests on {layout.name(engine)} (simulated)"
     columns = [("seconds", False), ("mean", True), ("p50", True), ("p90", True), ("p99", True)]
     table(title, columns, rows)
     cached = sum(one.cached_tokens for one in found.served)
@@ -280,6 +333,16 @@ def _positive(text: str) -> int:
     if not text.isdigit() or not int(text):
         raise argparse.ArgumentTypeError(f"`{text}` is not a positive whole number")
     return int(text)
+
+
+def _amount(text: str) -> float:
+    try:
+        amount = float(text)
+    except ValueError:
+        amount = 0.0
+    if not 0 < amount < float("inf"):
+        raise argparse.ArgumentTypeError(f"`{text}` is not a number above 0")
+    return amount
 
 
 def _share(text: str) -> float:

@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from phasewise_analyzer.engine import replicas, routers, workload
+from phasewise_analyzer.engine import workload
 from phasewise_analyzer.engine.closed_loop import serve_graphs
 from phasewise_analyzer.engine.deployment import Deployment
+from phasewise_analyzer.engine.layout import Layout
 from phasewise_analyzer.engine.request import Request
 from phasewise_analyzer.engine.simulation import Outcome, refuse_oversized, sum_up
 from phasewise_analyzer.engine.speculation.assumed import assumed_drafts, refuse_impossible
@@ -26,7 +27,7 @@ AT_ONCE = 16
 class Workload:
     """Calls, ready to be served."""
 
-    serve: Callable[[], Outcome]
+    serve: Callable[[Layout], Outcome]
     requests: list[Request] | None = None
     """of a file: its arrivals can be sent faster and slower"""
     call_ids: tuple[str, ...] | None = None
@@ -92,13 +93,6 @@ def read(arguments: argparse.Namespace, engine: Deployment) -> Workload:
     return _of_store(arguments, engine, length)
 
 
-def serve_stream(
-    requests: list[Request], engine: Deployment, arguments: argparse.Namespace
-) -> Outcome:
-    """Serve requests at their arrivals."""
-    return replicas.serve(requests, engine, replicas=arguments.replicas, router=_router(arguments))
-
-
 def _of_file(arguments: argparse.Namespace, engine: Deployment, length: float | None) -> Workload:
     if engine.config.engine == "SGLang":
         requests = workload.read_exact(arguments.file)
@@ -114,7 +108,7 @@ def _of_file(arguments: argparse.Namespace, engine: Deployment, length: float | 
             for one in requests
         ]
         said = {"config": engine.speculation.name, "basis": stored_workload.assumption(length)}
-    return Workload(lambda: serve_stream(requests, engine, arguments), requests, None, said)
+    return Workload(lambda layout: layout.serve(requests, engine), requests, None, said)
 
 
 def _of_store(arguments: argparse.Namespace, engine: Deployment, length: float | None) -> Workload:
@@ -132,7 +126,7 @@ def _of_store(arguments: argparse.Namespace, engine: Deployment, length: float |
         if engine.speculation is not None:
             if length is None:
                 scope = Scope(source=arguments.source, agent=arguments.agent)
-                drafted = stored_workload.computed(store, scope, found, engine.speculation)
+                drafted = stored_workload.computed(store, scope, found.call_ids, engine.speculation)
             else:
                 drafted = stored_workload.assumed(found, engine.speculation, length)
             if drafted.calls_without_text:
@@ -144,16 +138,12 @@ def _of_store(arguments: argparse.Namespace, engine: Deployment, length: float |
     calls = [call.request for session in found.sessions for call in session]
     refuse_oversized(calls, engine.config, engine.blocks)
 
-    def serve() -> Outcome:
-        fleet = replicas.fleet(engine, replicas=arguments.replicas, router=_router(arguments))
+    def serve(layout: Layout) -> Outcome:
+        fleet = layout.fleet(engine)
         served = serve_graphs(found.sessions, fleet, at_once=arguments.sessions_at_once)
         return sum_up(served, fleet.engines)
 
     return Workload(serve, None, found.call_ids, said)
-
-
-def _router(arguments: argparse.Namespace) -> routers.Router | None:
-    return routers.named(arguments.router) if arguments.router else None
 
 
 def _wait_share(text: str) -> float:

@@ -1,9 +1,11 @@
 """Prints what a sweep of `phasewise simulate` found."""
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from phasewise_analyzer.engine.deployment import Deployment
+from phasewise_analyzer.engine.layout import Layout
 from phasewise_analyzer.engine.summary import Spread
 from phasewise_analyzer.engine.sweep import Frontier, Point
 
@@ -15,31 +17,46 @@ COLUMNS = (
 )
 
 
-def show(frontier: Frontier, engine: Deployment, arguments: argparse.Namespace) -> None:
-    """Print the frontier and the largest load that meets the SLO."""
-    basis = engine.times.basis
+def show(
+    frontiers: Sequence[Frontier],
+    engine: Deployment,
+    layout: Layout,
+    arguments: argparse.Namespace,
+) -> None:
+    """Print the frontier and the largest load that meets the SLO.
+
+    The second frontier, if there is one, is of as many aggregated engines: its largest load is
+    printed beside the first.
+    """
+    basis, first, others = engine.times.basis, frontiers[0], frontiers[1:]
     if arguments.json:
-        print_json(
-            {
-                "points": [asdict(point) for point in frontier.points],
-                "largest": frontier.largest and asdict(frontier.largest),
-                "step_times": asdict(basis),
-            }
-        )
+        answer = {
+            "points": [asdict(point) for point in first.points],
+            "largest": first.largest and asdict(first.largest),
+            "step_times": asdict(basis),
+        }
+        for other in others:
+            answer["aggregated_largest"] = other.largest and asdict(other.largest)
+        print_json(answer)
         return
     table(
-        f"Loads of {arguments.replicas} x {engine.name} (simulated)",
+        f"Loads of {layout.name(engine)} (simulated)",
         [(name, True) for name in COLUMNS],
-        [_row(point) for point in frontier.points],
+        [_row(point) for point in first.points],
     )
-    if frontier.largest is None:
-        say(f"no load meets the SLO ({arguments.slo}) for {arguments.attainment:.0%} of requests")
-    else:
-        say(
-            f"largest load at which {arguments.attainment:.0%} of requests meet the SLO "
-            f"({arguments.slo}): {frontier.largest.rate:.2f} requests/s"
-        )
+    say(_largest(first, arguments))
+    for other in others:
+        say(f"{layout.aggregated.name(engine)} instead: {_largest(other, arguments)}")
     say(f"step times: {basis.in_words}")
+
+
+def _largest(frontier: Frontier, arguments: argparse.Namespace) -> str:
+    if frontier.largest is None:
+        return f"no load meets the SLO ({arguments.slo}) for {arguments.attainment:.0%} of requests"
+    return (
+        f"largest load at which {arguments.attainment:.0%} of requests meet the SLO "
+        f"({arguments.slo}): {frontier.largest.rate:.2f} requests/s"
+    )
 
 
 def _row(point: Point) -> tuple[str, ...]:

@@ -81,6 +81,11 @@ def run_path(run_id: str) -> str:
     return f"/runs/{encoded(run_id)}"
 
 
+def nights_path(name: str) -> str:
+    """Return the path of the page of a name's nights."""
+    return f"/nights/{encoded(name)}"
+
+
 def encoded(id: str) -> str:
     """Write any id as the rest of a path: `decoded` reads it back from the decoded path.
 

@@ -87,6 +87,7 @@ TAKES: Mapping[str, tuple[Parameter, ...]] = {
     "/runs": _SCOPE,
     "/runs/{id:any}": _SCOPE,
     "/runs/{id:any}/report.html": _SCOPE,
+    "/nights/{id:any}": _SCOPE,
     "/collector": _SCOPE,
     "/patterns": _SCOPE,
 }

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from phasewise_replay.verdict import Metric
 from phasewise_reports.charts import Curve, IntervalPlot, Part, curve, interval_plot, split
+from phasewise_reports.trend_chart import Point, Trend, trend
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +14,7 @@ class PatternsPage:
     parts: tuple[Part, ...]
     curve: Curve | None
     plot: IntervalPlot | None
+    trend: Trend | None
 
 
 def patterns_page() -> PatternsPage:
@@ -45,4 +47,13 @@ def patterns_page() -> PatternsPage:
             unit="blocks",
         ),
         interval_plot([metric(-0.5)], [metric(0.02)]),
+        trend(
+            [
+                Point("Mon", 2.0, "Monday: 2 s", False),
+                Point("Tue", 2.1, "Tuesday: 2.1 s", False),
+                Point("Wed", 3.0, "Wednesday: 3 s", True),
+            ],
+            label="an example",
+            unit="s",
+        ),
     )

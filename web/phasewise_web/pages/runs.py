@@ -9,6 +9,9 @@ from phasewise_store import runs
 from phasewise_store.run_facts import Arm, Run
 from phasewise_store.store import Store
 
+from phasewise_web.pages import nights
+from phasewise_web.pages.nights import NightlyRow
+
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
@@ -23,6 +26,8 @@ class RunsPage:
     """The newest first."""
 
     rows: tuple[RunRow, ...]
+    nightly: tuple[NightlyRow, ...]
+    """names that `phasewise nightly` runs"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +41,8 @@ class RunPage:
 def runs_page(store: Store) -> RunsPage:
     """Make the list."""
     return RunsPage(
-        tuple(RunRow(run, tuple(runs.arms(store, run.run_id))) for run in runs.runs(store))
+        tuple(RunRow(run, tuple(runs.arms(store, run.run_id))) for run in runs.runs(store)),
+        nights.names(store),
     )
 
 

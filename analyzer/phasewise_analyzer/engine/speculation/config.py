@@ -52,6 +52,9 @@ class SuffixConfig:
         return f"suffix, depth {self.depth}, {self.tokens} tokens"
 
 
+USUAL_SUFFIX = SuffixConfig(tokens=24)
+"""vLLM's defaults: as many tokens as the trees are deep"""
+
 SpeculationConfig = NgramConfig | SuffixConfig
 
 
@@ -144,7 +147,7 @@ def _ngram(fields: _Fields) -> NgramConfig:
 
 
 def _suffix(fields: _Fields) -> SuffixConfig:
-    usual = SuffixConfig(tokens=0)
+    usual = USUAL_SUFFIX
     depth = fields.integer("suffix_decoding_max_tree_depth") or usual.depth
     requests = fields.integer("suffix_decoding_max_cached_requests", least=0)
     return SuffixConfig(
