@@ -258,6 +258,8 @@ class EngineRun:
 
     def _quiet_steps(self) -> int:
         """Return for how many steps the same sequences decode and none ends; 0 for less than 2."""
+        if self._late and self._held_back is None:
+            return 0  # the next step brings no tokens
         ahead = [*self._planned] if self._held_back is None else [self._held_back, *self._planned]
         if len(self._planned) < self._depth or not all(map(self._steady, ahead)):
             return 0

@@ -1,7 +1,7 @@
 """SGLang's scheduler: against a slow re-telling, and by hand."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from phasewise_analyzer.engine.request import Request
 from phasewise_analyzer.engine.sglang_scheduler import SglangConfig
@@ -51,7 +51,24 @@ def traffic(draw: st.DrawFn) -> tuple[list[Request], SglangConfig, int]:
     return requests, config, pages
 
 
-@settings(max_examples=300, deadline=None)
+HELD_UP = [
+    *(Request(0.0, 4, 16, ()), Request(0.15625, 1, 12, ())),
+    *[Request(0.0, 1, 1, ())] * 3,
+    *(Request(0.015625, 6, 16, ()), Request(0.0, 1, 1, ()), Request(0.0, 1, 1, ())),
+]
+"""after a step that waits for the places of one that ends, the next brings no tokens"""
+TIGHT = SglangConfig(
+    chunked_prefill_size=None,
+    max_prefill_tokens=3,
+    max_running_requests=3,
+    schedule_conservativeness=0.1,
+    page_size=2,
+    on_cpu=True,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@example((HELD_UP, TIGHT, 24))
 @given(traffic())
 def test_it_agrees_with_a_stepwise_engine(
     drawn: tuple[list[Request], SglangConfig, int],
