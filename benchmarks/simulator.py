@@ -3,7 +3,7 @@
 Each workload is given to Dynamo's offline replay, too, where it is installed (`make peers`): the
 same requests and the same number of engines, with Dynamo's own step times and KV blocks. Reading
 the trace is not counted for either. Vidur installs, but its step times come from a data set on
-Hugging Face; AISimulate is not on PyPI but for a stub. Neither reads prefixes of recorded prompts.
+Hugging Face; of AISimulate PyPI has only a stub. Neither is timed.
 
 The traces are in ../shared/traces beside the checkout. One core:  python benchmarks/simulator.py
 """
