@@ -11,7 +11,7 @@ python benchmarks/calibrated_server.py --engine sglang
 import argparse
 import itertools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from types import ModuleType
@@ -22,11 +22,11 @@ from phasewise_analyzer.engine.closed_loop import simulate_sessions
 from phasewise_analyzer.engine.request import Request as SimulatedRequest
 from phasewise_replay import engine_python, sglang_command, vllm_command
 from phasewise_replay.calibration import measuring
-from phasewise_replay.calibration.sglang_subject import Counted, counted
-from phasewise_replay.engine import Request
+from phasewise_replay.engine import PhaseSeconds, Request
 from phasewise_replay.openai_client import OpenAiClient
 from phasewise_replay.request_body import SGLANG, VLLM, Dialect
 from phasewise_replay.server_process import ServerProcess, free_port
+from phasewise_replay.sglang_counters import StepClock
 
 MODEL = ".engines/tiny"
 SESSIONS, CALLS = 32, 4
@@ -34,7 +34,6 @@ FIRST_TOKENS, ADDED_TOKENS, OUTPUT_TOKENS = 600, 250, 40
 CONCURRENCIES = (1, 4, 16)
 REPEATS = 3
 SECONDS = 150.0
-SETTLE_S = 0.5
 
 Prompts = list[list[list[int]]]
 """by session and call"""
@@ -68,9 +67,8 @@ class Run:
     makespan_s: float
     ttft_p50_s: float
     cached_tokens: int
-    prefill_s: float | None = None
-    """engine time of prefill steps, where the engine counts it"""
-    decode_s: float | None = None
+    steps: PhaseSeconds | None = None
+    """engine time by phase, where the engine counts it"""
 
 
 def main() -> None:
@@ -103,11 +101,10 @@ def main() -> None:
             for repeat in range(arguments.repeats):
                 prompts = made_up(seed=repeat * 100 + at_once)
                 client.post(engine.reset)
-                before = counted(client)
+                clock = StepClock(client, late=found.config.late_tokens)
                 measured = measure(client, prompts, at_once)
-                if before is not None:
-                    measured = with_phases(measured, before, settled(client))
-                runs.append(measured)
+                steps = clock.since()
+                runs.append(replace(measured, steps=steps))
                 forecasts.append(forecast(found, prompts, at_once))
             report(at_once, runs, forecasts)
     finally:
@@ -152,32 +149,6 @@ def measure(client: OpenAiClient, prompts: Prompts, at_once: int) -> Run:
     )
 
 
-def settled(client: OpenAiClient) -> Counted:
-    """Return SGLang's counters once it is idle and has published them."""
-    time.sleep(SETTLE_S)
-    found = counted(client)
-    assert found is not None
-    assert not found.requests
-    return found
-
-
-def with_phases(run: Run, before: Counted, after: Counted) -> Run:
-    """Add the time of prefill and of decode steps, from SGLang's counters.
-
-    The counters of decode leave out the first step after a prefill. On a CPU the result of the
-    last prefill is read after that step, whose time is counted as prefill: it is moved to decode.
-    """
-    sequences = after.decoded - before.decoded
-    decode_s = after.decode_s - before.decode_s
-    tokens = SESSIONS * CALLS * (OUTPUT_TOKENS - 1)
-    left_out_s = decode_s * (tokens / sequences - 1)
-    return replace(
-        run,
-        prefill_s=after.prefill_s - before.prefill_s - left_out_s,
-        decode_s=decode_s + left_out_s,
-    )
-
-
 def forecast(found: Calibration, prompts: Prompts, at_once: int) -> Run:
     """Simulate the same sessions."""
     size = found.config.block_size
@@ -200,8 +171,7 @@ def forecast(found: Calibration, prompts: Prompts, at_once: int) -> Run:
         max(one.last_s for one in outcome.served),
         float(np.median([one.ttft_s for one in outcome.served])),
         sum(one.cached_tokens for one in outcome.served),
-        outcome.prefill_s,
-        outcome.busy_s - outcome.prefill_s,
+        PhaseSeconds(outcome.prefill_s, outcome.busy_s - outcome.prefill_s),
     )
 
 
@@ -216,19 +186,39 @@ def digests(prompt: Sequence[int], size: int) -> tuple[int, ...]:
 
 def report(at_once: int, runs: Sequence[Run], forecasts: Sequence[Run]) -> None:
     """Print a row per measure."""
-    rows = [("makespan_s", "s"), ("ttft_p50_s", "s"), ("cached_tokens", "tokens")]
-    if runs[0].prefill_s is not None:
-        rows += [("prefill_s", "s"), ("decode_s", "s")]
-    for name, unit in rows:
-        measured = np.array([getattr(one, name) for one in runs])
-        guessed = float(np.mean([getattr(one, name) for one in forecasts]))
-        error = guessed / measured.mean() - 1 if measured.mean() else 0.0
-        digits = 0 if unit == "tokens" else 3
-        print(
-            f"| {at_once} | {name} | {measured.mean():,.{digits}f} "
-            f"({measured.min():,.{digits}f} to {measured.max():,.{digits}f}) "
-            f"| {guessed:,.{digits}f} | {error:+.1%} |"
-        )
+    row(at_once, "makespan s", runs, forecasts, lambda run: run.makespan_s)
+    row(at_once, "TTFT p50 s", runs, forecasts, lambda run: run.ttft_p50_s)
+    row(at_once, "cached tokens", runs, forecasts, lambda run: run.cached_tokens, digits=0)
+    if all(run.steps is not None for run in runs):
+        row(at_once, "prefill steps s", runs, forecasts, lambda run: phases(run).prefill_s)
+        row(at_once, "decode steps s", runs, forecasts, lambda run: phases(run).decode_s)
+
+
+def phases(run: Run) -> PhaseSeconds:
+    """Return the engine time of a run by phase."""
+    assert run.steps is not None
+    return run.steps
+
+
+def row(
+    at_once: int,
+    name: str,
+    runs: Sequence[Run],
+    forecasts: Sequence[Run],
+    of: Callable[[Run], float],
+    *,
+    digits: int = 3,
+) -> None:
+    """Print a measure: mean and range of the runs, the forecast, its error."""
+    measured = np.array([of(run) for run in runs])
+    guessed = float(np.mean([of(run) for run in forecasts]))
+    error = guessed / measured.mean() - 1 if measured.mean() else 0.0
+    print(
+        f"| {at_once} | {name} | {measured.mean():,.{digits}f} "
+        f"({measured.min():,.{digits}f} to {measured.max():,.{digits}f}) "
+        f"| {guessed:,.{digits}f} | {error:+.1%} |",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import orjson
 from phasewise_analyzer.engine import batch
@@ -35,6 +36,20 @@ class BlockRecord:
     """prompts that the engine reports with another number of tokens than were sent"""
     energy_j: float | None = None
     """of the GPU in that time, where it is measured"""
+    prefill_steps_s: float | None = None
+    """time of the engine's prefill steps, where it counts them and mixes none with decode"""
+    decode_steps_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ArmForecast:
+    """What the engine model said of an arm before it was measured."""
+
+    means: Mapping[str, float] = field(default_factory=dict)
+    """measures per session, by name: the mean over the sessions"""
+    step_times: batch.Basis | None = None
+    reason: str | None = None
+    """why there is none"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +72,8 @@ class ArmRecord:
     """GPU, driver, CPU, memory and versions, where the run was made on another machine"""
     step_times: batch.Basis | None = None
     """where the step times of a simulated engine come from"""
+    forecast: ArmForecast | None = None
+    """of a measured arm, where the plan asks for it"""
 
 
 def encode(record: ArmRecord) -> str:
@@ -70,6 +87,12 @@ def decode(arm: Arm) -> ArmRecord | None:
         return None
     found = orjson.loads(arm.resolved)
     blocks = tuple(BlockRecord(**block) for block in found.pop("blocks"))
-    basis = found.pop("step_times", None)
-    step_times = None if basis is None else batch.Basis(**basis)
-    return ArmRecord(**found, blocks=blocks, step_times=step_times)
+    step_times = _basis(found.pop("step_times", None))
+    forecast = found.pop("forecast", None)
+    if forecast is not None:
+        forecast = ArmForecast(**(forecast | {"step_times": _basis(forecast["step_times"])}))
+    return ArmRecord(**found, blocks=blocks, step_times=step_times, forecast=forecast)
+
+
+def _basis(found: dict[str, Any] | None) -> batch.Basis | None:
+    return None if found is None else batch.Basis(**found)

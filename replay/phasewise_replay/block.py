@@ -20,6 +20,7 @@ from phasewise_replay.engine import (
     Engine,
     Request,
     Resolved,
+    Stepping,
     Tokenizing,
     VirtualTime,
 )
@@ -92,6 +93,9 @@ class Block:
         if cold.cached_tokens and self._resolved.resets != "none":
             warm = f"the canary found {cold.cached_tokens} cached tokens after the cache was reset"
             return self._record(cold.cached_tokens, void=warm)
+        engine = self._engine
+        if isinstance(engine, Stepping):
+            engine.watch_steps()
         joules, began_ns = self._joules(), time.perf_counter_ns()
         cpu_ns = time.process_time_ns()
         self._drive(sink, concurrency)
@@ -103,7 +107,15 @@ class Block:
         record = self._record(cold.cached_tokens, engine_cached=grown)
         if self._resolved.basis == "simulated":
             return record
-        return replace(record, wall_ns=wall_ns, client_cpu_ns=cpu_ns, energy_j=energy_j)
+        steps = engine.watched_steps() if isinstance(engine, Stepping) else None
+        return replace(
+            record,
+            wall_ns=wall_ns,
+            client_cpu_ns=cpu_ns,
+            energy_j=energy_j,
+            prefill_steps_s=None if steps is None else steps.prefill_s,
+            decode_steps_s=None if steps is None else steps.decode_s,
+        )
 
     def _cold(self, first: Request) -> Answer:
         """Warm the canary, reset, and send it again."""
@@ -183,6 +195,8 @@ class Block:
             queue_ns=answer.queue_ns,
             prefill_ns=answer.prefill_ns,
             decode_ns=answer.decode_ns,
+            prefill_gpu_s=answer.prefill_gpu_s,
+            decode_gpu_s=answer.decode_gpu_s,
             input_tokens=answer.input_tokens,
             cached_tokens=answer.cached_tokens,
             predicted_cached_tokens=predicted,

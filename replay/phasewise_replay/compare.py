@@ -21,6 +21,7 @@ from phasewise_replay import (
     factorial,
     family,
     fidelity,
+    forecast_check,
     headline,
     load_checks,
     plan_file,
@@ -94,6 +95,7 @@ def compare(store: Store, run_id: str, *, gpu_usd_hour: float | None = None) -> 
                 arm.arm, records[arm.arm], _of(measured, arm), _config(arm)
             )
         ),
+        forecasts=forecast_check.check(ran[0].arm, records, findings.metrics) if ran else (),
         fidelity=judged,
         failures=failures(calls),
         changed=changes,

@@ -22,8 +22,17 @@ DERIVED = (
 
 SPELLINGS: Mapping[str, Set[str]] = {
     "enable_prefix_caching": {"prefix_caching"},
-    "max_num_batched_tokens": {"chunk_tokens", "max_num_scheduled_tokens", "max_num_encoder_input"},
-    "speculative_config": {"speculative", "num_lookahead", "num_speculative", "drafter"},
+    "disable_radix_cache": {"prefix_caching"},
+    "page_size": {"block_tokens"},
+    "block_size": {"block_tokens"},
+    "max_num_batched_tokens": {
+        *("chunk_tokens", "max_num_scheduled_tokens", "max_num_encoder_input"),
+        "encoder_cache_size",  # vLLM takes it from this flag where it is the larger one
+    },
+    "speculative_config": {
+        *("speculative", "num_lookahead", "num_speculative", "drafter"),
+        "async_scheduling",  # vLLM turns it off beside n-gram speculation and suffix decoding
+    },
 }
 """a flag, and other names under which its setting is reported"""
 
@@ -68,7 +77,7 @@ def unplanned(
         if name != "name" and baseline.get(name) != arm.get(name)
     }
     words = {word for name in planned for word in _words(name)}
-    if planned & {"engine", "url", "python"}:
+    if planned & {"engine", "url", "python", "scheduler"}:
         return []  # another server: its settings are not expected to match
     return [
         name for name in differences if not any(word in name.replace("-", "_") for word in words)

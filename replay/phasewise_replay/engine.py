@@ -61,6 +61,9 @@ class Answer:
     """engine's own: scheduled to first token"""
     decode_ns: int | None = None
     """engine's own: first to last token"""
+    prefill_gpu_s: float | None = None
+    """simulated: the call's part of the engine's steps, times the GPUs that run them"""
+    decode_gpu_s: float | None = None
     input_tokens: int | None = None
     cached_tokens: int | None = None
     """of the input, those served from the prefix cache"""
@@ -210,6 +213,27 @@ class Counting(Protocol):
 
     def cached_tokens(self) -> int | None:
         """Return the cached tokens served since it started; None without such a counter."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseSeconds:
+    """The time that an engine's steps took, by phase."""
+
+    prefill_s: float
+    decode_s: float
+
+
+@runtime_checkable
+class Stepping(Protocol):
+    """An engine that measures its own steps, of which none mixes the phases."""
+
+    def watch_steps(self) -> None:
+        """Measure from now on; no request is in flight."""
+        ...
+
+    def watched_steps(self) -> PhaseSeconds | None:
+        """Return the time of all steps since `watch_steps`; None where it is not counted."""
         ...
 
 

@@ -1,8 +1,10 @@
 """The engine's time per session and phase, in GPU-seconds and dollars, for every arm of a run.
 
-With one session at a time, the engine's own prefill and decode times are that. With several, their
-times overlap: where calls prefill while others decode, the time is shared as the engine model
-shares a mixed step (`phase_share`), and both marginals are kept as the band.
+A simulated engine shares every step among its calls. Where a real engine measures its own prefill
+and decode steps, their time is shared among the calls by when they were in which phase. Otherwise,
+with one session at a time, the engine's own prefill and decode times of calls are used. With
+several, these overlap: where calls prefill while others decode, the time is shared as the engine
+model shares a mixed step (`phase_share`), and both marginals are kept as the band.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,12 +20,15 @@ from phasewise_store.errors import UsageError
 
 from phasewise_replay import phase_timeline, prior
 from phasewise_replay.arm_record import ArmRecord
+from phasewise_replay.engine import PhaseSeconds
 from phasewise_replay.phase_timeline import Occupied, Served, Split
 from phasewise_replay.time_facts import EngineTime, SessionTime
 
 ROUNDING_TOKENS = 256
 """mixed steps of nearly the same size are computed once"""
+STEPS = "the engine's own prefill and decode steps"
 OWN = "the engine's own times"
+MODEL = "the engine model, which shares every step among its calls"
 CLIENT = "the client's times, as the engine reports none"
 SHARED = "mixed steps shared by the engine model"
 UNSHARED = "mixed steps not shared, as the model's shape or the GPU is not known"
@@ -47,9 +52,17 @@ def of_arm(
         return None
     count = prior.gpu_count(record)
     own = bool(served["prefill_ns"].is_not_null().all())
-    mixed = _Mixed(prior.of_arm(record, config))
+    modelled = bool(served["prefill_gpu_s"].is_not_null().all())
+    mixed = _Mixed(None if modelled else prior.of_arm(record, config))
+    steps = {
+        block.block: PhaseSeconds(block.prefill_steps_s, block.decode_steps_s)
+        for block in record.blocks
+        if block.prefill_steps_s is not None and block.decode_steps_s is not None
+    }
     blocks = [
-        _block(rows, sequential=sequential, own=own, mixed=mixed)
+        _shared(rows, count)
+        if modelled
+        else _block(rows, sequential=sequential, own=own, mixed=mixed, steps=steps)
         for rows in served.partition_by("block")
     ]
     walls = {block.block: block.wall_ns for block in record.blocks}
@@ -57,8 +70,10 @@ def of_arm(
     busy_ns = sum(one.total_ns for block in blocks for one in block.occupied)
     gpu = prior.gpu_name(record)
     price = _price(gpu, usd_hour)
-    method = OWN if own else CLIENT
-    if not sequential:
+    method = MODEL if modelled else OWN if own else CLIENT
+    if all(block.number in steps for block in blocks):
+        method = STEPS
+    elif not (sequential or modelled):
         method += f"; {SHARED if mixed.engine is not None else UNSHARED}"
     usd_s = None if price is None else price.mid / 3600
     sessions = tuple(_sessions(blocks, count, usd_s))
@@ -147,15 +162,38 @@ def _rounded(tokens: int) -> int:
     return max(1, -(-tokens // ROUNDING_TOKENS)) * ROUNDING_TOKENS
 
 
-def _block(rows: pl.DataFrame, *, sequential: bool, own: bool, mixed: _Mixed) -> _Block:
+def _shared(rows: pl.DataFrame, count: int) -> _Block:
+    """Return a block whose calls' GPU-seconds are known."""
+    occupied = [
+        Occupied(prefill * 1e9 / count, decode * 1e9 / count, 0.0, *[prefill * 1e9 / count] * 2)
+        for prefill, decode in rows.select("prefill_gpu_s", "decode_gpu_s").iter_rows()
+    ]
+    return _Block(rows["block"][0], _span_ns(rows), rows["session_id"].to_list(), occupied)
+
+
+def _span_ns(rows: pl.DataFrame) -> int:
+    """Return the time from the first request to the last answer."""
+    sent, took = rows["sent_ns"].to_list(), rows["duration_ns"].to_list()
+    return int(max(map(sum, zip(sent, took, strict=True))) - min(sent))
+
+
+def _block(
+    rows: pl.DataFrame,
+    *,
+    sequential: bool,
+    own: bool,
+    mixed: _Mixed,
+    steps: Mapping[int, PhaseSeconds],
+) -> _Block:
     calls = [_served(row, own=own) for row in rows.iter_rows(named=True)]
-    if sequential:
+    measured = steps.get(rows["block"][0])
+    if measured is not None:
+        occupied = _by_steps(calls, measured)
+    elif sequential:
         occupied = [_alone(call) for call in calls]
     else:
         occupied = phase_timeline.share(calls, mixed.split)
-    sent, took = rows["sent_ns"].to_list(), rows["duration_ns"].to_list()
-    span_ns = max(map(sum, zip(sent, took, strict=True))) - min(sent)
-    return _Block(rows["block"][0], span_ns, rows["session_id"].to_list(), occupied)
+    return _Block(rows["block"][0], _span_ns(rows), rows["session_id"].to_list(), occupied)
 
 
 def _served(row: Mapping[str, int], *, own: bool) -> Served:
@@ -173,6 +211,38 @@ def _served(row: Mapping[str, int], *, own: bool) -> Served:
         cached=cached,
         context=read + (row["output_tokens"] or 0),
     )
+
+
+def _by_steps(calls: Sequence[Served], measured: PhaseSeconds) -> list[Occupied]:
+    """Share the measured time of prefill and decode steps among calls.
+
+    Where calls are in both phases at once, the engine runs one kind of step after the other: the
+    part that is prefill is chosen so that prefill has its measured share of all time.
+    """
+    apart = phase_timeline.share(calls, lambda reading, writing: None)
+    prefill, decode, both = (
+        sum(getattr(one, name) for one in apart) for name in ("prefill_ns", "decode_ns", "mixed_ns")
+    )
+    busy_s = measured.prefill_s + measured.decode_s
+    wanted = (prefill + decode + both) * (measured.prefill_s / busy_s if busy_s else 0.0)
+    part = min(1.0, max(0.0, (wanted - prefill) / both)) if both else 0.0
+    found = phase_timeline.share(calls, lambda reading, writing: Split(part, part, part))
+    prefill_scale = _scale(measured.prefill_s, sum(one.prefill_ns for one in found))
+    decode_scale = _scale(measured.decode_s, sum(one.decode_ns for one in found))
+    return [
+        Occupied(
+            one.prefill_ns * prefill_scale,
+            one.decode_ns * decode_scale,
+            0.0,
+            one.prefill_ns * prefill_scale,
+            one.prefill_ns * prefill_scale,
+        )
+        for one in found
+    ]
+
+
+def _scale(wanted_s: float, found_ns: float) -> float:
+    return wanted_s * 1e9 / found_ns if found_ns else 0.0
 
 
 def _alone(call: Served) -> Occupied:

@@ -1,5 +1,7 @@
 """Create the engine of an arm, without starting it."""
 
+from phasewise_analyzer.engine.speculation.drafted_calls import Drafting
+
 from phasewise_replay.engine import Engine
 from phasewise_replay.plan import Arm, SglangArm, SimulatedArm, UrlArm
 from phasewise_replay.sglang import SglangEngine
@@ -8,10 +10,10 @@ from phasewise_replay.url import UrlEngine
 from phasewise_replay.vllm import VllmEngine
 
 
-def engine_of(arm: Arm) -> Engine:
-    """Return the engine that the arm describes."""
+def engine_of(arm: Arm, *, drafting: Drafting | None = None) -> Engine:
+    """Return the engine that the arm describes; simulated ones draft where outputs are at hand."""
     if isinstance(arm, SimulatedArm):
-        return SimulatedEngine(arm)
+        return SimulatedEngine(arm, drafting=drafting)
     if isinstance(arm, SglangArm):
         return SglangEngine(arm)
     if isinstance(arm, UrlArm):

@@ -61,10 +61,7 @@ class VllmArm(ManagedArm):
 
     def all_flags(self) -> dict[str, FlagValue]:
         """Return the presets' flags and the arm's own."""
-        merged: dict[str, FlagValue] = {}
-        for preset in chosen(self.presets):
-            merged |= preset.vllm
-        return merged | dict(self.flags)
+        return _vllm_flags(self.presets) | dict(self.flags)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +75,7 @@ class SglangArm(ManagedArm):
 
         Raises UnsupportedArmError where a preset has no counterpart in SGLang.
         """
-        merged: dict[str, FlagValue] = {}
-        for preset in chosen(self.presets):
-            if preset.sglang is None:
-                raise UnsupportedArmError(f"SGLang has no counterpart of `{preset.name}`")
-            merged |= preset.sglang
-        return merged | dict(self.flags)
+        return _sglang_flags(self.presets) | dict(self.flags)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +92,9 @@ class UrlArm:
     """the environment variable that holds the API key"""
 
 
+Scheduler = Literal["vllm", "sglang"]
+
+
 @dataclass(frozen=True, slots=True)
 class SimulatedOptions:
     """What the simulator is told: a GPU and a model, or a calibration that holds both."""
@@ -107,6 +102,8 @@ class SimulatedOptions:
     gpu: str | None = None
     model: str | None = None
     """name of a shape, or path of a `config.json`"""
+    scheduler: Scheduler = "vllm"
+    """whose scheduler, cache and flags"""
     kernels: str | None = None
     """folder of measured kernel tables; without it step times are a roofline's"""
     calibration: str | None = None
@@ -123,7 +120,7 @@ class SimulatedOptions:
     kv_copy_gb_s: float | None = None
     """bandwidth per GPU between them; None is the link between GPUs of one machine"""
     flags: Mapping[str, FlagValue] = field(default_factory=dict)
-    """vLLM's, those that the simulation models; they win over presets"""
+    """the scheduler's, those that the simulation models; they win over presets"""
     prefix_caching: bool | None = None
     """older name of a flag, as the next two; presets and flags win over them"""
     chunk_tokens: int | None = None
@@ -140,17 +137,27 @@ class SimulatedArm:
     presets: tuple[str, ...] = ()
 
     def all_flags(self) -> dict[str, FlagValue]:
-        """Return vLLM's flags: of the options, the presets, and the arm's own."""
-        options = self.options
-        named = {
-            "enable-prefix-caching": options.prefix_caching,
-            "max-num-batched-tokens": options.chunk_tokens,
-            "block-size": options.block_tokens,
-        }
+        """Return the scheduler's flags: of the options, the presets, and the arm's own.
+
+        Raises UnsupportedArmError where a preset has no counterpart in SGLang.
+        """
+        options, caching = self.options, self.options.prefix_caching
+        sglang = options.scheduler == "sglang"
+        if sglang:
+            named = {
+                "disable-radix-cache": None if caching is None else not caching,
+                "chunked-prefill-size": options.chunk_tokens,
+                "page-size": options.block_tokens,
+            }
+        else:
+            named = {
+                "enable-prefix-caching": caching,
+                "max-num-batched-tokens": options.chunk_tokens,
+                "block-size": options.block_tokens,
+            }
         merged: dict[str, FlagValue] = {}
         merged |= {flag: value for flag, value in named.items() if value is not None}
-        for preset in chosen(self.presets):
-            merged |= preset.vllm
+        merged |= (_sglang_flags if sglang else _vllm_flags)(self.presets)
         return merged | dict(options.flags)
 
 
@@ -185,6 +192,8 @@ class Plan:
     write freely, and compares answers"""
     thinking: Thinking = "drop"
     """what happens to the reasoning in recorded answers; chat templates drop it"""
+    forecast: SimulatedOptions | None = None
+    """step times with which the engine model forecasts every vLLM arm; None forecasts none"""
 
     def __post_init__(self) -> None:
         """Reject a plan that cannot run; raises UsageError."""
@@ -256,11 +265,36 @@ def chosen(names: tuple[str, ...]) -> list[Preset]:
     return found
 
 
+STEP_TIMES = ("gpu", "model", "kernels", "calibration")
+"""options that say where step times come from"""
+
+
+def _vllm_flags(presets: tuple[str, ...]) -> dict[str, FlagValue]:
+    merged: dict[str, FlagValue] = {}
+    for preset in chosen(presets):
+        merged |= preset.vllm
+    return merged
+
+
+def _sglang_flags(presets: tuple[str, ...]) -> dict[str, FlagValue]:
+    merged: dict[str, FlagValue] = {}
+    for preset in chosen(presets):
+        if preset.sglang is None:
+            raise UnsupportedArmError(f"SGLang has no counterpart of `{preset.name}`")
+        merged |= preset.sglang
+    return merged
+
+
 def as_yaml(plan: Plan) -> str:
     """Write a plan so that `plan_file.parse` reads the same one."""
     document = asdict(plan)
     document["sessions"] = _set(document["sessions"])
     document["arms"] = [arm_document(arm) for arm in plan.arms]
+    if plan.forecast is None:
+        del document["forecast"]
+    else:
+        document["forecast"] = {name: getattr(plan.forecast, name) for name in STEP_TIMES}
+        document["forecast"] = _set(document["forecast"])
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
 
 

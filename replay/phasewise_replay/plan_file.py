@@ -1,6 +1,7 @@
 """Read a plan from YAML.  `docs/replay.md` shows every key."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TypedDict
 
@@ -15,6 +16,7 @@ from phasewise_replay.plan import (
     Mode,
     Order,
     Plan,
+    Scheduler,
     SessionChoice,
     SglangArm,
     SimulatedArm,
@@ -55,6 +57,7 @@ def plan(top: Keys) -> Plan:
         longest_wait_s=top.take("longest_wait_s", keys.number, 60.0),
         mode=top.take("mode", _mode, "performance"),
         thinking=top.take("thinking", _thinking, "drop"),
+        forecast=_forecast(top.inner("forecast")) if top.has("forecast") else None,
     )
     top.finish()
     return found
@@ -122,15 +125,28 @@ def _url(name: str, found: Keys) -> UrlArm:
     )
 
 
-def _simulated(name: str, found: Keys) -> SimulatedArm:
+def _forecast(found: Keys) -> SimulatedOptions:
+    options = _step_times(found)
+    found.finish()
+    return options
+
+
+def _step_times(found: Keys) -> SimulatedOptions:
     # a calibration holds for the GPU and the model that it was measured on
     calibration = found.maybe("calibration", keys.word)
     measured = calibration is not None
-    options = SimulatedOptions(
+    return SimulatedOptions(
         gpu=None if measured else found.take("gpu", keys.word),
         model=None if measured else found.take("model", keys.word),
         kernels=None if measured else found.maybe("kernels", keys.word),
+        scheduler=found.take("scheduler", _scheduler, "vllm"),
         calibration=calibration,
+    )
+
+
+def _simulated(name: str, found: Keys) -> SimulatedArm:
+    options = replace(
+        _step_times(found),
         kv_blocks=found.maybe("kv_blocks", keys.whole),
         replicas=found.take("replicas", keys.whole, 1),
         router=found.maybe("router", _router),
@@ -211,6 +227,14 @@ def layout(options: SimulatedOptions) -> Layout:
         options.decode_engines or 0,
         None if copy_gb_s is None else copy_gb_s * 1e9,
     )
+
+
+def _scheduler(value: object) -> Scheduler:
+    if value == "vllm":
+        return "vllm"
+    if value == "sglang":
+        return "sglang"
+    raise UsageError(f"must be vllm or sglang, not `{value}`")
 
 
 def _router(value: object) -> str:

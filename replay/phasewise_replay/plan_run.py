@@ -12,7 +12,7 @@ from phasewise_store.run_facts import Arm as ArmFact
 from phasewise_store.run_facts import ArmStatus
 
 from phasewise_replay import arm_record
-from phasewise_replay.arm_record import ArmRecord, BlockRecord
+from phasewise_replay.arm_record import ArmForecast, ArmRecord, BlockRecord
 from phasewise_replay.block import Block, Joules, Turn, unknown
 from phasewise_replay.driver import Pace
 from phasewise_replay.engine import Engine, Resolved
@@ -24,6 +24,11 @@ from phasewise_replay.sink import Sink
 
 Step = Callable[[int, int, str], None]
 """called with: calls measured, calls in total, and what is happening now"""
+Forecast = Callable[[Plan, Arm, Resolved, Prepared], ArmForecast | None]
+
+
+def no_forecast(plan: Plan, arm: Arm, resolved: Resolved, prepared: Prepared) -> None:
+    """Forecast nothing, as on a machine without what it needs."""
 
 
 @dataclass(slots=True)
@@ -35,6 +40,7 @@ class _ArmState:
     reason: str | None = None
     resolved: Resolved | None = None
     prepared: Prepared | None = None
+    forecast: ArmForecast | None = None
     blocks: list[BlockRecord] = field(default_factory=list)
     record: str = "{}"
     """as stored last, also by the part of the run that this one continues"""
@@ -53,6 +59,7 @@ class PlanRun:
         step: Step | None = None,
         joules: Joules = unknown,
         machine: Mapping[str, object] | None = None,
+        forecast: Forecast = no_forecast,
         done: Mapping[str, ArmFact] | None = None,
     ) -> None:
         """Begin, or continue where a run ended: `done` are its arms as stored."""
@@ -67,6 +74,7 @@ class PlanRun:
         self._step = step
         self._joules = joules
         self._machine = machine or {}
+        self._forecast = forecast
         self._total = recorded.calls * len(plan.turns())
         self._done = 0
         for arm in plan.arms:
@@ -101,6 +109,9 @@ class PlanRun:
                 thinking=self.plan.thinking,
                 free=free,
             )
+            if self.plan.forecast is not None:
+                self.say(f"forecasting {arm.name}")
+                state.forecast = self._forecast(self.plan, arm, resolved, state.prepared)
         for place, block in enumerate(blocks):
             warmup = self.plan.warmup_calls if place == 0 else 0
             self._block(arm, engine, resolved, block=block, warmup=warmup)
@@ -165,6 +176,7 @@ class PlanRun:
                 resets=resolved.resets,
                 settings=resolved.settings,
                 step_times=resolved.step_times,
+                forecast=state.forecast,
                 machine=self._machine if isinstance(arm, ManagedArm) else {},
             )
             state.record = arm_record.encode(replace(made, blocks=tuple(state.blocks)))

@@ -10,7 +10,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
+from phasewise_analyzer.engine.speculation.config import SpeculationConfig
+from phasewise_analyzer.engine.speculation.drafted_calls import DraftedCalls
 from phasewise_store import runs
 from phasewise_store.causes import was_interrupted
 from phasewise_store.errors import (
@@ -20,11 +23,13 @@ from phasewise_store.errors import (
 )
 from phasewise_store.run_facts import Arm as ArmFact
 from phasewise_store.run_facts import MeasuredCall, Run
+from phasewise_store.scope import EVERYTHING
 from phasewise_store.store import Store
 
-from phasewise_replay import arm_record, sessions
+from phasewise_replay import arm_record, sessions, stored_workload
 from phasewise_replay.engine import Engine, started
 from phasewise_replay.engines import engine_of
+from phasewise_replay.forecast import forecast
 from phasewise_replay.gpu import machine
 from phasewise_replay.plan import Arm, Plan, SessionChoice, as_yaml
 from phasewise_replay.plan_run import PlanRun, Step
@@ -36,7 +41,7 @@ def run(
     plan: Plan,
     *,
     step: Step | None = None,
-    engine_for: Callable[[Arm], Engine] = engine_of,
+    engine_for: Callable[[Arm], Engine] | None = None,
 ) -> str:
     """Run the plan and return the run's id; raises UsageError when there is nothing to replay."""
     plan.check_arms()
@@ -52,7 +57,7 @@ def resume(
     plan: Plan,
     *,
     step: Step | None = None,
-    engine_for: Callable[[Arm], Engine] = engine_of,
+    engine_for: Callable[[Arm], Engine] | None = None,
 ) -> str:
     """Continue the newest run of the same plan that was cut, or of which an arm failed.
 
@@ -100,7 +105,7 @@ def _run(
     recorded: Recorded,
     *,
     step: Step | None,
-    engine_for: Callable[[Arm], Engine],
+    engine_for: Callable[[Arm], Engine] | None,
     done: Mapping[str, ArmFact] | None = None,
 ) -> str:
     """Run what is left of a run, and record how it ended."""
@@ -112,9 +117,10 @@ def _run(
             recorded=recorded,
             step=step,
             machine={"gpus": machine.gpus()},
+            forecast=forecast,
             done=done,
         )
-        _all_turns(work, engine_for)
+        _all_turns(work, engine_for or _engines(store, recorded))
     except BaseException as error:
         if was_interrupted(error):
             runs.finish_run(store, run_id, "interrupted", time.time_ns(), "stopped by the user")
@@ -125,6 +131,16 @@ def _run(
     detail = None if ended else "no arm can run on this machine"
     runs.finish_run(store, run_id, "finished" if ended else "failed", time.time_ns(), detail)
     return run_id
+
+
+def _engines(store: Store, recorded: Recorded) -> Callable[[Arm], Engine]:
+    """Return how engines are made beside a store, which has the recorded outputs."""
+    call_ids = [step.call_id for session in recorded.sessions for step in session.steps]
+
+    def drafting(config: SpeculationConfig) -> DraftedCalls:
+        return stored_workload.computed(store, EVERYTHING, call_ids, config)
+
+    return partial(engine_of, drafting=drafting)
 
 
 class StoreRecording:

@@ -11,12 +11,13 @@ from phasewise_analyzer.engine.token_ids import TokenIds
 from phasewise_store.errors import EngineError
 
 from phasewise_replay import engine_python, sglang_command, start_failure
-from phasewise_replay.engine import Answer, Request, Resolved
+from phasewise_replay.engine import Answer, PhaseSeconds, Request, Resolved
 from phasewise_replay.openai_channel import OpenAiChannel
 from phasewise_replay.openai_client import OpenAiClient
 from phasewise_replay.plan import SglangArm, UrlArm
 from phasewise_replay.request_body import SGLANG
 from phasewise_replay.server_process import GRACE_S, ServerProcess, free_port
+from phasewise_replay.sglang_counters import StepClock
 from phasewise_replay.url import UrlEngine
 
 
@@ -28,6 +29,9 @@ class SglangEngine:
         self._grace_s = grace_s
         self._process: ServerProcess | None = None
         self._served: UrlEngine | None = None
+        self._counters: OpenAiClient | None = None
+        self._on_cpu = False
+        self._steps: StepClock | None = None
 
     def start(self) -> Resolved:
         """Start the server and wait until it answers; see `Lifecycle.start`."""
@@ -35,7 +39,7 @@ class SglangEngine:
         arm.check_model()
         flags = arm.all_flags()
         python = engine_python.find("sglang", arm.python)
-        on_cpu = not engine_python.machine_has_gpu()
+        self._on_cpu = on_cpu = not engine_python.machine_has_gpu()
         port = free_port()
         command = sglang_command.command(
             python,
@@ -47,11 +51,8 @@ class SglangEngine:
         environment = sglang_command.environment(arm.env, on_cpu=on_cpu)
         self._process = ServerProcess(command, environment, grace_s=self._grace_s)
         address = f"http://127.0.0.1:{port}"
-        client = OpenAiClient(address, dialect=SGLANG)
-        try:
-            start_failure.wait_until_healthy(self._process, client, timeout_s=arm.start_timeout_s)
-        finally:
-            client.close()
+        self._counters = client = OpenAiClient(address, dialect=SGLANG)
+        start_failure.wait_until_healthy(self._process, client, timeout_s=arm.start_timeout_s)
         self._served = UrlEngine(UrlArm(arm.name, address))
         return replace(self._served.start(), engine="sglang")
 
@@ -61,6 +62,8 @@ class SglangEngine:
             self._process.stop()
         if self._served is not None:
             self._served.stop()
+        if self._counters is not None:
+            self._counters.close()
 
     def reset(self) -> None:
         """Drop the prefix cache.  Raises EngineError when the server does not."""
@@ -82,6 +85,16 @@ class SglangEngine:
     def token_ids(self, request: Request) -> TokenIds | None:
         """Return the prompt as SGLang's own tokenizer and chat template make it."""
         return self._running.token_ids(request)
+
+    def watch_steps(self) -> None:
+        """Measure from now on."""
+        assert self._counters is not None, "SGLang is started"
+        overlaps = not self._arm.all_flags().get("disable-overlap-schedule")
+        self._steps = StepClock(self._counters, late=self._on_cpu and overlaps)
+
+    def watched_steps(self) -> PhaseSeconds | None:
+        """Return the time of prefill and of decode steps, as SGLang counts it."""
+        return None if self._steps is None else self._steps.since()
 
     @property
     def _running(self) -> UrlEngine:

@@ -16,7 +16,8 @@ from phasewise_analyzer.engine.prompt_ids import unheard_ids
 from phasewise_analyzer.engine.request import Request as Arrival
 from phasewise_analyzer.engine.request import Served
 from phasewise_analyzer.engine.sequence import Sequence as Call
-from phasewise_store.errors import EngineError, UnsupportedArmError
+from phasewise_analyzer.engine.speculation.drafted_calls import DraftedCalls, Drafting
+from phasewise_store.errors import EngineError, UnsupportedArmError, UsageError
 
 from phasewise_replay import plan_file, simulated_deployment
 from phasewise_replay.engine import Answer, Request, Resolved
@@ -26,8 +27,11 @@ from phasewise_replay.plan import SimulatedArm
 class SimulatedEngine:
     """An engine whose times are computed."""
 
-    def __init__(self, arm: SimulatedArm) -> None:
+    def __init__(self, arm: SimulatedArm, *, drafting: Drafting | None = None) -> None:
+        """Take an arm; `drafting` is where recorded outputs are at hand."""
         self._arm = arm
+        self._drafting = drafting
+        self._drafted: DraftedCalls | None = None
         self._engine: Deployment | None = None
         self._fleet: Fleet | None = None
         self._now_s = 0.0
@@ -41,6 +45,7 @@ class SimulatedEngine:
         options, flags = self._arm.options, self._arm.all_flags()
         engine = simulated_deployment.deployment(options, flags)
         self._engine = engine
+        self._drafted = self._draft(engine)
         self._digests.clear()
         self.reset()
         config, blocks = engine.config, engine.blocks
@@ -52,8 +57,9 @@ class SimulatedEngine:
             prefix_caching=config.prefix_caching,
             block_tokens=config.block_size,
             blocks=blocks,
-            max_model_tokens=None if blocks is None else blocks * config.block_size,
-            settings=simulated_deployment.settings(options, flags, engine),
+            max_model_tokens=None if blocks is None else config.most_tokens(blocks),
+            settings=simulated_deployment.settings(options, flags, engine)
+            | ({} if self._drafted is None else {"speculative_basis": self._drafted.basis}),
             step_times=engine.times.basis,
         )
 
@@ -86,8 +92,13 @@ class SimulatedEngine:
                 numbers.setdefault(digest, len(numbers))
                 for digest in block_digests(prompt, engine.config.block_size)
             )
+        drafted = self._drafted
         arrival = Arrival(
-            at_ns / 1e9, len(prompt), request.output_tokens, self._digests[request.request_id]
+            at_ns / 1e9,
+            len(prompt),
+            request.output_tokens,
+            self._digests[request.request_id],
+            drafts=None if drafted is None else drafted.drafts.get(request.call_id),
         )
         served = Served(arrival.arrival_s)
         fleet.submit(Call(len(self._sent), arrival, served, total=len(prompt)))
@@ -112,6 +123,7 @@ class SimulatedEngine:
 
     def _answer(self, call: Call) -> Answer:
         served, (request, sent_ns) = call.served, self._sent[call.index]
+        _, engine = self._started()
         assert served.scheduled_s is not None
         first_ns, scheduled_ns = round(served.first_s * 1e9), round(served.scheduled_s * 1e9)
         queued_ns, ended_ns = round(call.request.arrival_s * 1e9), _after_ns(served.last_s)
@@ -122,11 +134,26 @@ class SimulatedEngine:
             queue_ns=scheduled_ns - queued_ns,
             prefill_ns=first_ns - scheduled_ns,
             decode_ns=ended_ns - first_ns,
+            prefill_gpu_s=served.prefill_s * engine.tp,
+            decode_gpu_s=(served.busy_s - served.prefill_s) * engine.tp,
             input_tokens=call.request.input_tokens,
             cached_tokens=served.cached_tokens,
             output_tokens=served.output_tokens,
             output_token_ids=unheard_ids(request.request_id, request.output_tokens),
         )
+
+    def _draft(self, engine: Deployment) -> DraftedCalls | None:
+        """Return what is drafted; raises UnsupportedArmError where it cannot be computed."""
+        if engine.speculation is None:
+            return None
+        if self._drafting is None:
+            raise UnsupportedArmError(
+                "accepted drafts are computed on recorded outputs, which are not at hand here"
+            )
+        try:
+            return self._drafting(engine.speculation)
+        except UsageError as wrong:
+            raise UnsupportedArmError(str(wrong)) from wrong
 
     def _started(self) -> tuple[Fleet, Deployment]:
         if self._fleet is None or self._engine is None:

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 
-from phasewise_analyzer.engine import calibration, gpus, model_config
-from phasewise_analyzer.engine.deployment import Deployment, DoesNotFitError, calibrated, deploy
+from phasewise_analyzer.engine import calibration, gpus, model_config, sglang_deployment
+from phasewise_analyzer.engine import deployment as deployments
+from phasewise_analyzer.engine.deployment import Deployment, DoesNotFitError, calibrated
 from phasewise_analyzer.engine.engine_flags import NotModelledError
 from phasewise_store.errors import UnsupportedArmError
 
@@ -23,16 +24,12 @@ def deployment(options: SimulatedOptions, flags: Mapping[str, FlagValue]) -> Dep
     UsageError for an unknown GPU or model, and files that cannot be read.
     """
     texts = {name: _text(value) for name, value in flags.items()}
-    if any(name.replace("_", "-") == "speculative-config" for name in texts):
-        raise UnsupportedArmError(
-            "a simulated arm does not have the recorded outputs, on which accepted drafts are "
-            "computed; use  phasewise simulate --source NAME --set 'speculative-config={…}'"
-        )
     try:
         if options.calibration is not None:
             measured = calibration.read(Path(options.calibration))
             return calibrated(measured.with_flags(texts, options.kv_blocks))
         assert options.gpu is not None and options.model is not None, "a plan has both"
+        deploy = sglang_deployment.deploy if options.scheduler == "sglang" else deployments.deploy
         return deploy(
             model_config.find(options.model),
             gpus.find(options.gpu),
@@ -74,12 +71,13 @@ def settings(
         if isinstance(value, int | float | str | None)
     }
     # the engine reports these two under the names that all engines have in a replay
-    for name in ("enable_prefix_caching", "block_size"):
+    for name in ("enable_prefix_caching", "block_size", "disable_radix_cache", "page_size"):
         named.pop(name, None)
         config.pop(name, None)
     return {
         "gpu": options.gpu,
         "model": options.model,
+        "scheduler": options.scheduler,
         "kernels": options.kernels,
         "calibration": options.calibration,
         "replicas": options.replicas,

@@ -4,7 +4,7 @@ Prompts have the identity that they have for a replay's simulated engine: prefix
 the recorded text is, and a model's own output is never found in a cache again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from phasewise_analyzer.engine.block_digests import block_digests
@@ -14,7 +14,7 @@ from phasewise_analyzer.engine.request import Request
 from phasewise_analyzer.engine.speculation.assumed import assumed_drafts
 from phasewise_analyzer.engine.speculation.captured_calls import CapturedCalls, Drafter, stretched
 from phasewise_analyzer.engine.speculation.config import SpeculationConfig
-from phasewise_analyzer.engine.speculation.drafts import Drafts
+from phasewise_analyzer.engine.speculation.drafted_calls import DraftedCalls
 from phasewise_store import reads
 from phasewise_store.errors import UsageError
 from phasewise_store.scope import Scope
@@ -25,22 +25,9 @@ from phasewise_replay.plan import SessionChoice
 from phasewise_replay.recorded import RecordedSession, RecordedStep
 
 NO_TEXT = (
-    "has no text, so what drafts would be accepted cannot be computed: assume it with  "
-    "--acceptance-length, e.g. 1.8"
+    "has no text, so what drafts would be accepted cannot be computed; `phasewise simulate` can "
+    "assume it:  --acceptance-length, e.g. 1.8"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Speculation:
-    """What is drafted for each call."""
-
-    config: SpeculationConfig
-    basis: str
-    """computed on which tokens, or assumed"""
-    drafts: Mapping[str, Drafts]
-    """by call"""
-    calls_without_text: int = 0
-    """they draft nothing"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,26 +104,26 @@ class _SessionReader:
 
 
 def computed(
-    store: Store, scope: Scope, workload: StoredWorkload, config: SpeculationConfig
-) -> Speculation:
+    store: Store, scope: Scope, call_ids: Collection[str], config: SpeculationConfig
+) -> DraftedCalls:
     """Compute on captured tokens what is drafted; raises UsageError where no call has text."""
-    calls = CapturedCalls(store, scope, call_ids=workload.call_ids)
+    calls = CapturedCalls(store, scope, call_ids=call_ids)
     drafter = Drafter(config)
     drafts = {call.call_id: stretched(drafter.drafts(call), call) for call in calls}
     if not drafts:
         raise UsageError(f"`{scope.source or 'this database'}` {NO_TEXT}")
-    missing = len(workload.call_ids) - len(drafts)
-    return Speculation(config, f"computed on {calls.basis()}", drafts, missing)
+    basis = f"computed on {calls.basis()}"
+    return DraftedCalls(config, basis, drafts, len(call_ids) - len(drafts))
 
 
-def assumed(workload: StoredWorkload, config: SpeculationConfig, length: float) -> Speculation:
+def assumed(workload: StoredWorkload, config: SpeculationConfig, length: float) -> DraftedCalls:
     """Assume an acceptance length."""
     tokens = (call.request.output_tokens for session in workload.sessions for call in session)
     drafts = {
         call_id: assumed_drafts(count, config.tokens, length)
         for call_id, count in zip(workload.call_ids, tokens, strict=True)
     }
-    return Speculation(config, assumption(length), drafts)
+    return DraftedCalls(config, assumption(length), drafts)
 
 
 def assumption(length: float) -> str:
@@ -144,7 +131,7 @@ def assumption(length: float) -> str:
     return f"assumed acceptance length {length:g}"
 
 
-def with_drafts(workload: StoredWorkload, speculation: Speculation) -> StoredWorkload:
+def with_drafts(workload: StoredWorkload, speculation: DraftedCalls) -> StoredWorkload:
     """Return the workload with what is drafted for each call."""
     ids = iter(workload.call_ids)
     drafted = tuple(

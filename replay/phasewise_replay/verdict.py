@@ -123,6 +123,32 @@ class Quality:
 
 
 @dataclass(frozen=True, slots=True)
+class ForecastMeasure:
+    """A measure's change from the baseline, as the engine model said and as it was measured."""
+
+    name: str
+    title: str
+    unit: str
+    predicted_percent: float
+    measured_percent: float
+    measured_ci95: tuple[float, float] | None
+    """in percent of the baseline"""
+    close: bool
+    """whether they differ by at most 5 points, or a quarter of the measured change"""
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What the engine model said of an arm, and on which step times it stands."""
+
+    arm: str
+    step_times: batch.Basis | None
+    reason: str | None
+    """why there is no forecast"""
+    measures: tuple[ForecastMeasure, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
     """One fidelity check, with its limit."""
 
@@ -178,6 +204,8 @@ class Verdict:
     """of every arm whose engine served this run alone"""
     lone_steps: tuple[LoneStep, ...]
     """of a run of designed steps; empty otherwise"""
+    forecasts: tuple[Forecast, ...]
+    """of every measured arm but the baseline, where the plan asked for them"""
     fidelity: Fidelity
     failures: Failures
     changed: Mapping[str, Mapping[str, tuple[object, object]]]

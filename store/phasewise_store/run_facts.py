@@ -66,6 +66,9 @@ class MeasuredCall:
     """the engine's own, as the two below"""
     prefill_ns: int | None = None
     decode_ns: int | None = None
+    prefill_gpu_s: float | None = None
+    """GPU-seconds, as the engine model shares its steps among calls; as the one below"""
+    decode_gpu_s: float | None = None
     input_tokens: int | None = None
     cached_tokens: int | None = None
     predicted_cached_tokens: int | None = None

@@ -16,6 +16,7 @@ from phasewise_store.migrations import (
     findings,
     first_tables,
     identities,
+    measured_gpu_seconds,
     measured_outputs,
     nights,
     prefixes,
@@ -124,6 +125,11 @@ def m022_add_nights(connection: duckdb.DuckDBPyConnection) -> None:
     run(connection, nights.NIGHTS)
 
 
+def m023_add_measured_gpu_seconds(connection: duckdb.DuckDBPyConnection) -> None:
+    """Keep what each call of a simulated replay took of the GPUs."""
+    run(connection, measured_gpu_seconds.MEASURED_GPU_SECONDS)
+
+
 COMPRESSED: dict[str, compression.Methods] = {
     "segments": {"digest": "uncompressed", "content": "uncompressed"},
     "spans": {"attributes": "zstd"},
@@ -150,6 +156,7 @@ STATEMENTS = (
     findings.REANALYSES,
     measured_outputs.MEASURED_OUTPUTS,
     nights.NIGHTS,
+    measured_gpu_seconds.MEASURED_GPU_SECONDS,
 )
 """what the migrations run, for `schema_page`"""
 
@@ -174,5 +181,6 @@ MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     m019_add_reanalyses,
     m021_add_measured_outputs,
     m022_add_nights,
+    m023_add_measured_gpu_seconds,
 )
 """in order; the schema's version is how many of them have run"""

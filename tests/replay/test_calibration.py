@@ -22,8 +22,8 @@ from phasewise_replay.calibration.probes import (
     PrefillProbe,
     one_round,
 )
-from phasewise_replay.calibration.sglang_subject import LOADS
 from phasewise_replay.server_process import free_port
+from phasewise_replay.sglang_counters import LOADS
 from phasewise_replay.vllm_command import command, environment
 from phasewise_web.cli.main import main
 

@@ -102,6 +102,24 @@ def test_overlapping_calls_share_the_engine_by_the_roofline() -> None:
     assert found.method == f"{engine_time.OWN}; {engine_time.SHARED}"
 
 
+def test_measured_steps_are_shared_among_the_calls_that_were_in_their_phase() -> None:
+    """0.12 s of prefill and 0.3 s of decode steps, however long the calls were in either phase."""
+    steps = BlockRecord(0, 0, wall_ns=1000 * MS, prefill_steps_s=0.12, decode_steps_s=0.3)
+    record = replace(RECORD, machine={"gpus": []}, blocks=(steps,))
+    calls = frame(call("s", 0, 0), call("t", 0, 150, duration_ns=300 * MS))
+    for sequential in (True, False):
+        found = engine_time.of_arm("a", record, calls, {}, sequential=sequential)
+        assert found is not None
+        assert (2 * found.prefill_s, 2 * found.decode_s) == pytest.approx((0.12, 0.3))
+        assert found.mixed_s == 0
+        assert found.prefill_band_s == pytest.approx((found.prefill_s, found.prefill_s))
+        assert found.idle_share == pytest.approx(0.58)
+        assert found.method == engine_time.STEPS
+        first, second = found.sessions
+        # of 450 ms in which a call was in a phase, 2/7 are prefill: 100 ms alone, 28.6 beside
+        assert second.prefill_s / first.prefill_s == pytest.approx((450 * 2 / 7 - 100) / 100)
+
+
 def test_without_a_known_gpu_mixed_time_stays_unshared() -> None:
     """A CPU has no price and no prior: the 100 ms in which both phases ran are said to be mixed."""
     record = replace(RECORD, machine={"gpus": []})

@@ -168,6 +168,24 @@ def test_only_what_the_plan_changed_may_differ() -> None:
     assert confounders.unplanned(differences, *planned) == ["scheduler_config.max_num_seqs"]
 
 
+def test_what_vllm_takes_from_the_chunk_size_is_no_confounder() -> None:
+    """As vLLM 0.32 reports it for 256 tokens in place of 2,048."""
+    settings = {"max_num_batched_tokens": 2048, "encoder_cache_size": 2048}
+    one, two = (
+        ArmRecord(
+            "vllm",
+            "m",
+            "measured",
+            settings={
+                f"scheduler_config.{name}": value // part for name, value in settings.items()
+            },
+        )
+        for part in (1, 8)
+    )
+    planned = {"max-num-batched-tokens": 2048}, {"max-num-batched-tokens": 256}
+    assert confounders.unplanned(confounders.changed(one, two), *planned) == []
+
+
 def test_two_kinds_of_engines_are_compared_in_the_settings_that_both_have() -> None:
     """Under one name each: what differs is listed, what is the same or only one has is not."""
     vllm = ArmRecord(

@@ -12,7 +12,7 @@ from phasewise_analyzer.engine.speculation.config import NgramConfig
 from phasewise_analyzer.engine.speculation.drafts import total
 from phasewise_analyzer.engine.speculation.ngram import ngram_drafts
 from phasewise_analyzer.engine.token_ids import TokenIds
-from phasewise_replay import plan_file, prometheus, sessions
+from phasewise_replay import engine_time, plan_file, prometheus, sessions
 from phasewise_replay.compare import compare
 from phasewise_replay.driver import Pace
 from phasewise_replay.plan import SessionChoice, UrlArm, VllmArm
@@ -170,5 +170,8 @@ arms:
     failed = [check for check in verdict.fidelity.checks if not check.passed]
     assert {check.name for check in failed} <= {"send_lag"}, failed  # on a busy machine
     assert {metric.compared for metric in verdict.metrics} == {"sglang"}
+    times = {one.arm: one for one in verdict.engine_time}
+    assert times["sglang"].method == engine_time.STEPS
+    assert min(times["sglang"].prefill_s, times["sglang"].decode_s) > 0
     assert verdict.changed["sglang"]["most tokens in a step"][1] == 512
     assert verdict.changed["sglang"]["KV block, tokens"][0] == 32

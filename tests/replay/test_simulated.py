@@ -3,12 +3,14 @@
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from phasewise_analyzer.engine import calibration
 from phasewise_analyzer.engine.batch import Batch, Chunk
 from phasewise_analyzer.engine.paged_cache import PagedPrefixCache
+from phasewise_analyzer.engine.radix_cache import RadixPrefixCache
 from phasewise_replay import plan_file, simulated_deployment
 from phasewise_replay.compare import compare
 from phasewise_replay.engine import Answer, Request, started
@@ -20,7 +22,12 @@ from phasewise_store.errors import UnsupportedArmError, UsageError
 from phasewise_store.store import Store
 
 from tests.analyzer.engine.test_calibration import made
-from tests.replay.recorded import write_sessions, write_sub_agents
+from tests.replay.recorded import (
+    write_hashed_sessions,
+    write_repeating_sessions,
+    write_sessions,
+    write_sub_agents,
+)
 
 
 def arm(**options: object) -> SimulatedArm:
@@ -68,6 +75,41 @@ def test_one_at_a_time_its_cache_is_the_predicted_one(
             assert answer.cached_tokens == before
             assert answer.output_token_ids is not None
             predicted.admit(asked.prompt_token_ids, answer.output_token_ids)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.lists(st.integers(0, 1), min_size=1, max_size=20), st.integers(1, 9)),
+        min_size=1,
+        max_size=12,
+    ),
+    st.sampled_from([1, 4]),
+)
+def test_with_sglang_s_scheduler_its_cache_is_the_predicted_tree(
+    calls: list[tuple[list[int], int]], page: int
+) -> None:
+    """Each call finds what `RadixPrefixCache`, which predicts real SGLang's, says before it."""
+    predicted = RadixPrefixCache(200, page, chunk_tokens=8192)
+    engine = SimulatedEngine(arm(scheduler="sglang", block_tokens=page, kv_blocks=200 // page))
+    with started(engine):
+        for place, (prompt, outputs) in enumerate(calls):
+            asked = request(f"c{place}", prompt, outputs)
+            assert asked.prompt_token_ids is not None
+            before = predicted.lookup(asked.prompt_token_ids)
+            answer = engine.send(asked)
+            assert answer.cached_tokens == before
+            assert answer.output_token_ids is not None
+            predicted.admit(asked.prompt_token_ids, answer.output_token_ids)
+
+
+def test_the_largest_call_of_sglang_is_served_whole() -> None:
+    """A call of as many tokens as the arm says is not cut off."""
+    engine = SimulatedEngine(arm(scheduler="sglang", kv_blocks=100))
+    with started(engine) as resolved:
+        assert resolved.max_model_tokens is not None
+        outputs = resolved.max_model_tokens - 60
+        assert engine.send(request("c", list(range(60)), outputs)).output_tokens == outputs
 
 
 def test_a_lone_call_takes_the_time_of_its_steps() -> None:
@@ -135,6 +177,8 @@ def test_replicas_have_caches_of_their_own() -> None:
         ("presets: [fp8-weights, fp8-kv]", 1),
         ("presets: [kv-offload-32]", 1),
         ("replicas: 3, router: least-loaded", 3),
+        ("scheduler: sglang, presets: [chunk-2048, fp8-kv], chunk_tokens: 256", 1),
+        ("scheduler: sglang, flags: {tp-size: 2, max-running-requests: 2}", 2),
         ("prefill_engines: 1, decode_engines: 2, kv_copy_gb_s: 50", 3),
     ],
 )
@@ -148,6 +192,24 @@ def test_any_modelled_setting_is_an_arm_at_any_concurrency(
     assert verdict.engine_time[1].gpus == gpus
     assert verdict.arms[1].step_times is not None
     assert verdict.arms[1].step_times.kind == "roofline"
+
+
+@pytest.mark.parametrize("text", ["replicas: 2", "prefill_engines: 1, decode_engines: 1"])
+def test_engine_time_is_every_call_s_part_of_the_steps(store: Store, text: str) -> None:
+    """Sessions' GPU-seconds and the idle time sum to the wall time of both GPUs, in every block."""
+    write_sessions(store)
+    run_id = run(store, plan_file.parse(plan(text, rest="concurrency: 3"), "made"))
+    time = compare(store, run_id).engine_time[1]
+    calls = runs.measured(store, run_id).filter(pl.col("arm") == "other")
+    block = calls.filter(pl.col("block") == 0)
+    wall_ns = (pl.col("sent_ns") + pl.col("duration_ns")).max() - pl.col("sent_ns").min()
+    wall_gpu_s = 2 * float(block.select(wall_ns).item()) / 1e9
+    busy_gpu_s = float(block["prefill_gpu_s"].sum()) + float(block["decode_gpu_s"].sum())
+    assert time.idle_share is not None
+    assert busy_gpu_s + time.idle_share * wall_gpu_s == pytest.approx(wall_gpu_s)
+    sessions = block["session_id"].n_unique()
+    assert time.prefill_s + time.decode_s == pytest.approx(busy_gpu_s / sessions)
+    assert 0 < time.idle_share < 1
 
 
 def test_a_simulated_run_repeats_exactly(store: Store) -> None:
@@ -215,11 +277,32 @@ arms:
     assert [arm.step_times for arm in verdict.arms] == [made().times.basis] * 2
     queued = next(one for one in verdict.metrics if one.name == "queue_ms")
     assert queued.arm > queued.baseline
-    assert "shared by the engine model" in verdict.engine_time[0].method
+    assert verdict.engine_time[0].method.startswith("the engine model")
 
 
-def test_speculation_is_unsupported_with_the_command_that_has_it() -> None:
-    """An arm has no outputs to compute accepted drafts on, and does not run without drafts."""
+def test_a_speculating_arm_drafts_on_the_recorded_outputs(store: Store) -> None:
+    """The preset decodes faster where outputs repeat the prompt, and nothing else has changed."""
+    write_repeating_sessions(store, 6)
+    text = plan("presets: [ngram-speculation]")
+    verdict = compare(store, run(store, plan_file.parse(text, "made")))
+    assert [arm.status for arm in verdict.arms] == ["ok", "ok"], verdict.arms
+    failed = [check.name for check in verdict.fidelity.checks if not check.passed]
+    assert failed == []
+    changed = verdict.changed["other"]
+    assert changed["speculative_basis"][1] == "computed on estimated tokens (pieces of text)"
+    assert changed["async_scheduling"] == (True, False)
+    (decode,) = [one for one in verdict.metrics if one.name == "decode_s"]
+    assert decode.verdict == "lower"
+
+
+def test_speculation_is_unsupported_without_recorded_outputs(store: Store) -> None:
+    """Away from the store, and for sessions without text, the arm says so and does not run."""
     flags = {"speculative-config": {"method": "ngram", "num_speculative_tokens": 4}}
-    with pytest.raises(UnsupportedArmError, match="phasewise simulate --source"):
-        simulated_deployment.deployment(SimulatedOptions(gpu="h100-sxm", model="qwen3-8b"), flags)
+    with pytest.raises(UnsupportedArmError, match="not at hand here"):
+        SimulatedEngine(arm(flags=flags)).start()
+    write_hashed_sessions(store)
+    text = plan("presets: [ngram-speculation]")
+    run_id = run(store, plan_file.parse(text, "made"))
+    base, other = runs.arms(store, run_id)
+    assert (base.status, other.status) == ("ok", "unsupported")
+    assert "has no text" in (other.reason or "")

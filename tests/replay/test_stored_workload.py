@@ -76,7 +76,9 @@ def test_drafts_are_computed_on_the_text(store: Store) -> None:
     """The calls whose text repeats the prompt draft, and reported lengths are kept."""
     write_repeating_sessions(store, 2)
     found = load(store)
-    said = stored_workload.computed(store, Scope(source=SOURCE), found, NgramConfig(4, 2, 4))
+    said = stored_workload.computed(
+        store, Scope(source=SOURCE), found.call_ids, NgramConfig(4, 2, 4)
+    )
     assert said.basis == "computed on estimated tokens (pieces of text)"
     assert said.calls_without_text == 0
     drafted = stored_workload.with_drafts(found, said)
@@ -92,7 +94,7 @@ def test_without_text_an_acceptance_length_is_assumed(store: Store) -> None:
     write_hashed_sessions(store, 1, 2)
     found = load(store)
     with pytest.raises(UsageError, match=r"has no text.*--acceptance-length"):
-        stored_workload.computed(store, Scope(source=SOURCE), found, NgramConfig(4))
+        stored_workload.computed(store, Scope(source=SOURCE), found.call_ids, NgramConfig(4))
     said = stored_workload.assumed(found, NgramConfig(4), 2.0)
     assert said.basis == "assumed acceptance length 2"
     assert said.drafts["s0.1"].accepted.tolist()[:4] == [0, 1, 1, 1]

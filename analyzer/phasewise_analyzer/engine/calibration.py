@@ -54,6 +54,8 @@ class Calibration:
     """the server before the engine"""
     speculation: SpeculationConfig | None = None
     """drafts that it would verify; a calibrated server has none"""
+    scheduled_ahead: bool = False
+    """whether drafts turned asynchronous scheduling off: the fit has no host time between steps"""
 
     def with_flags(self, flags: Mapping[str, str], blocks: int | None) -> "Calibration":
         """Return the calibration for other limits of the scheduler.
@@ -65,14 +67,17 @@ class Calibration:
             override = values.optional_integer("max-total-tokens")
             override = override and override // self.config.page_size
             changed: Config = sglang_flags.limits(values, self.config)
-            speculation = None
+            speculation, ahead = None, False
         else:
             values = Flags(flags)
             override = values.optional_integer("num-gpu-blocks-override")
+            ahead = self.config.async_scheduling
             speculation, changed = speculative(values, _vllm_limits(values, self.config))
         values.refuse_unknown()
         blocks = blocks or override or self.blocks
-        return replace(self, config=changed, blocks=blocks, speculation=speculation)
+        return replace(
+            self, config=changed, blocks=blocks, speculation=speculation, scheduled_ahead=ahead
+        )
 
 
 def _vllm_limits(values: Flags, config: SchedulerConfig) -> SchedulerConfig:

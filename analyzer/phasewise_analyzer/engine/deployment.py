@@ -23,7 +23,7 @@ from phasewise_analyzer.engine.roofline import Efficiency, Roofline
 from phasewise_analyzer.engine.scheduler import EngineConfig
 from phasewise_analyzer.engine.shape import Shape
 from phasewise_analyzer.engine.speculation.config import SpeculationConfig, speculative
-from phasewise_analyzer.engine.speculation.drafting_time import WithDrafting
+from phasewise_analyzer.engine.speculation.drafting_time import STEP_S, WithDrafting
 from phasewise_analyzer.engine.step_terms import Collectives, WithTerms
 from phasewise_analyzer.engine.transfers import Link
 from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
@@ -83,7 +83,11 @@ def calibrated(measured: Calibration) -> Deployment:
     """Set an engine up as it was measured."""
     return Deployment(
         measured.server.name,
-        with_drafting(measured.times, measured.speculation),
+        with_drafting(
+            measured.times,
+            measured.speculation,
+            exposed_s=STEP_S if measured.scheduled_ahead else 0.0,
+        ),
         measured.config,
         measured.blocks,
         front=measured.front,
@@ -91,9 +95,11 @@ def calibrated(measured: Calibration) -> Deployment:
     )
 
 
-def with_drafting(times: StepTimes, speculation: SpeculationConfig | None) -> StepTimes:
-    """Add the host's time to draft, where there is speculation."""
-    return times if speculation is None else WithDrafting(times, speculation)
+def with_drafting(
+    times: StepTimes, speculation: SpeculationConfig | None, *, exposed_s: float = STEP_S
+) -> StepTimes:
+    """Add the host's time between steps, where there is speculation."""
+    return times if speculation is None else WithDrafting(times, speculation, exposed_s)
 
 
 def deploy(

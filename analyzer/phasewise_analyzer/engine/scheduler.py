@@ -112,6 +112,10 @@ class EngineConfig(Protocol):
         """Make a scheduler with so many KV blocks; None is always enough."""
         ...
 
+    def most_tokens(self, blocks: int) -> int:
+        """Return the prompt and output tokens that always fit in so many KV blocks."""
+        ...
+
     def blocks_needed(self, request: Request) -> int:
         """Return the KV blocks without which the engine refuses a request."""
         ...

@@ -76,6 +76,10 @@ class SglangConfig:
         """Make a scheduler with so many pages."""
         return SglangScheduler(self, blocks)
 
+    def most_tokens(self, blocks: int) -> int:
+        """Return the prompt and output tokens that fit in so many pages; see `blocks_needed`."""
+        return max(0, blocks - 3) * self.page_size
+
     def blocks_needed(self, request: Request) -> int:
         """Return the pages of a request; SGLang cuts its output off where they do not suffice.
 

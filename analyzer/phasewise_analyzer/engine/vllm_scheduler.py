@@ -65,6 +65,10 @@ class SchedulerConfig:
         """Make a scheduler with so many KV blocks."""
         return VllmScheduler(self, blocks)
 
+    def most_tokens(self, blocks: int) -> int:
+        """Return the prompt and output tokens that fit in so many KV blocks."""
+        return blocks * self.block_size
+
     def blocks_needed(self, request: Request) -> int:
         """Return the blocks of a request; the last generated token is never read."""
         tokens = request.input_tokens + request.output_tokens - 1

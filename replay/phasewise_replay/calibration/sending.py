@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from phasewise_store.errors import EngineError
+from phasewise_store.errors import EngineError, UsageError
 
 from phasewise_replay.engine import Request
 from phasewise_replay.openai_client import OpenAiClient
@@ -17,6 +17,22 @@ from phasewise_replay.streamed_response import TimedAnswer
 BURSTS, BURST_TOKENS = 7, 8
 FIRST_ID = 300
 """ids below are often special tokens"""
+
+
+def busy(requests: float) -> UsageError:
+    """Return the refusal of a server that has so many requests."""
+    return UsageError(
+        f"the server is busy ({requests:.0f} requests): its steps would hold more than the probes; "
+        "calibrate when it is idle"
+    )
+
+
+def disturbed() -> UsageError:
+    """Return the refusal of what was measured while others used the server."""
+    return UsageError(
+        "other requests were served meanwhile: the measured steps are not the probes' alone; "
+        "calibrate again when the server is idle"
+    )
 
 
 class Sender:

@@ -11,7 +11,6 @@ decode   the mean time from one decode step to the next, of sequences that are s
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 from phasewise_analyzer.engine.batch import Batch, Chunk
 from phasewise_analyzer.engine.calibration import Config
@@ -22,30 +21,15 @@ from phasewise_store.errors import EngineError, UsageError
 
 from phasewise_replay import sglang_description
 from phasewise_replay.calibration.probes import DECODED, DecodeProbe, PrefillProbe, Probe
-from phasewise_replay.calibration.sending import Sender
+from phasewise_replay.calibration.sending import Sender, busy, disturbed
 from phasewise_replay.engine import Resolved
-from phasewise_replay.openai_client import OpenAiClient
+from phasewise_replay.sglang_counters import LOADS, Counted, counted
 
-LOADS = "/v1/loads?include=all"
 PATIENCE_S, GLANCE_S = 5.0, 0.002
 """how long the counters may lag behind an answer, and how often they are looked at"""
 TOGETHER = 0.9
 """of the sequences of a decode probe, how many its steps must have had on average"""
 DEFAULTS = SglangConfig()
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """What the server has counted so far."""
-
-    requests: int
-    """running and waiting now"""
-    prefill_tokens: int
-    prefill_s: float
-    decode_steps: float
-    decoded: float
-    """sequences of all decode steps"""
-    decode_s: float
 
 
 class SglangSubject:
@@ -79,10 +63,7 @@ class SglangSubject:
         """Raise UsageError where it has read more prompt tokens than were sent."""
         now = self._settled(self._now())
         if now.prefill_tokens - self._begun.prefill_tokens != self._prefilled:
-            raise UsageError(
-                "other requests were served meanwhile: the measured steps are not the probes' "
-                "alone; calibrate again when the server is idle"
-            )
+            raise disturbed()
 
     def run(self, probe: Probe) -> MeasuredStep | None:
         """Run a probe; None where its steps could not be told apart."""
@@ -157,34 +138,8 @@ def _idle(sender: Sender) -> Counted:
             "the roofline"
         )
     if found.requests:
-        raise UsageError(
-            f"the server is busy ({found.requests} requests): its steps would hold more than the "
-            "probes; calibrate when it is idle"
-        )
+        raise busy(found.requests)
     return found
-
-
-def counted(client: OpenAiClient) -> Counted | None:
-    """Read the server's counters; None where it has none.  Raises UsageError for several ranks."""
-    found = (client.json(LOADS) or {}).get("loads")
-    if not isinstance(found, list) or not found or not isinstance(found[0], Mapping):
-        return None
-    if len(found) > 1:
-        raise UsageError(
-            f"the server has {len(found)} data-parallel ranks: calibrate one of them alone"
-        )
-    load = found[0]
-    moments = load.get("decode_moments")
-    if not isinstance(moments, list) or "total_prefill_busy_us" not in load:
-        return None
-    return Counted(
-        requests=int(load["num_running_reqs"]) + int(load["num_waiting_reqs"]),
-        prefill_tokens=int(load["total_prefill_uncached_tokens"]),
-        prefill_s=load["total_prefill_busy_us"] / 1e6,
-        decode_steps=moments[0],
-        decoded=moments[1],
-        decode_s=moments[2] / 1e6,
-    )
 
 
 def config(settings: Mapping[str, object]) -> SglangConfig:

@@ -30,7 +30,7 @@ from phasewise_replay.calibration.probes import (
     PrefillProbe,
     Probe,
 )
-from phasewise_replay.calibration.sending import Sender
+from phasewise_replay.calibration.sending import Sender, busy, disturbed
 from phasewise_replay.engine import Resolved
 from phasewise_replay.streamed_response import TimedAnswer
 
@@ -83,10 +83,7 @@ class VllmSubject:
         """Raise UsageError where it has served more requests than were sent."""
         before, now = self._served, self._served_requests()
         if before is not None and (now or 0) - before > self.sender.sent:
-            raise UsageError(
-                "other requests were served meanwhile: the measured steps are not the probes' "
-                "alone; calibrate again when the server is idle"
-            )
+            raise disturbed()
 
     def run(self, probe: Probe) -> MeasuredStep | None:
         """Run a probe; None where its steps could not be told apart."""
@@ -195,10 +192,7 @@ def _refuse_busy(sender: Sender) -> None:
         )
     load = sum(count or 0 for count in counts)
     if load:
-        raise UsageError(
-            f"the server is busy ({load:.0f} requests): its steps would hold more than the "
-            "probes; calibrate when it is idle"
-        )
+        raise busy(load)
 
 
 def _config(described: Resolved) -> SchedulerConfig:

@@ -13,7 +13,7 @@ from phasewise_analyzer.engine.deployment import calibrated
 from phasewise_analyzer.engine.fitted_steps import FittedSteps, KindFit, terms
 from phasewise_analyzer.engine.front import Front
 from phasewise_analyzer.engine.speculation.config import NgramConfig
-from phasewise_analyzer.engine.speculation.drafting_time import NGRAM_TOKEN_S
+from phasewise_analyzer.engine.speculation.drafting_time import NGRAM_TOKEN_S, STEP_S
 from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
 from phasewise_store.errors import UsageError
 from phasewise_web.cli.main import main
@@ -51,7 +51,8 @@ def test_a_calibration_comes_back_from_its_file(tmp_path: Path) -> None:
 
 def test_limits_may_change_but_not_what_was_measured() -> None:
     """`max-num-seqs` is a limit; another KV format has other step times."""
-    assert made().with_flags({"max-num-seqs": "3"}, None).config.max_num_seqs == 3
+    three = SchedulerConfig(block_size=32, max_num_seqs=3)
+    assert made().with_flags({"max-num-seqs": "3"}, None).config == three
     assert made().with_flags({}, 77).blocks == 77
     with pytest.raises(UsageError, match="does not model `kv-cache-dtype`"):
         made().with_flags({"kv-cache-dtype": "fp8"}, None)
@@ -66,6 +67,10 @@ def test_a_calibrated_server_may_speculate() -> None:
     batch = Batch(decodes=2, context=1000, longest=600, drafts=3)
     assert terms(batch) == [1, 5, 0, 1000]
     assert terms(replace(batch, chunks=(Chunk(100, 0),))) == [1, 105, 0, 5000, 1000, 5, 0]
+    # measured with asynchronous scheduling, which hides what speculation exposes
+    assert engine.times.step_s(batch) == pytest.approx(0.01 + STEP_S + 1000 * NGRAM_TOKEN_S)
+    waiting = replace(made(), config=SchedulerConfig(block_size=32, async_scheduling=False))
+    engine = calibrated(waiting.with_flags({"speculative-config": ngram}, None))
     assert engine.times.step_s(batch) == pytest.approx(0.01 + 1000 * NGRAM_TOKEN_S)
 
 

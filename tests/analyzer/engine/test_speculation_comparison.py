@@ -9,8 +9,10 @@ from phasewise_analyzer.engine.deployment import Deployment
 from phasewise_analyzer.engine.speculation.captured_calls import CapturedCall, CapturedCalls
 from phasewise_analyzer.engine.speculation.comparison import (
     Measured,
+    best_ngram,
     decode_change,
     measure,
+    ngram_settings,
     reach,
 )
 from phasewise_analyzer.engine.speculation.config import (
@@ -18,7 +20,7 @@ from phasewise_analyzer.engine.speculation.config import (
     SpeculationConfig,
     SuffixConfig,
 )
-from phasewise_analyzer.engine.speculation.drafting_time import NGRAM_TOKEN_S
+from phasewise_analyzer.engine.speculation.drafting_time import NGRAM_TOKEN_S, STEP_S
 from phasewise_analyzer.engine.speculation.drafts import Acceptance
 from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
 from phasewise_store.scope import Scope
@@ -65,7 +67,7 @@ def test_decode_time_per_token_is_that_of_a_step_over_its_tokens() -> None:
     assert change is not None
     plain = TIMES.step_s(Batch(decodes=3, context=180, longest=60))
     drafted = TIMES.step_s(Batch(decodes=3, context=186, longest=62, drafts=6))
-    host_s = NGRAM_TOKEN_S * (186 + 3 * 1000 / 100)
+    host_s = STEP_S + NGRAM_TOKEN_S * (186 + 3 * 1000 / 100)
     assert change.undrafted_s == plain
     assert change.drafted_s == pytest.approx((drafted + host_s) / 2)
     assert change.change == pytest.approx((drafted + host_s) / 2 / plain - 1)
@@ -87,3 +89,23 @@ def test_the_reach_says_what_ends_it() -> None:
     rejected = replace(HALF, acceptance=Acceptance(1, 100, 100, 400, 0))
     found = reach(rejected, ENGINE)
     assert (found.at_once, found.limit) == (0, "slower")
+
+
+def test_a_search_finds_the_setting_with_the_lowest_decode_time(store: Store) -> None:
+    """Of all settings none is faster at this batch; one lookup gives what each alone gives."""
+    write_repeating_sessions(store, 2)
+    calls = list(CapturedCalls(store, Scope()))
+    settings = ngram_settings()
+    assert len(settings) == len(set(settings))
+    found = measure(calls, settings, "session")
+    alone = [measure(calls, [one], "session")[0] for one in settings[::7]]
+    assert [one.acceptance for one in found[: len(settings)][::7]] == [
+        one.acceptance for one in alone
+    ]
+    best = best_ngram(found, ENGINE, 3)
+    assert [one.group for one in best] == ["s0", "s1"]
+    changes = [decode_change(one, ENGINE, 3) for one in found if one.group == "s0"]
+    least = decode_change(best[0], ENGINE, 3)
+    assert least is not None
+    assert least.change == min(one.change for one in changes if one is not None)
+    assert best_ngram(found, replace(ENGINE, blocks=1), 3) == []

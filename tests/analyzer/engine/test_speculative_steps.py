@@ -1,5 +1,7 @@
 """Speculation in the simulated engine: against a stepwise engine, and by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,6 +14,7 @@ from phasewise_analyzer.engine.simulation import simulate
 from phasewise_analyzer.engine.speculation.config import NgramConfig, SuffixConfig
 from phasewise_analyzer.engine.speculation.drafting_time import (
     NGRAM_TOKEN_S,
+    STEP_S,
     SUFFIX_PROMPT_TOKEN_S,
     SUFFIX_SEQUENCE_S,
     WithDrafting,
@@ -21,6 +24,7 @@ from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
 from phasewise_store.errors import UsageError
 
 from tests.analyzer.engine.made_up_times import MadeUpTimes
+from tests.analyzer.engine.measured_runs import folder
 from tests.analyzer.engine.slow_engine import SlowEngine, serve
 
 TIMES = MadeUpTimes()
@@ -147,7 +151,12 @@ def test_drafting_takes_the_host_s_time() -> None:
     """An n-gram proposer reads every context in every step; a suffix tree is built per prompt."""
     decode = Batch(decodes=2, context=3000, longest=2000)
     ends = Batch((Chunk(100, 900),), completed=1000)
-    ngram, suffix = WithDrafting(TIMES, NgramConfig(4)), WithDrafting(TIMES, SuffixConfig(24))
+    exposed = WithDrafting(TIMES, NgramConfig(4))
+    assert exposed.step_s(decode) == pytest.approx(
+        TIMES.step_s(decode) + STEP_S + 3000 * NGRAM_TOKEN_S
+    )
+    ngram = WithDrafting(TIMES, NgramConfig(4), exposed_s=0)
+    suffix = WithDrafting(TIMES, SuffixConfig(24), exposed_s=0)
     assert ngram.step_s(decode) - TIMES.step_s(decode) == pytest.approx(3000 * NGRAM_TOKEN_S)
     assert ngram.step_s(ends) - TIMES.step_s(ends) == pytest.approx(1000 * NGRAM_TOKEN_S)
     assert suffix.step_s(decode) - TIMES.step_s(decode) == pytest.approx(2 * SUFFIX_SEQUENCE_S)
@@ -165,3 +174,18 @@ def test_vllm_schedules_nothing_ahead_beside_drafts() -> None:
     assert engine.config.planned_steps == 1
     with pytest.raises(UsageError, match="leave out `async-scheduling`"):
         deploy(shape, gpu, {"speculative-config": NGRAM, "async-scheduling": "true"})
+
+
+@pytest.mark.parametrize("gpu", ["RTXPRO6000", "RTX4090"])
+def test_drafts_cost_about_what_measured_kernels_say(gpu: str) -> None:
+    """What up to four drafts per sequence add to a step, as a share of it, within 13 points."""
+    tables = folder("llmservingsim") / "kernels" / gpu / "meta-llama" / "Llama-3.1-8B" / "bf16"
+    shape, found = model_config.find("llama-3.1-8b"), gpus.find(gpu)
+    measured = deploy(shape, found, {}, kernels=tables).times
+    roofline = deploy(shape, found, {}).times
+    for count in (1, 8, 32, 64):
+        for each in (1, 2, 4):
+            plain = Batch(decodes=count, context=count * 2000, longest=2000)
+            drafted = replace(plain, drafts=count * each)
+            added = [times.step_s(drafted) / times.step_s(plain) for times in (measured, roofline)]
+            assert added[1] == pytest.approx(added[0], abs=0.13)

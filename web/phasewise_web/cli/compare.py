@@ -11,6 +11,7 @@ from phasewise_replay.verdict import ArmSummary, Effect, Failures, Metric, Verdi
 from phasewise_reports.words import short
 
 from phasewise_web.cli.engine_time_tables import print_times
+from phasewise_web.cli.forecast_table import print_forecasts
 from phasewise_web.cli.open_database import opened
 from phasewise_web.cli.output import print_json, stdout, table
 from phasewise_web.cli.quality_table import print_quality
@@ -105,6 +106,7 @@ def print_verdict(verdict: Verdict) -> None:
             columns,
             list(map(_metric, verdict.control.metrics[:3])),
         )
+    print_forecasts(verdict.forecasts)
     print_quality(verdict.quality)
     print_times(verdict)
     _print_failures(verdict.failures)

@@ -126,7 +126,7 @@ def _of_store(arguments: argparse.Namespace, engine: Deployment, length: float |
         if engine.speculation is not None:
             if length is None:
                 scope = Scope(source=arguments.source, agent=arguments.agent)
-                drafted = stored_workload.computed(store, scope, found, engine.speculation)
+                drafted = stored_workload.computed(store, scope, found.call_ids, engine.speculation)
             else:
                 drafted = stored_workload.assumed(found, engine.speculation, length)
             if drafted.calls_without_text:

@@ -18,8 +18,10 @@ from phasewise_analyzer.engine.speculation.captured_calls import CapturedCalls
 from phasewise_analyzer.engine.speculation.comparison import (
     AT_ONCE,
     Measured,
+    best_ngram,
     decode_change,
     measure,
+    ngram_settings,
     reach,
 )
 from phasewise_analyzer.engine.speculation.config import NgramConfig, SpeculationConfig
@@ -37,6 +39,7 @@ USUAL: tuple[SpeculationConfig, ...] = (
 )
 """vLLM's defaults, and the n-grams of the replay's preset"""
 MOST_CALLS = 2000
+SEARCHED_AT = 8
 _LIMITS = {
     "slower": "then slower",
     "KV cache": "then the KV cache is full",
@@ -68,6 +71,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=MOST_CALLS,
         help=f"the first so many calls with text (default: {MOST_CALLS})",
     )
+    parser.add_argument(
+        "--search",
+        action="store_true",
+        help="look for the n-gram settings with the lowest decode time of each row, too",
+    )
+    parser.add_argument(
+        "--at-once",
+        metavar="N",
+        type=scope_arguments.positive,
+        default=SEARCHED_AT,
+        help=f"with --search: sequences that decode together (default: {SEARCHED_AT})",
+    )
     parser.add_argument("--shape", metavar="NAME_OR_CONFIG", help="model shape, for decode time")
     parser.add_argument("--gpu", metavar="NAME", help="e.g. h100-sxm, for decode time")
     parser.add_argument(
@@ -82,25 +97,41 @@ def run(arguments: argparse.Namespace) -> int:
     """Draft for the captured calls and print."""
     configs = [config.parse(text) for text in arguments.configs] or list(USUAL)
     engine = _engine(arguments)
+    if arguments.search and engine is None:
+        raise UsageError(
+            "longer drafts always accept more; what they cost depends on the engine: a search "
+            "needs --shape and --gpu"
+        )
+    settings = ngram_settings() if arguments.search else []
+    searched = [one for one in settings if one not in configs]
     scope = scope_arguments.scope(arguments)
     with open_database.opened(arguments.db) as store, store.snapshot():
         calls = CapturedCalls(store, scope, most=arguments.limit)
         with progress("drafting"):
-            found = measure(calls, configs, arguments.by)
+            measured = measure(calls, [*configs, *searched], arguments.by)
         basis = calls.basis()
-    if not found:
+    if not measured:
         raise UsageError(
             "no calls with the text of prompt and output: without it nothing can be computed; "
             "`phasewise simulate … --acceptance-length` assumes an acceptance"
         )
-    rows = [_row(one, engine) for one in found]
+    found = [one for one in measured if one.config in configs]
+    best = [] if engine is None else best_ngram(measured, engine, arguments.at_once)
     if arguments.json:
-        answer: dict[str, object] = {"tokens": basis, "rows": rows}
+        answer: dict[str, object] = {
+            "tokens": basis,
+            "rows": [_row(one, engine) for one in found],
+        }
+        if arguments.search:
+            answer["best"] = [_row(one, engine) for one in best]
         if engine is not None:
             answer |= {"engine": engine.name, "step_times": asdict(engine.times.basis)}
         print_json(answer)
         return 0
-    _print(found, engine, arguments.by)
+    _print("drafts that the captured outputs accept", found, engine, arguments.by)
+    if arguments.search:
+        title = f"best of {len(settings)} n-gram settings, {arguments.at_once} sequences at once"
+        _print(title, best, engine, arguments.by)
     say(f"acceptance: computed on {basis}")
     if sum(one.acceptance.calls for one in found[:: len(configs)]) == arguments.limit:
         say(f"note: only the first {arguments.limit:,} calls with text; --limit takes more")
@@ -143,7 +174,7 @@ def _row(found: Measured, engine: Deployment | None) -> dict[str, object]:
     return row
 
 
-def _print(found: Sequence[Measured], engine: Deployment | None, by: str) -> None:
+def _print(title: str, found: Sequence[Measured], engine: Deployment | None, by: str) -> None:
     columns = [
         (by, False),
         ("calls", True),
@@ -178,4 +209,4 @@ def _print(found: Sequence[Measured], engine: Deployment | None, by: str) -> Non
             limit = reach(one, engine)
             row.append(f"{limit.at_once:,} ({_LIMITS[limit.limit]})")
         rows.append(row)
-    table("drafts that the captured outputs accept", columns, rows)
+    table(title, columns, rows)

@@ -6,20 +6,27 @@ Acceptance does not depend on the engine; whether it pays does. Draft tokens are
 step is bound by reading weights, and cost compute at a large batch.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from phasewise_analyzer.engine.batch import Batch
 from phasewise_analyzer.engine.deployment import Deployment, with_drafting
 from phasewise_analyzer.engine.speculation.captured_calls import CapturedCall, Drafter
-from phasewise_analyzer.engine.speculation.config import SpeculationConfig
-from phasewise_analyzer.engine.speculation.drafts import Acceptance, total
+from phasewise_analyzer.engine.speculation.config import (
+    NgramConfig,
+    SpeculationConfig,
+    SuffixConfig,
+)
+from phasewise_analyzer.engine.speculation.drafts import Acceptance, Drafts, total
+from phasewise_analyzer.engine.speculation.ngram import NgramLookup
 
 Group = Literal["agent", "session", "call"]
 AT_ONCE = (1, 8, 32, 128)
 """sequences that decode together"""
 MOST_AT_ONCE = 1024
+SHORTEST, LONGEST, TOKENS = range(1, 6), (5, 7, 10), (2, 3, 4, 6, 8)
+"""of n-grams, and tokens drafted: what a search tries"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +65,7 @@ def measure(
     calls: Iterable[CapturedCall], configs: Sequence[SpeculationConfig], by: Group
 ) -> list[Measured]:
     """Draft for all calls with every method; groups come in the order of their first call."""
-    drafters = [Drafter(config) for config in configs]
+    drafters = _Drafters(configs)
     parts: dict[str, list[list[Acceptance]]] = {}
     prompts: dict[str, int] = {}
     outputs: dict[str, int] = {}
@@ -66,8 +73,8 @@ def measure(
     for call in calls:
         group = _group(call, by)
         found = parts.setdefault(group, [[] for _ in configs])
-        for mine, drafter in zip(found, drafters, strict=True):
-            mine.append(drafter.drafts(call).steps().acceptance())
+        for mine, drafts in zip(found, drafters.drafts(call), strict=True):
+            mine.append(drafts.steps().acceptance())
         tokens = len(call.output)
         prompts[group] = prompts.get(group, 0) + len(call.prompt)
         outputs[group] = outputs.get(group, 0) + tokens
@@ -85,6 +92,29 @@ def measure(
         for group, found in parts.items()
         for config, mine in zip(configs, found, strict=True)
     ]
+
+
+class _Drafters:
+    """Several methods; those of n-grams share their lookup of earlier copies."""
+
+    def __init__(self, configs: Sequence[SpeculationConfig]) -> None:
+        self._configs = configs
+        self._suffix = {one: Drafter(one) for one in configs if isinstance(one, SuffixConfig)}
+        ngrams = [one for one in configs if isinstance(one, NgramConfig)]
+        self._lengths = range(
+            min((one.shortest for one in ngrams), default=1),
+            max((one.longest for one in ngrams), default=0) + 1,
+        )
+
+    def drafts(self, call: CapturedCall) -> Iterator[Drafts]:
+        """Yield each method's drafts for a call."""
+        lookup = NgramLookup(call.prompt, call.output, self._lengths) if self._lengths else None
+        for config in self._configs:
+            if isinstance(config, SuffixConfig):
+                yield self._suffix[config].drafts(call)
+            else:
+                assert lookup is not None, "there is a method of n-grams"
+                yield lookup.drafts(config)
 
 
 def _group(call: CapturedCall, by: Group) -> str:
@@ -140,3 +170,28 @@ def reach(found: Measured, engine: Deployment) -> Reach:
             return Reach(at_once, "slower")
         at_once = 2**doubling
     return Reach(at_once, "none found")
+
+
+def ngram_settings() -> list[SpeculationConfig]:
+    """Return the settings of n-grams that a search tries."""
+    return [
+        NgramConfig(tokens, shortest, longest)
+        for shortest in SHORTEST
+        for longest in sorted({shortest, *(one for one in LONGEST if one > shortest)})
+        for tokens in TOKENS
+    ]
+
+
+def best_ngram(found: Iterable[Measured], engine: Deployment, at_once: int) -> list[Measured]:
+    """Return each group's setting of n-grams with the lowest decode time at a batch size.
+
+    A group whose contexts do not fit so many times is left out.
+    """
+    best: dict[str, tuple[float, Measured]] = {}
+    for one in found:
+        change = decode_change(one, engine, at_once)
+        if change is None or not isinstance(one.config, NgramConfig):
+            continue
+        if one.group not in best or change.change < best[one.group][0]:
+            best[one.group] = change.change, one
+    return [one for _, one in best.values()]

@@ -20,24 +20,44 @@ MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 def ngram_drafts(prompt: TokenIds, output: TokenIds, config: NgramConfig) -> Drafts:
     """Return the drafts at each place of a captured output."""
-    tokens = np.concatenate((prompt, output))
-    known = np.arange(len(prompt) + 1, len(tokens), dtype=np.int64)
-    begin = np.full(len(known), -1, dtype=np.int64)
-    hashes = mixed = _mixed(tokens)
-    for length in range(1, min(config.longest, len(tokens) - 1) + 1):
-        if length > 1:
-            hashes = hashes[:-1] * MULTIPLIER + mixed[length - 1 :]
-        if length >= config.shortest:
-            found = _end_of_first_copy(hashes, known, length)
-            begin = np.where(found >= 0, found, begin)
-    drafted = np.where(begin < 0, 0, np.minimum(config.tokens, known - begin))
-    accepted = np.zeros(len(known), dtype=np.int64)
-    going = np.ones(len(known), dtype=np.bool_)
-    for place in range(config.tokens):
-        going &= (place < drafted) & (known + place < len(tokens))
-        going[going] = tokens[(begin + place)[going]] == tokens[(known + place)[going]]
-        accepted += going
-    return Drafts(_from_first(drafted, len(output)), _from_first(accepted, len(output)))
+    return NgramLookup(prompt, output, range(config.shortest, config.longest + 1)).drafts(config)
+
+
+class NgramLookup:
+    """The first earlier copies of a call's last tokens, for suffixes of several lengths."""
+
+    def __init__(self, prompt: TokenIds, output: TokenIds, lengths: range) -> None:
+        """Look them up; settings within these lengths then cost next to nothing."""
+        self._tokens = tokens = np.concatenate((prompt, output))
+        self._known = np.arange(len(prompt) + 1, len(tokens), dtype=np.int64)
+        self._output_tokens = len(output)
+        self._ends: dict[int, Counts] = {}
+        """by length: where the first copy ends at each place; -1 for none"""
+        hashes = mixed = _mixed(tokens)
+        for length in range(1, min(lengths.stop, len(tokens))):
+            if length > 1:
+                hashes = hashes[:-1] * MULTIPLIER + mixed[length - 1 :]
+            if length in lengths:
+                self._ends[length] = _end_of_first_copy(hashes, self._known, length)
+
+    def drafts(self, config: NgramConfig) -> Drafts:
+        """Return the drafts at each place of the output."""
+        tokens, known = self._tokens, self._known
+        begin = np.full(len(known), -1, dtype=np.int64)
+        for length in range(config.shortest, config.longest + 1):
+            end = self._ends.get(length)
+            if end is not None:
+                begin = np.where(end >= 0, end, begin)
+        drafted = np.where(begin < 0, 0, np.minimum(config.tokens, known - begin))
+        accepted = np.zeros(len(known), dtype=np.int64)
+        going = np.ones(len(known), dtype=np.bool_)
+        for place in range(config.tokens):
+            going &= (place < drafted) & (known + place < len(tokens))
+            going[going] = tokens[(begin + place)[going]] == tokens[(known + place)[going]]
+            accepted += going
+        return Drafts(
+            _from_first(drafted, self._output_tokens), _from_first(accepted, self._output_tokens)
+        )
 
 
 def _end_of_first_copy(hashes: Hashes, known: Counts, length: int) -> Counts:

@@ -1,0 +1,110 @@
+"""What the engine model says of each arm beside what a real vLLM on this CPU does.
+
+The baseline's server is calibrated, then the plan runs: prefix caching and the size of a chunk, on
+recorded sessions, four at once. It takes minutes, and nothing else should run:
+python benchmarks/forecast_arms.py
+"""
+
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import orjson
+from phasewise_analyzer.analyse import analyse
+from phasewise_collector.importing import import_paths
+from phasewise_replay import engine_python, plan_file
+from phasewise_replay.compare import compare
+from phasewise_replay.openai_client import OpenAiClient
+from phasewise_replay.presets import FlagValue
+from phasewise_replay.request_body import VLLM as DIALECT
+from phasewise_replay.run import run
+from phasewise_replay.server_process import ServerProcess, free_port
+from phasewise_replay.vllm_command import command, environment
+from phasewise_store.store import Store
+from phasewise_web.cli.forecast_table import print_forecasts
+from phasewise_web.cli.main import main as phasewise
+
+TRACES = Path(__file__).resolve().parents[2] / "shared" / "traces"
+MODEL = ".engines/tiny"
+VLLM = ".engines/vllm"
+VARIABLES = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
+"""no worker process beside the engine's: it takes a third more of a CPU"""
+FLAGS: dict[str, FlagValue] = {
+    "max-model-len": 8192,
+    "max-num-batched-tokens": 2048,
+    "num-gpu-blocks-override": 2048,
+    "distributed-executor-backend": "uni",
+}
+AT_ONCE = 4
+PLAN = f"""
+name: forecast-arms
+sessions: {{source: tau-bench, limit: 12, max_calls: 6}}
+concurrency: {AT_ONCE}
+order: once
+arms:
+"""
+
+
+def main() -> None:
+    """Calibrate, replay, and print."""
+    with TemporaryDirectory() as folder, Store.in_memory() as store:
+        calibration = Path(folder) / "cpu.json"
+        calibrate(calibration)
+        import_paths(store, [TRACES / "tau-bench"])
+        analyse(store)
+        plan = plan_file.parse(text(calibration), "the benchmark's plan")
+        verdict = compare(store, run(store, plan))
+        print(verdict.headline)
+        for check in verdict.fidelity.checks:
+            if not check.passed:
+                print(f"VOID: {check.title}, {check.value}: {check.detail}")
+        print_forecasts(verdict.forecasts)
+
+
+def calibrate(path: Path) -> None:
+    """Start the baseline's server, fit its step times, and stop it."""
+    port = free_port()
+    words = command(
+        engine_python.find("vllm", VLLM), model=MODEL, port=port, flags=FLAGS, on_cpu=True
+    )
+    server = ServerProcess(words, environment(VARIABLES, on_cpu=True))
+    url = f"http://127.0.0.1:{port}"
+    client = OpenAiClient(url, dialect=DIALECT)
+    try:
+        server.wait_until(client.healthy, timeout_s=300)
+        done = phasewise(["calibrate", url, "--out", str(path)])
+    finally:
+        client.close()
+        server.stop()
+    if done != 0:
+        sys.exit(done)
+
+
+def text(calibration: Path) -> str:
+    """Write the plan."""
+    arms = [
+        arm("chunk-2048", caching=True, chunk=2048),
+        arm("chunk-256", caching=True, chunk=256),
+        arm("no-caching", caching=False, chunk=2048),
+    ]
+    listed = "\n".join(f"  - {one}" for one in arms)
+    return f"{PLAN}{listed}\nforecast: {{calibration: {calibration}}}\n"
+
+
+def arm(name: str, *, caching: bool, chunk: int) -> str:
+    """Write one arm."""
+    flags = FLAGS | {"enable-prefix-caching": caching, "max-num-batched-tokens": chunk}
+    return orjson.dumps(
+        {
+            "name": name,
+            "engine": "vllm",
+            "model": MODEL,
+            "python": VLLM,
+            "flags": flags,
+            "env": VARIABLES,
+        }
+    ).decode()
+
+
+if __name__ == "__main__":
+    main()

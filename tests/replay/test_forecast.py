@@ -1,0 +1,118 @@
+"""Forecasts of measured arms: equal to what an engine does that follows the model."""
+
+from dataclasses import replace
+
+import pytest
+from phasewise_replay import plan_file
+from phasewise_replay.compare import compare
+from phasewise_replay.engine import Answer, Engine, Request, Resolved
+from phasewise_replay.fake import FakeEngine
+from phasewise_replay.plan import (
+    Arm,
+    Plan,
+    SimulatedArm,
+    SimulatedOptions,
+    VllmArm,
+    as_yaml,
+)
+from phasewise_replay.run import run
+from phasewise_replay.simulated import SimulatedEngine
+from phasewise_reports import run_report
+from phasewise_store.store import Store
+
+from tests.replay.recorded import write_sessions
+
+STEP_TIMES = SimulatedOptions(gpu="h100-sxm", model="qwen3-8b")
+SLOWER = 3
+PLAN = """
+name: forecast
+arms:
+  - {name: "off", engine: vllm, model: m, presets: [prefix-caching-off]}
+  - {name: "on", engine: vllm, model: m, presets: [prefix-caching-on]}
+  - {name: drafts, engine: vllm, model: m, presets: [prefix-caching-on],
+     flags: {speculative-config: {method: ngram, num_speculative_tokens: 2}}}
+forecast: {gpu: h100-sxm, model: qwen3-8b}
+"""
+
+
+class Slower:
+    """A "measured" engine that follows the model, and takes three times as long."""
+
+    def __init__(self, arm: VllmArm) -> None:
+        flags = {
+            key: value for key, value in arm.all_flags().items() if key != "speculative-config"
+        }
+        options = replace(STEP_TIMES, flags=flags)
+        self._model = SimulatedEngine(SimulatedArm(arm.name, options))
+
+    def start(self) -> Resolved:
+        """Describe a vLLM that reads token ids."""
+        found = self._model.start()
+        settings = {
+            f"scheduler_config.{name}": found.settings[name]
+            for name in ("max_num_batched_tokens", "max_num_seqs")
+        }
+        return replace(found, engine="vllm", basis="measured", settings=settings, step_times=None)
+
+    def stop(self) -> None:
+        """Forget everything."""
+        self._model.stop()
+
+    def reset(self) -> None:
+        """Forget the cache."""
+        self._model.reset()
+
+    def send(self, request: Request) -> Answer:
+        """Answer, all times three times as long."""
+        answer = self._model.send(request)
+        names = ("duration_ns", "ttft_ns", "queue_ns", "prefill_ns", "decode_ns")
+        slow = {name: SLOWER * getattr(answer, name) for name in names}
+        return replace(answer, sent_ns=10**18 + SLOWER * answer.sent_ns, **slow)
+
+
+def engine_of(arm: Arm) -> Engine:
+    """Return the engine of an arm."""
+    assert isinstance(arm, VllmArm)
+    return Slower(arm)
+
+
+def planned(text: str = PLAN) -> Plan:
+    """Read a plan of the recorded sessions."""
+    return plan_file.parse(f"{text}\nsessions: {{source: recorded}}\n", "made")
+
+
+def test_an_engine_that_follows_the_model_is_forecast_exactly(store: Store) -> None:
+    """Whatever the scale of its times; drafts cannot be foretold, which is said."""
+    write_sessions(store)
+    verdict = compare(store, run(store, planned(), engine_for=engine_of))
+    caching, drafts = verdict.forecasts
+    assert caching.arm == "on"
+    assert caching.step_times is not None
+    assert caching.step_times.kind == "roofline"
+    found = {one.name: one for one in caching.measures}
+    assert found["prefill_s"].measured_percent < -5
+    for one in found.values():
+        assert one.predicted_percent == pytest.approx(one.measured_percent, abs=1e-3)
+        assert one.close
+    assert drafts.measures == ()
+    assert drafts.reason is not None
+    assert "accepted drafts" in drafts.reason
+    for text in (run_report.render_html(verdict), run_report.render_markdown(verdict)):
+        assert "No forecast: accepted drafts" in text
+        assert f"{found['prefill_s'].predicted_percent:+.1f}" in text
+
+
+def test_a_plan_with_a_forecast_is_written_and_read_back() -> None:
+    """As it is stored with its run."""
+    plan = planned()
+    assert plan_file.parse(as_yaml(plan), "stored") == plan
+    assert plan.forecast == STEP_TIMES
+
+
+def test_an_engine_that_tells_no_tokens_has_no_forecast(store: Store) -> None:
+    """The same text is another number of tokens to every model."""
+    write_sessions(store)
+    verdict = compare(store, run(store, planned(), engine_for=lambda arm: FakeEngine()))
+    assert {one.reason for one in verdict.forecasts} == {
+        "the server does not tell its prompts in tokens"
+    }
