@@ -79,8 +79,16 @@ class FakeChannel:
     async def send(self, request: Request) -> Received:
         """Return the function's answer."""
         begin_ns = time.perf_counter_ns()
-        answer = self._send(request)
+        try:
+            answer = self._send(request)
+        except KeyboardInterrupt:
+            return Received(begin_ns, time.perf_counter_ns(), _interrupted)
         return Received(begin_ns, time.perf_counter_ns(), lambda: answer)
 
     def close(self) -> None:
         """Do nothing."""
+
+
+def _interrupted() -> Answer:
+    """Raise in the thread that reads answers, as Ctrl-C does."""
+    raise KeyboardInterrupt
