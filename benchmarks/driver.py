@@ -186,8 +186,9 @@ def measure(name: str, arguments: argparse.Namespace) -> Measured:
         server.kill()
         server.wait()
     if len(stamps.ended_ns) < load.requests:
-        last = said.strip().splitlines()[-3:]
-        raise ClientFailedError(f"{len(stamps.ended_ns)} of {load.requests} served; {last}")
+        lines = said.strip().splitlines() or ["no output"]
+        reason = next((line for line in reversed(lines) if "Error" in line), lines[-1])
+        raise ClientFailedError(f"{len(stamps.ended_ns)} of {load.requests} served: {reason}")
     ended = sorted(stamps.ended_ns)
     begin, end = int(BEGIN * load.requests), load.full - IN_FLIGHT
     first, last_ns, served = ended[begin], ended[end], end - begin
@@ -313,7 +314,7 @@ def aiperf(load: Load) -> Command:
     command += ["--concurrency", str(IN_FLIGHT), "--request-count", str(load.requests)]
     command += ["--tokenizer", str(TOKENIZER), "--ui", "none", "--no-gpu-telemetry"]
     command += ["--no-server-metrics", "--artifact-dir", str(load.folder / "aiperf")]
-    return command, {}
+    return command, {"PYTHONPATH": ""}
 
 
 def guidellm(load: Load) -> Command:
@@ -329,7 +330,7 @@ def guidellm(load: Load) -> Command:
     command += ["--tokenizer", f"kind=huggingface_auto,model={TOKENIZER}"]
     command += ["--data", f"kind=json_file,path={written(load, rows)}", "--disable-console"]
     command += ["--output", f"kind=json,path={load.folder / 'guidellm.json'}"]
-    return command, {"HF_HUB_OFFLINE": "1"}
+    return command, {"HF_HUB_OFFLINE": "1", "PYTHONPATH": ""}
 
 
 def vllm_bench(load: Load) -> Command:
@@ -341,7 +342,7 @@ def vllm_bench(load: Load) -> Command:
     command += ["--dataset-path", str(written(load, rows)), "--custom-output-len"]
     command += [str(load.output_tokens), "--num-prompts", str(load.requests)]
     command += ["--max-concurrency", str(IN_FLIGHT), "--disable-shuffle", "--disable-tqdm"]
-    return command, {"VLLM_NO_USAGE_STATS": "1"}
+    return command, {"VLLM_NO_USAGE_STATS": "1", "PYTHONPATH": str(PEERS / "vllm-bench")}
 
 
 CLIENTS: Mapping[str, Callable[[Load], Command]] = {

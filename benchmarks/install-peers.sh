@@ -21,3 +21,9 @@ install rotel --prerelease allow rotel
 install dynamo ai-dynamo-runtime==1.6.1
 install aiperf aiperf==0.13.0
 install guidellm guidellm==0.8.1
+# what `vllm bench serve` needs beside .engines/vllm, whose numpy it uses
+if [ -x .engines/vllm/bin/python ] && [ ! -e "$folder/vllm-bench/.installed" ]; then
+  .venv/bin/uv pip install --quiet --python .engines/vllm/bin/python --no-deps \
+    --target "$folder/vllm-bench" pandas python-dateutil pytz tzdata six
+  touch "$folder/vllm-bench/.installed"
+fi
