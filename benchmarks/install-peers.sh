@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Install what benchmarks/ingest.py and benchmarks/simulator.py compare with, each in an environment of its own:
+# Install what benchmarks/{ingest,simulator,driver}.py compare with, each in an environment of its own:
 #   benchmarks/install-peers.sh .engines/peers
 set -euo pipefail
 folder=${1:?"name the folder, e.g. .engines/peers"}
@@ -19,3 +19,5 @@ install phoenix arize-phoenix
 install mlflow mlflow
 install rotel --prerelease allow rotel
 install dynamo ai-dynamo-runtime==1.6.1
+install aiperf aiperf==0.13.0
+install guidellm guidellm==0.8.1

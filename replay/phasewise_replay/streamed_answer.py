@@ -24,14 +24,14 @@ _TEXT = ("reasoning", "reasoning_content", "content", "text")
 """those that are text, in the order in which they are written"""
 
 
-def events(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Cut a byte stream into the data of its events."""
+def events(pieces: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
+    """Cut a byte stream into the data of its events, with the clock at the end of each."""
     rest = b""
-    for chunk in chunks:
-        *whole, rest = (rest + chunk).replace(b"\r\n", b"\n").split(_END_OF_EVENT)
+    for at, piece in pieces:
+        *whole, rest = (rest + piece).replace(b"\r\n", b"\n").split(_END_OF_EVENT)
         for event in whole:
             if event.startswith(_DATA):
-                yield event[len(_DATA) :].strip()
+                yield at, event[len(_DATA) :].strip()
 
 
 def has_content(event: bytes) -> bool:

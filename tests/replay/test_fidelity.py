@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+import polars as pl
 import pytest
 from phasewise_replay import arm_record, confounders
 from phasewise_replay.arm_record import ArmRecord
@@ -10,6 +11,7 @@ from phasewise_replay.compare import compare
 from phasewise_replay.engine import Answer, Request
 from phasewise_replay.fake import FakeEngine, usual_answer
 from phasewise_replay.fidelity import UNREPORTED
+from phasewise_replay.load_checks import equal_concurrency
 from phasewise_replay.run import run
 from phasewise_store import runs
 from phasewise_store.store import Store
@@ -227,3 +229,18 @@ def test_too_few_sessions_are_no_proof(store: Store) -> None:
     verdict = compare(store, run(store, plan_of("a", "b"), engine_for=served_by(engines)))
     assert {metric.verdict for metric in verdict.metrics} == {"too few sessions"}
     assert all(metric.ci95 is None for metric in verdict.metrics)
+
+
+def test_a_session_of_less_than_a_millisecond_is_in_flight() -> None:
+    """A fast server answers within the slack between the clocks; the peak is one, not none."""
+    calls = pl.DataFrame(
+        {
+            "arm": ["a", "a", "b", "b"],
+            "block": [0, 0, 1, 1],
+            "session_id": ["s", "t", "s", "t"],
+            "sent_ns": [0, 600_000, 0, 5_000_000],
+            "duration_ns": [500_000, 500_000, 4_000_000, 4_000_000],
+        }
+    )
+    (check,) = equal_concurrency(calls, planned=1)
+    assert (check.value, check.passed, check.detail) == (0.0, True, "1 planned, 1 reached")
