@@ -1,19 +1,20 @@
 """Calibrates a real engine on this CPU, then compares its own runs with the simulation's forecasts.
 
 Sessions of growing prompts run at several concurrencies, each three times with a cold cache. The
-calibration has seen none of them. SGLang counts the time of its prefill and decode steps, which
-never mix: the phases to which the simulation attributes time are held against it. Run it on an idle
-machine:
+calibration has seen none of them; it is made anew before each concurrency, since the speed of a
+small machine drifts. SGLang counts the time of its prefill and decode steps, which never mix: the
+phases to which the simulation attributes time are held against it. Run it on an idle machine:
 python benchmarks/calibrated_server.py --engine vllm
 python benchmarks/calibrated_server.py --engine sglang
 """
 
 import argparse
 import itertools
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import ModuleType
 
 import numpy as np
@@ -24,6 +25,7 @@ from phasewise_replay import engine_python, sglang_command, vllm_command
 from phasewise_replay.calibration import measuring
 from phasewise_replay.engine import PhaseSeconds, Request
 from phasewise_replay.openai_client import OpenAiClient
+from phasewise_replay.presets import FlagValue
 from phasewise_replay.request_body import SGLANG, VLLM, Dialect
 from phasewise_replay.server_process import ServerProcess, free_port
 from phasewise_replay.sglang_counters import StepClock
@@ -33,7 +35,7 @@ SESSIONS, CALLS = 32, 4
 FIRST_TOKENS, ADDED_TOKENS, OUTPUT_TOKENS = 600, 250, 40
 CONCURRENCIES = (1, 4, 16)
 REPEATS = 3
-SECONDS = 150.0
+SECONDS = 60.0
 
 Prompts = list[list[list[int]]]
 """by session and call"""
@@ -45,16 +47,24 @@ class Engine:
 
     commands: ModuleType
     dialect: Dialect
-    flags: Mapping[str, int]
+    flags: Mapping[str, FlagValue]
     reset: str
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 ENGINES = {
     "vllm": Engine(
         vllm_command,
         VLLM,
-        {"max-model-len": 8192, "num-gpu-blocks-override": 4096},
+        {
+            "max-model-len": 8192,
+            "num-gpu-blocks-override": 4096,
+            "distributed-executor-backend": "uni",
+        },
         "/reset_prefix_cache",
+        # no worker process, as on one GPU: two that wait busily on two cores starve the API server,
+        # and the client gets all tokens of a call in one burst at its end
+        {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"},
     ),
     "sglang": Engine(sglang_command, SGLANG, {}, "/flush_cache"),
 }
@@ -87,16 +97,17 @@ def main() -> None:
         flags=engine.flags,
         on_cpu=True,
     )
-    server = ServerProcess(words, engine.commands.environment({}, on_cpu=True))
+    server = ServerProcess(words, engine.commands.environment(engine.variables, on_cpu=True))
     client = OpenAiClient(f"http://127.0.0.1:{port}", dialect=engine.dialect)
     try:
         server.wait_until(client.healthy, timeout_s=300)
-        found = measuring.calibrate(client, seconds=arguments.seconds, sequences=max(CONCURRENCIES))
-        print(f"step times: {found.times.basis.source}")
-        print(f"front: {found.front}\n")
         print(f"| at once | | measured ({arguments.repeats} runs) | forecast | error |")
         print("|--:|---|--:|--:|--:|")
         for at_once in CONCURRENCIES:
+            found = measuring.calibrate(
+                client, seconds=arguments.seconds, sequences=max(CONCURRENCIES)
+            )
+            print(f"step times: {found.times.basis.source}; {found.front}", file=sys.stderr)
             runs, forecasts = [], []
             for repeat in range(arguments.repeats):
                 prompts = made_up(seed=repeat * 100 + at_once)

@@ -22,12 +22,21 @@ from phasewise_replay.calibration.probes import (
     PrefillProbe,
     one_round,
 )
+from phasewise_replay.presets import FlagValue
 from phasewise_replay.server_process import free_port
 from phasewise_replay.sglang_counters import LOADS
 from phasewise_replay.vllm_command import command, environment
 from phasewise_web.cli.main import main
 
-from tests.real_server import TINY, VLLM, installed, serving
+from tests.real_server import (
+    NO_WORKER_FLAG,
+    NO_WORKER_VALUE,
+    NO_WORKER_VARIABLES,
+    TINY,
+    VLLM,
+    installed,
+    serving,
+)
 
 GENEROUS = Limits(tokens=32_768, chunk_tokens=8192, sequences=64, cache_tokens=None)
 
@@ -158,9 +167,14 @@ def test_a_real_vllm_is_calibrated(
     """The fit has all kinds, grows with tokens and sequences, and knows the server's limits."""
     installed(VLLM, TINY)
     port, path = free_port(), tmp_path / "tiny.json"
-    flags = {"max-model-len": 4096, "max-num-batched-tokens": 1024, "max-num-seqs": 32}
+    flags: dict[str, FlagValue] = {
+        "max-model-len": 4096,
+        "max-num-batched-tokens": 1024,
+        "max-num-seqs": 32,
+        NO_WORKER_FLAG: NO_WORKER_VALUE,
+    }
     words = command(VLLM, model=str(TINY), port=port, flags=flags, on_cpu=True)
-    with serving(words, environment({}, on_cpu=True), port=port) as url:
+    with serving(words, environment(NO_WORKER_VARIABLES, on_cpu=True), port=port) as url:
         calibrate = ["calibrate", url, "--out", str(path), "--sequences", "8", "--json"]
         calibrate += ["--seconds", "60"]
         code = main(calibrate)

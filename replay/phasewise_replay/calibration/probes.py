@@ -14,7 +14,7 @@ CONTEXTS = (32, 256, 512, 1024)
 MIXED = (32, 128, 512)
 MIXED_DECODES = (1, 4, 8, 16)
 MIXED_CONTEXTS = (32, 512)
-DECODED = 48
+DECODED = 96
 """tokens that each sequence of a decode probe generates"""
 MIXED_DECODED = 160
 """long enough that the prompts of a mixed probe end before the sequences do"""
