@@ -78,9 +78,7 @@ class SglangEngine:
         return self._running.channel(checked=self._alive)
 
     def _alive(self, answer: Answer) -> Answer:
-        if answer.error is not None and self._process is not None and not self._process.alive:
-            raise EngineError(f"SGLang exited: {start_failure.reason(self._process.log())}")
-        return answer
+        return start_failure.raise_if_exited(self._process, answer, engine="SGLang")
 
     def token_ids(self, request: Request) -> TokenIds | None:
         """Return the prompt as SGLang's own tokenizer and chat template make it."""

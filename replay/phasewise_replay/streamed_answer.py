@@ -15,6 +15,8 @@ from phasewise_replay.engine import Answer
 _END_OF_EVENT = b"\n\n"
 _DATA = b"data:"
 DONE = b"[DONE]"
+HTTP_ERROR = "HTTP "
+"""begins the error of a request that a server has refused"""
 _OUTPUT = (
     *("content", "text", "reasoning", "reasoning_content", "reasoning_details", "thinking"),
     *("tool_calls", "function_call", "refusal", "audio"),
@@ -119,7 +121,7 @@ def refusal(status: int, body: bytes) -> str:
     if isinstance(found, dict):
         reason = found.get("error", found)
         found = reason.get("message", reason) if isinstance(reason, dict) else reason
-    return f"HTTP {status}: {str(found)[:500]}"
+    return f"{HTTP_ERROR}{status}: {str(found)[:500]}"
 
 
 def _ns(milliseconds: object) -> int | None:

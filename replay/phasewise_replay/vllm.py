@@ -72,9 +72,7 @@ class VllmEngine:
         return OpenAiChannel(self._running, checked=self._alive)
 
     def _alive(self, answer: Answer) -> Answer:
-        if answer.error is not None and self._process is not None and not self._process.alive:
-            raise EngineError(f"vLLM exited: {start_failure.reason(self._process.log())}")
-        return answer
+        return start_failure.raise_if_exited(self._process, answer, engine="vLLM")
 
     def token_ids(self, request: Request) -> TokenIds | None:
         """Return the prompt as vLLM's own tokenizer and chat template make it."""
