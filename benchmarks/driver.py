@@ -82,23 +82,17 @@ class Stamps:
     def lag_ms(self, full: int) -> NDArray[np.float64]:
         """Return the time from the end of each response to the request that takes its place.
 
-        Counted from when all sessions are in flight for the first time to request number `full`.
+        The first requests fill the places; counted is what comes behind them, up to number `full`.
         """
-        came = [(at, 1) for at in self.came_ns[:full]]
-        events = sorted(came + [(at, -1) for at in self.ended_ns])
-        in_flight, is_full, free = 0, False, deque[int]()
-        lags: list[float] = []
-        for at, change in events:
-            in_flight += change
-            if change < 0:
+        came = [(at, 1) for at in self.came_ns[IN_FLIGHT:full]]
+        filled = self.came_ns[IN_FLIGHT - 1]
+        ended = [(at, 0) for at in self.ended_ns if at >= filled]
+        free, lags = deque[int](), list[float]()
+        for at, comes in sorted(came + ended):
+            if not comes:
                 free.append(at)
             elif free:
-                since = free.popleft()
-                if is_full:
-                    lags.append((at - since) / 1e6)
-            if in_flight == IN_FLIGHT and not is_full:
-                is_full = True
-                free.clear()
+                lags.append((at - free.popleft()) / 1e6)
         return np.array(lags)
 
 
