@@ -11,6 +11,7 @@ lone requests in the form that costs each of them least. `benchmarks/install-pee
   without the first tenth: neither start nor reports count.
 - The lag is measured alike for all, at the server, on the monotonic clock: from the end of a
   response to the beginning of the request that takes its place in flight. Nothing is anchored.
+  `sleeper p99` is how late a process that only sleeps wakes up: the noise of the machine.
 """
 
 import argparse
@@ -107,6 +108,8 @@ class Measured:
     """per request"""
     cores: float
     lag_ms: NDArray[np.float64]
+    overslept_ms: float
+    """p99 of a process that only sleeps: how long this machine keeps anyone waiting"""
     said: str
 
 
@@ -126,7 +129,7 @@ def main() -> None:
     )
     print(
         f"{'client':22}{'served':>8}{'requests/s':>12}{'CPU ms/req':>12}{'req/CPU s':>11}"
-        f"{'cores':>7}{'lag p50 ms':>12}{'lag p99 ms':>12}",
+        f"{'cores':>7}{'lag p50 ms':>12}{'lag p99 ms':>12}{'sleeper p99':>13}",
         flush=True,
     )
     measured = []
@@ -140,7 +143,8 @@ def main() -> None:
         p50, p99 = np.quantile(found.lag_ms, [0.5, 0.99])
         print(
             f"{found.name:22}{found.served:>8}{found.requests_s:>12.1f}{found.cpu_ms:>12.2f}"
-            f"{1e3 / found.cpu_ms:>11.0f}{found.cores:>7.2f}{p50:>12.2f}{p99:>12.2f}",
+            f"{1e3 / found.cpu_ms:>11.0f}{found.cores:>7.2f}{p50:>12.2f}{p99:>12.2f}"
+            f"{found.overslept_ms:>13.2f}",
             flush=True,
         )
     for found in measured:
@@ -174,7 +178,7 @@ def measure(name: str, arguments: argparse.Namespace) -> Measured:
             if not Path(command[0]).exists():
                 raise ClientFailedError(f"`{command[0]}` is not there")
             wait_for(url)
-            samples, said = run(command, environment, Path(folder))
+            samples, overslept_ms, said = run(command, environment, Path(folder))
             stamps = Stamps(**get(url + "/stamps"))
     finally:
         server.kill()
@@ -196,14 +200,16 @@ def measure(name: str, arguments: argparse.Namespace) -> Measured:
         cpu_s / served * 1e3,
         cpu_s / wall_s,
         stamps.lag_ms(load.full),
+        float(np.quantile(overslept_ms, 0.99)),
         said.strip().splitlines()[-1] if said.strip() else "",
     )
 
 
 def run(
     command: Sequence[str], environment: Mapping[str, str], folder: Path
-) -> tuple[list[tuple[int, float]], str]:
-    """Run a client to its end; return its CPU seconds over time and what it wrote."""
+) -> tuple[list[tuple[int, float]], list[float], str]:
+    """Run a client to its end; return its CPU seconds over time, oversleeping and what it wrote."""
+    overslept_ms: list[float] = []
     log = folder / "client.log"
     samples: list[tuple[int, float]] = []
     with log.open("wb") as output:
@@ -221,8 +227,10 @@ def run(
             if time.monotonic() > ends:
                 os.killpg(client.pid, 9)
                 client.wait()
+            slept = time.perf_counter()
             time.sleep(SAMPLE_S)
-    return samples, log.read_text(errors="replace")
+            overslept_ms.append((time.perf_counter() - slept - SAMPLE_S) * 1e3)
+    return samples, overslept_ms, log.read_text(errors="replace")
 
 
 def cpu_seconds(session: int) -> float:

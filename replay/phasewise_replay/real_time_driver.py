@@ -163,6 +163,8 @@ class _Loop:
             async with asyncio.TaskGroup() as workers:
                 for _ in range(self._workers):
                     workers.create_task(self._work())
+                    # a session is due when it begins: the next one begins when its prompt is sent
+                    await asyncio.sleep(0)
         finally:
             self._channel.close()
 
