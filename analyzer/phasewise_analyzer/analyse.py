@@ -236,8 +236,8 @@ def _save(
     """
     with store.transaction() as connection:
         changed = costs.forgotten(connection, known)
-        costs.save(store, made.filter(~pl.col("call_id").is_in(changed["call_id"])))
-        ordinals = changed["ordinal"]
+        costs.save(store, made.filter(~pl.col("call_id").is_in(changed["call_id"].to_list())))
+        ordinals = changed["ordinal"].to_list()
         finding_rows.save(
             connection,
             judged.findings.filter(~pl.col("ordinal").is_in(ordinals)),

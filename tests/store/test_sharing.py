@@ -182,6 +182,11 @@ def test_another_version_is_told_apart(path: Path) -> None:
             raw.recv()
 
 
+def test_builds_of_one_version_are_told_apart_by_their_schema() -> None:
+    """The words in the refusal, where the versions are the same."""
+    assert str(messages.Hello("1.0", 3)) == "1.0 (schema 3)"
+
+
 def test_the_owner_alone_may_own(path: Path) -> None:
     """`up` beside `up` is refused with the number of the process."""
     with owned(path) as owner, pytest.raises(StoreLockedError, match=f"pid {owner.pid}"):

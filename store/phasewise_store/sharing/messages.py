@@ -32,6 +32,10 @@ class Hello:
     version: str = field(default_factory=lambda: importlib.metadata.version("phasewise"))
     schema: int = len(MIGRATIONS)
 
+    def __str__(self) -> str:
+        """Return the version, with the schema's, in which builds of one version may differ."""
+        return f"{self.version} (schema {self.schema})"
+
 
 @dataclass(frozen=True, slots=True)
 class Statement:

@@ -192,7 +192,7 @@ def _introduced(path: Path, address: str) -> Connection:
     if owner != Hello():
         made.close()
         raise StoreLockedError(
-            f"`{path}` is in use by Phasewise {owner.version}, but this is {Hello().version}: "
+            f"`{path}` is in use by Phasewise {owner}, but this is {Hello()}: "
             "stop that process, or use the same version"
         )
     return made
