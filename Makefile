@@ -15,7 +15,7 @@ CODE := collector store analyzer replay reports web tests examples benchmarks
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format lint types imports static parts engines vllm sglang tiny-model model-configs frameworks agent-sdks duckdb-1.5 browser gpu-bundle gpu-pack chaos peers bench bench-ingest size bench-tracer bench-loading bench-beside bench-prefixes bench-web bench-simulator bench-speculation forecasts pages lock clean
+.PHONY: help install demo test check format lint types imports static parts engines vllm sglang tiny-model model-configs frameworks agent-sdks duckdb-1.5 browser gpu-bundle gpu-pack chaos peers bench bench-ingest size bench-tracer bench-loading bench-beside bench-prefixes bench-web bench-driver bench-simulator bench-speculation forecasts pages lock clean
 
 help: ## list the recipes
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -113,7 +113,7 @@ chaos: $(STAMP) ## kill, stop, starve and damage the collector under load, and f
 	tests/chaos/install.sh .engines/chaos
 	$(BIN)/python -m tests.chaos
 
-peers: $(STAMP) ## install what `make bench-ingest` and `make bench-simulator` compare with
+peers: $(STAMP) ## install what `make bench-ingest`, `bench-simulator` and `bench-driver` compare with
 	benchmarks/install-peers.sh .engines/peers
 
 bench-ingest: $(STAMP) ## send the same spans to Phasewise, Phoenix, MLflow and rotel
@@ -133,6 +133,9 @@ bench-beside: $(STAMP) ## print what commands beside a running `up` add to the t
 
 bench-speculation: $(STAMP) ## print what drafters take on recorded sessions, and the error of estimated tokens
 	$(BIN)/python benchmarks/speculation.py
+
+bench-driver: $(STAMP) ## print what the replay's driver takes of a processor and how late it sends, next to load generators
+	$(BIN)/python benchmarks/driver.py
 
 bench-simulator: $(STAMP) ## print what simulations take, next to Dynamo's offline replay
 	$(BIN)/python benchmarks/simulator.py

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Install what benchmarks/ingest.py and benchmarks/simulator.py compare with, each in an environment of its own:
+# Install what benchmarks/{ingest,simulator,driver}.py compare with, each in an environment of its own:
 #   benchmarks/install-peers.sh .engines/peers
 set -euo pipefail
 folder=${1:?"name the folder, e.g. .engines/peers"}
@@ -19,3 +19,11 @@ install phoenix arize-phoenix
 install mlflow mlflow
 install rotel --prerelease allow rotel
 install dynamo ai-dynamo-runtime==1.6.1
+install aiperf aiperf==0.13.0
+install guidellm guidellm==0.8.1
+# what `vllm bench serve` needs beside .engines/vllm, whose numpy it uses
+if [ -x .engines/vllm/bin/python ] && [ ! -e "$folder/vllm-bench/.installed" ]; then
+  .venv/bin/uv pip install --quiet --python .engines/vllm/bin/python --no-deps \
+    --target "$folder/vllm-bench" pandas python-dateutil pytz tzdata six
+  touch "$folder/vllm-bench/.installed"
+fi

@@ -11,9 +11,11 @@ from phasewise_store.run_facts import MeasuredCall
 
 from phasewise_replay.arm_record import BlockRecord
 from phasewise_replay.canary import canary
-from phasewise_replay.driver import Due, drive, drive_virtually
+from phasewise_replay.driver import Due, drive_virtually
 from phasewise_replay.engine import (
     Answer,
+    Asynchronous,
+    Channel,
     Counting,
     Engine,
     Request,
@@ -24,6 +26,7 @@ from phasewise_replay.engine import (
 )
 from phasewise_replay.prediction import Prediction
 from phasewise_replay.preparing import Prepared
+from phasewise_replay.real_time_driver import drive
 from phasewise_replay.sink import Sink
 
 Joules = Callable[[], float | None]
@@ -144,19 +147,34 @@ class Block:
             drive_virtually(sessions, self._engine, answered, concurrency=concurrency)
             return
 
-        def serve(request: Request, lag_ns: int) -> Answer:
-            request = replace(request, cache_salt=self._salt)
-            ids = self._prepared.token_ids.get(request.call_id)
-            predicted = self._prediction.before(ids)
-            answer = self._engine.send(request)
+        predictions: dict[str, int | None] = {}
+        token_ids = self._prepared.token_ids
+
+        def sent(request: Request) -> None:
+            ids = token_ids.get(request.call_id)
+            predictions[request.request_id] = self._prediction.before(ids)
+
+        def measured(request: Request, answer: Answer, lag_ns: int) -> None:
+            ids = token_ids.get(request.call_id)
             self._prediction.after(ids, answer)
             self._cached.append(answer.cached_tokens)
             if ids is not None and answer.input_tokens not in (None, len(ids)):
                 self._other_lengths += 1
+            predicted = predictions.pop(request.request_id)
             sink.add(self._row(request, answer, lag_ns, predicted))
-            return answer
 
-        drive(sessions, serve, concurrency=concurrency)
+        drive(
+            [[self._salted(due) for due in session] for session in sessions],
+            _channel(self._engine),
+            sent=sent,
+            answered=measured,
+            concurrency=concurrency,
+        )
+
+    def _salted(self, due: Due) -> Due:
+        if self._salt is None:
+            return due
+        return replace(due, request=replace(due.request, cache_salt=self._salt))
 
     def _row(
         self, request: Request, answer: Answer, lag_ns: int, predicted: int | None
@@ -208,3 +226,9 @@ class Block:
             cached_tokens=sum(known) if len(known) == len(self._cached) else None,
             engine_cached_tokens=engine_cached,
         )
+
+
+def _channel(engine: Engine) -> Channel:
+    if not isinstance(engine, Asynchronous):
+        raise TypeError(f"`{type(engine).__name__}` serves neither in virtual nor in real time")
+    return engine.channel()

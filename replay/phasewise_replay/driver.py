@@ -1,26 +1,16 @@
-"""Run sessions against an engine: a call when those it waits for are answered, sessions at once.
+"""What is due when in a session: a call once those it waits for are answered, sessions at once.
 
 Closed loop: a call is sent when what it depends on was answered and its tool time has passed.
-`drive` does this in real time; `drive_virtually` follows the clock of an engine that only computes
-when calls would be answered.
+`real_time_driver` does this in real time; `drive_virtually` follows the clock of an engine that
+only computes when calls would be answered.
 """
 
-import contextlib
 import heapq
 import itertools
-import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
 
 from phasewise_replay.engine import Answer, Request, VirtualTime
-
-Serve = Callable[[Request, int], Answer]
-"""sends a request that is `lag_ns` late"""
-
-CTRL_C_S = 0.2
-"""until Ctrl-C is seen while all workers wait for answers"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,115 +34,6 @@ class Pace:
     def wait_ns(self, recorded_ns: int) -> int:
         """Return the wait to keep."""
         return min(round(recorded_ns * self.tool_time), round(self.longest_wait_s * 1e9))
-
-
-def drive(sessions: Sequence[Sequence[Due]], serve: Serve, *, concurrency: int = 1) -> None:
-    """Send everything, `concurrency` sessions at a time; an exception from `serve` ends it.
-
-    Ctrl-C ends it at once: a server may take minutes for the answers that are still due.
-    """
-    ending = threading.Event()
-    if concurrency == 1:
-        for session in sessions:
-            _follow(session, serve, ending)
-        return
-    left = iter(sessions)
-    taking = threading.Lock()
-    ended: SimpleQueue[BaseException | None] = SimpleQueue()
-
-    def work() -> None:
-        try:
-            while not ending.is_set():
-                with taking:
-                    session = next(left, None)
-                if session is None:
-                    break
-                _follow(session, serve, ending)
-        except BaseException as error:
-            ended.put(error)
-        else:
-            ended.put(None)
-
-    workers = min(concurrency, len(sessions))
-    for _ in range(workers):
-        # a daemon, so that the process can end while it waits for an answer
-        threading.Thread(target=work, name="replay", daemon=True).start()
-    first: BaseException | None = None
-    try:
-        for _ in range(workers):
-            error = _next(ended)
-            if error is not None:
-                ending.set()
-                first = first or error
-    finally:
-        ending.set()
-    if first is not None:
-        raise first
-
-
-def _next(ended: "SimpleQueue[BaseException | None]") -> BaseException | None:
-    """Wait for a worker's end.
-
-    Ctrl-C is seen between the tries only: polars puts a handler before Python's that has the kernel
-    go on with the wait.
-    """
-    while True:
-        with contextlib.suppress(Empty):
-            return ended.get(timeout=CTRL_C_S)
-
-
-def _follow(session: Sequence[Due], serve: Serve, ending: threading.Event) -> None:
-    """Run one session; a session starts when a worker is free, so it is never late."""
-    if is_chain(session):
-        due_ns = time.perf_counter_ns()
-        for step in session:
-            due_ns += step.wait_ns
-            if ending.wait(max(0, due_ns - time.perf_counter_ns()) / 1e9):
-                return
-            serve(step.request, time.perf_counter_ns() - due_ns)
-            due_ns = time.perf_counter_ns()
-        return
-    _follow_graph(session, serve, ending)
-
-
-def is_chain(session: Sequence[Due]) -> bool:
-    """Return whether each call waits for the one before it and no other."""
-    return all(step.after == ((place - 1,) if place else ()) for place, step in enumerate(session))
-
-
-def _follow_graph(session: Sequence[Due], serve: Serve, ending: threading.Event) -> None:
-    """Run a session with parallel sub-agents: a thread for every call in flight."""
-    graph = Waiting(session, time.perf_counter_ns())
-    answered: SimpleQueue[tuple[int, BaseException | None]] = SimpleQueue()
-
-    def call(place: int, due_ns: int) -> None:
-        try:
-            serve(session[place].request, time.perf_counter_ns() - due_ns)
-        except BaseException as error:
-            answered.put((place, error))
-        else:
-            answered.put((place, None))
-
-    in_flight = 0
-    while graph.left and not ending.is_set():
-        now_ns = time.perf_counter_ns()
-        while (ready := graph.pop(now_ns)) is not None:
-            due_ns, place = ready
-            threading.Thread(target=call, args=(place, due_ns), name="replay", daemon=True).start()
-            in_flight += 1
-        next_ns = graph.next_ns()
-        longest_s = CTRL_C_S if next_ns is None else (next_ns - time.perf_counter_ns()) / 1e9
-        if not in_flight:
-            ending.wait(max(0.0, longest_s))
-            continue
-        try:
-            place, error = answered.get(timeout=min(CTRL_C_S, max(1e-6, longest_s)))
-        except Empty:
-            continue
-        in_flight -= 1
-        if error is not None:
-            raise error
-        graph.answered(place, time.perf_counter_ns())
 
 
 class Waiting:

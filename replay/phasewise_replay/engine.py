@@ -1,10 +1,11 @@
 """The interface between the replay and an engine: requests in, measured answers out.
 
 `VllmEngine`, `UrlEngine` and `SimulatedEngine` implement it; tests use `FakeEngine`.
-A run calls `start`, then `reset` once per block and `send` once per call, and always `stop`.
+A run calls `start`, then `reset` once per block and `send` for its canary, and always `stop`. The
+calls of a block go through a channel (`Asynchronous`), or are submitted in virtual time.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
@@ -73,6 +74,17 @@ class Answer:
     """of a free request, as `MeasuredCall.output`"""
     error: str | None = None
     """why the call failed; the other fields then hold what was known at that point"""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A response that has ended and is not read yet; times of `time.perf_counter_ns`."""
+
+    begin_ns: int
+    """when the request was sent"""
+    end_ns: int
+    answer: Callable[[], Answer]
+    """reads it, which takes milliseconds; raises EngineError when the engine has died"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +170,31 @@ class VirtualTime(Protocol):
         Returns nothing once the clock has reached `until_ns`, where the next request is due, or
         when nothing is left to serve.
         """
+        ...
+
+
+class Channel(Protocol):
+    """Carries the requests of one block, all in one event loop."""
+
+    async def open(self, connections: int) -> None:
+        """Get ready for so many requests at once."""
+        ...
+
+    async def send(self, request: Request) -> Received:
+        """Send a request and wait until its response has ended."""
+        ...
+
+    def close(self) -> None:
+        """Give up the connections."""
+        ...
+
+
+@runtime_checkable
+class Asynchronous(Protocol):
+    """An engine that serves in real time."""
+
+    def channel(self) -> Channel:
+        """Return a channel that is not open yet."""
         ...
 
 

@@ -1,9 +1,10 @@
 """`FakeEngine`: an engine for tests, whose answers a function makes."""
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from phasewise_replay.engine import Answer, Request, Resolved
+from phasewise_replay.engine import Answer, Received, Request, Resolved
 
 
 def usual_answer(request: Request) -> Answer:
@@ -60,3 +61,37 @@ class FakeEngine:
         answer = replace(self._answer(request), sent_ns=self._now_ns)
         self._now_ns += answer.duration_ns
         return answer
+
+    def channel(self) -> "FakeChannel":
+        """Return a channel to it."""
+        return FakeChannel(self.send)
+
+
+class FakeChannel:
+    """Answers every request at once, as the function says; what it raises ends the run.
+
+    Its clock stands still, so no call is late, however busy the machine is.
+    """
+
+    def __init__(self, send: Callable[[Request], Answer]) -> None:
+        self._send = send
+        self._opened_ns = time.perf_counter_ns()
+
+    async def open(self, connections: int) -> None:
+        """Do nothing."""
+
+    async def send(self, request: Request) -> Received:
+        """Return the function's answer."""
+        try:
+            answer = self._send(request)
+        except KeyboardInterrupt:
+            return Received(self._opened_ns, self._opened_ns, _interrupted)
+        return Received(self._opened_ns, self._opened_ns, lambda: answer)
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+def _interrupted() -> Answer:
+    """Raise in the thread that reads answers, as Ctrl-C does."""
+    raise KeyboardInterrupt

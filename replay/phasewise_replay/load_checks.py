@@ -79,6 +79,8 @@ def _peak(block: pl.DataFrame) -> int:
         begin=pl.col("sent_ns").min(),
         end=(pl.col("sent_ns") + pl.col("duration_ns")).max() - SLACK_NS,
     )
+    # a session that is shorter than the slack is in flight too
+    spans = spans.with_columns(end=pl.max_horizontal("end", pl.col("begin") + 1))
     # an end at the same moment as a begin comes first: these two do not overlap
     edges = sorted(
         [(end, -1) for end in spans["end"].to_list()]

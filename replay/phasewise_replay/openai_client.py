@@ -1,12 +1,11 @@
-"""The HTTP client of both real engines: sends one request and times the streamed response.
+"""The HTTP client of both real engines for single requests: canary, warm-up, probes, questions.
 
-The clock is read when bytes arrive. Everything else waits until the response is complete, so that
-the client does not slow down what it measures.
+The calls of a block go through `OpenAiChannel`. The clock is read when bytes arrive. Everything
+else waits until the response is complete, so that the client does not slow down what it measures.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
 
 import httpx
 import numpy as np
@@ -14,29 +13,13 @@ import orjson
 from phasewise_analyzer.engine.token_ids import TokenIds
 from phasewise_store.errors import EngineError
 
-from phasewise_replay import request_body, streamed_answer
+from phasewise_replay import request_body
 from phasewise_replay.engine import Answer, Request
 from phasewise_replay.request_body import Dialect
-
-KEEPALIVE_S = 4.0
-"""uvicorn closes an idle connection after 5 s; sending on one at that moment is an error"""
+from phasewise_replay.stream_connection import CONNECT_S, KEEPALIVE_S
+from phasewise_replay.streamed_response import StreamedResponse, TimedAnswer, timed_answer
 
 _JSON = {"Content-Type": "application/json"}
-
-
-@dataclass(frozen=True, slots=True)
-class TimedAnswer:
-    """An answer with the clock at every event of its stream."""
-
-    answer: Answer
-    begin_ns: int
-    """when it was sent, on the clock of `time.perf_counter_ns`"""
-    received: Sequence[tuple[int, bytes]]
-    """events, with the clock at which each came"""
-
-    def token_ns(self) -> list[int]:
-        """Return when each event with output came."""
-        return [at for at, event in self.received if streamed_answer.has_content(event)]
 
 
 class OpenAiClient:
@@ -48,10 +31,13 @@ class OpenAiClient:
         self.dialect = dialect
         self.model = ""
         """as the server names it; set once it has said so"""
+        self.base_url = base_url
+        self.headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self.timeout_s = timeout_s
         self._http = httpx.Client(
             base_url=base_url,
-            headers={"Authorization": f"Bearer {key}"} if key else {},
-            timeout=httpx.Timeout(timeout_s, connect=10.0),
+            headers=self.headers,
+            timeout=httpx.Timeout(timeout_s, connect=CONNECT_S),
             limits=httpx.Limits(max_connections=None, keepalive_expiry=KEEPALIVE_S),
             trust_env=False,  # a proxy between client and server would be measured too
         )
@@ -67,34 +53,20 @@ class OpenAiClient:
     def timed(self, request: Request, started: Callable[[], object] = int) -> TimedAnswer:
         """Send a request and keep when each event came; `started` is called at the first token."""
         path, body = request_body.completion(request, self.model, self.dialect)
-        received: list[tuple[int, bytes]] = []
-        ttft_ns: int | None = None
-        error: str | None = None
-        sent_ns = time.time_ns()
-        begin = time.perf_counter_ns()
+        response = StreamedResponse(time.time_ns(), time.perf_counter_ns())
+        begun = False
         try:
-            with self._http.stream("POST", path, content=body, headers=_JSON) as response:
-                if not response.is_success:
-                    error = streamed_answer.refusal(response.status_code, response.read())
-                for event in streamed_answer.events(() if error else response.iter_bytes()):
-                    received.append((time.perf_counter_ns(), event))
-                    if ttft_ns is None and streamed_answer.has_content(event):
-                        ttft_ns = received[-1][0] - begin
+            with self._http.stream("POST", path, content=body, headers=_JSON) as stream:
+                response.status = stream.status_code
+                for piece in stream.iter_bytes():
+                    response.pieces.append((time.perf_counter_ns(), piece))
+                    if not begun and stream.is_success and response.has_output():
+                        begun = True
                         started()
         except httpx.HTTPError as failure:
-            error = f"{type(failure).__name__}: {failure}"
-        duration_ns = time.perf_counter_ns() - begin
-        events = [event for _, event in received]
-        answer = streamed_answer.answer(
-            events,
-            sent_ns=sent_ns,
-            ttft_ns=ttft_ns,
-            duration_ns=duration_ns,
-            error=error,
-        )
-        if request.free:
-            answer = replace(answer, output=streamed_answer.output(events))
-        return TimedAnswer(answer, begin, received)
+            response.error = f"{type(failure).__name__}: {failure}"
+        response.end_ns = time.perf_counter_ns()
+        return timed_answer(request, response)
 
     def token_ids(self, request: Request) -> TokenIds | None:
         """Ask the server for the prompt in token ids; None where it has no `/tokenize`."""

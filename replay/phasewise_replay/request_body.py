@@ -3,11 +3,13 @@
 Recorded messages and tools are copied byte for byte; they are not decoded and encoded again.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import orjson
 
 from phasewise_replay.engine import Request
+from phasewise_replay.spliced_prompts import SplicedPrompts
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,17 @@ SGLANG = Dialect(forced_length=True, token_ids=True, chats_as_ids=True)
 
 def completion(request: Request, model: str, dialect: Dialect) -> tuple[str, bytes]:
     """Return the path and the body that make a server answer the request as a stream."""
+    path, parts = completion_parts(request, model, dialect, SplicedPrompts())
+    return path, b"".join(parts)
+
+
+def completion_parts(
+    request: Request, model: str, dialect: Dialect, prompts: SplicedPrompts
+) -> tuple[str, list[bytes]]:
+    """Return the path and the parts of the body, which are not copied together.
+
+    `prompts` has the JSON of the calls before it.
+    """
     options: dict[str, object] = {
         "model": model,
         "max_tokens": request.output_tokens,
@@ -50,24 +63,25 @@ def completion(request: Request, model: str, dialect: Dialect) -> tuple[str, byt
         # the answer is recorded already: tools are part of the prompt, and not to be parsed
         options["tool_choice"] = "none"
     path = "/v1/chat/completions" if request.messages else "/v1/completions"
-    return path, _join(options, _prompt(request))
+    return path, [orjson.dumps(options)[:-1], b",", *_prompt(request, prompts), b"}"]
 
 
 def tokenization(request: Request, model: str) -> bytes:
     """Return the body that makes vLLM's `/tokenize` say what the prompt is in token ids."""
-    return _join({"model": model}, _prompt(request))
+    prompt = _prompt(request, SplicedPrompts())
+    return b"".join([orjson.dumps({"model": model})[:-1], b",", *prompt, b"}"])
 
 
-def _prompt(request: Request) -> bytes:
+def _prompt(request: Request, prompts: SplicedPrompts) -> list[bytes]:
     if not request.messages:
-        ids = request.prompt_token_ids
-        prompt = request.prompt if ids is None else ids
-        return b'"prompt":' + orjson.dumps(prompt, option=orjson.OPT_SERIALIZE_NUMPY)
-    messages = b'"messages":[%b]' % b",".join(request.messages)
-    if not request.tools:
-        return messages
-    return b'%b,"tools":[%b]' % (messages, b",".join(request.tools))
+        return [b'"prompt":', prompts.encoded(request)]
+    parts = [b'"messages":[', *_separated(request.messages), b"]"]
+    if request.tools:
+        parts += [b',"tools":[', *_separated(request.tools), b"]"]
+    return parts
 
 
-def _join(options: dict[str, object], prompt: bytes) -> bytes:
-    return b"%b,%b}" % (orjson.dumps(options)[:-1], prompt)
+def _separated(values: Sequence[bytes]) -> list[bytes]:
+    parts = [b","] * (2 * len(values) - 1)
+    parts[::2] = values
+    return parts

@@ -46,6 +46,14 @@ class ServerProcess:
         """Whether the server still runs."""
         return self._guard.poll() is None
 
+    def exits_within(self, seconds: float) -> bool:
+        """Wait for the server to exit; return whether it did."""
+        try:
+            self._guard.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
     def log(self) -> str:
         """Return everything the server has written so far."""
         size = os.fstat(self._log.fileno()).st_size

@@ -12,6 +12,7 @@ from phasewise_store.errors import EngineError
 
 from phasewise_replay import engine_python, sglang_command, start_failure
 from phasewise_replay.engine import Answer, PhaseSeconds, Request, Resolved
+from phasewise_replay.openai_channel import OpenAiChannel
 from phasewise_replay.openai_client import OpenAiClient
 from phasewise_replay.plan import SglangArm, UrlArm
 from phasewise_replay.request_body import SGLANG
@@ -70,10 +71,14 @@ class SglangEngine:
 
     def send(self, request: Request) -> Answer:
         """Serve one request; when the server has exited, raise with the last error of its log."""
-        answer = self._running.send(request)
-        if answer.error is not None and self._process is not None and not self._process.alive:
-            raise EngineError(f"SGLang exited: {start_failure.reason(self._process.log())}")
-        return answer
+        return self._alive(self._running.send(request))
+
+    def channel(self) -> OpenAiChannel:
+        """Return a channel of the same kind, which raises as `send` does."""
+        return self._running.channel(checked=self._alive)
+
+    def _alive(self, answer: Answer) -> Answer:
+        return start_failure.raise_if_exited(self._process, answer, engine="SGLang")
 
     def token_ids(self, request: Request) -> TokenIds | None:
         """Return the prompt as SGLang's own tokenizer and chat template make it."""

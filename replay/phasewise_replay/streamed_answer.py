@@ -15,6 +15,8 @@ from phasewise_replay.engine import Answer
 _END_OF_EVENT = b"\n\n"
 _DATA = b"data:"
 DONE = b"[DONE]"
+HTTP_ERROR = "HTTP "
+"""begins the error of a request that a server has refused"""
 _OUTPUT = (
     *("content", "text", "reasoning", "reasoning_content", "reasoning_details", "thinking"),
     *("tool_calls", "function_call", "refusal", "audio"),
@@ -24,14 +26,14 @@ _TEXT = ("reasoning", "reasoning_content", "content", "text")
 """those that are text, in the order in which they are written"""
 
 
-def events(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Cut a byte stream into the data of its events."""
+def events(pieces: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
+    """Cut a byte stream into the data of its events, with the clock at the end of each."""
     rest = b""
-    for chunk in chunks:
-        *whole, rest = (rest + chunk).replace(b"\r\n", b"\n").split(_END_OF_EVENT)
+    for at, piece in pieces:
+        *whole, rest = (rest + piece).replace(b"\r\n", b"\n").split(_END_OF_EVENT)
         for event in whole:
             if event.startswith(_DATA):
-                yield event[len(_DATA) :].strip()
+                yield at, event[len(_DATA) :].strip()
 
 
 def has_content(event: bytes) -> bool:
@@ -119,7 +121,7 @@ def refusal(status: int, body: bytes) -> str:
     if isinstance(found, dict):
         reason = found.get("error", found)
         found = reason.get("message", reason) if isinstance(reason, dict) else reason
-    return f"HTTP {status}: {str(found)[:500]}"
+    return f"{HTTP_ERROR}{status}: {str(found)[:500]}"
 
 
 def _ns(milliseconds: object) -> int | None:

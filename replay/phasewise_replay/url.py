@@ -8,6 +8,7 @@ from phasewise_store.errors import EngineError, UnsupportedArmError, UsageError
 
 from phasewise_replay import server_description
 from phasewise_replay.engine import Answer, Request, Resolved
+from phasewise_replay.openai_channel import Checked, OpenAiChannel, unchecked
 from phasewise_replay.openai_client import OpenAiClient
 from phasewise_replay.plan import UrlArm
 from phasewise_replay.request_body import PLAIN, SGLANG, VLLM, Dialect
@@ -52,11 +53,19 @@ class UrlEngine:
 
     def send(self, request: Request) -> Answer:
         """Serve one request."""
+        return self._running.send(self._adapted(request))
+
+    def channel(self, *, checked: Checked = unchecked) -> OpenAiChannel:
+        """Return a channel to the server; `checked` gets every answer."""
+        return OpenAiChannel(self._running, adapted=self._adapted, checked=checked)
+
+    def _adapted(self, request: Request) -> Request:
+        """Return the request as the server takes it; `prepare` has asked for the ids of chats."""
         if request.messages and self._running.dialect.chats_as_ids:
             ids = self.token_ids(request)
             if ids is not None:
-                request = replace(request, messages=(), tools=(), prompt_token_ids=ids)
-        return self._running.send(request)
+                return replace(request, messages=(), tools=(), prompt_token_ids=ids)
+        return request
 
     def token_ids(self, request: Request) -> TokenIds | None:
         """Return the prompt in token ids, where the server tells its outputs' ids as well."""

@@ -10,6 +10,7 @@ from phasewise_store.errors import EngineError
 
 from phasewise_replay import engine_python, server_description, start_failure, vllm_command
 from phasewise_replay.engine import Answer, Request, Resolved
+from phasewise_replay.openai_channel import OpenAiChannel
 from phasewise_replay.openai_client import OpenAiClient
 from phasewise_replay.plan import VllmArm
 from phasewise_replay.request_body import VLLM
@@ -64,10 +65,14 @@ class VllmEngine:
 
     def send(self, request: Request) -> Answer:
         """Serve one request; when the server has exited, raise with the last error of its log."""
-        answer = self._running.send(request)
-        if answer.error is not None and self._process is not None and not self._process.alive:
-            raise EngineError(f"vLLM exited: {start_failure.reason(self._process.log())}")
-        return answer
+        return self._alive(self._running.send(request))
+
+    def channel(self) -> OpenAiChannel:
+        """Return a channel of the same kind, which raises as `send` does."""
+        return OpenAiChannel(self._running, checked=self._alive)
+
+    def _alive(self, answer: Answer) -> Answer:
+        return start_failure.raise_if_exited(self._process, answer, engine="vLLM")
 
     def token_ids(self, request: Request) -> TokenIds | None:
         """Return the prompt as vLLM's own tokenizer and chat template make it."""

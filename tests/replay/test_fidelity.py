@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+import polars as pl
 import pytest
 from phasewise_replay import arm_record, confounders
 from phasewise_replay.arm_record import ArmRecord
@@ -10,6 +11,7 @@ from phasewise_replay.compare import compare
 from phasewise_replay.engine import Answer, Request
 from phasewise_replay.fake import FakeEngine, usual_answer
 from phasewise_replay.fidelity import UNREPORTED
+from phasewise_replay.load_checks import equal_concurrency
 from phasewise_replay.run import run
 from phasewise_store import runs
 from phasewise_store.store import Store
@@ -106,6 +108,19 @@ def test_each_broken_property_voids_the_run_with_its_reason(
     assert {metric.verdict for metric in verdict.metrics} <= {"void"}
     title = next(one.title for one in verdict.fidelity.checks if one.name == check)
     assert verdict.headline.startswith(f"Void: {title.lower()}, expected ")
+
+
+def test_a_delay_is_weighed_against_the_time_of_the_calls(store: Store) -> None:
+    """20 ms are much beside calls of 30 ms, and nothing beside calls of some seconds."""
+    write_sessions(store)
+    engines = {"a": FakeEngine(), "b": FakeEngine()}
+    run_id = run(store, plan_of("a", "b"), engine_for=served_by(engines))
+    altered(store, "lag_ns = 20000000")
+    assert not compare(store, run_id).fidelity.passed
+    with store.transaction() as connection:
+        connection.execute("UPDATE measured_calls SET duration_ns = 100 * duration_ns")
+    failed = [one.name for one in compare(store, run_id).fidelity.checks if not one.passed]
+    assert "send_lag" not in failed
 
 
 def test_cached_tokens_far_from_the_prediction_void_a_run_of_concurrent_sessions(
@@ -227,3 +242,18 @@ def test_too_few_sessions_are_no_proof(store: Store) -> None:
     verdict = compare(store, run(store, plan_of("a", "b"), engine_for=served_by(engines)))
     assert {metric.verdict for metric in verdict.metrics} == {"too few sessions"}
     assert all(metric.ci95 is None for metric in verdict.metrics)
+
+
+def test_a_session_of_less_than_a_millisecond_is_in_flight() -> None:
+    """A fast server answers within the slack between the clocks; the peak is one, not none."""
+    calls = pl.DataFrame(
+        {
+            "arm": ["a", "a", "b", "b"],
+            "block": [0, 0, 1, 1],
+            "session_id": ["s", "t", "s", "t"],
+            "sent_ns": [0, 600_000, 0, 5_000_000],
+            "duration_ns": [500_000, 500_000, 4_000_000, 4_000_000],
+        }
+    )
+    (check,) = equal_concurrency(calls, planned=1)
+    assert (check.value, check.passed, check.detail) == (0.0, True, "1 planned, 1 reached")

@@ -6,7 +6,7 @@ import pytest
 from phasewise_replay import plan_file
 from phasewise_replay.compare import compare
 from phasewise_replay.engine import Answer, Engine, Request, Resolved
-from phasewise_replay.fake import FakeEngine
+from phasewise_replay.fake import FakeChannel, FakeEngine
 from phasewise_replay.plan import (
     Arm,
     Plan,
@@ -61,6 +61,10 @@ class Slower:
     def reset(self) -> None:
         """Forget the cache."""
         self._model.reset()
+
+    def channel(self) -> FakeChannel:
+        """Return a channel that answers as `send` does."""
+        return FakeChannel(self.send)
 
     def send(self, request: Request) -> Answer:
         """Answer, all times three times as long."""

@@ -167,7 +167,7 @@ arms:
     verdict = compare(recorded, run(recorded, plan_file.parse(text, "plan")))
     assert [(arm.engine, arm.status) for arm in verdict.arms] == [("vllm", "ok"), ("sglang", "ok")]
     failed = [check for check in verdict.fidelity.checks if not check.passed]
-    assert {check.name for check in failed} <= {"send_lag"}, failed  # on a busy machine
+    assert not failed
     assert {metric.compared for metric in verdict.metrics} == {"sglang"}
     times = {one.arm: one for one in verdict.engine_time}
     assert times["sglang"].method == engine_time.STEPS

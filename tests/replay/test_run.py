@@ -1,14 +1,14 @@
 """A run: turns, blocks, arms that cannot run, interruption, and the simulator end to end."""
 
-import threading
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import pytest
 from phasewise_replay import arm_record, plan_file, sessions
 from phasewise_replay.compare import compare
-from phasewise_replay.engine import Answer, Engine, Request, Resolved
-from phasewise_replay.fake import FakeEngine, usual_answer
+from phasewise_replay.engine import Answer, Engine, Received, Request, Resolved
+from phasewise_replay.fake import FakeChannel, FakeEngine, usual_answer
 from phasewise_replay.plan import Arm, Plan, SessionChoice, UrlArm, control_half
 from phasewise_replay.run import resume, run
 from phasewise_store import runs
@@ -32,7 +32,7 @@ def plan_of(*names: str, **changes: object) -> Plan:
     return Plan("made", arms, **changes)  # type: ignore[arg-type]  # fields of Plan
 
 
-def served_by(engines: dict[str, FakeEngine]) -> Callable[[Arm], Engine]:
+def served_by(engines: Mapping[str, FakeEngine]) -> Callable[[Arm], Engine]:
     """Give each arm its fake."""
     return lambda arm: engines[arm.name]
 
@@ -82,6 +82,28 @@ def test_history_is_sent_as_recorded_and_length_is_forced(store: Store) -> None:
     assert sent.output_tokens == 20
 
 
+class MeetingEngine(FakeEngine):
+    """Answers the first calls of the sub-agents once both are in flight."""
+
+    def channel(self) -> FakeChannel:
+        """Return a channel on which they meet."""
+        return MeetingChannel(self.send)
+
+
+class MeetingChannel(FakeChannel):
+    """Waits until both calls are in flight."""
+
+    async def open(self, connections: int) -> None:
+        """Get ready for them to meet."""
+        self.both = asyncio.Barrier(2)
+
+    async def send(self, request: Request) -> Received:
+        """Wait for the other one, where there is one."""
+        if request.call_id.endswith(("a0", "b0")):
+            await asyncio.wait_for(self.both.wait(), 10)
+        return await super().send(request)
+
+
 def test_sub_agents_run_side_by_side_and_no_call_is_sent_before_what_it_waits_for(
     store: Store,
 ) -> None:
@@ -95,14 +117,7 @@ def test_sub_agents_run_side_by_side_and_no_call_is_sent_before_what_it_waits_fo
         "s0.a1": ("s0.a0",),
         "s0.p1": ("s0.p0", "s0.a1", "s0.b0"),
     }
-    both = threading.Barrier(2, timeout=10)
-
-    def meets(request: Request) -> Answer:
-        if request.call_id.endswith(("a0", "b0")):
-            both.wait()
-        return usual_answer(request)
-
-    engines = {"a": FakeEngine(answer=meets), "b": FakeEngine(answer=meets)}
+    engines = {"a": MeetingEngine(), "b": MeetingEngine()}
     run_id = run(store, plan_of("a", "b", warmup_calls=0), engine_for=served_by(engines))
     rows = runs.measured(store, run_id)
     assert rows.height == 6 * 30

@@ -1,6 +1,6 @@
 """Which calls wait for which, and that no call is sent before what it waits for."""
 
-import threading
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from phasewise_replay import session_graph
-from phasewise_replay.driver import Due, drive, drive_virtually
-from phasewise_replay.engine import Answer, Request
-from phasewise_replay.fake import usual_answer
+from phasewise_replay.driver import Due, drive_virtually
+from phasewise_replay.engine import Answer, Received, Request
+from phasewise_replay.fake import FakeChannel, usual_answer
+from phasewise_replay.real_time_driver import drive
 from phasewise_replay.session_graph import Place, TimedCall
 
 
@@ -110,6 +111,16 @@ FORKED = (
 )
 
 
+def drive_all(sessions: Sequence[Sequence[Due]], channel: FakeChannel) -> None:
+    """Drive sessions in real time, one at a time."""
+    drive(
+        sessions,
+        channel,
+        sent=lambda request: None,
+        answered=lambda request, answer, lag_ns: None,
+    )
+
+
 def in_order(log: Sequence[tuple[str, str]], session: Sequence[Due]) -> bool:
     """Return whether no call began before all that it waits for had ended."""
     for step in session:
@@ -123,16 +134,22 @@ def in_order(log: Sequence[tuple[str, str]], session: Sequence[Due]) -> bool:
 def test_sub_agents_are_in_flight_together_and_nothing_is_sent_too_early() -> None:
     """Both sub-agents meet at a barrier while they are served, which a chain would never pass."""
     log: list[tuple[str, str]] = []
-    both = threading.Barrier(2, timeout=10)
 
-    def serve(asked: Request, lag_ns: int) -> Answer:
-        log.append((asked.call_id, "begin"))
-        if asked.call_id in ("a1", "b1"):
-            both.wait()
+    def serve(asked: Request) -> Answer:
         log.append((asked.call_id, "end"))
         return usual_answer(asked)
 
-    drive([FORKED], serve)
+    class Meeting(FakeChannel):
+        async def open(self, connections: int) -> None:
+            self.both = asyncio.Barrier(2)
+
+        async def send(self, request: Request) -> Received:
+            log.append((request.call_id, "begin"))
+            if request.call_id in ("a1", "b1"):
+                await asyncio.wait_for(self.both.wait(), 10)
+            return await super().send(request)
+
+    drive_all([FORKED], Meeting(serve))
     assert len(log) == 8
     assert in_order(log, FORKED)
 
@@ -172,12 +189,12 @@ def test_any_graph_is_served_whole_and_in_order(shape: list[set[int]]) -> None:
     )
     log: list[tuple[str, str]] = []
 
-    def serve(asked: Request, lag_ns: int) -> Answer:
+    def serve(asked: Request) -> Answer:
         log.append((asked.call_id, "begin"))
         log.append((asked.call_id, "end"))
         return usual_answer(asked)
 
-    drive([session], serve)
+    drive_all([session], FakeChannel(serve))
     engine = VirtualEngine()
     drive_virtually([session], engine, lambda request, answer: None)
     for seen in (log, engine.log):
@@ -189,14 +206,14 @@ def test_an_error_in_a_sub_agent_ends_the_run() -> None:
     """What `serve` raises comes out, and nothing that waits for it is sent."""
     seen: list[str] = []
 
-    def serve(asked: Request, lag_ns: int) -> Answer:
+    def serve(asked: Request) -> Answer:
         seen.append(asked.call_id)
         if asked.call_id == "b1":
             raise RuntimeError("lost")
         return usual_answer(asked)
 
     with pytest.raises(RuntimeError, match="lost"):
-        drive([FORKED], serve)
+        drive_all([FORKED], FakeChannel(serve))
     assert "p2" not in seen
 
 

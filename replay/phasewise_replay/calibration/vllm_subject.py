@@ -32,7 +32,7 @@ from phasewise_replay.calibration.probes import (
 )
 from phasewise_replay.calibration.sending import Sender, busy, disturbed
 from phasewise_replay.engine import Resolved
-from phasewise_replay.openai_client import TimedAnswer
+from phasewise_replay.streamed_response import TimedAnswer
 
 PREFILL = "vllm:request_prefill_time_seconds"
 GAPS = "vllm:inter_token_latency_seconds"
