@@ -18,17 +18,17 @@ from dataclasses import dataclass, field, replace
 from types import ModuleType
 
 import numpy as np
-from phasewise_analyzer.engine.calibration import Calibration
-from phasewise_analyzer.engine.closed_loop import simulate_sessions
-from phasewise_analyzer.engine.request import Request as SimulatedRequest
-from phasewise_replay import engine_python, sglang_command, vllm_command
+from phasewise_analyzer.engine.deployments.calibration import Calibration
+from phasewise_analyzer.engine.runs.closed_loop import simulate_sessions
+from phasewise_analyzer.engine.schedulers.request import Request as SimulatedRequest
 from phasewise_replay.calibration import measuring
+from phasewise_replay.client.openai_client import OpenAiClient
+from phasewise_replay.client.request_body import SGLANG, VLLM, Dialect
 from phasewise_replay.engine import PhaseSeconds, Request
-from phasewise_replay.openai_client import OpenAiClient
-from phasewise_replay.presets import FlagValue
-from phasewise_replay.request_body import SGLANG, VLLM, Dialect
-from phasewise_replay.server_process import ServerProcess, free_port
-from phasewise_replay.sglang_counters import StepClock
+from phasewise_replay.engines import engine_python, sglang_command, vllm_command
+from phasewise_replay.engines.server_process import ServerProcess, free_port
+from phasewise_replay.engines.sglang_counters import StepClock
+from phasewise_replay.plans.presets import FlagValue
 
 MODEL = ".engines/tiny"
 SESSIONS, CALLS = 32, 4

@@ -30,7 +30,7 @@ from pathlib import Path
 import numpy as np
 from driver_client import chat
 from numpy.typing import NDArray
-from phasewise_replay.server_process import free_port
+from phasewise_replay.engines.server_process import free_port
 
 HERE = Path(__file__).parent
 ENGINES = HERE.parent / ".engines"

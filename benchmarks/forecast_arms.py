@@ -12,14 +12,15 @@ from tempfile import TemporaryDirectory
 import orjson
 from phasewise_analyzer.analyse import analyse
 from phasewise_collector.importing import import_paths
-from phasewise_replay import engine_python, plan_file
-from phasewise_replay.compare import compare
-from phasewise_replay.openai_client import OpenAiClient
-from phasewise_replay.presets import FlagValue
-from phasewise_replay.request_body import VLLM as DIALECT
-from phasewise_replay.run import run
-from phasewise_replay.server_process import ServerProcess, free_port
-from phasewise_replay.vllm_command import command, environment
+from phasewise_replay.client.openai_client import OpenAiClient
+from phasewise_replay.client.request_body import VLLM as DIALECT
+from phasewise_replay.engines import engine_python
+from phasewise_replay.engines.server_process import ServerProcess, free_port
+from phasewise_replay.engines.vllm_command import command, environment
+from phasewise_replay.plans import plan_file
+from phasewise_replay.plans.presets import FlagValue
+from phasewise_replay.runs.run import run
+from phasewise_replay.verdicts.compare import compare
 from phasewise_store.store import Store
 from phasewise_web.cli.forecast_table import print_forecasts
 from phasewise_web.cli.main import main as phasewise

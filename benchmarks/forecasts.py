@@ -13,13 +13,15 @@ from functools import partial
 from itertools import groupby
 from pathlib import Path
 
-from phasewise_analyzer.engine import gpus, load_fit, model_config
-from phasewise_analyzer.engine.deployment import Deployment, deploy
-from phasewise_analyzer.engine.load_fit import MeasuredLoad
-from phasewise_analyzer.engine.replicas import serve
-from phasewise_analyzer.engine.request import Request
-from phasewise_analyzer.engine.roofline import Efficiency
-from phasewise_analyzer.engine.summary import Summary, summarise
+from phasewise_analyzer.engine.deployments.deployment import Deployment, deploy
+from phasewise_analyzer.engine.hardware import gpus
+from phasewise_analyzer.engine.outcomes import load_fit
+from phasewise_analyzer.engine.outcomes.load_fit import MeasuredLoad
+from phasewise_analyzer.engine.outcomes.summary import Summary, summarise
+from phasewise_analyzer.engine.runs.replicas import serve
+from phasewise_analyzer.engine.schedulers.request import Request
+from phasewise_analyzer.engine.shapes import model_config
+from phasewise_analyzer.engine.step_times.roofline import Efficiency
 
 RUNS = (
     Path(__file__).resolve().parents[2]

@@ -19,12 +19,14 @@ from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from phasewise_analyzer.engine import gpus, model_config, workload
-from phasewise_analyzer.engine.closed_loop import simulate_sessions
-from phasewise_analyzer.engine.deployment import Deployment, deploy
-from phasewise_analyzer.engine.replicas import serve
-from phasewise_analyzer.engine.request import Request
-from phasewise_analyzer.engine.simulation import Outcome
+from phasewise_analyzer.engine.deployments.deployment import Deployment, deploy
+from phasewise_analyzer.engine.hardware import gpus
+from phasewise_analyzer.engine.runs import workload
+from phasewise_analyzer.engine.runs.closed_loop import simulate_sessions
+from phasewise_analyzer.engine.runs.replicas import serve
+from phasewise_analyzer.engine.runs.simulation import Outcome
+from phasewise_analyzer.engine.schedulers.request import Request
+from phasewise_analyzer.engine.shapes import model_config
 
 ROOT = Path(__file__).resolve().parents[1]
 TRACES = ROOT.parent / "shared" / "traces"

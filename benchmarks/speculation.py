@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from phasewise_analyzer.engine.schedulers.drafts import Acceptance, total
 from phasewise_analyzer.engine.speculation.captured_calls import (
     CapturedCall,
     CapturedCalls,
@@ -24,7 +25,6 @@ from phasewise_analyzer.engine.speculation.config import (
     NgramConfig,
     SpeculationConfig,
 )
-from phasewise_analyzer.engine.speculation.drafts import Acceptance, total
 from phasewise_collector.importing import import_paths
 from phasewise_store import tokenizers
 from phasewise_store.scope import Scope

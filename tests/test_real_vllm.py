@@ -14,10 +14,11 @@ from pathlib import Path
 import httpx
 import pytest
 from phasewise_collector.importing import import_paths
-from phasewise_replay import sessions, vllm_command
-from phasewise_replay.plan import SessionChoice, UrlArm
-from phasewise_replay.server_process import free_port
-from phasewise_replay.url import UrlEngine
+from phasewise_replay.engines import vllm_command
+from phasewise_replay.engines.server_process import free_port
+from phasewise_replay.engines.url import UrlEngine
+from phasewise_replay.plans.plan import SessionChoice, UrlArm
+from phasewise_replay.sessions import sessions
 from phasewise_store.store import Store
 
 from tests.cli.test_up import Up, until, up

@@ -82,7 +82,7 @@ def absent_kernels() -> list[tuple[str, str]]:
 
 def configurations(path: Path) -> int:
     """Make the engine's configuration of every arm of a pack, and return how many cannot be."""
-    from phasewise_replay import vllm_command
+    from phasewise_replay.engines import vllm_command
     from phasewise_replay.gpu import model_files, pack_file
     from phasewise_replay.gpu.execute import Choice, arms_of, chosen
     from vllm.engine.arg_utils import AsyncEngineArgs

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
-from phasewise_analyzer.engine import batch
-from phasewise_analyzer.engine.token_ids import TokenIds
+from phasewise_analyzer.engine.caches.token_ids import TokenIds
+from phasewise_analyzer.engine.step_times import batch
 from phasewise_store.run_facts import Basis
 
 PrefixCacheKind = Literal["paged", "radix"]

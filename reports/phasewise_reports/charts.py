@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from phasewise_replay.verdict import Metric
+from phasewise_replay.verdicts.verdict import Metric
 
 
 @dataclass(frozen=True, slots=True)

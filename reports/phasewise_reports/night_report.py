@@ -6,8 +6,8 @@ The same night gives the same bytes.
 from collections.abc import Iterator
 from xml.etree import ElementTree
 
-from phasewise_replay.nightly import Night
-from phasewise_replay.verdict import Metric
+from phasewise_replay.nights.nightly import Night
+from phasewise_replay.verdicts.verdict import Metric
 
 
 def render_junit(night: Night) -> str:

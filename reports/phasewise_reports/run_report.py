@@ -7,7 +7,7 @@ from functools import cache
 
 from jinja2 import Environment
 from markupsafe import Markup
-from phasewise_replay.verdict import Verdict
+from phasewise_replay.verdicts.verdict import Verdict
 
 from phasewise_reports import charts, templating
 from phasewise_reports.json_form import to_json

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from phasewise import settings
 from phasewise_analyzer.caches import book
-from phasewise_replay import nightly_file, plan_file
 from phasewise_replay.gpu import kit_plan
-from phasewise_replay.presets import presets
+from phasewise_replay.nights import nightly_file
+from phasewise_replay.plans import plan_file
+from phasewise_replay.plans.presets import presets
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

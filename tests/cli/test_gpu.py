@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from phasewise_replay import arm_record
 from phasewise_replay.gpu import lone_steps
 from phasewise_replay.gpu.lone_steps import Steps
 from phasewise_replay.gpu.results_file import FileRecording
-from phasewise_replay.plan import Plan, VllmArm, arm_document, as_yaml
+from phasewise_replay.plans.plan import Plan, VllmArm, arm_document, as_yaml
+from phasewise_replay.records import arm_record
 from phasewise_store.run_facts import Arm, MeasuredCall, Run
 from phasewise_web.cli.main import main
 

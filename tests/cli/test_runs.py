@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from phasewise_replay import night_record
+from phasewise_replay.nights import night_record
 from phasewise_store import nights, runs
 from phasewise_store.store import Store
 from phasewise_web.cli.main import main

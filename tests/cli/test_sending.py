@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from phasewise_replay.compare import compare
 from phasewise_replay.engine import Answer, Request
-from phasewise_replay.fake import FakeEngine, usual_answer
-from phasewise_replay.run import run
+from phasewise_replay.engines.fake import FakeEngine, usual_answer
+from phasewise_replay.runs.run import run
+from phasewise_replay.verdicts.compare import compare
 from phasewise_store.errors import EngineError
 from phasewise_store.store import Store
 from phasewise_web.cli.compare import exit_code

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from itertools import chain, zip_longest
 
-from phasewise_analyzer.engine.token_ids import TokenIds
-from phasewise_replay.driver import Pace
+from phasewise_analyzer.engine.caches.token_ids import TokenIds
+from phasewise_replay.driving.driver import Pace
 from phasewise_replay.engine import Engine, Request, started
-from phasewise_replay.prediction import Prediction
-from phasewise_replay.preparing import prepare
-from phasewise_replay.recorded import RecordedSession
+from phasewise_replay.runs.prediction import Prediction
+from phasewise_replay.runs.preparing import prepare
+from phasewise_replay.sessions.recorded import RecordedSession
 
 AT_ONCE = 4
 """sessions whose calls alternate"""

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from phasewise_analyzer.engine import calibration
-from phasewise_analyzer.engine.fitted_steps import KINDS
-from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
+from phasewise_analyzer.engine.deployments import calibration
+from phasewise_analyzer.engine.schedulers.vllm_scheduler import SchedulerConfig
+from phasewise_analyzer.engine.step_times.fitted_steps import KINDS
 from phasewise_replay.calibration.probes import (
     DECODED,
     MIXED_DECODED,
@@ -22,10 +22,10 @@ from phasewise_replay.calibration.probes import (
     PrefillProbe,
     one_round,
 )
-from phasewise_replay.presets import FlagValue
-from phasewise_replay.server_process import free_port
-from phasewise_replay.sglang_counters import LOADS
-from phasewise_replay.vllm_command import command, environment
+from phasewise_replay.engines.server_process import free_port
+from phasewise_replay.engines.sglang_counters import LOADS
+from phasewise_replay.engines.vllm_command import command, environment
+from phasewise_replay.plans.presets import FlagValue
 from phasewise_web.cli.main import main
 
 from tests.real_server import (

@@ -4,8 +4,8 @@ from dataclasses import asdict, replace
 
 import polars as pl
 import pytest
-from phasewise_replay import engine_time, prior
-from phasewise_replay.arm_record import ArmRecord, BlockRecord
+from phasewise_replay.records.arm_record import ArmRecord, BlockRecord
+from phasewise_replay.verdicts import engine_time, prior
 from phasewise_store.run_facts import MeasuredCall
 
 MS = 10**6

@@ -8,9 +8,10 @@ import pytest
 from phasewise_analyzer.chat_messages.conversation import NOTHING_SAID
 from phasewise_analyzer.chat_messages.normalise import Normaliser
 from phasewise_collector.importing import import_paths
-from phasewise_replay import chat, sessions
-from phasewise_replay.plan import SessionChoice
-from phasewise_replay.recorded import RecordedSession
+from phasewise_replay.plans.plan import SessionChoice
+from phasewise_replay.runs import chat
+from phasewise_replay.sessions import sessions
+from phasewise_replay.sessions.recorded import RecordedSession
 from phasewise_store.errors import UsageError
 from phasewise_store.store import Store
 

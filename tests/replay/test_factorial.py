@@ -5,9 +5,10 @@ from dataclasses import asdict, replace
 import numpy as np
 import polars as pl
 import pytest
-from phasewise_replay import factorial, plan_file
-from phasewise_replay.compare import compare
-from phasewise_replay.run import run
+from phasewise_replay.plans import plan_file
+from phasewise_replay.runs.run import run
+from phasewise_replay.verdicts import factorial
+from phasewise_replay.verdicts.compare import compare
 from phasewise_store.store import Store
 
 from tests.replay.recorded import write_sessions

@@ -7,11 +7,11 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from phasewise_replay import family, sign_flips
-from phasewise_replay.family import Pairs
-from phasewise_replay.measures import MEASURES
-from phasewise_replay.statistics import Interval
-from phasewise_replay.verdict import Metric
+from phasewise_replay.verdicts import family, sign_flips
+from phasewise_replay.verdicts.family import Pairs
+from phasewise_replay.verdicts.measures import MEASURES
+from phasewise_replay.verdicts.statistics import Interval
+from phasewise_replay.verdicts.verdict import Metric
 
 RUNS = 200
 tables = st.lists(

@@ -5,14 +5,15 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
-from phasewise_replay import arm_record, confounders
-from phasewise_replay.arm_record import ArmRecord
-from phasewise_replay.compare import compare
 from phasewise_replay.engine import Answer, Request
-from phasewise_replay.fake import FakeEngine, usual_answer
-from phasewise_replay.fidelity import UNREPORTED
-from phasewise_replay.load_checks import equal_concurrency
-from phasewise_replay.run import run
+from phasewise_replay.engines.fake import FakeEngine, usual_answer
+from phasewise_replay.records import arm_record
+from phasewise_replay.records.arm_record import ArmRecord
+from phasewise_replay.runs.run import run
+from phasewise_replay.verdicts import confounders
+from phasewise_replay.verdicts.compare import compare
+from phasewise_replay.verdicts.fidelity import UNREPORTED
+from phasewise_replay.verdicts.load_checks import equal_concurrency
 from phasewise_store import runs
 from phasewise_store.store import Store
 

@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 import pytest
-from phasewise_replay import plan_file
-from phasewise_replay.compare import compare
 from phasewise_replay.engine import Answer, Engine, Request, Resolved
-from phasewise_replay.fake import FakeChannel, FakeEngine
-from phasewise_replay.plan import (
+from phasewise_replay.engines.fake import FakeChannel, FakeEngine
+from phasewise_replay.engines.simulated import SimulatedEngine
+from phasewise_replay.plans import plan_file
+from phasewise_replay.plans.plan import (
     Arm,
     Plan,
     SimulatedArm,
@@ -15,8 +15,8 @@ from phasewise_replay.plan import (
     VllmArm,
     as_yaml,
 )
-from phasewise_replay.run import run
-from phasewise_replay.simulated import SimulatedEngine
+from phasewise_replay.runs.run import run
+from phasewise_replay.verdicts.compare import compare
 from phasewise_reports import run_report
 from phasewise_store.store import Store
 

@@ -1,8 +1,8 @@
 """The headline: one sentence that names the change, its size, its interval and its basis."""
 
 import pytest
-from phasewise_replay import headline
-from phasewise_replay.verdict import ArmSummary, Control, Fidelity, Judgement, Metric
+from phasewise_replay.verdicts import headline
+from phasewise_replay.verdicts.verdict import ArmSummary, Control, Fidelity, Judgement, Metric
 
 PASSED = Fidelity(passed=True, checks=())
 NO_CONTROL = Control((), None)

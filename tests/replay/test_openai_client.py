@@ -6,8 +6,8 @@ import threading
 from collections.abc import Iterator, Sequence
 
 import pytest
-from phasewise_replay.openai_client import OpenAiClient
-from phasewise_replay.request_body import PLAIN
+from phasewise_replay.client.openai_client import OpenAiClient
+from phasewise_replay.client.request_body import PLAIN
 from phasewise_store.errors import EngineError
 
 ANSWER = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 7\r\n\r\n{"a":1}'

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from phasewise_replay.phase_timeline import Served, Split, share
+from phasewise_replay.verdicts.phase_timeline import Served, Split, share
 
 
 def call(start: int, prefill: int, decode: int, new: int = 100) -> Served:

@@ -4,9 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from phasewise_replay import nightly_file, plan_file, sglang_command
-from phasewise_replay.plan import SglangArm, VllmArm, as_yaml
-from phasewise_replay.presets import presets
+from phasewise_replay.engines import sglang_command
+from phasewise_replay.nights import nightly_file
+from phasewise_replay.plans import plan_file
+from phasewise_replay.plans.plan import SglangArm, VllmArm, as_yaml
+from phasewise_replay.plans.presets import presets
 from phasewise_store.errors import UnsupportedArmError, UsageError
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"

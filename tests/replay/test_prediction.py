@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from phasewise_replay.engine import Answer, PrefixCacheKind, Resolved
-from phasewise_replay.prediction import Prediction
+from phasewise_replay.runs.prediction import Prediction
 
 SERVER = Resolved(
     "url", "m", "measured", prefix_caching=True, block_tokens=16, blocks=100, prefix_cache="paged"

@@ -5,14 +5,16 @@ from dataclasses import replace
 
 import orjson
 import pytest
-from phasewise_replay import plan_file, quality, request_body, streamed_answer
-from phasewise_replay.compare import compare
+from phasewise_replay.client import request_body, streamed_answer
+from phasewise_replay.client.request_body import VLLM
 from phasewise_replay.engine import Answer, Request
-from phasewise_replay.fake import FakeEngine, usual_answer
-from phasewise_replay.quality import Output
-from phasewise_replay.request_body import VLLM
-from phasewise_replay.run import run
-from phasewise_replay.verdict import Verdict
+from phasewise_replay.engines.fake import FakeEngine, usual_answer
+from phasewise_replay.plans import plan_file
+from phasewise_replay.runs.run import run
+from phasewise_replay.verdicts import quality
+from phasewise_replay.verdicts.compare import compare
+from phasewise_replay.verdicts.quality import Output
+from phasewise_replay.verdicts.verdict import Verdict
 from phasewise_store.store import Store
 
 from tests.replay.recorded import write_sessions

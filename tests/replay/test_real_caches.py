@@ -13,21 +13,21 @@ from pathlib import Path
 import orjson
 import polars as pl
 import pytest
-from phasewise_analyzer.engine import calibration
-from phasewise_analyzer.engine.batch import Batch, Chunk
-from phasewise_analyzer.engine.sglang_scheduler import SglangConfig
+from phasewise_analyzer.engine.deployments import calibration
+from phasewise_analyzer.engine.schedulers.sglang_scheduler import SglangConfig
+from phasewise_analyzer.engine.step_times.batch import Batch, Chunk
 from phasewise_collector.importing import import_paths
-from phasewise_replay import sessions
-from phasewise_replay.compare import compare
 from phasewise_replay.engine import Engine
-from phasewise_replay.plan import Plan, SessionChoice, UrlArm, VllmArm
-from phasewise_replay.presets import FlagValue
-from phasewise_replay.recorded import RecordedSession, RecordedStep
-from phasewise_replay.run import run
-from phasewise_replay.server_process import free_port
-from phasewise_replay.url import UrlEngine
-from phasewise_replay.verdict import Check
-from phasewise_replay.vllm import VllmEngine
+from phasewise_replay.engines.server_process import free_port
+from phasewise_replay.engines.url import UrlEngine
+from phasewise_replay.engines.vllm import VllmEngine
+from phasewise_replay.plans.plan import Plan, SessionChoice, UrlArm, VllmArm
+from phasewise_replay.plans.presets import FlagValue
+from phasewise_replay.runs.run import run
+from phasewise_replay.sessions import sessions
+from phasewise_replay.sessions.recorded import RecordedSession, RecordedStep
+from phasewise_replay.verdicts.compare import compare
+from phasewise_replay.verdicts.verdict import Check
 from phasewise_store import runs
 from phasewise_store.facts import Segment
 from phasewise_store.segments import text_segment

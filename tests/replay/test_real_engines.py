@@ -6,21 +6,24 @@ import httpx
 import numpy as np
 import orjson
 import pytest
+from phasewise_analyzer.engine.caches.token_ids import TokenIds
+from phasewise_analyzer.engine.schedulers.drafts import total
 from phasewise_analyzer.engine.speculation import config as speculative_config
 from phasewise_analyzer.engine.speculation.config import NgramConfig
-from phasewise_analyzer.engine.speculation.drafts import total
 from phasewise_analyzer.engine.speculation.ngram import ngram_drafts
-from phasewise_analyzer.engine.token_ids import TokenIds
-from phasewise_replay import engine_time, plan_file, prometheus, sessions
-from phasewise_replay.compare import compare
-from phasewise_replay.driver import Pace
-from phasewise_replay.plan import SessionChoice, UrlArm, VllmArm
-from phasewise_replay.preparing import prepare
-from phasewise_replay.presets import FlagValue
-from phasewise_replay.run import run
-from phasewise_replay.server_process import free_port
-from phasewise_replay.url import UrlEngine
-from phasewise_replay.vllm_command import command, environment
+from phasewise_replay.driving.driver import Pace
+from phasewise_replay.engines import prometheus
+from phasewise_replay.engines.server_process import free_port
+from phasewise_replay.engines.url import UrlEngine
+from phasewise_replay.engines.vllm_command import command, environment
+from phasewise_replay.plans import plan_file
+from phasewise_replay.plans.plan import SessionChoice, UrlArm, VllmArm
+from phasewise_replay.plans.presets import FlagValue
+from phasewise_replay.runs.preparing import prepare
+from phasewise_replay.runs.run import run
+from phasewise_replay.sessions import sessions
+from phasewise_replay.verdicts import engine_time
+from phasewise_replay.verdicts.compare import compare
 from phasewise_store import runs
 from phasewise_store.store import Store
 

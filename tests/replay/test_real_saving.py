@@ -8,10 +8,10 @@ from contextlib import AbstractContextManager
 
 import polars as pl
 import pytest
-from phasewise_replay import plan_file
-from phasewise_replay.compare import compare
-from phasewise_replay.run import run
-from phasewise_replay.verdict import Metric, Verdict
+from phasewise_replay.plans import plan_file
+from phasewise_replay.runs.run import run
+from phasewise_replay.verdicts.compare import compare
+from phasewise_replay.verdicts.verdict import Metric, Verdict
 from phasewise_store import runs
 from phasewise_store.store import Store
 

@@ -16,13 +16,13 @@ from socketserver import StreamRequestHandler, ThreadingTCPServer
 from typing import Literal
 
 import pytest
-from phasewise_replay.driver import Due
+from phasewise_replay.client.openai_channel import OpenAiChannel
+from phasewise_replay.client.openai_client import OpenAiClient
+from phasewise_replay.client.request_body import PLAIN
+from phasewise_replay.driving.driver import Due
+from phasewise_replay.driving.real_time_driver import drive
 from phasewise_replay.engine import Answer, Request
-from phasewise_replay.fake import FakeChannel
-from phasewise_replay.openai_channel import OpenAiChannel
-from phasewise_replay.openai_client import OpenAiClient
-from phasewise_replay.real_time_driver import drive
-from phasewise_replay.request_body import PLAIN
+from phasewise_replay.engines.fake import FakeChannel
 from phasewise_store.errors import EngineError
 
 Action = bytes | float | Literal["close", "reset"]

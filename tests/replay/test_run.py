@@ -5,12 +5,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import pytest
-from phasewise_replay import arm_record, plan_file, sessions
-from phasewise_replay.compare import compare
 from phasewise_replay.engine import Answer, Engine, Received, Request, Resolved
-from phasewise_replay.fake import FakeChannel, FakeEngine, usual_answer
-from phasewise_replay.plan import Arm, Plan, SessionChoice, UrlArm, control_half
-from phasewise_replay.run import resume, run
+from phasewise_replay.engines.fake import FakeChannel, FakeEngine, usual_answer
+from phasewise_replay.plans import plan_file
+from phasewise_replay.plans.plan import Arm, Plan, SessionChoice, UrlArm, control_half
+from phasewise_replay.records import arm_record
+from phasewise_replay.runs.run import resume, run
+from phasewise_replay.sessions import sessions
+from phasewise_replay.verdicts.compare import compare
 from phasewise_store import runs
 from phasewise_store.errors import EngineError, UnsupportedArmError, UsageError
 from phasewise_store.store import Store

@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from phasewise_replay import session_graph
-from phasewise_replay.driver import Due, drive_virtually
+from phasewise_replay.driving.driver import Due, drive_virtually
+from phasewise_replay.driving.real_time_driver import drive
 from phasewise_replay.engine import Answer, Received, Request
-from phasewise_replay.fake import FakeChannel, usual_answer
-from phasewise_replay.real_time_driver import drive
-from phasewise_replay.session_graph import Place, TimedCall
+from phasewise_replay.engines.fake import FakeChannel, usual_answer
+from phasewise_replay.sessions import session_graph
+from phasewise_replay.sessions.session_graph import Place, TimedCall
 
 
 def call(name: str, start: int, end: int, parent: str | None = None) -> TimedCall:

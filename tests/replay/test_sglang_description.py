@@ -1,8 +1,8 @@
 """What is believed of an SGLang server by what it says of itself."""
 
 import pytest
-from phasewise_replay import sglang_description
 from phasewise_replay.engine import Resolved
+from phasewise_replay.engines import sglang_description
 
 NAMELESS = Resolved("url", "m", "measured", max_model_tokens=4096)
 INFO: dict[str, object] = {

@@ -7,16 +7,17 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from phasewise_analyzer.engine import calibration
-from phasewise_analyzer.engine.batch import Batch, Chunk
-from phasewise_analyzer.engine.paged_cache import PagedPrefixCache
-from phasewise_analyzer.engine.radix_cache import RadixPrefixCache
-from phasewise_replay import plan_file, simulated_deployment
-from phasewise_replay.compare import compare
+from phasewise_analyzer.engine.caches.paged_cache import PagedPrefixCache
+from phasewise_analyzer.engine.caches.radix_cache import RadixPrefixCache
+from phasewise_analyzer.engine.deployments import calibration
+from phasewise_analyzer.engine.step_times.batch import Batch, Chunk
 from phasewise_replay.engine import Answer, Request, started
-from phasewise_replay.plan import SimulatedArm, SimulatedOptions
-from phasewise_replay.run import run
-from phasewise_replay.simulated import SimulatedEngine
+from phasewise_replay.engines import simulated_deployment
+from phasewise_replay.engines.simulated import SimulatedEngine
+from phasewise_replay.plans import plan_file
+from phasewise_replay.plans.plan import SimulatedArm, SimulatedOptions
+from phasewise_replay.runs.run import run
+from phasewise_replay.verdicts.compare import compare
 from phasewise_store import runs
 from phasewise_store.errors import UnsupportedArmError, UsageError
 from phasewise_store.store import Store

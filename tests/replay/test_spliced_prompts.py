@@ -4,8 +4,8 @@ import numpy as np
 import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from phasewise_replay.client.spliced_prompts import SplicedPrompts
 from phasewise_replay.engine import Request
-from phasewise_replay.spliced_prompts import SplicedPrompts
 
 texts = st.lists(st.tuples(st.booleans(), st.text(max_size=20)), max_size=8)
 ids = st.lists(st.tuples(st.booleans(), st.lists(st.integers(0, 200_000), max_size=8)), max_size=8)

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from phasewise_replay import start_failure
 from phasewise_replay.engine import Answer
-from phasewise_replay.server_process import ServerProcess
+from phasewise_replay.engines import start_failure
+from phasewise_replay.engines.server_process import ServerProcess
 from phasewise_store.errors import EngineError
 
 

@@ -5,7 +5,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from phasewise_replay import statistics
+from phasewise_replay.verdicts import statistics
 
 Floats = npt.NDArray[np.float64]
 

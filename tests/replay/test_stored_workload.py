@@ -1,14 +1,14 @@
 """Stored sessions as a workload of the engine model: order, waits, prompts and drafts."""
 
 import pytest
-from phasewise_analyzer.engine.closed_loop import serve_graphs
-from phasewise_analyzer.engine.engine_run import EngineRun
-from phasewise_analyzer.engine.fleet import RoutedEngines
+from phasewise_analyzer.engine.runs.closed_loop import serve_graphs
+from phasewise_analyzer.engine.runs.engine_run import EngineRun
+from phasewise_analyzer.engine.runs.fleet import RoutedEngines
+from phasewise_analyzer.engine.schedulers.vllm_scheduler import SchedulerConfig
 from phasewise_analyzer.engine.speculation.config import NgramConfig
-from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
-from phasewise_replay import stored_workload
-from phasewise_replay.plan import SessionChoice
-from phasewise_replay.stored_workload import StoredWorkload
+from phasewise_replay.plans.plan import SessionChoice
+from phasewise_replay.sessions import stored_workload
+from phasewise_replay.sessions.stored_workload import StoredWorkload
 from phasewise_store.errors import UsageError
 from phasewise_store.scope import Scope
 from phasewise_store.store import Store

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from phasewise_replay.streamed_answer import DONE, has_content
+from phasewise_replay.client.streamed_answer import DONE, has_content
 
 
 def event(**delta: object) -> bytes:

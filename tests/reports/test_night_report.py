@@ -3,9 +3,10 @@
 from xml.etree import ElementTree
 
 import pytest
-from phasewise_replay import nightly, nightly_file, prometheus
-from phasewise_replay.nightly import Night
-from phasewise_replay.run import run
+from phasewise_replay.engines import prometheus
+from phasewise_replay.nights import nightly, nightly_file
+from phasewise_replay.nights.nightly import Night
+from phasewise_replay.runs.run import run
 from phasewise_reports import night_report
 from phasewise_store.store import Store
 

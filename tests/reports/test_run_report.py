@@ -4,10 +4,10 @@ import json
 import re
 
 import pytest
-from phasewise_replay import plan_file
-from phasewise_replay.compare import compare
-from phasewise_replay.run import run
-from phasewise_replay.verdict import Verdict
+from phasewise_replay.plans import plan_file
+from phasewise_replay.runs.run import run
+from phasewise_replay.verdicts.compare import compare
+from phasewise_replay.verdicts.verdict import Verdict
 from phasewise_reports import run_report
 from phasewise_store.store import Store
 

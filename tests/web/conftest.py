@@ -9,9 +9,10 @@ from fastapi.testclient import TestClient
 from phasewise_analyzer.analyse import analyse
 from phasewise_collector import samples
 from phasewise_collector.importing import import_paths
-from phasewise_replay import night_record, nightly, plan_file
-from phasewise_replay.nightly_file import DEFAULT_GATES
-from phasewise_replay.run import run
+from phasewise_replay.nights import night_record, nightly
+from phasewise_replay.nights.nightly_file import DEFAULT_GATES
+from phasewise_replay.plans import plan_file
+from phasewise_replay.runs.run import run
 from phasewise_store.facts import Agent, Batch, LlmCall, Session, Source, Usage
 from phasewise_store.segments import text_segment
 from phasewise_store.store import Store

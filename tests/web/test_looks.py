@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from phasewise_replay.compare import compare
+from phasewise_replay.verdicts.compare import compare
 from phasewise_reports import run_report
 from phasewise_store import nights, runs
 from phasewise_store.store import Store

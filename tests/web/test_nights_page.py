@@ -4,8 +4,8 @@ from urllib.parse import quote
 
 import pytest
 from fastapi.testclient import TestClient
-from phasewise_replay import night_record, nightly, nightly_file
-from phasewise_replay.run import run
+from phasewise_replay.nights import night_record, nightly, nightly_file
+from phasewise_replay.runs.run import run
 from phasewise_reports.trend_chart import Point, trend
 from phasewise_store import runs
 from phasewise_store.store import Store

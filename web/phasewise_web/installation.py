@@ -26,7 +26,7 @@ PROGRAM = (
     Part("OTLP receiver", "phasewise_collector.acceptor", SERVER),
     Part("importers", "phasewise_collector.importing", SERVER),
     Part("analysis", "phasewise_analyzer.analyse", SERVER),
-    Part("replay", "phasewise_replay.run", SERVER),
+    Part("replay", "phasewise_replay.runs.run", SERVER),
     Part("reports", "phasewise_reports.run_report", SERVER),
     Part("web UI", "phasewise_web.database_process", SERVER),
 )

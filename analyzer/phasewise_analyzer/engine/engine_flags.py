@@ -5,12 +5,10 @@ from collections.abc import Mapping
 
 from phasewise_store.errors import UsageError
 
+from phasewise_analyzer.engine.not_modelled import NotModelledError
+
 ON = frozenset({"", "1", "true", "yes", "on"})
 OFF = frozenset({"0", "false", "no", "off"})
-
-
-class NotModelledError(UsageError):
-    """A flag or a value that an engine may know and the simulation does not model."""
 
 
 class Flags:

@@ -9,8 +9,8 @@ outputs take their space and are never read again.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from phasewise_analyzer.engine.paged_cache import PagedPrefixCache
-from phasewise_analyzer.engine.prompt_ids import PromptIds, unheard_ids
+from phasewise_analyzer.engine.caches.paged_cache import PagedPrefixCache
+from phasewise_analyzer.engine.caches.prompt_ids import PromptIds, unheard_ids
 from phasewise_analyzer.whatif.layout import Laid
 from phasewise_analyzer.whatif.scenario import Scenario
 

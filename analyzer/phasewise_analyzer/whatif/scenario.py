@@ -9,7 +9,7 @@ from phasewise_analyzer.caches.book import Book
 from phasewise_analyzer.caches.families import with_lifetime
 from phasewise_analyzer.caches.policy import Keys, Policy
 from phasewise_analyzer.caches.requests import Requests
-from phasewise_analyzer.engine.shape import Shape
+from phasewise_analyzer.engine.shapes.shape import Shape
 
 MIXED = "mixed"
 """the longest lifetime for tools and system prompt, the shortest behind them"""

@@ -10,12 +10,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
-from phasewise_analyzer.engine import step_fit
-from phasewise_analyzer.engine.calibration import Calibration, Server
-from phasewise_analyzer.engine.front import Front
-from phasewise_analyzer.engine.step_fit import Hardware, MeasuredStep
+from phasewise_analyzer.engine.deployments.calibration import Calibration, Server
+from phasewise_analyzer.engine.step_times import step_fit
+from phasewise_analyzer.engine.step_times.front import Front
+from phasewise_analyzer.engine.step_times.step_fit import Hardware, MeasuredStep
 
-from phasewise_replay import server_description
 from phasewise_replay.calibration.probes import (
     DecodeProbe,
     Limits,
@@ -28,8 +27,9 @@ from phasewise_replay.calibration.sending import Sender
 from phasewise_replay.calibration.sglang_subject import SglangSubject
 from phasewise_replay.calibration.subject import Subject
 from phasewise_replay.calibration.vllm_subject import VllmSubject
-from phasewise_replay.openai_client import OpenAiClient
-from phasewise_replay.request_body import SGLANG, VLLM
+from phasewise_replay.client.openai_client import OpenAiClient
+from phasewise_replay.client.request_body import SGLANG, VLLM
+from phasewise_replay.engines import server_description
 
 ROUNDS = 9
 """at most; the median of a probe's rounds counts"""

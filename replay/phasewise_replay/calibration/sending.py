@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from phasewise_store.errors import EngineError, UsageError
 
+from phasewise_replay.client.openai_client import OpenAiClient
+from phasewise_replay.client.streamed_response import TimedAnswer
 from phasewise_replay.engine import Request
-from phasewise_replay.openai_client import OpenAiClient
-from phasewise_replay.streamed_response import TimedAnswer
 
 BURSTS, BURST_TOKENS = 7, 8
 FIRST_ID = 300

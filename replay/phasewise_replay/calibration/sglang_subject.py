@@ -12,18 +12,18 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from phasewise_analyzer.engine.batch import Batch, Chunk
-from phasewise_analyzer.engine.calibration import Config
-from phasewise_analyzer.engine.fitted_steps import PURE_KINDS
-from phasewise_analyzer.engine.sglang_scheduler import SglangConfig
-from phasewise_analyzer.engine.step_fit import MeasuredStep
+from phasewise_analyzer.engine.deployments.calibration import Config
+from phasewise_analyzer.engine.schedulers.sglang_scheduler import SglangConfig
+from phasewise_analyzer.engine.step_times.batch import Batch, Chunk
+from phasewise_analyzer.engine.step_times.fitted_steps import PURE_KINDS
+from phasewise_analyzer.engine.step_times.step_fit import MeasuredStep
 from phasewise_store.errors import EngineError, UsageError
 
-from phasewise_replay import sglang_description
 from phasewise_replay.calibration.probes import DECODED, DecodeProbe, PrefillProbe, Probe
 from phasewise_replay.calibration.sending import Sender, busy, disturbed
 from phasewise_replay.engine import Resolved
-from phasewise_replay.sglang_counters import LOADS, Counted, counted
+from phasewise_replay.engines import sglang_description
+from phasewise_replay.engines.sglang_counters import LOADS, Counted, counted
 
 PATIENCE_S, GLANCE_S = 5.0, 0.002
 """how long the counters may lag behind an answer, and how often they are looked at"""

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from phasewise_analyzer.engine.calibration import Config
-from phasewise_analyzer.engine.fitted_steps import StepKind
-from phasewise_analyzer.engine.step_fit import MeasuredStep
+from phasewise_analyzer.engine.deployments.calibration import Config
+from phasewise_analyzer.engine.step_times.fitted_steps import StepKind
+from phasewise_analyzer.engine.step_times.step_fit import MeasuredStep
 
 from phasewise_replay.calibration.probes import Probe
 from phasewise_replay.calibration.sending import Sender

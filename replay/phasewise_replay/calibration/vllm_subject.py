@@ -13,14 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from phasewise_analyzer.engine.batch import Batch, Chunk
-from phasewise_analyzer.engine.calibration import Config
-from phasewise_analyzer.engine.fitted_steps import KINDS
-from phasewise_analyzer.engine.step_fit import MeasuredStep
-from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
+from phasewise_analyzer.engine.deployments.calibration import Config
+from phasewise_analyzer.engine.schedulers.vllm_scheduler import SchedulerConfig
+from phasewise_analyzer.engine.step_times.batch import Batch, Chunk
+from phasewise_analyzer.engine.step_times.fitted_steps import KINDS
+from phasewise_analyzer.engine.step_times.step_fit import MeasuredStep
 from phasewise_store.errors import EngineError, UsageError
 
-from phasewise_replay import prometheus
 from phasewise_replay.calibration.probes import (
     DECODED,
     INJECTED,
@@ -31,8 +30,9 @@ from phasewise_replay.calibration.probes import (
     Probe,
 )
 from phasewise_replay.calibration.sending import Sender, busy, disturbed
+from phasewise_replay.client.streamed_response import TimedAnswer
 from phasewise_replay.engine import Resolved
-from phasewise_replay.streamed_response import TimedAnswer
+from phasewise_replay.engines import prometheus
 
 PREFILL = "vllm:request_prefill_time_seconds"
 GAPS = "vllm:inter_token_latency_seconds"

@@ -13,14 +13,14 @@ from datetime import UTC, datetime
 from phasewise_store.errors import EngineError, MissingExtraError, UnsupportedArmError, UsageError
 from phasewise_store.run_facts import Run
 
-from phasewise_replay.block import Joules
 from phasewise_replay.engine import Engine, Resolved, started
 from phasewise_replay.gpu.budget import Budget
 from phasewise_replay.gpu.pack_file import Pack, PackedStage
 from phasewise_replay.gpu.results_file import FileRecording
 from phasewise_replay.gpu.smoke import smoke
-from phasewise_replay.plan import Arm, VllmArm, as_yaml
-from phasewise_replay.plan_run import PlanRun
+from phasewise_replay.plans.plan import Arm, VllmArm, as_yaml
+from phasewise_replay.runs.block import Joules
+from phasewise_replay.runs.plan_run import PlanRun
 
 EngineFor = Callable[[VllmArm], Engine]
 Say = Callable[[str], None]

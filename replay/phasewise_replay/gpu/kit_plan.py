@@ -10,12 +10,12 @@ from pathlib import Path
 
 from phasewise_store.errors import UsageError
 
-from phasewise_replay import plan_file
-from phasewise_replay import plan_keys as keys
 from phasewise_replay.gpu.lone_steps import Steps
-from phasewise_replay.plan import SessionChoice
-from phasewise_replay.plan_keys import Keys
-from phasewise_replay.presets import FlagValue
+from phasewise_replay.plans import plan_file
+from phasewise_replay.plans import plan_keys as keys
+from phasewise_replay.plans.plan import SessionChoice
+from phasewise_replay.plans.plan_keys import Keys
+from phasewise_replay.plans.presets import FlagValue
 
 Flags = Mapping[str, FlagValue]
 

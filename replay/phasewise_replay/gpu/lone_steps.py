@@ -17,8 +17,8 @@ from phasewise_store.errors import UsageError
 from phasewise_store.facts import Segment
 from phasewise_store.segments import block_segment
 
-from phasewise_replay.recorded import RecordedSession, RecordedStep
-from phasewise_replay.time_facts import StepKind
+from phasewise_replay.sessions.recorded import RecordedSession, RecordedStep
+from phasewise_replay.verdicts.time_facts import StepKind
 
 PREFILL_TOKENS_S = 25_000
 """of an 8B model on one Hopper GPU, at least: so long a batch waits until its contexts are cached.

@@ -12,15 +12,15 @@ from pathlib import Path
 
 from phasewise_store.errors import PhasewiseError, UsageError
 
-from phasewise_replay import engine_python
 from phasewise_replay.engine import Engine
+from phasewise_replay.engines import engine_python
+from phasewise_replay.engines.vllm import VllmEngine
 from phasewise_replay.gpu import machine, model_files, pack_file
 from phasewise_replay.gpu.budget import Budget, StoppedError
 from phasewise_replay.gpu.execute import Choice, chosen, execute
 from phasewise_replay.gpu.pack_file import Pack
 from phasewise_replay.gpu.results_file import FileRecording
-from phasewise_replay.plan import VllmArm
-from phasewise_replay.vllm import VllmEngine
+from phasewise_replay.plans.plan import VllmArm
 
 GRACE_S = 2.0
 """an engine has nothing to save: it is killed if it does not exit at once"""

@@ -7,12 +7,12 @@ from pathlib import Path
 from phasewise_store.errors import UsageError
 from phasewise_store.store import Store
 
-from phasewise_replay import sessions
 from phasewise_replay.gpu import lone_steps
 from phasewise_replay.gpu.kit_plan import KitPlan, Stage
 from phasewise_replay.gpu.pack_file import Pack, PackedStage
-from phasewise_replay.plan import Plan, SessionChoice, VllmArm
-from phasewise_replay.recorded import Recorded, RecordedSession
+from phasewise_replay.plans.plan import Plan, SessionChoice, VllmArm
+from phasewise_replay.sessions import sessions
+from phasewise_replay.sessions.recorded import Recorded, RecordedSession
 
 WARMUP_CALLS = 4
 """of each stage; the engine is warm after the first"""

@@ -17,10 +17,10 @@ import orjson
 from phasewise_store.errors import UsageError
 from phasewise_store.facts import Segment
 
-from phasewise_replay import plan_file
 from phasewise_replay.gpu.kit_plan import Flags, Smoke
-from phasewise_replay.plan import Plan, as_yaml
-from phasewise_replay.recorded import Recorded, RecordedSession, RecordedStep
+from phasewise_replay.plans import plan_file
+from phasewise_replay.plans.plan import Plan, as_yaml
+from phasewise_replay.sessions.recorded import Recorded, RecordedSession, RecordedStep
 
 FORMAT = "phasewise-gpu-pack-1"
 

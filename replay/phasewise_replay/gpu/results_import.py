@@ -13,8 +13,8 @@ from phasewise_store import runs
 from phasewise_store.run_facts import Arm, MeasuredCall, Run, RunStatus
 from phasewise_store.store import Store
 
-from phasewise_replay import arm_record
 from phasewise_replay.gpu import results_file
+from phasewise_replay.records import arm_record
 
 NOT_MEASURED = "no block of it was complete when the run ended"
 

@@ -14,8 +14,8 @@ from phasewise_store.errors import EngineError, MissingExtraError
 
 from phasewise_replay.engine import Engine, Request
 from phasewise_replay.gpu.kit_plan import Flags, Smoke
-from phasewise_replay.plan import VllmArm
-from phasewise_replay.presets import FlagValue
+from phasewise_replay.plans.plan import VllmArm
+from phasewise_replay.plans.presets import FlagValue
 
 PROMPT_TOKENS = 600
 OUTPUT_TOKENS = 4

@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping
 from statistics import median
 
 import polars as pl
-from phasewise_analyzer.engine.batch import Batch, Chunk
-from phasewise_analyzer.engine.deployment import Deployment
+from phasewise_analyzer.engine.deployments.deployment import Deployment
+from phasewise_analyzer.engine.step_times.batch import Batch, Chunk
 
-from phasewise_replay import prior
-from phasewise_replay.arm_record import ArmRecord
 from phasewise_replay.gpu import lone_steps
 from phasewise_replay.gpu.lone_steps import Designed
-from phasewise_replay.time_facts import LoneStep
+from phasewise_replay.records.arm_record import ArmRecord
+from phasewise_replay.verdicts import prior
+from phasewise_replay.verdicts.time_facts import LoneStep
 
 KINDS = ("prefill", "decode", "mixed")
 

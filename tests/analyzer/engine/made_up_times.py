@@ -1,7 +1,7 @@
 """Step times that are quick to compute and exact in floating point, for tests."""
 
 import numpy as np
-from phasewise_analyzer.engine.batch import Basis, Batch, FloatArray
+from phasewise_analyzer.engine.step_times.batch import Basis, Batch, FloatArray
 
 
 class MadeUpTimes:

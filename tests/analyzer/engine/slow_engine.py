@@ -8,9 +8,9 @@ The simulation must agree with it to the last bit; it shares no code with it but
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 
-from phasewise_analyzer.engine.batch import Batch, Chunk
-from phasewise_analyzer.engine.request import Request
-from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
+from phasewise_analyzer.engine.schedulers.request import Request
+from phasewise_analyzer.engine.schedulers.vllm_scheduler import SchedulerConfig
+from phasewise_analyzer.engine.step_times.batch import Batch, Chunk
 
 Name = tuple[Hashable, ...]
 Plan = tuple[Batch, list[tuple["Call", int]]]

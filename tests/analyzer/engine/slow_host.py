@@ -5,10 +5,10 @@ It shares no code with the simulation but the step times and what a copy takes.
 
 from collections.abc import Callable, Hashable, Sequence
 
-from phasewise_analyzer.engine.batch import Batch, Chunk
-from phasewise_analyzer.engine.host_tier import HostMemory
-from phasewise_analyzer.engine.request import Request
-from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
+from phasewise_analyzer.engine.schedulers.host_tier import HostMemory
+from phasewise_analyzer.engine.schedulers.request import Request
+from phasewise_analyzer.engine.schedulers.vllm_scheduler import SchedulerConfig
+from phasewise_analyzer.engine.step_times.batch import Batch, Chunk
 
 from tests.analyzer.engine.slow_engine import Call, Plan, SlowEngine
 

@@ -6,11 +6,11 @@ It shares no code with the simulation but the step times and what a copy takes.
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 
-from phasewise_analyzer.engine.batch import Batch
-from phasewise_analyzer.engine.disaggregation import KvCopy
-from phasewise_analyzer.engine.host_tier import HostMemory
-from phasewise_analyzer.engine.request import Request
-from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
+from phasewise_analyzer.engine.runs.disaggregation import KvCopy
+from phasewise_analyzer.engine.schedulers.host_tier import HostMemory
+from phasewise_analyzer.engine.schedulers.request import Request
+from phasewise_analyzer.engine.schedulers.vllm_scheduler import SchedulerConfig
+from phasewise_analyzer.engine.step_times.batch import Batch
 
 from tests.analyzer.engine.slow_engine import Call, Plan, SlowEngine
 from tests.analyzer.engine.slow_host import SlowOffloader

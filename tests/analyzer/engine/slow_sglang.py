@@ -6,9 +6,9 @@ The simulation must agree with it to the last bit; it shares no code with it but
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 
-from phasewise_analyzer.engine.batch import Batch, Chunk
-from phasewise_analyzer.engine.request import Request
-from phasewise_analyzer.engine.sglang_scheduler import SglangConfig
+from phasewise_analyzer.engine.schedulers.request import Request
+from phasewise_analyzer.engine.schedulers.sglang_scheduler import SglangConfig
+from phasewise_analyzer.engine.step_times.batch import Batch, Chunk
 
 Token = tuple[Hashable, ...]
 

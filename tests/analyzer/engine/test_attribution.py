@@ -3,10 +3,10 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from phasewise_analyzer.engine.attribution import idle_shares
-from phasewise_analyzer.engine.request import Request
-from phasewise_analyzer.engine.simulation import simulate
-from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
+from phasewise_analyzer.engine.runs.attribution import idle_shares
+from phasewise_analyzer.engine.runs.simulation import simulate
+from phasewise_analyzer.engine.schedulers.request import Request
+from phasewise_analyzer.engine.schedulers.vllm_scheduler import SchedulerConfig
 
 from tests.analyzer.engine.made_up_times import MadeUpTimes
 from tests.analyzer.engine.test_simulation import traffic

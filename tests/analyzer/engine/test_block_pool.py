@@ -2,7 +2,7 @@
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from phasewise_analyzer.engine.block_pool import BlockPool
+from phasewise_analyzer.engine.caches.block_pool import BlockPool
 
 
 @given(st.lists(st.lists(st.integers(0, 12), max_size=10, unique=True), max_size=8))

@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from phasewise_analyzer.caches import book, families
 from phasewise_analyzer.caches.policy import Policy
-from phasewise_analyzer.engine.block_digests import block_digests
-from phasewise_analyzer.engine.paged_cache import PagedPrefixCache
-from phasewise_analyzer.engine.prompt_ids import unheard_ids
-from phasewise_analyzer.engine.radix_cache import RadixPrefixCache
-from phasewise_analyzer.engine.request import Request
-from phasewise_analyzer.engine.simulation import simulate
-from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
+from phasewise_analyzer.engine.caches.block_digests import block_digests
+from phasewise_analyzer.engine.caches.paged_cache import PagedPrefixCache
+from phasewise_analyzer.engine.caches.prompt_ids import unheard_ids
+from phasewise_analyzer.engine.caches.radix_cache import RadixPrefixCache
+from phasewise_analyzer.engine.runs.simulation import simulate
+from phasewise_analyzer.engine.schedulers.request import Request
+from phasewise_analyzer.engine.schedulers.vllm_scheduler import SchedulerConfig
 
 from tests.analyzer.caches.prompts_for_tests import Part, Prompts
 from tests.analyzer.engine.made_up_times import MadeUpTimes

@@ -6,15 +6,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from phasewise_analyzer.engine import calibration
-from phasewise_analyzer.engine.batch import Batch, Chunk
-from phasewise_analyzer.engine.calibration import Calibration, Server
-from phasewise_analyzer.engine.deployment import calibrated
-from phasewise_analyzer.engine.fitted_steps import FittedSteps, KindFit, terms
-from phasewise_analyzer.engine.front import Front
+from phasewise_analyzer.engine.deployments import calibration
+from phasewise_analyzer.engine.deployments.calibration import Calibration, Server
+from phasewise_analyzer.engine.deployments.deployment import calibrated
+from phasewise_analyzer.engine.schedulers.vllm_scheduler import SchedulerConfig
 from phasewise_analyzer.engine.speculation.config import NgramConfig
 from phasewise_analyzer.engine.speculation.drafting_time import NGRAM_TOKEN_S, STEP_S
-from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
+from phasewise_analyzer.engine.step_times.batch import Batch, Chunk
+from phasewise_analyzer.engine.step_times.fitted_steps import FittedSteps, KindFit, terms
+from phasewise_analyzer.engine.step_times.front import Front
 from phasewise_store.errors import UsageError
 from phasewise_web.cli.main import main
 

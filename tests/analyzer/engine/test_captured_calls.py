@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from phasewise_analyzer.engine.caches.token_ids import TokenIds
+from phasewise_analyzer.engine.schedulers.drafts import Drafts, total
 from phasewise_analyzer.engine.speculation.assumed import assumed_drafts, refuse_impossible
 from phasewise_analyzer.engine.speculation.captured_calls import (
     CapturedCall,
@@ -13,8 +15,6 @@ from phasewise_analyzer.engine.speculation.captured_calls import (
 )
 from phasewise_analyzer.engine.speculation.captured_tokens import generated_text
 from phasewise_analyzer.engine.speculation.config import NgramConfig, SuffixConfig
-from phasewise_analyzer.engine.speculation.drafts import Drafts, total
-from phasewise_analyzer.engine.token_ids import TokenIds
 from phasewise_store import reads, tokenizers
 from phasewise_store.errors import UsageError
 from phasewise_store.scope import Scope

@@ -3,14 +3,14 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from phasewise_analyzer.engine.closed_loop import simulate_sessions
-from phasewise_analyzer.engine.front import Front
-from phasewise_analyzer.engine.request import Request
-from phasewise_analyzer.engine.routers import ROUTERS, named
-from phasewise_analyzer.engine.scheduler import EngineConfig
-from phasewise_analyzer.engine.sglang_scheduler import SglangConfig
-from phasewise_analyzer.engine.simulation import simulate
-from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
+from phasewise_analyzer.engine.runs.closed_loop import simulate_sessions
+from phasewise_analyzer.engine.runs.routers import ROUTERS, named
+from phasewise_analyzer.engine.runs.simulation import simulate
+from phasewise_analyzer.engine.schedulers.request import Request
+from phasewise_analyzer.engine.schedulers.scheduler import EngineConfig
+from phasewise_analyzer.engine.schedulers.sglang_scheduler import SglangConfig
+from phasewise_analyzer.engine.schedulers.vllm_scheduler import SchedulerConfig
+from phasewise_analyzer.engine.step_times.front import Front
 from phasewise_store.errors import UsageError
 
 from tests.analyzer.engine.made_up_times import MadeUpTimes

@@ -5,15 +5,16 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from phasewise_analyzer.engine import gpus, model_config
-from phasewise_analyzer.engine.batch import Basis
-from phasewise_analyzer.engine.closed_loop import serve_sessions
-from phasewise_analyzer.engine.deployment import Deployment, deploy
-from phasewise_analyzer.engine.disaggregation import DisaggregatedEngines, KvCopy, kv_copy
-from phasewise_analyzer.engine.request import Request
-from phasewise_analyzer.engine.simulation import Outcome, serve_stream
-from phasewise_analyzer.engine.transfers import Link
-from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
+from phasewise_analyzer.engine.deployments.deployment import Deployment, deploy
+from phasewise_analyzer.engine.hardware import gpus
+from phasewise_analyzer.engine.runs.closed_loop import serve_sessions
+from phasewise_analyzer.engine.runs.disaggregation import DisaggregatedEngines, KvCopy, kv_copy
+from phasewise_analyzer.engine.runs.simulation import Outcome, serve_stream
+from phasewise_analyzer.engine.schedulers.request import Request
+from phasewise_analyzer.engine.schedulers.transfers import Link
+from phasewise_analyzer.engine.schedulers.vllm_scheduler import SchedulerConfig
+from phasewise_analyzer.engine.shapes import model_config
+from phasewise_analyzer.engine.step_times.batch import Basis
 from phasewise_store.errors import UsageError
 
 from tests.analyzer.engine.made_up_times import MadeUpTimes

@@ -1,7 +1,7 @@
 """GPUs and their prices."""
 
 import pytest
-from phasewise_analyzer.engine import gpus
+from phasewise_analyzer.engine.hardware import gpus
 from phasewise_store.errors import UsageError
 
 

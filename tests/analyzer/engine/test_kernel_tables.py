@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from phasewise_analyzer.engine import model_config
-from phasewise_analyzer.engine.batch import Batch, Chunk
-from phasewise_analyzer.engine.kernel_tables import KernelTables
-from phasewise_analyzer.engine.measured_curve import Curve
+from phasewise_analyzer.engine.shapes import model_config
+from phasewise_analyzer.engine.step_times.batch import Batch, Chunk
+from phasewise_analyzer.engine.step_times.kernel_tables import KernelTables
+from phasewise_analyzer.engine.step_times.measured_curve import Curve
 from phasewise_store.errors import UsageError
 
 LAYERS = 32

@@ -4,15 +4,17 @@ import random
 from dataclasses import replace
 
 import pytest
-from phasewise_analyzer.engine import gpus, load_fit, model_config
-from phasewise_analyzer.engine.deployment import Deployment, deploy
-from phasewise_analyzer.engine.front import Front
-from phasewise_analyzer.engine.load_fit import MeasuredLoad
-from phasewise_analyzer.engine.replicas import serve
-from phasewise_analyzer.engine.request import Request
-from phasewise_analyzer.engine.roofline import Efficiency
-from phasewise_analyzer.engine.step_fit import ImpossibleFitError
-from phasewise_analyzer.engine.summary import Summary, summarise
+from phasewise_analyzer.engine.deployments.deployment import Deployment, deploy
+from phasewise_analyzer.engine.hardware import gpus
+from phasewise_analyzer.engine.outcomes import load_fit
+from phasewise_analyzer.engine.outcomes.load_fit import MeasuredLoad
+from phasewise_analyzer.engine.outcomes.summary import Summary, summarise
+from phasewise_analyzer.engine.runs.replicas import serve
+from phasewise_analyzer.engine.schedulers.request import Request
+from phasewise_analyzer.engine.shapes import model_config
+from phasewise_analyzer.engine.step_times.front import Front
+from phasewise_analyzer.engine.step_times.roofline import Efficiency
+from phasewise_analyzer.engine.step_times.step_fit import ImpossibleFitError
 
 LLAMA, A100 = model_config.known("llama-3.1-8b"), gpus.find("a100")
 

@@ -5,15 +5,16 @@ from dataclasses import asdict
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from phasewise_analyzer.engine import gpus, model_config
-from phasewise_analyzer.engine.deployment import deploy
-from phasewise_analyzer.engine.engine_flags import NotModelledError
-from phasewise_analyzer.engine.host_tier import HostMemory, HostTier
-from phasewise_analyzer.engine.offloading import OffloadingConfig
-from phasewise_analyzer.engine.request import Request
-from phasewise_analyzer.engine.simulation import simulate
-from phasewise_analyzer.engine.transfers import Link
-from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
+from phasewise_analyzer.engine.deployments.deployment import deploy
+from phasewise_analyzer.engine.hardware import gpus
+from phasewise_analyzer.engine.not_modelled import NotModelledError
+from phasewise_analyzer.engine.runs.simulation import simulate
+from phasewise_analyzer.engine.schedulers.host_tier import HostMemory, HostTier
+from phasewise_analyzer.engine.schedulers.offloading import OffloadingConfig
+from phasewise_analyzer.engine.schedulers.request import Request
+from phasewise_analyzer.engine.schedulers.transfers import Link
+from phasewise_analyzer.engine.schedulers.vllm_scheduler import SchedulerConfig
+from phasewise_analyzer.engine.shapes import model_config
 from phasewise_store.errors import UsageError
 
 from tests.analyzer.engine.made_up_times import MadeUpTimes

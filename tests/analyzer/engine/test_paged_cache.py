@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from phasewise_analyzer.engine.paged_cache import PagedPrefixCache
+from phasewise_analyzer.engine.caches.paged_cache import PagedPrefixCache
 
 Ids = list[int]
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from phasewise_analyzer.engine.radix_cache import RadixPrefixCache
-from phasewise_analyzer.engine.token_ids import TokenIds
+from phasewise_analyzer.engine.caches.radix_cache import RadixPrefixCache
+from phasewise_analyzer.engine.caches.token_ids import TokenIds
 
 from tests.real_server import SGLANG, installed
 

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from phasewise_analyzer.engine import formats, gpus, model_config
-from phasewise_analyzer.engine.batch import Batch, Chunk
-from phasewise_analyzer.engine.roofline import DENSE_OPS, Efficiency, Roofline
-from phasewise_analyzer.engine.step_terms import Collectives
+from phasewise_analyzer.engine.hardware import gpus
+from phasewise_analyzer.engine.shapes import formats, model_config
+from phasewise_analyzer.engine.step_times.batch import Batch, Chunk
+from phasewise_analyzer.engine.step_times.roofline import DENSE_OPS, Efficiency, Roofline
+from phasewise_analyzer.engine.step_times.step_terms import Collectives
 
 H100 = gpus.find("h100")
 LLAMA = model_config.known("llama-3.1-8b")

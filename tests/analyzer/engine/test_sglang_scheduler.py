@@ -3,9 +3,9 @@
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from phasewise_analyzer.engine.request import Request
-from phasewise_analyzer.engine.sglang_scheduler import SglangConfig
-from phasewise_analyzer.engine.simulation import simulate
+from phasewise_analyzer.engine.runs.simulation import simulate
+from phasewise_analyzer.engine.schedulers.request import Request
+from phasewise_analyzer.engine.schedulers.sglang_scheduler import SglangConfig
 from phasewise_store.errors import UsageError
 
 from tests.analyzer.engine.made_up_times import MadeUpTimes

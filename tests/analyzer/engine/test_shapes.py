@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from phasewise_analyzer.engine import formats, model_config
+from phasewise_analyzer.engine.shapes import formats, model_config
 from phasewise_store.errors import UsageError
 
 CONFIGS = (

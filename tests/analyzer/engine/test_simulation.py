@@ -5,11 +5,11 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from phasewise_analyzer.engine.batch import Batch, Chunk
-from phasewise_analyzer.engine.phase_share import prefill_share
-from phasewise_analyzer.engine.request import Request
-from phasewise_analyzer.engine.simulation import simulate
-from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
+from phasewise_analyzer.engine.runs.phase_share import prefill_share
+from phasewise_analyzer.engine.runs.simulation import simulate
+from phasewise_analyzer.engine.schedulers.request import Request
+from phasewise_analyzer.engine.schedulers.vllm_scheduler import SchedulerConfig
+from phasewise_analyzer.engine.step_times.batch import Batch, Chunk
 from phasewise_store.errors import UsageError
 
 from tests.analyzer.engine.made_up_times import MadeUpTimes

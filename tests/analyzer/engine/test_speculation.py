@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from phasewise_analyzer.engine.caches.token_ids import TokenIds
+from phasewise_analyzer.engine.schedulers.drafts import Acceptance, total
 from phasewise_analyzer.engine.speculation.config import NgramConfig, SuffixConfig, parse
-from phasewise_analyzer.engine.speculation.drafts import Acceptance, total
 from phasewise_analyzer.engine.speculation.ngram import ngram_drafts
 from phasewise_analyzer.engine.speculation.suffix import SuffixDecoder
-from phasewise_analyzer.engine.token_ids import TokenIds
 from phasewise_store.errors import UsageError
 
 from tests.analyzer.engine.slow_drafters import SlowSuffixDecoder, ngram_draft

@@ -4,10 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from phasewise_analyzer.engine.batch import Batch
-from phasewise_analyzer.engine.deployment import Deployment
-from phasewise_analyzer.engine.speculation.captured_calls import CapturedCall, CapturedCalls
-from phasewise_analyzer.engine.speculation.comparison import (
+from phasewise_analyzer.engine.deployments.deployment import Deployment
+from phasewise_analyzer.engine.outcomes.speculation_methods import (
     Measured,
     best_ngram,
     decode_change,
@@ -15,14 +13,16 @@ from phasewise_analyzer.engine.speculation.comparison import (
     ngram_settings,
     reach,
 )
+from phasewise_analyzer.engine.schedulers.drafts import Acceptance
+from phasewise_analyzer.engine.schedulers.vllm_scheduler import SchedulerConfig
+from phasewise_analyzer.engine.speculation.captured_calls import CapturedCall, CapturedCalls
 from phasewise_analyzer.engine.speculation.config import (
     NgramConfig,
     SpeculationConfig,
     SuffixConfig,
 )
 from phasewise_analyzer.engine.speculation.drafting_time import NGRAM_TOKEN_S, STEP_S
-from phasewise_analyzer.engine.speculation.drafts import Acceptance
-from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
+from phasewise_analyzer.engine.step_times.batch import Batch
 from phasewise_store.scope import Scope
 from phasewise_store.store import Store
 

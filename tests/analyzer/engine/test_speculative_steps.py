@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from phasewise_analyzer.engine import gpus, model_config
-from phasewise_analyzer.engine.batch import Batch, Chunk
-from phasewise_analyzer.engine.deployment import deploy
-from phasewise_analyzer.engine.request import Request
-from phasewise_analyzer.engine.simulation import simulate
+from phasewise_analyzer.engine.deployments.deployment import deploy
+from phasewise_analyzer.engine.hardware import gpus
+from phasewise_analyzer.engine.runs.simulation import simulate
+from phasewise_analyzer.engine.schedulers.drafts import Drafts
+from phasewise_analyzer.engine.schedulers.request import Request
+from phasewise_analyzer.engine.schedulers.vllm_scheduler import SchedulerConfig
+from phasewise_analyzer.engine.shapes import model_config
 from phasewise_analyzer.engine.speculation.config import NgramConfig, SuffixConfig
 from phasewise_analyzer.engine.speculation.drafting_time import (
     NGRAM_TOKEN_S,
@@ -19,8 +21,7 @@ from phasewise_analyzer.engine.speculation.drafting_time import (
     SUFFIX_SEQUENCE_S,
     WithDrafting,
 )
-from phasewise_analyzer.engine.speculation.drafts import Drafts
-from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
+from phasewise_analyzer.engine.step_times.batch import Batch, Chunk
 from phasewise_store.errors import UsageError
 
 from tests.analyzer.engine.made_up_times import MadeUpTimes

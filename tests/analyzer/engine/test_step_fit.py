@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from phasewise_analyzer.engine import formats, gpus, model_config, nonnegative, step_fit
-from phasewise_analyzer.engine.batch import Batch, Chunk, StepTimes
-from phasewise_analyzer.engine.fitted_steps import FittedSteps, StepKind, kind_of, terms
-from phasewise_analyzer.engine.kernel_tables import KernelTables
-from phasewise_analyzer.engine.roofline import Roofline
-from phasewise_analyzer.engine.step_fit import Hardware, ImpossibleFitError, MeasuredStep
+from phasewise_analyzer.engine.hardware import gpus
+from phasewise_analyzer.engine.shapes import formats, model_config
+from phasewise_analyzer.engine.step_times import nonnegative, step_fit
+from phasewise_analyzer.engine.step_times.batch import Batch, Chunk, StepTimes
+from phasewise_analyzer.engine.step_times.fitted_steps import FittedSteps, StepKind, kind_of, terms
+from phasewise_analyzer.engine.step_times.kernel_tables import KernelTables
+from phasewise_analyzer.engine.step_times.roofline import Roofline
+from phasewise_analyzer.engine.step_times.step_fit import Hardware, ImpossibleFitError, MeasuredStep
 from phasewise_store.errors import UsageError
 
 from tests.analyzer.engine.measured_runs import folder

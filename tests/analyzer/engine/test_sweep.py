@@ -1,12 +1,12 @@
 """Sweeps: the largest load that meets an SLO, by hand."""
 
 import pytest
-from phasewise_analyzer.engine import slo
-from phasewise_analyzer.engine.request import Request, Served
-from phasewise_analyzer.engine.simulation import simulate
-from phasewise_analyzer.engine.slo import Slo
-from phasewise_analyzer.engine.sweep import BISECTIONS, Frontier, sweep
-from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
+from phasewise_analyzer.engine.outcomes import slo
+from phasewise_analyzer.engine.outcomes.slo import Slo
+from phasewise_analyzer.engine.outcomes.sweep import BISECTIONS, Frontier, sweep
+from phasewise_analyzer.engine.runs.simulation import simulate
+from phasewise_analyzer.engine.schedulers.request import Request, Served
+from phasewise_analyzer.engine.schedulers.vllm_scheduler import SchedulerConfig
 from phasewise_store.errors import UsageError
 
 from tests.analyzer.engine.made_up_times import MadeUpTimes

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from phasewise_analyzer.engine import workload
+from phasewise_analyzer.engine.runs import workload
 from phasewise_store.errors import UsageError
 
 

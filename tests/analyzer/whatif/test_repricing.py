@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from phasewise_analyzer.analyse import analyse
 from phasewise_analyzer.caches import book
 from phasewise_analyzer.caches.requests import Requests
-from phasewise_analyzer.engine import model_config
+from phasewise_analyzer.engine.shapes import model_config
 from phasewise_analyzer.prefixes import reuse
 from phasewise_analyzer.prices import PriceBook, Rates
 from phasewise_analyzer.whatif import scenario

@@ -4,16 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from phasewise_replay import arm_record
 from phasewise_replay.engine import Answer, Engine, Request
-from phasewise_replay.fake import FakeEngine, usual_answer
+from phasewise_replay.engines.fake import FakeEngine, usual_answer
 from phasewise_replay.gpu import kit_plan, pack
 from phasewise_replay.gpu.budget import Budget
 from phasewise_replay.gpu.execute import Choice, chosen, execute
 from phasewise_replay.gpu.pack_file import Pack
 from phasewise_replay.gpu.results_file import FileRecording
 from phasewise_replay.gpu.results_import import import_results
-from phasewise_replay.plan import VllmArm
+from phasewise_replay.plans.plan import VllmArm
+from phasewise_replay.records import arm_record
 from phasewise_store import runs
 from phasewise_store.errors import EngineError
 from phasewise_store.store import Store

@@ -11,8 +11,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
-from phasewise_replay.compare import compare
 from phasewise_replay.gpu.results_import import import_results
+from phasewise_replay.verdicts.compare import compare
 from phasewise_store import runs
 from phasewise_store.store import Store
 

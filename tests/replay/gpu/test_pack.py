@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from phasewise_replay.gpu import kit_plan, lone_steps, model_files, pack, pack_file
 from phasewise_replay.gpu.lone_steps import Steps
 from phasewise_replay.gpu.pack_file import Pack
-from phasewise_replay.recorded import RecordedSession
+from phasewise_replay.sessions.recorded import RecordedSession
 from phasewise_store.errors import UsageError
 from phasewise_store.store import Store
 

@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 import pytest
-from phasewise_analyzer.engine.batch import Batch, Chunk
-from phasewise_replay import prior
+from phasewise_analyzer.engine.step_times.batch import Batch, Chunk
 from phasewise_replay.gpu import lone_steps, step_table
 from phasewise_replay.gpu.lone_steps import Designed, Steps
+from phasewise_replay.verdicts import prior
 
 from tests.replay.test_engine_time import MS, RECORD, call, frame
 

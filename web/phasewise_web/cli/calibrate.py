@@ -14,13 +14,15 @@ import json
 import re
 from pathlib import Path
 
-from phasewise_analyzer.engine import calibration, formats, gpus, model_config
-from phasewise_analyzer.engine.calibration import Calibration, Server
-from phasewise_analyzer.engine.fitted_steps import KINDS
-from phasewise_analyzer.engine.step_fit import Hardware
+from phasewise_analyzer.engine.deployments import calibration
+from phasewise_analyzer.engine.deployments.calibration import Calibration, Server
+from phasewise_analyzer.engine.hardware import gpus
+from phasewise_analyzer.engine.shapes import formats, model_config
+from phasewise_analyzer.engine.step_times.fitted_steps import KINDS
+from phasewise_analyzer.engine.step_times.step_fit import Hardware
 from phasewise_replay.calibration import measuring
-from phasewise_replay.openai_client import OpenAiClient
-from phasewise_replay.request_body import VLLM
+from phasewise_replay.client.openai_client import OpenAiClient
+from phasewise_replay.client.request_body import VLLM
 from phasewise_store.errors import UsageError
 
 from phasewise_web.cli.output import print_json, progress, say, table

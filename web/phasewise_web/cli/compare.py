@@ -6,8 +6,8 @@ the run then proves nothing. Also when an arm failed the quality gate.
 
 import argparse
 
-from phasewise_replay.compare import compare
-from phasewise_replay.verdict import ArmSummary, Effect, Failures, Metric, Verdict
+from phasewise_replay.verdicts.compare import compare
+from phasewise_replay.verdicts.verdict import ArmSummary, Effect, Failures, Metric, Verdict
 from phasewise_reports.words import short
 
 from phasewise_web.cli.engine_time_tables import print_times

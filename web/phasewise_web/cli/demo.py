@@ -15,10 +15,10 @@ from phasewise_analyzer.analyse import analyse
 from phasewise_analyzer.prefixes import kept_reuse
 from phasewise_collector import samples
 from phasewise_collector.importing import import_paths
-from phasewise_replay import plan_file
-from phasewise_replay.compare import compare
-from phasewise_replay.run import run as replay
-from phasewise_replay.verdict import Verdict
+from phasewise_replay.plans import plan_file
+from phasewise_replay.runs.run import run as replay
+from phasewise_replay.verdicts.compare import compare
+from phasewise_replay.verdicts.verdict import Verdict
 from phasewise_reports.words import percent
 from phasewise_store.scope import Scope
 from phasewise_store.store import Store

@@ -1,7 +1,7 @@
 """The tables of engine time and of lone steps that `compare` and `replay` print."""
 
-from phasewise_replay.time_facts import EngineTime, LoneStep
-from phasewise_replay.verdict import Verdict
+from phasewise_replay.verdicts.time_facts import EngineTime, LoneStep
+from phasewise_replay.verdicts.verdict import Verdict
 from phasewise_reports.words import count, percent, short, usd
 
 from phasewise_web.cli.output import stdout, table

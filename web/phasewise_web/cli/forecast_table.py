@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from phasewise_replay.verdict import Forecast, ForecastMeasure
+from phasewise_replay.verdicts.verdict import Forecast, ForecastMeasure
 from phasewise_reports.words import UNKNOWN
 
 from phasewise_web.cli.output import stdout, table

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from phasewise_analyzer.analyse import analyse
 from phasewise_collector.importing import import_paths
-from phasewise_replay import night_record, nightly, nightly_file
-from phasewise_replay import run as replays
-from phasewise_replay.nightly import Night
+from phasewise_replay.nights import night_record, nightly, nightly_file
+from phasewise_replay.nights.nightly import Night
+from phasewise_replay.runs import run as replays
 from phasewise_reports import night_report, run_report
 from phasewise_reports.json_form import to_json
 from phasewise_store.errors import UsageError

@@ -9,8 +9,8 @@ import argparse
 from typing import get_args
 
 from phasewise_analyzer import rollups
-from phasewise_analyzer.engine import model_config
-from phasewise_analyzer.engine.shape import Shape
+from phasewise_analyzer.engine.shapes import model_config
+from phasewise_analyzer.engine.shapes.shape import Shape
 from phasewise_analyzer.findings import Prefixes
 from phasewise_analyzer.groups import By
 from phasewise_analyzer.prefixes import kept_reuse, repeats, reuse

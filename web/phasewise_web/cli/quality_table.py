@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from phasewise_replay.verdict import Quality
+from phasewise_replay.verdicts.verdict import Quality
 from phasewise_reports.words import UNKNOWN, count, percent, short
 
 from phasewise_web.cli.output import table

@@ -7,9 +7,9 @@ stops all servers; --resume continues there, and counts every call once.
 import argparse
 from pathlib import Path
 
-from phasewise_replay import plan_file
-from phasewise_replay import run as replays
-from phasewise_replay.compare import compare
+from phasewise_replay.plans import plan_file
+from phasewise_replay.runs import run as replays
+from phasewise_replay.verdicts.compare import compare
 
 from phasewise_web.cli.compare import exit_code, print_verdict
 from phasewise_web.cli.open_database import opened

@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from phasewise_replay.compare import compare
+from phasewise_replay.verdicts.compare import compare
 from phasewise_reports import run_report
 from phasewise_store.errors import UsageError
 

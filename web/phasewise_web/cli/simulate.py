@@ -12,24 +12,19 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from phasewise_analyzer.engine import (
-    attribution,
-    calibration,
-    deployment,
-    gpus,
-    model_config,
-    routers,
-    sglang_deployment,
-    slo,
-)
-from phasewise_analyzer.engine.deployment import Deployment, calibrated
-from phasewise_analyzer.engine.layout import Layout
-from phasewise_analyzer.engine.offloading import OffloadingConfig
-from phasewise_analyzer.engine.request import Request, Served
-from phasewise_analyzer.engine.simulation import Outcome
-from phasewise_analyzer.engine.slo import Slo
-from phasewise_analyzer.engine.summary import Spread, Summary, summarise
-from phasewise_analyzer.engine.sweep import Frontier, sweep
+from phasewise_analyzer.engine.deployments import calibration, deployment, sglang_deployment
+from phasewise_analyzer.engine.deployments.deployment import Deployment, calibrated
+from phasewise_analyzer.engine.hardware import gpus
+from phasewise_analyzer.engine.outcomes import slo
+from phasewise_analyzer.engine.outcomes.slo import Slo
+from phasewise_analyzer.engine.outcomes.summary import Spread, Summary, summarise
+from phasewise_analyzer.engine.outcomes.sweep import Frontier, sweep
+from phasewise_analyzer.engine.runs import attribution, routers
+from phasewise_analyzer.engine.runs.layout import Layout
+from phasewise_analyzer.engine.runs.simulation import Outcome
+from phasewise_analyzer.engine.schedulers.offloading import OffloadingConfig
+from phasewise_analyzer.engine.schedulers.request import Request, Served
+from phasewise_analyzer.engine.shapes import model_config
 from phasewise_store.errors import UsageError
 
 from phasewise_web.cli import simulated_workload, speculation_output, sweep_output

@@ -5,15 +5,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from phasewise_analyzer.engine import workload
-from phasewise_analyzer.engine.closed_loop import serve_graphs
-from phasewise_analyzer.engine.deployment import Deployment
-from phasewise_analyzer.engine.layout import Layout
-from phasewise_analyzer.engine.request import Request
-from phasewise_analyzer.engine.simulation import Outcome, refuse_oversized, sum_up
+from phasewise_analyzer.engine.deployments.deployment import Deployment
+from phasewise_analyzer.engine.runs import workload
+from phasewise_analyzer.engine.runs.closed_loop import serve_graphs
+from phasewise_analyzer.engine.runs.layout import Layout
+from phasewise_analyzer.engine.runs.simulation import Outcome, refuse_oversized, sum_up
+from phasewise_analyzer.engine.schedulers.request import Request
 from phasewise_analyzer.engine.speculation.assumed import assumed_drafts, refuse_impossible
-from phasewise_replay import stored_workload
-from phasewise_replay.plan import SessionChoice
+from phasewise_replay.plans.plan import SessionChoice
+from phasewise_replay.sessions import stored_workload
 from phasewise_store.errors import UsageError
 from phasewise_store.scope import Scope
 

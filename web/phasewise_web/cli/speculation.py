@@ -11,11 +11,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from phasewise_analyzer.engine import gpus, model_config
-from phasewise_analyzer.engine.deployment import Deployment, deploy
-from phasewise_analyzer.engine.speculation import config
-from phasewise_analyzer.engine.speculation.captured_calls import CapturedCalls
-from phasewise_analyzer.engine.speculation.comparison import (
+from phasewise_analyzer.engine.deployments.deployment import Deployment, deploy
+from phasewise_analyzer.engine.hardware import gpus
+from phasewise_analyzer.engine.outcomes.speculation_methods import (
     AT_ONCE,
     Measured,
     best_ngram,
@@ -24,6 +22,9 @@ from phasewise_analyzer.engine.speculation.comparison import (
     ngram_settings,
     reach,
 )
+from phasewise_analyzer.engine.shapes import model_config
+from phasewise_analyzer.engine.speculation import config
+from phasewise_analyzer.engine.speculation.captured_calls import CapturedCalls
 from phasewise_analyzer.engine.speculation.config import NgramConfig, SpeculationConfig
 from phasewise_store.errors import UsageError
 

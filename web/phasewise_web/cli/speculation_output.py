@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from phasewise_analyzer.engine.deployment import Deployment
-from phasewise_analyzer.engine.simulation import Outcome
+from phasewise_analyzer.engine.deployments.deployment import Deployment
+from phasewise_analyzer.engine.runs.simulation import Outcome
 
 from phasewise_web.cli.output import say, table
 

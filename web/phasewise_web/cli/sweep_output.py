@@ -4,10 +4,10 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from phasewise_analyzer.engine.deployment import Deployment
-from phasewise_analyzer.engine.layout import Layout
-from phasewise_analyzer.engine.summary import Spread
-from phasewise_analyzer.engine.sweep import Frontier, Point
+from phasewise_analyzer.engine.deployments.deployment import Deployment
+from phasewise_analyzer.engine.outcomes.summary import Spread
+from phasewise_analyzer.engine.outcomes.sweep import Frontier, Point
+from phasewise_analyzer.engine.runs.layout import Layout
 
 from phasewise_web.cli.output import print_json, say, table
 

@@ -14,8 +14,8 @@ from phasewise_analyzer.breaks.find import find
 from phasewise_analyzer.caches import book
 from phasewise_analyzer.caches.policy import Policy
 from phasewise_analyzer.caches.requests import Requests
-from phasewise_analyzer.engine import model_config
-from phasewise_analyzer.engine.shape import Shape
+from phasewise_analyzer.engine.shapes import model_config
+from phasewise_analyzer.engine.shapes.shape import Shape
 from phasewise_analyzer.prices import PriceBook
 from phasewise_analyzer.whatif import scenario
 from phasewise_analyzer.whatif.compare import Wanted, compare

@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from phasewise_analyzer.engine.shape import Shape
+from phasewise_analyzer.engine.shapes.shape import Shape
 from phasewise_analyzer.whatif import layout, replay_prediction
 from phasewise_analyzer.whatif.compare import Wanted
 from phasewise_analyzer.whatif.repairing import repaired
 from phasewise_analyzer.whatif.replay_prediction import Proof
 from phasewise_analyzer.whatif.scenario import Scenario
-from phasewise_replay import plan as plans
-from phasewise_replay.plan import Plan, SessionChoice, SimulatedArm, SimulatedOptions
+from phasewise_replay.plans import plan as plans
+from phasewise_replay.plans.plan import Plan, SessionChoice, SimulatedArm, SimulatedOptions
 from phasewise_store.errors import UsageError
 from phasewise_store.scope import Scope
 from phasewise_store.store import Store

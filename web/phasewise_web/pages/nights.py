@@ -3,7 +3,7 @@
 from collections import defaultdict
 from dataclasses import dataclass
 
-from phasewise_replay.measures import MEASURES
+from phasewise_replay.verdicts.measures import MEASURES
 from phasewise_reports.trend_chart import Point, Trend, trend
 from phasewise_reports.words import moment
 from phasewise_store import nights, runs

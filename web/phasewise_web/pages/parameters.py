@@ -7,7 +7,7 @@ from typing import get_args
 
 from phasewise_analyzer.diagnosis.causes import CATALOGUE
 from phasewise_analyzer.diagnosis.parts import Tier
-from phasewise_analyzer.engine import model_config
+from phasewise_analyzer.engine.shapes import model_config
 from phasewise_analyzer.flame.facts import Measure
 from phasewise_analyzer.groups import By
 from phasewise_store.errors import UsageError

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from phasewise_replay.verdict import Metric
+from phasewise_replay.verdicts.verdict import Metric
 from phasewise_reports.charts import Curve, IntervalPlot, Part, curve, interval_plot, split
 from phasewise_reports.trend_chart import Point, Trend, trend
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from phasewise_analyzer import rollups
-from phasewise_analyzer.engine import model_config
+from phasewise_analyzer.engine.shapes import model_config
 from phasewise_analyzer.findings import Prefixes
 from phasewise_analyzer.groups import By
 from phasewise_analyzer.prefixes import kept_reuse

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from phasewise_replay.compare import compare
-from phasewise_replay.verdict import Verdict
+from phasewise_replay.verdicts.compare import compare
+from phasewise_replay.verdicts.verdict import Verdict
 from phasewise_reports.charts import IntervalPlot, interval_plot
 from phasewise_store import runs
 from phasewise_store.run_facts import Arm, Run

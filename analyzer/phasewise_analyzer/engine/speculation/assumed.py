@@ -5,8 +5,8 @@ from functools import lru_cache
 import numpy as np
 from phasewise_store.errors import UsageError
 
+from phasewise_analyzer.engine.schedulers.drafts import Drafts
 from phasewise_analyzer.engine.speculation.config import SpeculationConfig
-from phasewise_analyzer.engine.speculation.drafts import Drafts
 
 
 def refuse_impossible(length: float, config: SpeculationConfig) -> None:

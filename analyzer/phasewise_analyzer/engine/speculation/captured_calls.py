@@ -10,12 +10,12 @@ from phasewise_store import reads
 from phasewise_store.scope import Scope
 from phasewise_store.store import Store
 
+from phasewise_analyzer.engine.caches.token_ids import TokenIds
+from phasewise_analyzer.engine.schedulers.drafts import Drafts
 from phasewise_analyzer.engine.speculation.captured_tokens import Encoder, token_ids
 from phasewise_analyzer.engine.speculation.config import NgramConfig, SpeculationConfig
-from phasewise_analyzer.engine.speculation.drafts import Drafts
 from phasewise_analyzer.engine.speculation.ngram import ngram_drafts
 from phasewise_analyzer.engine.speculation.suffix import SuffixDecoder
-from phasewise_analyzer.engine.token_ids import TokenIds
 from phasewise_analyzer.prefixes import own_tokenizer
 
 ROUND = 256

@@ -14,8 +14,8 @@ from phasewise_store.facts import Segment
 from phasewise_analyzer.chat_messages import entries
 from phasewise_analyzer.chat_messages.blocks import Blocks
 from phasewise_analyzer.chat_messages.items import Call, Item
-from phasewise_analyzer.engine.prompt_ids import UNBOUNDED, digest_ids, text_ids
-from phasewise_analyzer.engine.token_ids import TokenIds
+from phasewise_analyzer.engine.caches.prompt_ids import UNBOUNDED, digest_ids, text_ids
+from phasewise_analyzer.engine.caches.token_ids import TokenIds
 
 
 class Encoder(Protocol):

@@ -7,8 +7,9 @@ from typing import Any
 
 from phasewise_store.errors import UsageError
 
-from phasewise_analyzer.engine.engine_flags import Flags, NotModelledError
-from phasewise_analyzer.engine.vllm_scheduler import SchedulerConfig
+from phasewise_analyzer.engine.engine_flags import Flags
+from phasewise_analyzer.engine.not_modelled import NotModelledError
+from phasewise_analyzer.engine.schedulers.vllm_scheduler import SchedulerConfig
 
 NGRAM_LENGTH = 5
 """vLLM's default of `prompt_lookup_min` and `prompt_lookup_max` where neither is given"""

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from phasewise_analyzer.engine.schedulers.drafts import Drafts
 from phasewise_analyzer.engine.speculation.config import SpeculationConfig
-from phasewise_analyzer.engine.speculation.drafts import Drafts
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from phasewise_analyzer.engine.batch import Basis, Batch, FloatArray, StepTimes
 from phasewise_analyzer.engine.speculation.config import NgramConfig, SpeculationConfig
+from phasewise_analyzer.engine.step_times.batch import Basis, Batch, FloatArray, StepTimes
 
 STEP_S = 1.2e-3
 """per step, what asynchronous scheduling would hide; of SpecDecode-Bench's fit to vLLM on an H100

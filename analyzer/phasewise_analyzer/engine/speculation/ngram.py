@@ -9,9 +9,9 @@ copies, which may overlap it, the first. What follows that copy is drafted: up t
 import numpy as np
 import numpy.typing as npt
 
+from phasewise_analyzer.engine.caches.token_ids import TokenIds
+from phasewise_analyzer.engine.schedulers.drafts import Counts, Drafts
 from phasewise_analyzer.engine.speculation.config import NgramConfig
-from phasewise_analyzer.engine.speculation.drafts import Counts, Drafts
-from phasewise_analyzer.engine.token_ids import TokenIds
 
 Hashes = npt.NDArray[np.uint64]
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)

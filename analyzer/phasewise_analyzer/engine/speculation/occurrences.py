@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from phasewise_analyzer.engine.token_ids import TokenIds
+from phasewise_analyzer.engine.caches.token_ids import TokenIds
 
 SEPARATOR = -1
 """an id that no token has"""

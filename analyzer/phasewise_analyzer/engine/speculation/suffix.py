@@ -17,10 +17,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from phasewise_analyzer.engine.caches.token_ids import TokenIds
+from phasewise_analyzer.engine.schedulers.drafts import Drafts
 from phasewise_analyzer.engine.speculation.config import SuffixConfig
-from phasewise_analyzer.engine.speculation.drafts import Drafts
 from phasewise_analyzer.engine.speculation.occurrences import Occurrences, most_frequent
-from phasewise_analyzer.engine.token_ids import TokenIds
 
 Scored = tuple[np.float32, list[int]]
 """the sum of the probabilities, in the precision of the original, and the draft"""

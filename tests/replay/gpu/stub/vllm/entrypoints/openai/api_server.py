@@ -12,7 +12,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
-from phasewise_analyzer.engine.paged_cache import PagedPrefixCache
+from phasewise_analyzer.engine.caches.paged_cache import PagedPrefixCache
 
 BLOCK_TOKENS = 16
 parser = argparse.ArgumentParser()

@@ -1,0 +1,1 @@
+"""A deployment: model, GPUs, flags and limits of one engine."""

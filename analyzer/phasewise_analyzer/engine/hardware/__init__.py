@@ -1,0 +1,1 @@
+"""GPUs: peak rates, memory, links and prices."""

@@ -1,0 +1,1 @@
+"""What a simulated run says: summaries, goodput, sweeps, the fit to measured loads."""

@@ -1,0 +1,1 @@
+"""A run of the engine model: requests, routers and replicas through time."""

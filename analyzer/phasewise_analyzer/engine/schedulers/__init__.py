@@ -1,0 +1,1 @@
+"""The schedulers of vLLM and SGLang, step by step."""

@@ -1,0 +1,1 @@
+"""Shapes: what a model's config says of its parameters, FLOPs and bytes."""

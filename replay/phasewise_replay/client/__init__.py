@@ -1,0 +1,1 @@
+"""The client: OpenAI requests out, timed streams in."""

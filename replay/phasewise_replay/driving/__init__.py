@@ -1,0 +1,1 @@
+"""When each call of a session is sent."""

@@ -1,0 +1,1 @@
+"""Engines: servers that a run starts or is given, and the simulation."""

@@ -1,0 +1,1 @@
+"""Nightly runs, their file and their record."""

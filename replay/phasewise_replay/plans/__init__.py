@@ -1,0 +1,1 @@
+"""Plans: what a replay is to run."""

@@ -1,0 +1,320 @@
+"""A replay plan: which sessions run on which arms, in which order.
+
+`plan_file` reads one from YAML; a program can also build one. The first arm is the baseline.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import yaml
+from phasewise_analyzer.chat_messages.facts import Thinking
+from phasewise_store.errors import UnsupportedArmError, UsageError
+
+from phasewise_replay.plans.presets import FlagValue, Preset, presets
+
+
+@dataclass(frozen=True, slots=True)
+class SessionChoice:
+    """Which recorded sessions are replayed, in the order of their first call."""
+
+    source: str | None = None
+    """name of the data set; None is every one"""
+    limit: int | None = 20
+    """at most so many sessions; None is all"""
+    max_calls: int | None = None
+    """at most so many calls of each session, from its start; None is all"""
+    ids: tuple[str, ...] = ()
+    """these sessions and no others, in this order"""
+    newest: bool = False
+    """take the newest sessions instead of the oldest"""
+
+
+@dataclass(frozen=True, slots=True)
+class ManagedArm:
+    """A server that the run starts and stops."""
+
+    name: str
+    model: str
+    """folder or Hugging Face name"""
+    presets: tuple[str, ...] = ()
+    flags: Mapping[str, FlagValue] = field(default_factory=dict)
+    """the engine's own, without the dashes in front; they win over presets"""
+    env: Mapping[str, str] = field(default_factory=dict)
+    python: str | None = None
+    """interpreter or virtual environment that has the engine; None finds it"""
+    start_timeout_s: float = 900.0
+
+    def check_model(self) -> None:
+        """Raise UsageError where the model is a folder that is not there."""
+        if self.model.startswith((".", "/", "~")) and not Path(self.model).expanduser().exists():
+            raise UsageError(f"arm `{self.name}`: there is no model folder `{self.model}`")
+
+
+@dataclass(frozen=True, slots=True)
+class VllmArm(ManagedArm):
+    """A vLLM server."""
+
+    engine: ClassVar[str] = "vllm"
+
+    def all_flags(self) -> dict[str, FlagValue]:
+        """Return the presets' flags and the arm's own."""
+        return _vllm_flags(self.presets) | dict(self.flags)
+
+
+@dataclass(frozen=True, slots=True)
+class SglangArm(ManagedArm):
+    """An SGLang server."""
+
+    engine: ClassVar[str] = "sglang"
+
+    def all_flags(self) -> dict[str, FlagValue]:
+        """Return the presets' flags and the arm's own.
+
+        Raises UnsupportedArmError where a preset has no counterpart in SGLang.
+        """
+        return _sglang_flags(self.presets) | dict(self.flags)
+
+
+@dataclass(frozen=True, slots=True)
+class UrlArm:
+    """A server that runs already; the run neither starts nor stops it."""
+
+    engine: ClassVar[str] = "url"
+    name: str
+    url: str
+    """up to, and without, `/v1`"""
+    model: str | None = None
+    """as the server names it; None takes the first one it lists"""
+    key_variable: str | None = None
+    """the environment variable that holds the API key"""
+
+
+Scheduler = Literal["vllm", "sglang"]
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedOptions:
+    """What the simulator is told: a GPU and a model, or a calibration that holds both."""
+
+    gpu: str | None = None
+    model: str | None = None
+    """name of a shape, or path of a `config.json`"""
+    scheduler: Scheduler = "vllm"
+    """whose scheduler, cache and flags"""
+    kernels: str | None = None
+    """folder of measured kernel tables; without it step times are a roofline's"""
+    calibration: str | None = None
+    """file of `phasewise calibrate`"""
+    kv_blocks: int | None = None
+    """KV blocks of an engine; None is what the GPU's memory holds beside the weights"""
+    replicas: int = 1
+    """engines behind a router"""
+    router: str | None = None
+    """how it chooses; None takes turns"""
+    prefill_engines: int | None = None
+    """engines that only read prompts, instead of replicas; `decode_engines` generate"""
+    decode_engines: int | None = None
+    kv_copy_gb_s: float | None = None
+    """bandwidth per GPU between them; None is the link between GPUs of one machine"""
+    flags: Mapping[str, FlagValue] = field(default_factory=dict)
+    """the scheduler's, those that the simulation models; they win over presets"""
+    prefix_caching: bool | None = None
+    """older name of a flag, as the next two; presets and flags win over them"""
+    chunk_tokens: int | None = None
+    block_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedArm:
+    """The built-in simulator."""
+
+    engine: ClassVar[str] = "simulated"
+    name: str
+    options: SimulatedOptions
+    presets: tuple[str, ...] = ()
+
+    def all_flags(self) -> dict[str, FlagValue]:
+        """Return the scheduler's flags: of the options, the presets, and the arm's own.
+
+        Raises UnsupportedArmError where a preset has no counterpart in SGLang.
+        """
+        options, caching = self.options, self.options.prefix_caching
+        sglang = options.scheduler == "sglang"
+        if sglang:
+            named = {
+                "disable-radix-cache": None if caching is None else not caching,
+                "chunked-prefill-size": options.chunk_tokens,
+                "page-size": options.block_tokens,
+            }
+        else:
+            named = {
+                "enable-prefix-caching": caching,
+                "max-num-batched-tokens": options.chunk_tokens,
+                "block-size": options.block_tokens,
+            }
+        merged: dict[str, FlagValue] = {}
+        merged |= {flag: value for flag, value in named.items() if value is not None}
+        merged |= (_sglang_flags if sglang else _vllm_flags)(self.presets)
+        return merged | dict(options.flags)
+
+
+Order = Literal["ABBA", "once"]
+Mode = Literal["performance", "quality"]
+Arm = VllmArm | SglangArm | UrlArm | SimulatedArm
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One replay: every session runs in every block of every arm."""
+
+    name: str
+    arms: tuple[Arm, ...]
+    sessions: SessionChoice = SessionChoice()
+    order: Order = "ABBA"
+    """baseline, arm, arm, baseline: a drift over time affects all arms equally; the baseline runs
+    twice at each of its turns, so that it can be compared with itself in the same way.  `once`
+    starts the engine of every other arm once, in the order of the plan, for two blocks in a row"""
+    repeats: int = 1
+    """how many times the order is repeated"""
+    warmup_calls: int = 16
+    """calls sent to a freshly started server before measuring; they are not measured"""
+    concurrency: int = 1
+    """sessions in flight at once"""
+    tool_time: float = 0.0
+    """share of the recorded time between two calls to wait; 0 sends at once"""
+    longest_wait_s: float = 60.0
+    """upper limit of a wait between two calls"""
+    mode: Mode = "performance"
+    """performance forces the recorded output lengths and compares times; quality lets every arm
+    write freely, and compares answers"""
+    thinking: Thinking = "drop"
+    """what happens to the reasoning in recorded answers; chat templates drop it"""
+    forecast: SimulatedOptions | None = None
+    """step times with which the engine model forecasts every vLLM arm; None forecasts none"""
+
+    def __post_init__(self) -> None:
+        """Reject a plan that cannot run; raises UsageError."""
+        names = [arm.name for arm in self.arms]
+        if not names:
+            raise UsageError(f"plan `{self.name}` has no arms; the first arm is the baseline")
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise UsageError(f"plan `{self.name}` has more than one arm named {_quoted(twice)}")
+
+    def check_arms(self) -> None:
+        """Reject an arm that is the baseline under another name; raises UsageError.
+
+        One server may stand behind two addresses, or change between turns: those pass.
+        """
+        baseline, *others = self.arms
+        for arm in others:
+            if not isinstance(arm, UrlArm) and arm == replace(baseline, name=arm.name):
+                raise UsageError(
+                    f"arm `{arm.name}` is the same as the baseline `{baseline.name}`: change a "
+                    "setting, or remove it (every run compares the baseline with itself anyway)"
+                )
+
+    def turns(self) -> list[tuple[Arm, int]]:
+        """Return arm and block number of every block, in the order they run."""
+        baseline, *others = self.arms
+        there = [baseline, baseline]
+        if self.order == "once":
+            middle = [arm for other in others for arm in (other, other)]
+        else:
+            middle = [*others, *reversed(others)]
+        blocks: Counter[str] = Counter()
+        turns: list[tuple[Arm, int]] = []
+        for arm in (there + middle + there) * self.repeats:
+            turns.append((arm, blocks[arm.name]))
+            blocks[arm.name] += 1
+        return turns
+
+    def visits(self) -> list[tuple[Arm, list[int]]]:
+        """Return the turns with consecutive blocks of one arm together: they share its engine."""
+        found: list[tuple[Arm, list[int]]] = []
+        for arm, block in self.turns():
+            if found and found[-1][0].name == arm.name:
+                found[-1][1].append(block)
+            else:
+                found.append((arm, [block]))
+        return found
+
+
+def control_half(block: int) -> int:
+    """Return the half of the baseline's A/A control that a block belongs to: 0 outer, 1 inner.
+
+    Of each four blocks, two at the start and two at the end of a run, the outer and the inner pair
+    have the same mean time, so that a drift falls on both alike.
+    """
+    return int(block % 4 in (1, 2))
+
+
+def chosen(names: tuple[str, ...]) -> list[Preset]:
+    """Return the presets of these names; raises UsageError where one is unknown or two disagree."""
+    known = presets()
+    if unknown := [name for name in names if name not in known]:
+        raise UsageError(f"unknown preset {_quoted(unknown)}; the presets are {_quoted(known)}")
+    found = [known[name] for name in names]
+    flags = [flag for preset in found for flag in preset.vllm]
+    if clash := {flag for flag in flags if flags.count(flag) > 1}:
+        raise UsageError(
+            f"presets {_quoted(names)} both set {_quoted(clash)}; use only one of them"
+        )
+    return found
+
+
+STEP_TIMES = ("gpu", "model", "kernels", "calibration")
+"""options that say where step times come from"""
+
+
+def _vllm_flags(presets: tuple[str, ...]) -> dict[str, FlagValue]:
+    merged: dict[str, FlagValue] = {}
+    for preset in chosen(presets):
+        merged |= preset.vllm
+    return merged
+
+
+def _sglang_flags(presets: tuple[str, ...]) -> dict[str, FlagValue]:
+    merged: dict[str, FlagValue] = {}
+    for preset in chosen(presets):
+        if preset.sglang is None:
+            raise UnsupportedArmError(f"SGLang has no counterpart of `{preset.name}`")
+        merged |= preset.sglang
+    return merged
+
+
+def as_yaml(plan: Plan) -> str:
+    """Write a plan so that `plan_file.parse` reads the same one."""
+    document = asdict(plan)
+    document["sessions"] = _set(document["sessions"])
+    document["arms"] = [arm_document(arm) for arm in plan.arms]
+    if plan.forecast is None:
+        del document["forecast"]
+    else:
+        document["forecast"] = {name: getattr(plan.forecast, name) for name in STEP_TIMES}
+        document["forecast"] = _set(document["forecast"])
+    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+
+
+def arm_document(arm: Arm) -> dict[str, object]:
+    """Write one arm as the mapping that stands in a plan file."""
+    fields = asdict(arm)
+    if isinstance(arm, SimulatedArm):
+        fields |= fields.pop("options")
+    return {"name": arm.name, "engine": arm.engine} | _set(fields)
+
+
+def _set(fields: Mapping[str, object]) -> dict[str, object]:
+    """Leave out what is unset, and write tuples as lists."""
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in fields.items()
+        if value not in (None, (), {})
+    }
+
+
+def _quoted(names: object) -> str:
+    assert isinstance(names, tuple | list | set | Mapping)
+    return ", ".join(f"`{name}`" for name in names)

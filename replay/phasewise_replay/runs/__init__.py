@@ -1,0 +1,1 @@
+"""A run: arms, blocks and calls in their order."""

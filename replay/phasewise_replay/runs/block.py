@@ -1,0 +1,234 @@
+"""One block: start with a cold cache, which the canary checks, then run every session once.
+
+`run` calls it for each turn of each arm.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from phasewise_store.run_facts import MeasuredCall
+
+from phasewise_replay.driving.driver import Due, drive_virtually
+from phasewise_replay.driving.real_time_driver import drive
+from phasewise_replay.engine import (
+    Answer,
+    Asynchronous,
+    Channel,
+    Counting,
+    Engine,
+    Request,
+    Resolved,
+    Stepping,
+    Tokenizing,
+    VirtualTime,
+)
+from phasewise_replay.records.arm_record import BlockRecord
+from phasewise_replay.records.sink import Sink
+from phasewise_replay.runs.canary import canary
+from phasewise_replay.runs.prediction import Prediction
+from phasewise_replay.runs.preparing import Prepared
+
+Joules = Callable[[], float | None]
+"""the energy that the GPU has used since some start; None where it is not measured"""
+
+
+def unknown() -> None:
+    """Say that the energy is not measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Identifies a block: run, arm and number."""
+
+    run_id: str
+    arm: str
+    block: int
+
+    @property
+    def salt(self) -> str:
+        """The cache salt that isolates this block on a server that cannot be reset."""
+        return f"{self.run_id}/{self.arm}/{self.block}"
+
+
+class Block:
+    """Sends the requests of one block and stores the answers."""
+
+    def __init__(
+        self,
+        turn: Turn,
+        engine: Engine,
+        resolved: Resolved,
+        prepared: Prepared,
+        *,
+        joules: Joules = unknown,
+    ) -> None:
+        self._turn = turn
+        self._engine = engine
+        self._resolved = resolved
+        self._prepared = prepared
+        self._prediction = Prediction(resolved)
+        self._salt = turn.salt if resolved.resets == "salt" else None
+        self._cached: list[int | None] = []
+        self._joules = joules
+        self._other_lengths = 0
+
+    def warm_up(self, calls: int) -> None:
+        """Send the first calls without measuring: a fresh server still compiles kernels."""
+        steps = [due for session in self._prepared.sessions for due in session]
+        for due in steps[:calls]:
+            self._engine.send(due.request)
+
+    def run(self, sink: Sink, *, concurrency: int) -> BlockRecord:
+        """Make the cache cold, check that it is, and send everything."""
+        counted_before = self._count()
+        first = next((due.request for session in self._prepared.sessions for due in session), None)
+        if first is None:
+            most = self._resolved.max_model_tokens or 0
+            void = f"no call fits the model's context of {most:,} tokens (prompt and output)"
+            return self._record(None, void=void)
+        cold = self._cold(first)
+        if cold.error is not None:
+            return self._record(None, void=f"the canary failed: {cold.error}")
+        if cold.cached_tokens and self._resolved.resets != "none":
+            warm = f"the canary found {cold.cached_tokens} cached tokens after the cache was reset"
+            return self._record(cold.cached_tokens, void=warm)
+        engine = self._engine
+        if isinstance(engine, Stepping):
+            engine.watch_steps()
+        joules, began_ns = self._joules(), time.perf_counter_ns()
+        cpu_ns = time.process_time_ns()
+        self._drive(sink, concurrency)
+        cpu_ns = time.process_time_ns() - cpu_ns
+        wall_ns, joules_after = time.perf_counter_ns() - began_ns, self._joules()
+        counted = self._count()
+        grown = None if counted is None or counted_before is None else counted - counted_before
+        energy_j = None if joules is None or joules_after is None else joules_after - joules
+        record = self._record(cold.cached_tokens, engine_cached=grown)
+        if self._resolved.basis == "simulated":
+            return record
+        steps = engine.watched_steps() if isinstance(engine, Stepping) else None
+        return replace(
+            record,
+            wall_ns=wall_ns,
+            client_cpu_ns=cpu_ns,
+            energy_j=energy_j,
+            prefill_steps_s=None if steps is None else steps.prefill_s,
+            decode_steps_s=None if steps is None else steps.decode_s,
+        )
+
+    def _cold(self, first: Request) -> Answer:
+        """Warm the canary, reset, and send it again."""
+        probe = canary(
+            first,
+            vocabulary_tokens=self._prepared.vocabulary_tokens,
+            most_tokens=self._resolved.max_model_tokens,
+        )
+        self._cached.append(self._engine.send(probe).cached_tokens)
+        self._engine.reset()
+        again = replace(probe, cache_salt=self._salt)
+        ids = self._engine.token_ids(again) if isinstance(self._engine, Tokenizing) else None
+        answer = self._engine.send(again)
+        self._cached.append(answer.cached_tokens)
+        self._prediction.after(ids, answer)
+        return answer
+
+    def _drive(self, sink: Sink, concurrency: int) -> None:
+        sessions: Sequence[Sequence[Due]] = self._prepared.sessions
+        if isinstance(self._engine, VirtualTime):
+            start_ns = time.time_ns() - self._engine.now_ns
+
+            def answered(request: Request, answer: Answer) -> None:
+                predicted = self._prediction.before(request.prompt_token_ids)
+                self._cached.append(answer.cached_tokens)
+                at_start = replace(answer, sent_ns=start_ns + answer.sent_ns)
+                sink.add(self._row(request, at_start, 0, predicted))
+
+            drive_virtually(sessions, self._engine, answered, concurrency=concurrency)
+            return
+
+        predictions: dict[str, int | None] = {}
+        token_ids = self._prepared.token_ids
+
+        def sent(request: Request) -> None:
+            ids = token_ids.get(request.call_id)
+            predictions[request.request_id] = self._prediction.before(ids)
+
+        def measured(request: Request, answer: Answer, lag_ns: int) -> None:
+            ids = token_ids.get(request.call_id)
+            self._prediction.after(ids, answer)
+            self._cached.append(answer.cached_tokens)
+            if ids is not None and answer.input_tokens not in (None, len(ids)):
+                self._other_lengths += 1
+            predicted = predictions.pop(request.request_id)
+            sink.add(self._row(request, answer, lag_ns, predicted))
+
+        drive(
+            [[self._salted(due) for due in session] for session in sessions],
+            _channel(self._engine),
+            sent=sent,
+            answered=measured,
+            concurrency=concurrency,
+        )
+
+    def _salted(self, due: Due) -> Due:
+        if self._salt is None:
+            return due
+        return replace(due, request=replace(due.request, cache_salt=self._salt))
+
+    def _row(
+        self, request: Request, answer: Answer, lag_ns: int, predicted: int | None
+    ) -> MeasuredCall:
+        return MeasuredCall(
+            run_id=self._turn.run_id,
+            arm=self._turn.arm,
+            block=self._turn.block,
+            session_id=request.session_id,
+            call_id=request.call_id,
+            step=request.step,
+            sent_ns=answer.sent_ns,
+            lag_ns=lag_ns,
+            planned_output_tokens=request.output_tokens,
+            basis=self._resolved.basis,
+            ttft_ns=answer.ttft_ns,
+            duration_ns=answer.duration_ns,
+            queue_ns=answer.queue_ns,
+            prefill_ns=answer.prefill_ns,
+            decode_ns=answer.decode_ns,
+            prefill_gpu_s=answer.prefill_gpu_s,
+            decode_gpu_s=answer.decode_gpu_s,
+            input_tokens=answer.input_tokens,
+            cached_tokens=answer.cached_tokens,
+            predicted_cached_tokens=predicted,
+            output_tokens=answer.output_tokens,
+            output=answer.output,
+            error=answer.error,
+        )
+
+    def _count(self) -> int | None:
+        return self._engine.cached_tokens() if isinstance(self._engine, Counting) else None
+
+    def _record(
+        self,
+        canary_cached: int | None,
+        *,
+        void: str | None = None,
+        engine_cached: int | None = None,
+    ) -> BlockRecord:
+        known = [tokens for tokens in self._cached if tokens is not None]
+        return BlockRecord(
+            block=self._turn.block,
+            canary_cached_tokens=canary_cached,
+            void=void,
+            calls=max(0, len(self._cached) - 2),
+            skipped_calls=self._prepared.skipped_calls,
+            other_lengths=self._other_lengths,
+            cached_tokens=sum(known) if len(known) == len(self._cached) else None,
+            engine_cached_tokens=engine_cached,
+        )
+
+
+def _channel(engine: Engine) -> Channel:
+    if not isinstance(engine, Asynchronous):
+        raise TypeError(f"`{type(engine).__name__}` serves neither in virtual nor in real time")
+    return engine.channel()

@@ -1,0 +1,92 @@
+"""What the engine model says an arm will take, before it is measured.
+
+The arm's own requests, in the tokens that its server reads, are served by the simulated engine:
+with the limits and the KV cache that the server reports, and step times of a calibration or a
+roofline.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import polars as pl
+from phasewise_store.errors import PhasewiseError
+
+from phasewise_replay.driving.driver import Due, drive_virtually
+from phasewise_replay.engine import Answer, Request, Resolved, started
+from phasewise_replay.engines.simulated import SimulatedEngine
+from phasewise_replay.plans.plan import Arm, Plan, SimulatedArm, VllmArm
+from phasewise_replay.plans.presets import FlagValue
+from phasewise_replay.records.arm_record import ArmForecast
+from phasewise_replay.runs.preparing import Prepared
+from phasewise_replay.verdicts import measures
+
+LIMITS = ("max_num_batched_tokens", "max_num_seqs", "async_scheduling")
+"""vLLM's settings that the scheduler depends on and that do not change the time of a step"""
+SCHEDULER = "scheduler_config."
+TAKEN = (
+    *("ttft_ns", "duration_ns", "queue_ns", "prefill_ns", "decode_ns"),
+    *("input_tokens", "cached_tokens", "output_tokens"),
+)
+"""what measures are made of"""
+
+
+def forecast(plan: Plan, arm: Arm, resolved: Resolved, prepared: Prepared) -> ArmForecast | None:
+    """Serve every session once; where that cannot be computed, the forecast says why.
+
+    Step times hold for the baseline's flags; those that the arm changes are given to the model.
+    None where the plan asks for no forecast, or the arm is simulated.
+    """
+    baseline, options = plan.arms[0], plan.forecast
+    if options is None or resolved.basis == "simulated":
+        return None
+    if not (isinstance(arm, VllmArm) and isinstance(baseline, VllmArm)):
+        return ArmForecast(reason="only a managed vLLM beside a managed vLLM is forecast")
+    sessions = [list(_in_tokens(session, prepared)) for session in prepared.sessions]
+    if any(due.request.prompt_token_ids is None for session in sessions for due in session):
+        return ArmForecast(reason="the server does not tell its prompts in tokens")
+    before = baseline.all_flags()
+    changed = {name: value for name, value in arm.all_flags().items() if before.get(name) != value}
+    flags = _reported(resolved, calibrated=options.calibration is not None) | changed
+    engine = SimulatedEngine(
+        SimulatedArm(arm.name, replace(options, kv_blocks=resolved.blocks, flags=flags))
+    )
+    rows: list[dict[str, object]] = []
+
+    def answered(request: Request, answer: Answer) -> None:
+        own = {name: getattr(answer, name) for name in TAKEN}
+        rows.append({"session_id": request.session_id, "half": 0, "block": 0} | own)
+
+    try:
+        with started(engine) as simulated:
+            drive_virtually(sessions, engine, answered, concurrency=plan.concurrency)
+    except PhasewiseError as error:
+        return ArmForecast(reason=str(error))
+    return ArmForecast(_means(rows), simulated.step_times)
+
+
+def _in_tokens(session: Sequence[Due], prepared: Prepared) -> Iterator[Due]:
+    """Return the calls of a session with the prompts that the server's tokenizer makes."""
+    for due in session:
+        ids = prepared.token_ids.get(due.request.call_id)
+        yield replace(due, request=replace(due.request, prompt_token_ids=ids))
+
+
+def _reported(resolved: Resolved, *, calibrated: bool) -> dict[str, FlagValue]:
+    """Return the limits that the server reports, as flags."""
+    found: dict[str, FlagValue] = {}
+    for name in LIMITS:
+        value = resolved.settings.get(SCHEDULER + name)
+        if isinstance(value, bool | int):
+            found[name.replace("_", "-")] = value
+    if resolved.prefix_caching is not None:
+        found["enable-prefix-caching"] = resolved.prefix_caching
+    if resolved.block_tokens is not None and not calibrated:
+        found["block-size"] = resolved.block_tokens
+    return found
+
+
+def _means(rows: Sequence[Mapping[str, object]]) -> dict[str, float]:
+    """Return every measure's mean over the sessions."""
+    sessions = measures.of_sessions(pl.DataFrame(rows))
+    means = {measure.name: sessions[measure.name].mean() for measure in measures.MEASURES}
+    return {name: float(mean) for name, mean in means.items() if isinstance(mean, float)}

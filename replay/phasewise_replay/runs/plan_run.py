@@ -1,0 +1,205 @@
+"""One run in progress: what each arm has become, and its blocks on an engine that is started.
+
+`run` drives it beside a store; `gpu.session` drives several of them on one engine.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import orjson
+from phasewise_store.errors import EngineError, MissingExtraError, UnsupportedArmError
+from phasewise_store.run_facts import Arm as ArmFact
+from phasewise_store.run_facts import ArmStatus
+
+from phasewise_replay.driving.driver import Pace
+from phasewise_replay.engine import Engine, Resolved
+from phasewise_replay.plans.plan import Arm, ManagedArm, Plan, arm_document
+from phasewise_replay.records import arm_record
+from phasewise_replay.records.arm_record import ArmForecast, ArmRecord, BlockRecord
+from phasewise_replay.records.recording import Recording
+from phasewise_replay.records.sink import Sink
+from phasewise_replay.runs.block import Block, Joules, Turn, unknown
+from phasewise_replay.runs.preparing import Prepared, prepare
+from phasewise_replay.sessions.recorded import Recorded
+
+Step = Callable[[int, int, str], None]
+"""called with: calls measured, calls in total, and what is happening now"""
+Forecast = Callable[[Plan, Arm, Resolved, Prepared], ArmForecast | None]
+
+
+def no_forecast(plan: Plan, arm: Arm, resolved: Resolved, prepared: Prepared) -> None:
+    """Forecast nothing, as on a machine without what it needs."""
+
+
+@dataclass(slots=True)
+class _ArmState:
+    """The state of an arm during the run."""
+
+    place: int
+    status: ArmStatus = "ok"
+    reason: str | None = None
+    resolved: Resolved | None = None
+    prepared: Prepared | None = None
+    forecast: ArmForecast | None = None
+    blocks: list[BlockRecord] = field(default_factory=list)
+    record: str = "{}"
+    """as stored last, also by the part of the run that this one continues"""
+
+
+class PlanRun:
+    """A plan, its sessions, and the state of its arms."""
+
+    def __init__(
+        self,
+        recording: Recording,
+        plan: Plan,
+        *,
+        run_id: str,
+        recorded: Recorded,
+        step: Step | None = None,
+        joules: Joules = unknown,
+        machine: Mapping[str, object] | None = None,
+        forecast: Forecast = no_forecast,
+        done: Mapping[str, ArmFact] | None = None,
+    ) -> None:
+        """Begin, or continue where a run ended: `done` are its arms as stored."""
+        self.plan = plan
+        stored = done or {}
+        self._arms = {
+            arm.name: _state(place, stored.get(arm.name)) for place, arm in enumerate(plan.arms)
+        }
+        self._recording = recording
+        self._run_id = run_id
+        self._recorded = recorded
+        self._step = step
+        self._joules = joules
+        self._machine = machine or {}
+        self._forecast = forecast
+        self._total = recorded.calls * len(plan.turns())
+        self._done = 0
+        for arm in plan.arms:
+            self._record(arm)
+
+    def left(self, arm: Arm, blocks: Sequence[int]) -> list[int]:
+        """Return those of the blocks that are not complete yet."""
+        complete = {block.block for block in self._arms[arm.name].blocks}
+        return [block for block in blocks if block not in complete]
+
+    def runs(self, arm: Arm) -> bool:
+        """Return whether the plan has the arm, and nothing has kept it from running so far."""
+        return arm.name in self._arms and self._arms[arm.name].status == "ok"
+
+    def turn(self, arm: Arm, engine: Engine, resolved: Resolved, blocks: Sequence[int]) -> None:
+        """Run blocks of an arm on its engine, which is started."""
+        state = self._arms[arm.name]
+        if state.resolved is None:
+            state.resolved = resolved
+            self.say(f"preparing {arm.name}")
+            pace = Pace(self.plan.tool_time, self.plan.longest_wait_s)
+            free = self.plan.mode == "quality"
+            if free and resolved.basis == "simulated":
+                raise UnsupportedArmError(
+                    "the simulator writes no text whose quality could be judged"
+                )
+            state.prepared = prepare(
+                self._recorded.sessions,
+                engine,
+                resolved,
+                pace,
+                thinking=self.plan.thinking,
+                free=free,
+            )
+            if self.plan.forecast is not None:
+                self.say(f"forecasting {arm.name}")
+                state.forecast = self._forecast(self.plan, arm, resolved, state.prepared)
+        for place, block in enumerate(blocks):
+            warmup = self.plan.warmup_calls if place == 0 else 0
+            self._block(arm, engine, resolved, block=block, warmup=warmup)
+            self._record(arm)
+
+    def give_up(self, arm: Arm, error: EngineError | MissingExtraError) -> None:
+        """Record that an arm cannot run here, or that its engine failed."""
+        state = self._arms[arm.name]
+        cannot = isinstance(error, UnsupportedArmError | MissingExtraError)
+        state.status, state.reason = "unsupported" if cannot else "failed", str(error)
+        self._record(arm)
+
+    def skip(self, arm: Arm, reason: str) -> None:
+        """Record that an arm could have run and did not."""
+        state = self._arms[arm.name]
+        state.status, state.reason = "skipped", reason
+        self._record(arm)
+
+    def pass_over(self, blocks: Sequence[int]) -> None:
+        """Count blocks that will not run as done."""
+        self._done += self._recorded.calls * len(blocks)
+
+    def say(self, label: str) -> None:
+        """Report the progress."""
+        if self._step is not None:
+            self._step(min(self._done, self._total), self._total, label)
+
+    def _block(
+        self, arm: Arm, engine: Engine, resolved: Resolved, *, block: int, warmup: int
+    ) -> None:
+        state = self._arms[arm.name]
+        assert state.prepared is not None
+        before = self._done
+        self.say(f"{arm.name}, block {block}")
+
+        def tick() -> None:
+            self._done += 1
+            self.say(f"{arm.name}, block {block}")
+
+        turn = Turn(self._run_id, arm.name, block)
+        work = Block(turn, engine, resolved, state.prepared, joules=self._joules)
+        if resolved.basis == "measured":
+            work.warm_up(warmup)
+        with Sink(self._recording, tick) as sink:
+            record = work.run(sink, concurrency=self.plan.concurrency)
+        self._done = before + self._recorded.calls
+        state.blocks.append(record)
+
+    def _record(self, arm: Arm) -> None:
+        state = self._arms[arm.name]
+        resolved = state.resolved
+        if resolved is not None:
+            made = ArmRecord(
+                engine=resolved.engine,
+                model=resolved.model,
+                basis=resolved.basis,
+                version=resolved.version,
+                prefix_caching=resolved.prefix_caching,
+                block_tokens=resolved.block_tokens,
+                blocks_of_kv=resolved.blocks,
+                max_model_tokens=resolved.max_model_tokens,
+                resets=resolved.resets,
+                settings=resolved.settings,
+                step_times=resolved.step_times,
+                forecast=state.forecast,
+                machine=self._machine if isinstance(arm, ManagedArm) else {},
+            )
+            state.record = arm_record.encode(replace(made, blocks=tuple(state.blocks)))
+        self._recording.put_arm(
+            ArmFact(
+                self._run_id,
+                arm.name,
+                state.place,
+                arm.engine,
+                config=orjson.dumps(arm_document(arm), default=str).decode(),
+                resolved=state.record,
+                status=state.status,
+                reason=state.reason,
+            )
+        )
+
+
+def _state(place: int, stored: ArmFact | None) -> _ArmState:
+    """Return an arm's state: new, or with the blocks that count; what failed is tried again."""
+    record = None if stored is None else arm_record.decode(stored)
+    if stored is None or record is None:
+        return _ArmState(place)
+    blocks = tuple(block for block in record.blocks if block.void is None)
+    return _ArmState(
+        place, blocks=list(blocks), record=arm_record.encode(replace(record, blocks=blocks))
+    )

@@ -1,0 +1,1 @@
+"""Sessions to replay, from the store."""

@@ -1,0 +1,134 @@
+"""Read recorded sessions from the store: what waits for what, how long, and the outputs.
+
+The history of each call comes from its stored prompt, so a replay sends it as it was recorded.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+from phasewise_store import reads
+from phasewise_store.errors import UsageError
+from phasewise_store.facts import Segment
+from phasewise_store.scope import Scope
+from phasewise_store.store import Store
+from phasewise_store.trie import Trie
+
+from phasewise_replay.plans.plan import SessionChoice
+from phasewise_replay.sessions import session_graph
+from phasewise_replay.sessions.recorded import Recorded, RecordedSession, RecordedStep
+from phasewise_replay.sessions.session_graph import TimedCall
+
+
+def load(store: Store, choice: SessionChoice) -> Recorded:
+    """Read the chosen sessions; raises UsageError where there is none."""
+    scope = Scope(source=choice.source)
+    calls = reads.llm_calls(store, scope)
+    if not calls.height:
+        raise UsageError(_nothing(store, choice))
+    trie = reads.trie(store, scope)
+    calls = calls.with_columns(leaf=pl.Series(trie.leaf))
+    wanted = _wanted(calls, choice)
+    chosen = calls.filter(pl.col("session_id").is_in(wanted))
+    with_prompt = chosen.filter(pl.col("leaf") >= 0)
+    if choice.max_calls is not None:
+        with_prompt = with_prompt.group_by("session_id", maintain_order=True).head(choice.max_calls)
+    segments = _segments(store, trie, with_prompt["leaf"].to_list())
+    by_session = with_prompt.sort("step").partition_by("session_id", as_dict=True)
+    sessions = [
+        RecordedSession(session_id, _steps(by_session[session_id,], trie, segments))
+        for session_id in wanted
+        if (session_id,) in by_session
+    ]
+    return Recorded(tuple(sessions), chosen.height - chosen.filter(pl.col("leaf") >= 0).height)
+
+
+def _wanted(calls: pl.DataFrame, choice: SessionChoice) -> list[str]:
+    """Return the ids of the chosen sessions in the order they are replayed.
+
+    Raises UsageError where an id is unknown, or no call has a prompt that could be sent.
+    """
+    if choice.ids:
+        known = set(calls["session_id"].to_list())
+        if missing := [one for one in choice.ids if one not in known]:
+            raise UsageError(f"no session `{missing[0]}` with calls in this database")
+        calls = calls.filter(pl.col("session_id").is_in(list(choice.ids)))
+    sendable = calls.filter(pl.col("leaf") >= 0)
+    if not sendable.height:
+        raise UsageError(
+            f"nothing to replay: the {calls.height:,} calls in {calls['session_id'].n_unique():,} "
+            "sessions were recorded with usage and times but without prompts.  Turn on prompt "
+            "capture, or import a source that contains prompts"
+        )
+    there = sendable["session_id"].unique(maintain_order=True).to_list()
+    if choice.ids:
+        there = [one for one in choice.ids if one in set(there)]
+    if choice.limit is None:
+        return there
+    return there[-choice.limit :] if choice.newest else there[: choice.limit]
+
+
+def _nothing(store: Store, choice: SessionChoice) -> str:
+    sources = store.frame("SELECT DISTINCT name FROM sources ORDER BY name")["name"].to_list()
+    if not sources:
+        return "this database has no sessions to replay.  Add some with:  phasewise import PATH"
+    names = ", ".join(f"`{name}`" for name in sources)
+    return f"no sessions of source `{choice.source}` in this database; its sources are {names}"
+
+
+def _segments(store: Store, trie: Trie, leaves: Sequence[int]) -> dict[int, Segment]:
+    """Read the text of every segment on the way to these leaves, once."""
+    nodes = {node for leaf in leaves for node in trie.path(leaf)}
+    return reads.segments(store, {int(trie.segment[node]) for node in nodes})
+
+
+def _steps(
+    calls: pl.DataFrame, trie: Trie, segments: dict[int, Segment]
+) -> tuple[RecordedStep, ...]:
+    if not calls["started_ns"].has_nulls():
+        calls = calls.sort("started_ns", maintain_order=True)  # what waits comes after
+    rows = list(calls.iter_rows(named=True))
+    continued = _continued(rows, trie)
+    timed = [
+        TimedCall(
+            row["call_id"],
+            row["agent_id"],
+            row["parent_agent_id"],
+            row["started_ns"],
+            _ended_ns(row["started_ns"], row["duration_ns"]),
+            continued.get(row["call_id"]),
+        )
+        for row in rows
+    ]
+    found = zip(rows, session_graph.places(timed), strict=True)
+    steps = [
+        RecordedStep(
+            call_id=row["call_id"],
+            step=row["step"],
+            prompt=tuple(segments[int(trie.segment[node])] for node in trie.path(row["leaf"])),
+            output_tokens=max(1, row["output_tokens"]),
+            wait_ns=place.wait_ns,
+            after=place.after,
+        )
+        for row, place in found
+    ]
+    return tuple(steps)
+
+
+def _continued(rows: Sequence[Mapping[str, Any]], trie: Trie) -> dict[str, str]:
+    """Return, by call, the call of the same agent with the longest prompt that it continues."""
+    leaves: dict[tuple[str | None, int], str] = {}
+    for row in rows:
+        leaves.setdefault((row["agent_id"], row["leaf"]), row["call_id"])
+    found: dict[str, str] = {}
+    for row in rows:
+        path = reversed(trie.path(row["leaf"])[:-1])
+        keys = ((row["agent_id"], node) for node in path)
+        call_id = next((leaves[key] for key in keys if key in leaves), None)
+        if call_id is not None:
+            found[row["call_id"]] = call_id
+    return found
+
+
+def _ended_ns(started_ns: int | None, duration_ns: int | None) -> int | None:
+    return None if started_ns is None or duration_ns is None else started_ns + duration_ns

@@ -1,0 +1,222 @@
+"""Compare the arms of a run: paired differences per session with intervals, A/A control, fidelity.
+
+For each session a measure is the mean over an arm's blocks; the difference is arm minus baseline. A
+call that failed in any block is left out of all of them. The control compares the baseline with
+itself in the same way, its outer blocks with its inner ones (`plan.control_half`).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+
+import orjson
+import polars as pl
+from phasewise_store import runs
+from phasewise_store.run_facts import Arm
+from phasewise_store.store import Store
+
+from phasewise_replay.engines import simulated_deployment
+from phasewise_replay.gpu import step_table
+from phasewise_replay.plans import plan_file
+from phasewise_replay.plans.plan import ManagedArm, Plan, SimulatedArm, control_half
+from phasewise_replay.plans.plan_keys import Keys
+from phasewise_replay.records import arm_record
+from phasewise_replay.records.arm_record import ArmRecord
+from phasewise_replay.verdicts import (
+    confounders,
+    engine_time,
+    factorial,
+    family,
+    fidelity,
+    forecast_check,
+    headline,
+    load_checks,
+    quality,
+)
+from phasewise_replay.verdicts.failures import failures
+from phasewise_replay.verdicts.family import Pairs
+from phasewise_replay.verdicts.time_facts import EngineTime
+from phasewise_replay.verdicts.verdict import ArmSummary, Control, Effect, Metric, Quality, Verdict
+
+CONTROL = "baseline again"
+"""the name of the control's second half"""
+NO_CONTROL = Control((), None)
+
+
+def compare(store: Store, run_id: str, *, gpu_usd_hour: float | None = None) -> Verdict:
+    """Return the verdict on a run, by its id or `latest`; raises UsageError when there is none.
+
+    `gpu_usd_hour` is what one GPU costs; without it, the published price of the GPU is taken.
+    """
+    run = runs.run(store, run_id)
+    arms = runs.arms(store, run.run_id)
+    found = {arm.arm: record for arm in arms if (record := arm_record.decode(arm)) is not None}
+    ran = [arm for arm in arms if arm.status == "ok" and arm.arm in found]
+    records = {arm.arm: found[arm.arm] for arm in ran}
+    calls = runs.measured(store, run.run_id)
+    measured = calls.filter(pl.col("arm").is_in([arm.arm for arm in ran]))
+    changes = _changes(ran, records)
+    plan = plan_file.parse(run.plan, "the stored plan")
+    judged = fidelity.judge(
+        run,
+        records,
+        measured,
+        unplanned={
+            arm.arm: confounders.unplanned(changes[arm.arm], _config(ran[0]), _config(arm))
+            for arm in ran[1:]
+        },
+        concurrency=plan.concurrency,
+        forced=plan.mode == "performance",
+    )
+    good = _served_everywhere(measured)
+    findings = _Findings()
+    if ran and ran[0].place == 0:
+        against_baseline = _answers if plan.mode == "quality" else _differences
+        findings = against_baseline(good, ran, void=not judged.passed)
+    blocks = max(1, measured.select("arm", "block").n_unique())
+    summaries = tuple(_summary(arm, found.get(arm.arm), calls) for arm in arms)
+    return Verdict(
+        run_id=run.run_id,
+        name=run.name,
+        status=run.status,
+        started_ns=run.started_ns,
+        finished_ns=run.finished_ns,
+        sessions=measured["session_id"].n_unique(),
+        calls=measured.height // blocks,
+        arms=summaries,
+        metrics=findings.metrics,
+        control=findings.control,
+        effects=findings.effects,
+        quality=findings.quality,
+        engine_time=tuple(_engine_times(ran, records, measured, plan, gpu_usd_hour=gpu_usd_hour)),
+        lone_steps=tuple(
+            step
+            for arm in ran
+            for step in step_table.of_arm(
+                arm.arm, records[arm.arm], _of(measured, arm), _config(arm)
+            )
+        ),
+        forecasts=forecast_check.check(ran[0].arm, records, findings.metrics) if ran else (),
+        fidelity=judged,
+        failures=failures(calls),
+        changed=changes,
+        headline=headline.sentence(
+            judged, findings.metrics, findings.control, summaries, findings.quality
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Findings:
+    """What the arms differ in."""
+
+    metrics: tuple[Metric, ...] = ()
+    control: Control = NO_CONTROL
+    effects: tuple[Effect, ...] = ()
+    quality: tuple[Quality, ...] = ()
+
+
+def _differences(good: pl.DataFrame, ran: Sequence[Arm], *, void: bool) -> _Findings:
+    """Compare times and tokens with the baseline, and the baseline with itself."""
+    baseline, *others = ran
+    outer_inner = _of(good, baseline).with_columns(
+        half=pl.col("block").map_elements(control_half, return_dtype=pl.Int64)
+    )
+    pairs: list[Pairs] = []
+    for arm in others:
+        both = good.filter(pl.col("arm").is_in([baseline.arm, arm.arm])).with_columns(
+            half=(pl.col("arm") == arm.arm).cast(pl.Int64)
+        )
+        pairs += family.pairs(both, arm.arm)
+    factors = factorial.design({arm.arm: _config(arm) for arm in ran})
+    return _Findings(
+        metrics=tuple(family.judged(pairs, void=void)),
+        control=_control(family.judged(family.pairs(outer_inner, CONTROL), void=void)),
+        effects=() if factors is None or void else tuple(factorial.effects(good, factors)),
+    )
+
+
+def _answers(good: pl.DataFrame, ran: Sequence[Arm], *, void: bool) -> _Findings:
+    """Compare answers with the baseline's; no gate passes or fails in a void run."""
+    found = quality.judge(good, [arm.arm for arm in ran])
+    return _Findings(quality=tuple(replace(one, passed=None) for one in found) if void else found)
+
+
+def _engine_times(
+    ran: Sequence[Arm],
+    records: Mapping[str, ArmRecord],
+    measured: pl.DataFrame,
+    plan: Plan,
+    *,
+    gpu_usd_hour: float | None,
+) -> Iterator[EngineTime]:
+    for arm in ran:
+        own = _of(measured, arm)
+        time = engine_time.of_arm(
+            arm.arm,
+            records[arm.arm],
+            own,
+            _config(arm),
+            sequential=plan.concurrency == 1 and not load_checks.overlap(own),
+            usd_hour=gpu_usd_hour,
+        )
+        if time is not None:
+            yield time
+
+
+def _of(calls: pl.DataFrame, arm: Arm) -> pl.DataFrame:
+    return calls.filter(pl.col("arm") == arm.arm)
+
+
+def _changes(
+    ran: list[Arm], records: Mapping[str, ArmRecord]
+) -> dict[str, dict[str, confounders.Difference]]:
+    return {arm.arm: confounders.changed(records[ran[0].arm], records[arm.arm]) for arm in ran[1:]}
+
+
+def _config(arm: Arm) -> dict[str, object]:
+    """Return an arm as planned, with its presets expanded to flags and options."""
+    made = plan_file.arm(Keys(orjson.loads(arm.config), "the stored plan", ""))
+    config: dict[str, object] = {"engine": made.engine}
+    if isinstance(made, ManagedArm):
+        config.update(model=made.model, python=made.python)
+        config.update(made.all_flags())
+        config.update(made.env)
+    elif isinstance(made, SimulatedArm):
+        config.update(simulated_deployment.configured(made))
+    else:
+        config.update(asdict(made))
+    return config
+
+
+def _served_everywhere(calls: pl.DataFrame) -> pl.DataFrame:
+    """Keep the calls that every block of every arm served without an error."""
+    blocks = calls.select("arm", "block").n_unique()
+    served = calls.filter(pl.col("error").is_null())
+    counts = served.group_by("call_id").len().filter(pl.col("len") == blocks)
+    return served.join(counts.select("call_id"), on="call_id", how="semi", maintain_order="left")
+
+
+def _control(metrics: list[Metric]) -> Control:
+    """Judge the control by the headline measure: one of many 95 % intervals may miss by chance."""
+    head = next((metric for metric in metrics if metric.ci95 is not None), None)
+    passed = None if head is None or head.ci95 is None else head.ci95[0] <= 0 <= head.ci95[1]
+    return Control(tuple(metrics), passed)
+
+
+def _summary(arm: Arm, record: ArmRecord | None, calls: pl.DataFrame) -> ArmSummary:
+    own = calls.filter(pl.col("arm") == arm.arm)
+    read, cached = int(own["input_tokens"].sum()), int(own["cached_tokens"].sum())
+    return ArmSummary(
+        name=arm.arm,
+        place=arm.place,
+        engine=arm.engine,
+        model=None if record is None else record.model,
+        basis=None if record is None else record.basis,
+        status=arm.status,
+        reason=arm.reason,
+        config=orjson.loads(arm.config),
+        calls=own.height,
+        errors=int(own["error"].is_not_null().sum()),
+        hit_rate=cached / read if read else None,
+        step_times=None if record is None else record.step_times,
+    )

@@ -1,0 +1,296 @@
+"""The engine's time per session and phase, in GPU-seconds and dollars, for every arm of a run.
+
+A simulated engine shares every step among its calls. Where a real engine measures its own prefill
+and decode steps, their time is shared among the calls by when they were in which phase. Otherwise,
+with one session at a time, the engine's own prefill and decode times of calls are used. With
+several, these overlap: where calls prefill while others decode, the time is shared as the engine
+model shares a mixed step (`phase_share`), and both marginals are kept as the band.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+
+import polars as pl
+from phasewise_analyzer.engine.deployments.deployment import Deployment
+from phasewise_analyzer.engine.hardware import gpus
+from phasewise_analyzer.engine.runs.phase_share import prefill_share
+from phasewise_analyzer.engine.step_times.batch import Batch, Chunk
+from phasewise_store.errors import UsageError
+
+from phasewise_replay.engine import PhaseSeconds
+from phasewise_replay.records.arm_record import ArmRecord
+from phasewise_replay.verdicts import phase_timeline, prior
+from phasewise_replay.verdicts.phase_timeline import Occupied, Served, Split
+from phasewise_replay.verdicts.time_facts import EngineTime, SessionTime
+
+ROUNDING_TOKENS = 256
+"""mixed steps of nearly the same size are computed once"""
+STEPS = "the engine's own prefill and decode steps"
+OWN = "the engine's own times"
+MODEL = "the engine model, which shares every step among its calls"
+CLIENT = "the client's times, as the engine reports none"
+SHARED = "mixed steps shared by the engine model"
+UNSHARED = "mixed steps not shared, as the model's shape or the GPU is not known"
+
+
+def of_arm(
+    arm: str,
+    record: ArmRecord,
+    calls: pl.DataFrame,
+    config: Mapping[str, object],
+    *,
+    sequential: bool,
+    usd_hour: float | None = None,
+) -> EngineTime | None:
+    """Return an arm's times; `calls` are its measured ones, `usd_hour` is the own price of a GPU.
+
+    None for a server that others may use too, and where no call has a time.
+    """
+    served = calls.filter(pl.col("error").is_null() & pl.col("duration_ns").is_not_null())
+    if record.engine == "url" or not served.height:
+        return None
+    count = prior.gpu_count(record)
+    own = bool(served["prefill_ns"].is_not_null().all())
+    modelled = bool(served["prefill_gpu_s"].is_not_null().all())
+    mixed = _Mixed(None if modelled else prior.of_arm(record, config))
+    steps = {
+        block.block: PhaseSeconds(block.prefill_steps_s, block.decode_steps_s)
+        for block in record.blocks
+        if block.prefill_steps_s is not None and block.decode_steps_s is not None
+    }
+    blocks = [
+        _shared(rows, count)
+        if modelled
+        else _block(rows, sequential=sequential, own=own, mixed=mixed, steps=steps)
+        for rows in served.partition_by("block")
+    ]
+    walls = {block.block: block.wall_ns for block in record.blocks}
+    wall_ns = sum(walls.get(block.number) or block.span_ns for block in blocks)
+    busy_ns = sum(one.total_ns for block in blocks for one in block.occupied)
+    gpu = prior.gpu_name(record)
+    price = _price(gpu, usd_hour)
+    method = MODEL if modelled else OWN if own else CLIENT
+    if all(block.number in steps for block in blocks):
+        method = STEPS
+    elif not (sequential or modelled):
+        method += f"; {SHARED if mixed.engine is not None else UNSHARED}"
+    usd_s = None if price is None else price.mid / 3600
+    sessions = tuple(_sessions(blocks, count, usd_s))
+    prefill_s = fmean(one.prefill_s for one in sessions)
+    decode_s = fmean(one.decode_s for one in sessions)
+    mixed_s = fmean(one.mixed_s for one in sessions)
+    energies = [one.energy_j for one in record.blocks if one.energy_j is not None]
+    return EngineTime(
+        arm=arm,
+        gpu=gpu,
+        gpus=count,
+        basis=record.basis,
+        method=method,
+        usd_hour=None if price is None else (price.low, price.mid, price.high),
+        price_source=None if price is None else price.source,
+        prefill_s=prefill_s,
+        prefill_band_s=(
+            fmean(one.prefill_band_s[0] for one in sessions),
+            fmean(one.prefill_band_s[1] for one in sessions),
+        ),
+        decode_s=decode_s,
+        mixed_s=mixed_s,
+        prefill_usd=_usd(prefill_s, usd_s),
+        decode_usd=_usd(decode_s, usd_s),
+        mixed_usd=_usd(mixed_s, usd_s),
+        idle_share=max(0.0, 1 - busy_ns / wall_ns) if wall_ns else None,
+        kv_tokens=None
+        if record.blocks_of_kv is None or record.block_tokens is None
+        else record.blocks_of_kv * record.block_tokens,
+        energy_j=sum(energies) / len(energies) / len(sessions) if energies else None,
+        sessions=sessions,
+    )
+
+
+@dataclass(slots=True)
+class _Block:
+    """One block's calls and their parts of its time."""
+
+    number: int
+    span_ns: int
+    sessions: list[str]
+    occupied: list[Occupied]
+
+
+@dataclass(slots=True)
+class _Mixed:
+    """Splits mixed steps by the engine model; remembers those it has split."""
+
+    engine: Deployment | None
+    known: dict[tuple[tuple[Chunk, ...], int, int], Split] = field(default_factory=dict)
+
+    def split(self, reading: Sequence[Served], writing: Sequence[Served]) -> Split | None:
+        """Return the prefill's part of a step of these calls, prompts first come, first served."""
+        if self.engine is None:
+            return None
+        most = self.engine.config.step_tokens or sum(_rounded(one.new) for one in reading)
+        left = max(1, most - len(writing))
+        chunks: list[Chunk] = []
+        for one in reading:
+            if left <= 0:
+                break
+            new = min(_rounded(one.new), left)
+            # a prompt longer than a step: the chunk in its middle
+            chunks.append(Chunk(new, _rounded(one.cached + (one.new - new) // 2)))
+            left -= new
+        context = sum(_rounded(one.context) for one in writing)
+        key = (tuple(chunks), len(writing), context)
+        if key not in self.known:
+            self.known[key] = self._computed(*key)
+        return self.known[key]
+
+    def _computed(self, chunks: tuple[Chunk, ...], decodes: int, context: int) -> Split:
+        assert self.engine is not None
+        times, longest = self.engine.times, context // decodes
+        prefill = times.step_s(Batch(chunks))
+        decode = times.step_s(Batch(decodes=decodes, context=context, longest=longest))
+        whole = times.step_s(Batch(chunks, decodes=decodes, context=context, longest=longest))
+        share = prefill_share(
+            Batch(chunks, decodes=decodes, context=context, longest=longest), times
+        )
+        low, high = max(0.0, 1 - decode / whole), min(1.0, prefill / whole)
+        return Split(share, min(low, share), max(high, share))
+
+
+def _rounded(tokens: int) -> int:
+    return max(1, -(-tokens // ROUNDING_TOKENS)) * ROUNDING_TOKENS
+
+
+def _shared(rows: pl.DataFrame, count: int) -> _Block:
+    """Return a block whose calls' GPU-seconds are known."""
+    occupied = [
+        Occupied(prefill * 1e9 / count, decode * 1e9 / count, 0.0, *[prefill * 1e9 / count] * 2)
+        for prefill, decode in rows.select("prefill_gpu_s", "decode_gpu_s").iter_rows()
+    ]
+    return _Block(rows["block"][0], _span_ns(rows), rows["session_id"].to_list(), occupied)
+
+
+def _span_ns(rows: pl.DataFrame) -> int:
+    """Return the time from the first request to the last answer."""
+    sent, took = rows["sent_ns"].to_list(), rows["duration_ns"].to_list()
+    return int(max(map(sum, zip(sent, took, strict=True))) - min(sent))
+
+
+def _block(
+    rows: pl.DataFrame,
+    *,
+    sequential: bool,
+    own: bool,
+    mixed: _Mixed,
+    steps: Mapping[int, PhaseSeconds],
+) -> _Block:
+    calls = [_served(row, own=own) for row in rows.iter_rows(named=True)]
+    measured = steps.get(rows["block"][0])
+    if measured is not None:
+        occupied = _by_steps(calls, measured)
+    elif sequential:
+        occupied = [_alone(call) for call in calls]
+    else:
+        occupied = phase_timeline.share(calls, mixed.split)
+    return _Block(rows["block"][0], _span_ns(rows), rows["session_id"].to_list(), occupied)
+
+
+def _served(row: Mapping[str, int], *, own: bool) -> Served:
+    queued = (row["queue_ns"] or 0) + row["prefill_ns"] if own else row["duration_ns"]
+    first = row["sent_ns"] + (row["ttft_ns"] or queued)
+    last = row["sent_ns"] + row["duration_ns"]
+    prefill = row["prefill_ns"] if own else first - row["sent_ns"]
+    decode = (row["decode_ns"] or 0) if own else last - first
+    cached = row["cached_tokens"] or 0
+    read = row["input_tokens"] or 0
+    return Served(
+        (first - prefill, first),
+        (first, first + decode),
+        new=max(0, read - cached),
+        cached=cached,
+        context=read + (row["output_tokens"] or 0),
+    )
+
+
+def _by_steps(calls: Sequence[Served], measured: PhaseSeconds) -> list[Occupied]:
+    """Share the measured time of prefill and decode steps among calls.
+
+    Where calls are in both phases at once, the engine runs one kind of step after the other: the
+    part that is prefill is chosen so that prefill has its measured share of all time.
+    """
+    apart = phase_timeline.share(calls, lambda reading, writing: None)
+    prefill, decode, both = (
+        sum(getattr(one, name) for one in apart) for name in ("prefill_ns", "decode_ns", "mixed_ns")
+    )
+    busy_s = measured.prefill_s + measured.decode_s
+    wanted = (prefill + decode + both) * (measured.prefill_s / busy_s if busy_s else 0.0)
+    part = min(1.0, max(0.0, (wanted - prefill) / both)) if both else 0.0
+    found = phase_timeline.share(calls, lambda reading, writing: Split(part, part, part))
+    prefill_scale = _scale(measured.prefill_s, sum(one.prefill_ns for one in found))
+    decode_scale = _scale(measured.decode_s, sum(one.decode_ns for one in found))
+    return [
+        Occupied(
+            one.prefill_ns * prefill_scale,
+            one.decode_ns * decode_scale,
+            0.0,
+            one.prefill_ns * prefill_scale,
+            one.prefill_ns * prefill_scale,
+        )
+        for one in found
+    ]
+
+
+def _scale(wanted_s: float, found_ns: float) -> float:
+    return wanted_s * 1e9 / found_ns if found_ns else 0.0
+
+
+def _alone(call: Served) -> Occupied:
+    prefill = float(call.prefill_ns[1] - call.prefill_ns[0])
+    decode = float(call.decode_ns[1] - call.decode_ns[0])
+    return Occupied(prefill, decode, 0.0, prefill, prefill)
+
+
+def _sessions(blocks: Sequence[_Block], count: int, usd_s: float | None) -> list[SessionTime]:
+    """Return each session's mean over the blocks, in GPU-seconds and dollars."""
+    sums: dict[str, Occupied] = {}
+    in_blocks: dict[str, set[int]] = {}
+    for block in blocks:
+        for session, one in zip(block.sessions, block.occupied, strict=True):
+            total = sums.setdefault(session, Occupied())
+            total.prefill_ns += one.prefill_ns
+            total.decode_ns += one.decode_ns
+            total.mixed_ns += one.mixed_ns
+            total.prefill_low_ns += one.prefill_low_ns
+            total.prefill_high_ns += one.prefill_high_ns
+            in_blocks.setdefault(session, set()).add(block.number)
+    found = []
+    for session, total in sorted(sums.items()):
+        scale = count / len(in_blocks[session]) / 1e9
+        found.append(
+            SessionTime(
+                session_id=session,
+                prefill_s=total.prefill_ns * scale,
+                prefill_band_s=(total.prefill_low_ns * scale, total.prefill_high_ns * scale),
+                decode_s=total.decode_ns * scale,
+                mixed_s=total.mixed_ns * scale,
+                prefill_usd=_usd(total.prefill_ns * scale, usd_s),
+                decode_usd=_usd(total.decode_ns * scale, usd_s),
+                mixed_usd=_usd(total.mixed_ns * scale, usd_s),
+            )
+        )
+    return found
+
+
+def _usd(seconds: float, usd_s: float | None) -> float | None:
+    return None if usd_s is None else seconds * usd_s
+
+
+def _price(gpu: str | None, usd_hour: float | None) -> gpus.PriceBand | None:
+    """Return what the GPU costs: the user's own price, the published band, or None."""
+    if usd_hour is not None:
+        return gpus.PriceBand(usd_hour, usd_hour, usd_hour, None, "given")
+    try:
+        return None if gpu is None else gpus.price(gpu)
+    except UsageError:
+        return None

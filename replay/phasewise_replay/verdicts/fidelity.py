@@ -1,0 +1,243 @@
+"""Fidelity checks: how faithfully a run reproduced the trace. One failed check voids the run.
+
+`compare` calls it with the measured calls of every arm that ran.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import polars as pl
+from phasewise_store.run_facts import Run
+
+from phasewise_replay.records.arm_record import ArmRecord
+from phasewise_replay.verdicts import load_checks
+from phasewise_replay.verdicts.failures import failures
+from phasewise_replay.verdicts.verdict import Check, Fidelity
+
+MOST_ERRORS = 0.01
+MOST_LAG_NS = 10_000_000
+"""a call sent later than this was delayed by the client, not by the engine"""
+MOST_LAG_SHARE = 0.01
+"""of the time of all calls: longer lags than the above delay no session noticeably below this"""
+LEAST_PREDICTED = 0.99
+"""share of calls whose cached tokens the cache model must predict, where it can be exact"""
+MOST_CACHE_DRIFT = 0.1
+"""more means that prompts share other prefixes than in the trace, or that requests in progress hold
+so much of the cache that earlier prompts are evicted"""
+
+UNREPORTED = "vLLM does in development mode, if its environment has pip"
+
+
+def judge(
+    run: Run,
+    records: Mapping[str, ArmRecord],
+    calls: pl.DataFrame,
+    *,
+    unplanned: Mapping[str, Sequence[str]],
+    concurrency: int,
+    forced: bool = True,
+) -> Fidelity:
+    """Check a run; `calls` are all measured calls, `concurrency` sessions at a time.
+
+    `forced` says whether every output was to have the recorded length.
+    """
+    # parallel sub-agents of one session are several calls in flight, too
+    sequential = concurrency == 1 and not load_checks.overlap(calls)
+    checks = (
+        _finished(run),
+        _blocks(records),
+        _errors(calls),
+        _complete(records, calls),
+        *([_output(calls)] if forced else []),
+        _input(records, calls),
+        _lag(calls),
+        *load_checks.client_bound(records),
+        *load_checks.equal_concurrency(calls, planned=concurrency),
+        *_predicted(calls, sequential=sequential),
+        *_counter(records, sequential=sequential),
+        _confounders(unplanned, records),
+    )
+    return Fidelity(all(check.passed for check in checks), checks)
+
+
+def _finished(run: Run) -> Check:
+    text = "" if run.status == "finished" else f"status {run.status}: {run.detail or 'no detail'}"
+    return Check("finished", "The run finished", None, "finished", run.status == "finished", text)
+
+
+def _blocks(records: Mapping[str, ArmRecord]) -> Check:
+    void = [
+        f"{arm}, block {block.block}: {block.void}"
+        for arm, record in records.items()
+        for block in record.blocks
+        if block.void is not None
+    ]
+    warm = [
+        f"{arm}, block {block.block}: {block.canary_cached_tokens} tokens"
+        for arm, record in records.items()
+        for block in record.blocks
+        if block.canary_cached_tokens
+    ]
+    return Check(
+        "cold_canary",
+        "Every block started with a cold cache",
+        float(len(void) + len(warm)),
+        "no void or warm block",
+        not void and not warm,
+        "; ".join(void + warm),
+    )
+
+
+def _errors(calls: pl.DataFrame) -> Check:
+    failed = failures(calls)
+    share = _share(failed.calls, failed.of)
+    return Check(
+        "errors",
+        "Calls that failed",
+        share,
+        f"at most {MOST_ERRORS:.0%}",
+        share <= MOST_ERRORS,
+        f"for example: {'; '.join(failed.reasons)}" if failed.reasons else "",
+    )
+
+
+def _complete(records: Mapping[str, ArmRecord], calls: pl.DataFrame) -> Check:
+    """Check that every block of every arm served the same calls."""
+    blocks = calls.group_by("arm", "block").agg(pl.col("call_id").sort())
+    sets = {tuple(ids) for ids in blocks["call_id"]}
+    skipped = {block.skipped_calls for record in records.values() for block in record.blocks}
+    detail = (
+        f"{max(skipped)} calls per block do not fit the model's context" if any(skipped) else ""
+    )
+    if len(sets) > 1:
+        detail = (
+            f"blocks served different sets of calls, of sizes {sorted(len(one) for one in sets)}"
+        )
+    return Check(
+        "complete",
+        "Every block served the same calls",
+        float(len(sets)),
+        "1 set",
+        len(sets) == 1,
+        detail,
+    )
+
+
+def _output(calls: pl.DataFrame) -> Check:
+    wrong = calls.filter(pl.col("output_tokens") != pl.col("planned_output_tokens")).height
+    share = _share(wrong, calls.height)
+    return Check(
+        "output_tokens",
+        "Outputs whose length differs from the recorded one",
+        share,
+        f"at most {MOST_ERRORS:.0%}",
+        share <= MOST_ERRORS,
+    )
+
+
+def _input(records: Mapping[str, ArmRecord], calls: pl.DataFrame) -> Check:
+    """Check that every engine read the prompts that were sent, and all the same ones."""
+    sizes = calls.group_by("call_id").agg(pl.col("input_tokens").drop_nulls().n_unique())
+    unequal = sizes.filter(pl.col("input_tokens") > 1).height
+    drifted = {
+        f"{arm}, block {block.block}": block.other_lengths
+        for arm, record in records.items()
+        for block in record.blocks
+        if block.other_lengths
+    }
+    return Check(
+        "input_tokens",
+        "Prompts whose token count differs between blocks, or from what was sent",
+        float(unequal + sum(drifted.values())),
+        "0 calls",
+        not unequal and not drifted,
+        "; ".join(f"{where}: {count:,} not as sent" for where, count in drifted.items()),
+    )
+
+
+def _lag(calls: pl.DataFrame) -> Check:
+    lag = calls["lag_ns"].quantile(0.99) or 0.0
+    share = _share(int(calls["lag_ns"].sum()), int(calls["duration_ns"].sum()))
+    return Check(
+        "send_lag",
+        "Send delay, 99th percentile, ms",
+        lag / 1e6,
+        f"at most {MOST_LAG_NS / 1e6:.0f} ms, or {MOST_LAG_SHARE:.0%} of the calls' time",
+        lag <= MOST_LAG_NS or 0 < share <= MOST_LAG_SHARE,
+        f"all delays are {share:.2%} of the calls' time",
+    )
+
+
+def _predicted(calls: pl.DataFrame, *, sequential: bool) -> Iterator[Check]:
+    known = calls.filter(
+        pl.col("predicted_cached_tokens").is_not_null() & pl.col("cached_tokens").is_not_null()
+    )
+    if not known.height:
+        return
+    equal = known.filter(pl.col("predicted_cached_tokens") == pl.col("cached_tokens")).height
+    share = equal / known.height
+    if sequential:
+        yield Check(
+            "predicted_cache",
+            "Calls whose cached tokens were predicted exactly",
+            share,
+            f"at least {LEAST_PREDICTED:.0%}",
+            share >= LEAST_PREDICTED,
+            f"{equal:,} of {known.height:,} calls",
+        )
+        return
+    # sessions ran concurrently: the engine decides their order, so single calls may differ
+    by_block = known.group_by("arm", "block").agg(
+        drift=(pl.col("cached_tokens").sum() - pl.col("predicted_cached_tokens").sum()).abs()
+        / pl.col("input_tokens").sum()
+    )
+    drift = max(by_block["drift"].to_list())
+    yield Check(
+        "cache_structure",
+        "Cached tokens, distance from the prediction in the worst block, share of the input",
+        drift,
+        f"at most {MOST_CACHE_DRIFT:.0%}",
+        drift <= MOST_CACHE_DRIFT,
+        f"{equal:,} of {known.height:,} calls were predicted exactly",
+    )
+
+
+def _counter(records: Mapping[str, ArmRecord], *, sequential: bool) -> Iterator[Check]:
+    pairs = [
+        (f"{arm}, block {block.block}", block.cached_tokens, block.engine_cached_tokens)
+        for arm, record in records.items()
+        for block in record.blocks
+        if block.cached_tokens is not None and block.engine_cached_tokens is not None
+    ]
+    if not pairs or not sequential:
+        return
+    wrong = [
+        f"{where}: {told} in responses, {counted} counted by the engine"
+        for where, told, counted in pairs
+        if told != counted
+    ]
+    yield Check(
+        "engine_counter",
+        "Blocks whose cached tokens differ from the engine's own counter",
+        float(len(wrong)),
+        "0 blocks",
+        not wrong,
+        "; ".join(wrong),
+    )
+
+
+def _confounders(unplanned: Mapping[str, Sequence[str]], records: Mapping[str, ArmRecord]) -> Check:
+    found = [f"{arm}: {', '.join(names)}" for arm, names in unplanned.items() if names]
+    silent = [arm for arm, record in records.items() if not record.settings]
+    unknown = [f"no settings reported by {', '.join(silent)} ({UNREPORTED})"] if silent else []
+    return Check(
+        "confounders",
+        "Settings that differ although the plan does not change them",
+        float(sum(map(len, unplanned.values()))),
+        "0 settings",
+        not found,
+        "; ".join(found + unknown),
+    )
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0
