@@ -192,6 +192,8 @@ class Plan:
     write freely, and compares answers"""
     thinking: Thinking = "drop"
     """what happens to the reasoning in recorded answers; chat templates drop it"""
+    shards: int = 1
+    """parts of the sessions that run beside each other on engines of their own (`cluster`)"""
     forecast: SimulatedOptions | None = None
     """step times with which the engine model forecasts every vLLM arm; None forecasts none"""
 
@@ -230,6 +232,14 @@ class Plan:
             turns.append((arm, blocks[arm.name]))
             blocks[arm.name] += 1
         return turns
+
+    @property
+    def shard_blocks(self) -> int:
+        """Block numbers of a shard: those of its arms are `shard * shard_blocks` and up.
+
+        As many as the baseline has, a multiple of four, so that `control_half` holds in each.
+        """
+        return 4 * self.repeats
 
     def visits(self) -> list[tuple[Arm, list[int]]]:
         """Return the turns with consecutive blocks of one arm together: they share its engine."""
@@ -290,6 +300,8 @@ def as_yaml(plan: Plan) -> str:
     document = asdict(plan)
     document["sessions"] = _set(document["sessions"])
     document["arms"] = [arm_document(arm) for arm in plan.arms]
+    if plan.shards == 1:
+        del document["shards"]
     if plan.forecast is None:
         del document["forecast"]
     else:

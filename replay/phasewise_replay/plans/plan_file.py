@@ -57,6 +57,7 @@ def plan(top: Keys) -> Plan:
         longest_wait_s=top.take("longest_wait_s", keys.number, 60.0),
         mode=top.take("mode", _mode, "performance"),
         thinking=top.take("thinking", _thinking, "drop"),
+        shards=top.take("shards", keys.whole, 1),
         forecast=_forecast(top.inner("forecast")) if top.has("forecast") else None,
     )
     top.finish()

@@ -1,0 +1,80 @@
+"""The run that `--resume` goes on with: what of it is complete, and the calls that it sends."""
+
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, replace
+
+import yaml
+from phasewise_store import runs
+from phasewise_store.run_facts import Arm
+from phasewise_store.store import Store
+
+from phasewise_replay.plans.plan import Plan, SessionChoice, as_yaml
+from phasewise_replay.records import arm_record
+from phasewise_replay.sessions import sessions
+from phasewise_replay.sessions.recorded import Recorded
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """A run that was cut, or of which an arm failed."""
+
+    run_id: str
+    arms: Mapping[str, Arm]
+    """as stored, by name"""
+    shards: int
+
+    def go_on(self, store: Store) -> None:
+        """Record that the run goes on; the calls of blocks that were cut are dropped."""
+        runs.continue_run(store, self.run_id, self.complete())
+
+    def complete(self) -> set[tuple[str, int]]:
+        """Return arm and number of the blocks that are complete."""
+        return {
+            (arm.arm, block.block)
+            for arm in self.arms.values()
+            if (record := arm_record.decode(arm)) is not None
+            for block in record.blocks
+            if block.void is None
+        }
+
+    def recorded(self, store: Store, plan: Plan) -> Recorded:
+        """Return the calls that its complete blocks sent; later ones send the same.
+
+        Also when the sessions have grown since.
+        """
+        sent = runs.measured(store, self.run_id)
+        if not sent.height:
+            return sessions.load(store, plan.sessions)
+        ids = tuple(sent["session_id"].unique(maintain_order=True))
+        loaded = sessions.load(store, SessionChoice(limit=None, ids=ids))
+        return _only(loaded, set(sent["call_id"]))
+
+
+def last(store: Store, plan: Plan, *, any_shards: bool = False) -> Continuation | None:
+    """Return the newest run of the same plan; None where there is none, or it is whole.
+
+    With `any_shards`, the plan may have been run in another number of shards.
+    """
+    for one in runs.runs(store):
+        shards = _shards(one.plan) if any_shards else plan.shards
+        if one.plan != as_yaml(replace(plan, shards=shards)):
+            continue
+        arms = {arm.arm: arm for arm in runs.arms(store, one.run_id)}
+        failed = any(arm.status == "failed" for arm in arms.values())
+        if one.status == "finished" and not failed:
+            return None
+        return Continuation(one.run_id, arms, shards)
+    return None
+
+
+def _shards(plan: str) -> int:
+    found = yaml.safe_load(plan)
+    return int(found.get("shards", 1)) if isinstance(found, dict) else 1
+
+
+def _only(recorded: Recorded, call_ids: Set[str]) -> Recorded:
+    kept = (
+        replace(one, steps=tuple(step for step in one.steps if step.call_id in call_ids))
+        for one in recorded.sessions
+    )
+    return replace(recorded, sessions=tuple(kept))
