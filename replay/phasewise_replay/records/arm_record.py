@@ -39,6 +39,8 @@ class BlockRecord:
     prefill_steps_s: float | None = None
     """time of the engine's prefill steps, where it counts them and mixes none with decode"""
     decode_steps_s: float | None = None
+    node: str | None = None
+    """of the cluster that the block ran on"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,8 @@ class ArmRecord:
     """where the step times of a simulated engine come from"""
     forecast: ArmForecast | None = None
     """of a measured arm, where the plan asks for it"""
+    uneven: tuple[str, ...] = ()
+    """what differed between the nodes of a cluster that it ran on"""
 
 
 def encode(record: ArmRecord) -> str:
@@ -91,6 +95,7 @@ def decode(arm: Arm) -> ArmRecord | None:
     forecast = found.pop("forecast", None)
     if forecast is not None:
         forecast = ArmForecast(**(forecast | {"step_times": _basis(forecast["step_times"])}))
+    found["uneven"] = tuple(found.get("uneven", ()))
     return ArmRecord(**found, blocks=blocks, step_times=step_times, forecast=forecast)
 
 

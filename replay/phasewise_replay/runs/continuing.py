@@ -25,17 +25,25 @@ class Continuation:
 
     def go_on(self, store: Store) -> None:
         """Record that the run goes on; the calls of blocks that were cut are dropped."""
-        runs.continue_run(store, self.run_id, self.complete())
+        runs.continue_run(store, self.run_id, self.complete().keys())
 
-    def complete(self) -> set[tuple[str, int]]:
-        """Return arm and number of the blocks that are complete."""
+    def complete(self) -> dict[tuple[str, int], int]:
+        """Return arm and number of the blocks that are complete, and how many calls each left out.
+
+        Those do not fit the model's context.
+        """
         return {
-            (arm.arm, block.block)
+            (arm.arm, block.block): block.skipped_calls
             for arm in self.arms.values()
             if (record := arm_record.decode(arm)) is not None
             for block in record.blocks
             if block.void is None
         }
+
+    def keeping(self, blocks: Set[tuple[str, int]]) -> "Continuation":
+        """Return the run with these complete blocks only; the others are run again."""
+        kept = {name: _with(arm, blocks) for name, arm in self.arms.items()}
+        return replace(self, arms=kept)
 
     def recorded(self, store: Store, plan: Plan) -> Recorded:
         """Return the calls that its complete blocks sent; later ones send the same.
@@ -65,6 +73,14 @@ def last(store: Store, plan: Plan, *, any_shards: bool = False) -> Continuation 
             return None
         return Continuation(one.run_id, arms, shards)
     return None
+
+
+def _with(arm: Arm, blocks: Set[tuple[str, int]]) -> Arm:
+    record = arm_record.decode(arm)
+    if record is None:
+        return arm
+    own = tuple(block for block in record.blocks if (arm.arm, block.block) in blocks)
+    return replace(arm, resolved=arm_record.encode(replace(record, blocks=own)))
 
 
 def _shards(plan: str) -> int:

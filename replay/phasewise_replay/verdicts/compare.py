@@ -65,9 +65,10 @@ def compare(store: Store, run_id: str, *, gpu_usd_hour: float | None = None) -> 
             for arm in ran[1:]
         },
         concurrency=plan.concurrency,
+        shard_blocks=plan.shard_blocks,
         forced=plan.mode == "performance",
     )
-    good = _served_everywhere(measured)
+    good = _served_everywhere(measured, plan.shard_blocks)
     findings = _Findings()
     if ran and ran[0].place == 0:
         against_baseline = _answers if plan.mode == "quality" else _differences
@@ -81,7 +82,7 @@ def compare(store: Store, run_id: str, *, gpu_usd_hour: float | None = None) -> 
         started_ns=run.started_ns,
         finished_ns=run.finished_ns,
         sessions=measured["session_id"].n_unique(),
-        calls=measured.height // blocks,
+        calls=measured.height * plan.shards // blocks,
         arms=summaries,
         metrics=findings.metrics,
         control=findings.control,
@@ -188,12 +189,14 @@ def _config(arm: Arm) -> dict[str, object]:
     return config
 
 
-def _served_everywhere(calls: pl.DataFrame) -> pl.DataFrame:
-    """Keep the calls that every block of every arm served without an error."""
-    blocks = calls.select("arm", "block").n_unique()
+def _served_everywhere(calls: pl.DataFrame, shard_blocks: int) -> pl.DataFrame:
+    """Keep the calls that every block of every arm served without an error, of its own shard."""
+    shard = pl.col("block") // shard_blocks
+    blocks = calls.select("arm", "block", shard=shard).unique().group_by("shard").len("blocks")
     served = calls.filter(pl.col("error").is_null())
-    counts = served.group_by("call_id").len().filter(pl.col("len") == blocks)
-    return served.join(counts.select("call_id"), on="call_id", how="semi", maintain_order="left")
+    counts = served.group_by("call_id", shard=shard).len("served").join(blocks, on="shard")
+    whole = counts.filter(pl.col("served") == pl.col("blocks"))
+    return served.join(whole.select("call_id"), on="call_id", how="semi", maintain_order="left")
 
 
 def _control(metrics: list[Metric]) -> Control:
