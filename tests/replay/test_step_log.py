@@ -16,7 +16,7 @@ STUB = Path(__file__).parent / "gpu" / "stub"
 
 def line(at_s: float, **changes: object) -> bytes:
     """Write a step as the plugin does: nothing but what a test says."""
-    row = {
+    row: dict[str, object] = {
         **{"at_s": at_s, "engine": 0, "prefill_tokens": 0, "decode_requests": 0},
         **{"decode_tokens": 0, "first_tokens": 0, "more_tokens": 0, "gap_s": None, "ended": []},
     }

@@ -41,7 +41,7 @@ def supported(python: Path) -> bool:
 def install(folder: Path, log: Path, environment: Mapping[str, str]) -> dict[str, str]:
     """Put the plugin into a folder; return the environment with which vLLM loads it."""
     described = folder / f"{MODULE}-1.dist-info"
-    described.mkdir()
+    described.mkdir(parents=True, exist_ok=True)
     (described / "entry_points.txt").write_text(_ENTRY_POINTS, "utf-8")
     (described / "METADATA").write_text(_METADATA, "utf-8")
     (folder / f"{MODULE}.py").write_text(SOURCE.read_text("utf-8"), "utf-8")

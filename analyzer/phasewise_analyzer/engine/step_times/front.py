@@ -14,6 +14,8 @@ class Front:
     """from sending until the engine has it, where nobody else is there"""
     busy_s: float = 0.0
     """the part in which the process can take no other request"""
+    token_s: float = 0.0
+    """what a prompt token adds to both: prompts are read, checked and hashed"""
 
 
 NO_FRONT = Front()
@@ -25,10 +27,12 @@ class FrontQueue:
 
     def __init__(self, front: Front) -> None:
         self._front = front
-        self._free_s = 0.0
+        self._free_s = self._passed_s = 0.0
 
-    def passed_s(self, sent_s: float) -> float:
-        """Return when the engine has a request that is sent now."""
+    def passed_s(self, sent_s: float, tokens: int) -> float:
+        """Return when the engine has a request that is sent now, with so many prompt tokens."""
         start_s = max(sent_s, self._free_s)
-        self._free_s = start_s + self._front.busy_s
-        return start_s + self._front.latency_s
+        more_s = self._front.token_s * tokens
+        self._free_s = start_s + self._front.busy_s + more_s
+        self._passed_s = max(self._passed_s, start_s + self._front.latency_s + more_s)
+        return self._passed_s
