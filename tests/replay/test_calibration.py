@@ -99,14 +99,14 @@ def test_the_front_is_read_from_lone_prompts_although_some_are_held_up() -> None
         (tokens, 0.005 + 2e-6 * tokens + 0.02 * (at % 5 == 0))
         for at, tokens in enumerate((16, 64, 256, 1024, 2048, 4096) * 5)
     ]
-    found = measuring.front_of(lone, 0.003)
+    found = measuring.front_of(lone, (0.003, 3e-6))
     assert (found.latency_s, found.busy_s) == pytest.approx((0.005, 0.003))
-    assert found.token_s == pytest.approx(2e-6)
+    assert (found.token_s, found.busy_token_s) == pytest.approx((2e-6, 3e-6))
 
 
 def test_the_front_of_prompts_of_one_length_has_no_cost_per_token() -> None:
     """And is never busy for longer than a request takes to pass it."""
-    assert measuring.front_of([(64, 0.004), (64, 0.006)], 0.009) == Front(0.005, 0.005)
+    assert measuring.front_of([(64, 0.004), (64, 0.006)], (0.009, 0.0)) == Front(0.005, 0.005)
 
 
 @contextmanager

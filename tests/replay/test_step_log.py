@@ -26,7 +26,7 @@ def line(at_s: float, **changes: object) -> bytes:
 def ended(name: str) -> dict[str, object]:
     """Describe a call of 8 tokens that was read in 20 ms and decoded in 10."""
     return {
-        **{"id": name, "prompt_tokens": 8, "cached_tokens": 0, "output_tokens": 2},
+        **{"call_id": name, "prompt_tokens": 8, "cached_tokens": 0, "output_tokens": 2},
         **{"prefill_s": 0.02, "decode_s": 0.01, "preemptions": 0},
     }
 

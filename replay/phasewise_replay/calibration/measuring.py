@@ -90,7 +90,9 @@ def calibrate(
     if log is not None:
         steps = logged.measured_steps(log)
     subject.refuse_disturbed()
-    busy_s = sender.front_busy_s(limits.sequences) if limits.sequences > 1 else 0.0
+    busy_s = (0.0, 0.0)
+    if limits.sequences > 1:
+        busy_s = sender.front_busy_s(limits.sequences, most_tokens=limits.tokens - 1)
     server = Server(
         engine=subject.engine,
         version=described.version,
@@ -113,8 +115,8 @@ def calibrate(
     return Calibration(server, times, subject.config, described.blocks, front)
 
 
-def front_of(lone: Sequence[tuple[int, float]], busy_s: float) -> Front:
-    """Return the server's front from lone prompts, and its busy time with one that is short.
+def front_of(lone: Sequence[tuple[int, float]], busy_s: tuple[float, float]) -> Front:
+    """Return the server's front from lone prompts, and its busy time: of a request, and of a token.
 
     What a token adds is the median slope between prompts of unlike lengths (Theil and Sen): some
     prompts are held up by other processes.
@@ -126,7 +128,7 @@ def front_of(lone: Sequence[tuple[int, float]], busy_s: float) -> Front:
     slopes = (seconds[two] - seconds[one]) / (tokens[two] - tokens[one])
     token_s = max(0.0, float(np.median(slopes))) if len(slopes) else 0.0
     latency_s = max(0.0, float(np.median(seconds - token_s * tokens)))
-    return Front(latency_s, min(busy_s, latency_s), token_s)
+    return Front(latency_s, min(busy_s[0], latency_s), token_s, busy_s[1])
 
 
 def _of_kinds(probes: Iterable[Probe], subject: Subject) -> list[Probe]:

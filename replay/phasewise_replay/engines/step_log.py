@@ -1,7 +1,8 @@
 """Reads the steps that `vllm_step_log` wrote, and shares their time among the calls."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ SETTLE_S = 0.1
 """the line of a step may be written a little after its tokens have arrived"""
 NOT_LOADED = "vLLM did not load the step log; does the arm turn its statistics off?"
 NO_STEPS = "the step log has no steps"
+_CALL = tuple(one.name for one in fields(EndedCall))
+_STEP = tuple(one.name for one in fields(LoggedStep) if one.name != "ended")
+"""what is read of a line, under the plugin's names"""
 FIRST = "-0"
 """vLLM numbers the prompts of a completion request, of which ours have one"""
 UNKNOWN = "the calls of some steps did not end"
@@ -74,28 +78,5 @@ def read(written: bytes) -> dict[int, list[LoggedStep]]:
 
 
 def _step(row: Mapping[str, Any]) -> LoggedStep:
-    return LoggedStep(
-        at_s=row["at_s"],
-        prefill_tokens=row["prefill_tokens"],
-        decode_requests=row["decode_requests"],
-        decode_tokens=row["decode_tokens"],
-        first_tokens=row["first_tokens"],
-        more_tokens=row["more_tokens"],
-        gap_s=row["gap_s"],
-        ended=_ended(row["ended"]),
-    )
-
-
-def _ended(rows: Sequence[Mapping[str, Any]]) -> tuple[EndedCall, ...]:
-    return tuple(
-        EndedCall(
-            call_id=row["id"],
-            prompt_tokens=row["prompt_tokens"],
-            cached_tokens=row["cached_tokens"],
-            output_tokens=row["output_tokens"],
-            prefill_s=row["prefill_s"],
-            decode_s=row["decode_s"],
-            preemptions=row["preemptions"],
-        )
-        for row in rows
-    )
+    ended = tuple(EndedCall(**{name: one[name] for name in _CALL}) for one in row["ended"])
+    return LoggedStep(**{name: row[name] for name in _STEP}, ended=ended)

@@ -81,7 +81,7 @@ def step(scheduled: SchedulerStats, iteration: IterationStats | None) -> dict[st
 def ended(request: FinishedRequestStats) -> dict[str, object]:
     """Describe a call that ended in a step, with its times by the engine's clock."""
     return {
-        "id": request.request_id,
+        "call_id": request.request_id,
         "prompt_tokens": request.num_prompt_tokens,
         "cached_tokens": request.num_cached_tokens,
         "output_tokens": request.num_generation_tokens,
