@@ -72,6 +72,8 @@ class Answer:
     output_token_ids: TokenIds | None = None
     output: str | None = None
     """of a free request, as `MeasuredCall.output`"""
+    response_id: str | None = None
+    """the engine's name for the call"""
     error: str | None = None
     """why the call failed; the other fields then hold what was known at that point"""
 
@@ -218,22 +220,36 @@ class Counting(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PhaseSeconds:
-    """The time that an engine's steps took, by phase."""
+    """The time that an engine's steps took, by phase; of data-parallel ranks the mean."""
 
     prefill_s: float
     decode_s: float
+    prefill_band_s: tuple[float, float] | None = None
+    """by the two marginals of mixed steps; None where no step mixes the phases"""
+    steps: int | None = None
+    """how many there were, where each is known; as the two below"""
+    mixed: int | None = None
+    calls: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """prefill and decode of each call, by the id of its response"""
+
+
+@dataclass(frozen=True, slots=True)
+class Unmeasured:
+    """An engine's steps were not measured."""
+
+    reason: str
 
 
 @runtime_checkable
 class Stepping(Protocol):
-    """An engine that measures its own steps, of which none mixes the phases."""
+    """An engine that measures its own steps."""
 
     def watch_steps(self) -> None:
         """Measure from now on; no request is in flight."""
         ...
 
-    def watched_steps(self) -> PhaseSeconds | None:
-        """Return the time of all steps since `watch_steps`; None where it is not counted."""
+    def watched_steps(self) -> PhaseSeconds | Unmeasured:
+        """Return the time of all steps since `watch_steps`, or why it is not known."""
         ...
 
 

@@ -67,7 +67,7 @@ class MeasuredCall:
     prefill_ns: int | None = None
     decode_ns: int | None = None
     prefill_gpu_s: float | None = None
-    """GPU-seconds, as the engine model shares its steps among calls; as the one below"""
+    """GPU-seconds: its part of the steps that were simulated or logged; as the one below"""
     decode_gpu_s: float | None = None
     input_tokens: int | None = None
     cached_tokens: int | None = None

@@ -62,12 +62,14 @@ def answer(
     metrics: dict[str, object] = {}
     prompt_ids: list[int] | None = None
     output_ids: list[int] | None = None
+    response_id: object = None
     for event in received:
         if event == DONE:
             continue
         chunk = orjson.loads(event)
         if failure := chunk.get("error"):
             error = error or str(failure.get("message", failure))
+        response_id = chunk.get("id") or response_id
         usage = chunk.get("usage") or usage
         metrics = chunk.get("metrics") or metrics
         prompt_ids = chunk.get("prompt_token_ids") or prompt_ids
@@ -91,6 +93,7 @@ def answer(
         output_tokens=_count(usage.get("completion_tokens")),
         prompt_token_ids=_ids(prompt_ids),
         output_token_ids=_ids(output_ids),
+        response_id=response_id if isinstance(response_id, str) else None,
         error=error,
     )
 

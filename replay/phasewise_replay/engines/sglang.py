@@ -13,7 +13,7 @@ from phasewise_store.errors import EngineError
 from phasewise_replay.client.openai_channel import OpenAiChannel
 from phasewise_replay.client.openai_client import OpenAiClient
 from phasewise_replay.client.request_body import SGLANG
-from phasewise_replay.engine import Answer, PhaseSeconds, Request, Resolved
+from phasewise_replay.engine import Answer, PhaseSeconds, Request, Resolved, Unmeasured
 from phasewise_replay.engines import engine_python, sglang_command, start_failure
 from phasewise_replay.engines.server_process import GRACE_S, ServerProcess, free_port
 from phasewise_replay.engines.sglang_counters import StepClock
@@ -90,9 +90,10 @@ class SglangEngine:
         overlaps = not self._arm.all_flags().get("disable-overlap-schedule")
         self._steps = StepClock(self._counters, late=self._on_cpu and overlaps)
 
-    def watched_steps(self) -> PhaseSeconds | None:
+    def watched_steps(self) -> PhaseSeconds | Unmeasured:
         """Return the time of prefill and of decode steps, as SGLang counts it."""
-        return None if self._steps is None else self._steps.since()
+        found = None if self._steps is None else self._steps.since()
+        return found or Unmeasured("this SGLang does not count the time of its steps")
 
     @property
     def _running(self) -> UrlEngine:

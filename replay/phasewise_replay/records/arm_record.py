@@ -37,10 +37,18 @@ class BlockRecord:
     energy_j: float | None = None
     """of the GPU in that time, where it is measured"""
     prefill_steps_s: float | None = None
-    """time of the engine's prefill steps, where it counts them and mixes none with decode"""
+    """prefill's part of the engine's steps, where they are measured; as those below"""
     decode_steps_s: float | None = None
     node: str | None = None
     """of the cluster that the block ran on"""
+    prefill_steps_low_s: float | None = None
+    """by the two marginals of mixed steps; None where the engine has none"""
+    prefill_steps_high_s: float | None = None
+    steps: int | None = None
+    """where each step is known"""
+    mixed_steps: int | None = None
+    steps_unmeasured: str | None = None
+    """why an engine that could measure its steps did not"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,5 +17,5 @@ class Recording(Protocol):
         ...
 
     def add_calls(self, calls: Sequence[MeasuredCall]) -> None:
-        """Write measured calls."""
+        """Write measured calls; one that was written before is replaced."""
         ...

@@ -21,8 +21,10 @@ from phasewise_replay.engine import (
     Resolved,
     Stepping,
     Tokenizing,
+    Unmeasured,
     VirtualTime,
 )
+from phasewise_replay.records import parallel_ranks
 from phasewise_replay.records.arm_record import BlockRecord
 from phasewise_replay.records.sink import Sink
 from phasewise_replay.runs.canary import canary
@@ -70,6 +72,8 @@ class Block:
         self._prediction = Prediction(resolved)
         self._salt = turn.salt if resolved.resets == "salt" else None
         self._cached: list[int | None] = []
+        self._rows: dict[str, MeasuredCall] = {}
+        """what was measured, by the id of the response"""
         self._joules = joules
         self._other_lengths = 0
 
@@ -107,14 +111,31 @@ class Block:
         record = self._record(cold.cached_tokens, engine_cached=grown)
         if self._resolved.basis == "simulated":
             return record
-        steps = engine.watched_steps() if isinstance(engine, Stepping) else None
+        record = replace(record, wall_ns=wall_ns, client_cpu_ns=cpu_ns, energy_j=energy_j)
+        return self._with_steps(record, engine, sink) if isinstance(engine, Stepping) else record
+
+    def _with_steps(self, record: BlockRecord, engine: Stepping, sink: Sink) -> BlockRecord:
+        """Add what the engine's steps took, and to the calls their parts of them."""
+        steps = engine.watched_steps()
+        if isinstance(steps, Unmeasured):
+            return replace(record, steps_unmeasured=steps.reason)
+        gpus = parallel_ranks.gpus(self._resolved.settings, parallel_ranks.STEP)
+        sink.replace(
+            [
+                replace(row, prefill_gpu_s=parts[0] * gpus, decode_gpu_s=parts[1] * gpus)
+                for response_id, row in self._rows.items()
+                if (parts := steps.calls.get(response_id)) is not None
+            ]
+        )
+        low_s, high_s = steps.prefill_band_s or (None, None)
         return replace(
             record,
-            wall_ns=wall_ns,
-            client_cpu_ns=cpu_ns,
-            energy_j=energy_j,
-            prefill_steps_s=None if steps is None else steps.prefill_s,
-            decode_steps_s=None if steps is None else steps.decode_s,
+            prefill_steps_s=steps.prefill_s,
+            decode_steps_s=steps.decode_s,
+            prefill_steps_low_s=low_s,
+            prefill_steps_high_s=high_s,
+            steps=steps.steps,
+            mixed_steps=steps.mixed,
         )
 
     def _cold(self, first: Request) -> Answer:
@@ -161,7 +182,10 @@ class Block:
             if ids is not None and answer.input_tokens not in (None, len(ids)):
                 self._other_lengths += 1
             predicted = predictions.pop(request.request_id)
-            sink.add(self._row(request, answer, lag_ns, predicted))
+            row = self._row(request, answer, lag_ns, predicted)
+            if answer.response_id is not None:
+                self._rows[answer.response_id] = row
+            sink.add(row)
 
         drive(
             [[self._salted(due) for due in session] for session in sessions],

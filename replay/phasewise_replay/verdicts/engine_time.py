@@ -1,10 +1,11 @@
 """The engine's time per session and phase, in GPU-seconds and dollars, for every arm of a run.
 
-A simulated engine shares every step among its calls. Where a real engine measures its own prefill
-and decode steps, their time is shared among the calls by when they were in which phase. Otherwise,
-with one session at a time, the engine's own prefill and decode times of calls are used. With
-several, these overlap: where calls prefill while others decode, the time is shared as the engine
-model shares a mixed step (`phase_share`), and both marginals are kept as the band.
+A simulated engine shares every step among its calls, and so is every step of a real one that logs
+them (vLLM). Where a real engine counts the time of its prefill and decode steps (SGLang), it is
+shared among the calls by when they were in which phase. Otherwise, with one session at a time, the
+engine's own prefill and decode times of calls are used. With several, these overlap: where calls
+prefill while others decode, the time is shared as the engine model shares a mixed step
+(`phase_share`), and both marginals are kept as the band.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,7 @@ from phasewise_analyzer.engine.step_times.batch import Batch, Chunk
 from phasewise_store.errors import UsageError
 
 from phasewise_replay.engine import PhaseSeconds
-from phasewise_replay.records.arm_record import ArmRecord
+from phasewise_replay.records.arm_record import ArmRecord, BlockRecord
 from phasewise_replay.verdicts import phase_timeline, prior
 from phasewise_replay.verdicts.phase_timeline import Occupied, Served, Split
 from phasewise_replay.verdicts.time_facts import EngineTime, SessionTime
@@ -28,6 +29,8 @@ ROUNDING_TOKENS = 256
 """mixed steps of nearly the same size are computed once"""
 STEPS = "the engine's own prefill and decode steps"
 OWN = "the engine's own times"
+LOGGED = "the engine's own steps, each shared among its calls"
+NOT_LOGGED = "its steps were not measured"
 MODEL = "the engine model, which shares every step among its calls"
 CLIENT = "the client's times, as the engine reports none"
 SHARED = "mixed steps shared by the engine model"
@@ -52,16 +55,17 @@ def of_arm(
         return None
     count = prior.gpu_count(record)
     own = bool(served["prefill_ns"].is_not_null().all())
-    modelled = bool(served["prefill_gpu_s"].is_not_null().all())
-    mixed = _Mixed(None if modelled else prior.of_arm(record, config))
+    stepwise = bool(served["prefill_gpu_s"].is_not_null().all())
+    mixed = _Mixed(None if stepwise else prior.of_arm(record, config))
     steps = {
         block.block: PhaseSeconds(block.prefill_steps_s, block.decode_steps_s)
         for block in record.blocks
         if block.prefill_steps_s is not None and block.decode_steps_s is not None
     }
+    bands = {block.block: _band(block) for block in record.blocks}
     blocks = [
-        _shared(rows, count)
-        if modelled
+        _shared(rows, count, bands.get(rows["block"][0], SURE))
+        if stepwise
         else _block(rows, sequential=sequential, own=own, mixed=mixed, steps=steps)
         for rows in served.partition_by("block")
     ]
@@ -70,11 +74,15 @@ def of_arm(
     busy_ns = sum(one.total_ns for block in blocks for one in block.occupied)
     gpu = prior.gpu_name(record)
     price = _price(gpu, usd_hour)
-    method = MODEL if modelled else OWN if own else CLIENT
-    if all(block.number in steps for block in blocks):
+    if stepwise:
+        method = MODEL if record.basis == "simulated" else _logged(record)
+    elif all(block.number in steps for block in blocks):
         method = STEPS
-    elif not (sequential or modelled):
-        method += f"; {SHARED if mixed.engine is not None else UNSHARED}"
+    else:
+        method = OWN if own else CLIENT
+        if not sequential:
+            method += f"; {SHARED if mixed.engine is not None else UNSHARED}"
+        method += "".join(sorted({_reason(block) for block in record.blocks}))
     usd_s = None if price is None else price.mid / 3600
     sessions = tuple(_sessions(blocks, count, usd_s))
     prefill_s = fmean(one.prefill_s for one in sessions)
@@ -162,11 +170,36 @@ def _rounded(tokens: int) -> int:
     return max(1, -(-tokens // ROUNDING_TOKENS)) * ROUNDING_TOKENS
 
 
-def _shared(rows: pl.DataFrame, count: int) -> _Block:
+SURE = (1.0, 1.0)
+"""the band of a split that nothing is mixed in, in parts of the prefill"""
+
+
+def _band(block: BlockRecord) -> tuple[float, float]:
+    """Return the band of a block's prefill, in parts of it."""
+    whole, low = block.prefill_steps_s, block.prefill_steps_low_s
+    high = block.prefill_steps_high_s
+    return SURE if not whole or low is None or high is None else (low / whole, high / whole)
+
+
+def _logged(record: ArmRecord) -> str:
+    """Say what logged steps are, and how many were mixed."""
+    steps = sum(block.steps or 0 for block in record.blocks)
+    mixed = sum(block.mixed_steps or 0 for block in record.blocks)
+    return f"{LOGGED} ({steps:,} steps, {mixed:,} of them mixed)"
+
+
+def _reason(block: BlockRecord) -> str:
+    """Say why an engine that could measure its steps did not."""
+    return "" if block.steps_unmeasured is None else f"; {NOT_LOGGED}: {block.steps_unmeasured}"
+
+
+def _shared(rows: pl.DataFrame, count: int, band: tuple[float, float]) -> _Block:
     """Return a block whose calls' GPU-seconds are known."""
     occupied = [
-        Occupied(prefill * 1e9 / count, decode * 1e9 / count, 0.0, *[prefill * 1e9 / count] * 2)
-        for prefill, decode in rows.select("prefill_gpu_s", "decode_gpu_s").iter_rows()
+        Occupied(prefill, decode, 0.0, prefill * band[0], prefill * band[1])
+        for prefill, decode in rows.select(
+            pl.col("prefill_gpu_s", "decode_gpu_s") * 1e9 / count
+        ).iter_rows()
     ]
     return _Block(rows["block"][0], _span_ns(rows), rows["session_id"].to_list(), occupied)
 
