@@ -24,6 +24,8 @@ class Run:
     finished_ns: int | None = None
     status: RunStatus = "running"
     detail: str | None = None
+    selection: str | None = None
+    """JSON: how its sessions were chosen, and what was left out of them or replaced"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,14 @@ def finish_run(
         )
 
 
+def choose_again(store: Store, run_id: str, selection: str) -> None:
+    """Record other sessions for a run that has measured nothing yet."""
+    with store.transaction() as connection:
+        statements.run(
+            connection, "UPDATE runs SET selection = ? WHERE run_id = ?", [selection, run_id]
+        )
+
+
 def continue_run(store: Store, run_id: str, complete: Collection[tuple[str, int]]) -> None:
     """Record that a run goes on, and drop the calls of blocks that are not complete.
 

@@ -13,6 +13,8 @@ from phasewise_replay.gpu.pack_file import Pack, PackedStage
 from phasewise_replay.plans.plan import Plan, SessionChoice, VllmArm
 from phasewise_replay.sessions import sessions
 from phasewise_replay.sessions.recorded import Recorded, RecordedSession
+from phasewise_replay.sessions.scrubbing import Scrubber
+from phasewise_replay.sessions.selection import Selection
 
 WARMUP_CALLS = 4
 """of each stage; the engine is warm after the first"""
@@ -24,22 +26,25 @@ def pack(store: Store, kit: KitPlan, *, tokenizer: Path | None = None) -> Pack:
 
     `tokenizer` is the folder of a tokenizer, for a model folder that has none.
     """
+    scrubber = Scrubber()
     return Pack(
         name=kit.name,
-        stages=tuple(_stage(store, kit, stage) for stage in kit.stages),
+        stages=tuple(_stage(store, kit, stage, scrubber) for stage in kit.stages),
         flags=kit.flags,
         smoke=kit.smoke,
         model_files=_model_files(kit, tokenizer),
     )
 
 
-def _stage(store: Store, kit: KitPlan, stage: Stage) -> PackedStage:
+def _stage(store: Store, kit: KitPlan, stage: Stage, scrubber: Scrubber) -> PackedStage:
     left_out: list[str] = []
+    selections: tuple[Selection, ...] = ()
     if stage.steps is not None:
         chosen: tuple[RecordedSession, ...] = lone_steps.sessions(stage.steps)
         concurrency = stage.steps.concurrency
     else:
-        loaded = [sessions.load(store, choice) for choice in stage.sessions]
+        loaded = [sessions.load(store, choice, scrubber=scrubber) for choice in stage.sessions]
+        selections = tuple(selection for one in loaded for selection in one.selections)
         all_of = [session for one in loaded for session in one.sessions]
         chosen = tuple(_limited(all_of, stage, left_out))
         concurrency = stage.concurrency
@@ -59,7 +64,7 @@ def _stage(store: Store, kit: KitPlan, stage: Stage) -> PackedStage:
         concurrency=concurrency,
         tool_time=1.0 if stage.steps is not None else 0.0,
     )
-    return PackedStage(plan, Recorded(chosen, 0), tuple(left_out))
+    return PackedStage(plan, Recorded(chosen, 0, selections), tuple(left_out))
 
 
 def _limited(

@@ -7,13 +7,17 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 import yaml
 from phasewise_analyzer.chat_messages.facts import Thinking
 from phasewise_store.errors import UnsupportedArmError, UsageError
 
 from phasewise_replay.plans.presets import FlagValue, Preset, presets
+
+Sample = Literal["oldest", "newest", "stratified", "cost-weighted"]
+"""how sessions are chosen where there are more than the limit"""
+SAMPLES: tuple[Sample, ...] = get_args(Sample)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +32,14 @@ class SessionChoice:
     """at most so many calls of each session, from its start; None is all"""
     ids: tuple[str, ...] = ()
     """these sessions and no others, in this order"""
-    newest: bool = False
-    """take the newest sessions instead of the oldest"""
+    sample: Sample = "oldest"
+    """the rule that chooses them (`sessions.sampling`)"""
+    seed: int = 0
+    """of the rules that draw"""
+    keep_duplicates: bool = False
+    """replay sessions again whose calls have the prompts of another one"""
+    keep_secrets: bool = False
+    """send secrets as recorded, instead of stand-ins"""
 
 
 @dataclass(frozen=True, slots=True)

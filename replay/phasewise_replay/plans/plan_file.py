@@ -12,10 +12,12 @@ from phasewise_store.errors import UsageError
 
 from phasewise_replay.plans import plan_keys as keys
 from phasewise_replay.plans.plan import (
+    SAMPLES,
     Arm,
     Mode,
     Order,
     Plan,
+    Sample,
     Scheduler,
     SessionChoice,
     SglangArm,
@@ -70,10 +72,29 @@ def sessions(found: Keys) -> SessionChoice:
         limit=found.maybe("limit", keys.whole),
         max_calls=found.maybe("max_calls", keys.whole),
         ids=found.take("ids", keys.words, ()),
-        newest=found.take("newest", keys.truth, False),
+        sample=_sample(found),
+        seed=found.take("seed", keys.whole_or_none, 0),
+        keep_duplicates=found.take("keep_duplicates", keys.truth, False),
+        keep_secrets=found.take("keep_secrets", keys.truth, False),
     )
     found.finish()
     return choice
+
+
+def _sample(found: Keys) -> Sample:
+    """Read the rule; `newest: true` is its older spelling."""
+    if found.has("newest") and found.has("sample"):
+        raise found.wrong("newest", "contradicts `sample`; write  sample: newest")
+    if found.take("newest", keys.truth, False):
+        return "newest"
+    return found.take("sample", _rule, "oldest")
+
+
+def _rule(value: object) -> Sample:
+    for rule in SAMPLES:
+        if value == rule:
+            return rule
+    raise UsageError(f"must be one of {', '.join(SAMPLES)}, not `{value}`")
 
 
 def arm(found: Keys) -> Arm:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
+import polars as pl
 from phasewise_analyzer.engine.speculation.config import SpeculationConfig
 from phasewise_analyzer.engine.speculation.drafted_calls import DraftedCalls
 from phasewise_store import runs
@@ -33,8 +34,9 @@ from phasewise_replay.plans.plan import Arm, Plan, SessionChoice, as_yaml
 from phasewise_replay.records import arm_record
 from phasewise_replay.runs.forecast import forecast
 from phasewise_replay.runs.plan_run import PlanRun, Step
-from phasewise_replay.sessions import sessions, stored_workload
+from phasewise_replay.sessions import selection, sessions, stored_workload
 from phasewise_replay.sessions.recorded import Recorded
+from phasewise_replay.sessions.scrubbing import Scrubber
 
 
 def run(
@@ -49,7 +51,8 @@ def run(
     recorded = sessions.load(store, plan.sessions)
     started_ns = time.time_ns()
     run_id = new_id(store, plan.name, started_ns)
-    runs.add_run(store, Run(run_id, plan.name, as_yaml(plan), started_ns))
+    chosen = selection.encode(recorded.selections)
+    runs.add_run(store, Run(run_id, plan.name, as_yaml(plan), started_ns, selection=chosen))
     return _run(store, plan, run_id, recorded, step=step, engine_for=engine_for)
 
 
@@ -84,11 +87,23 @@ def resume(
     sent = runs.measured(store, last.run_id)
     if not sent.height:
         recorded = sessions.load(store, plan.sessions)
+        runs.choose_again(store, last.run_id, selection.encode(recorded.selections))
     else:
-        ids = tuple(sent["session_id"].unique(maintain_order=True))
-        loaded = sessions.load(store, SessionChoice(limit=None, ids=ids))
-        recorded = _only(loaded, set(sent["call_id"]))
+        recorded = _sent_before(store, plan, last, sent)
     return _run(store, plan, last.run_id, recorded, step=step, engine_for=engine_for, done=done)
+
+
+def _sent_before(store: Store, plan: Plan, last: Run, sent: pl.DataFrame) -> Recorded:
+    """Return the calls that a run has sent, its sessions in the same order."""
+    there = sent["session_id"].unique(maintain_order=True).to_list()
+    before = [one for chosen in selection.decode(last.selection) for one in chosen.session_ids]
+    ids = tuple(one for one in before or there if one in set(there))
+    # only what was sent is scrubbed, or stand-ins would change with sessions that have grown
+    choice = SessionChoice(limit=None, ids=ids, keep_secrets=True)
+    recorded = _only(sessions.load(store, choice), set(sent["call_id"]))
+    if plan.sessions.keep_secrets:
+        return recorded
+    return sessions.scrubbed(recorded, Scrubber())
 
 
 def _only(recorded: Recorded, call_ids: Set[str]) -> Recorded:

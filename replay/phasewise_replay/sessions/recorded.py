@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from phasewise_store.facts import Segment
 
+from phasewise_replay.sessions.selection import Selection
+
 
 @dataclass(frozen=True, slots=True)
 class RecordedStep:
@@ -38,6 +40,8 @@ class Recorded:
     sessions: tuple[RecordedSession, ...]
     calls_without_prompt: int
     """calls left out because the source has no prompt for them"""
+    selections: tuple[Selection, ...] = ()
+    """how they were chosen; several where a pack joins several choices"""
 
     @property
     def calls(self) -> int:

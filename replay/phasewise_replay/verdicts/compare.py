@@ -21,6 +21,7 @@ from phasewise_replay.plans.plan import ManagedArm, Plan, SimulatedArm, control_
 from phasewise_replay.plans.plan_keys import Keys
 from phasewise_replay.records import arm_record
 from phasewise_replay.records.arm_record import ArmRecord
+from phasewise_replay.sessions import selection
 from phasewise_replay.verdicts import (
     confounders,
     engine_time,
@@ -82,6 +83,7 @@ def compare(store: Store, run_id: str, *, gpu_usd_hour: float | None = None) -> 
         finished_ns=run.finished_ns,
         sessions=measured["session_id"].n_unique(),
         calls=measured.height // blocks,
+        selections=selection.decode(run.selection),
         arms=summaries,
         metrics=findings.metrics,
         control=findings.control,

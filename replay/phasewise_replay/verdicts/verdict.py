@@ -11,6 +11,7 @@ from typing import Literal
 from phasewise_analyzer.engine.step_times import batch
 from phasewise_store.run_facts import ArmStatus, Basis, RunStatus
 
+from phasewise_replay.sessions.selection import Selection
 from phasewise_replay.verdicts.time_facts import EngineTime, LoneStep
 
 Judgement = Literal["lower", "higher", "no significant difference", "too few sessions", "void"]
@@ -192,6 +193,8 @@ class Verdict:
     sessions: int
     calls: int
     """planned calls per block"""
+    selections: tuple[Selection, ...]
+    """how the sessions were chosen; empty of a run of designed steps"""
     arms: tuple[ArmSummary, ...]
     metrics: tuple[Metric, ...]
     """every arm but the baseline, headline metric first"""

@@ -15,6 +15,7 @@ from phasewise_web.cli.forecast_table import print_forecasts
 from phasewise_web.cli.open_database import opened
 from phasewise_web.cli.output import print_json, stdout, table
 from phasewise_web.cli.quality_table import print_quality
+from phasewise_web.cli.selection_note import print_selections
 
 NAME = "compare"
 
@@ -67,6 +68,7 @@ def print_verdict(verdict: Verdict) -> None:
         f"{verdict.run_id}: {verdict.sessions} sessions, {verdict.calls} calls per block",
         highlight=False,
     )
+    print_selections(verdict.selections)
     stdout.print(verdict.headline, highlight=False, markup=False, soft_wrap=True)
     table(
         "",
