@@ -33,6 +33,8 @@ class Request:
     """the engine must generate exactly this many, at least one"""
     free: bool = False
     """it may stop earlier, and what it writes is kept"""
+    warm: bool = False
+    """it fills the cache before a session, and is not measured"""
     messages: tuple[bytes, ...] = ()
     """chat: the JSON of each message, as recorded"""
     tools: tuple[bytes, ...] = ()

@@ -78,3 +78,5 @@ class MeasuredCall:
     output: str | None = None
     """JSON: `text` and `tool_calls` as pairs of name and arguments; only in quality mode"""
     error: str | None = None
+    warm: bool = False
+    """it filled the cache before its session, and is in no measure"""

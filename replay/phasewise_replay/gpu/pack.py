@@ -15,6 +15,7 @@ from phasewise_replay.sessions import sessions
 from phasewise_replay.sessions.recorded import Recorded, RecordedSession
 from phasewise_replay.sessions.scrubbing import Scrubber
 from phasewise_replay.sessions.selection import Selection
+from phasewise_replay.sessions.warm_start import start_late
 
 WARMUP_CALLS = 4
 """of each stage; the engine is warm after the first"""
@@ -43,10 +44,15 @@ def _stage(store: Store, kit: KitPlan, stage: Stage, scrubber: Scrubber) -> Pack
         chosen: tuple[RecordedSession, ...] = lone_steps.sessions(stage.steps)
         concurrency = stage.steps.concurrency
     else:
-        loaded = [sessions.load(store, choice, scrubber=scrubber) for choice in stage.sessions]
+        loaded = [sessions.load(store, choice) for choice in stage.sessions]
         selections = tuple(selection for one in loaded for selection in one.selections)
         all_of = [session for one in loaded for session in one.sessions]
-        chosen = tuple(_limited(all_of, stage, left_out))
+        recorded = Recorded(tuple(_limited(all_of, stage, left_out)), 0, selections)
+        if stage.warm_start is not None:
+            recorded = start_late(recorded, stage.warm_start, stage.sessions[0].seed)
+        if not any(choice.keep_secrets for choice in stage.sessions):
+            recorded = sessions.scrubbed(recorded, scrubber)
+        chosen, selections = recorded.sessions, recorded.selections
         concurrency = stage.concurrency
         if not kit.text:
             chosen = tuple(map(_without_text, chosen))

@@ -117,6 +117,7 @@ def _stage_document(stage: PackedStage, segments: dict[bytes, int]) -> dict[str,
                         "output_tokens": step.output_tokens,
                         "wait_ns": step.wait_ns,
                         "after": step.after,
+                        "warm": step.warm,
                         "prompt": [
                             segments.setdefault(segment.digest, len(segments))
                             for segment in step.prompt

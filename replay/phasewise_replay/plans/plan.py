@@ -20,6 +20,10 @@ Sample = Literal["oldest", "newest", "stratified", "cost-weighted"]
 SAMPLES: tuple[Sample, ...] = get_args(Sample)
 
 
+WarmStart = float | Literal["random"]
+"""below 1 a share of a session's calls, from 1 on a number of calls"""
+
+
 @dataclass(frozen=True, slots=True)
 class SessionChoice:
     """Which recorded sessions are replayed, in the order of their first call."""
@@ -204,6 +208,8 @@ class Plan:
     """what happens to the reasoning in recorded answers; chat templates drop it"""
     forecast: SimulatedOptions | None = None
     """step times with which the engine model forecasts every vLLM arm; None forecasts none"""
+    warm_start: WarmStart | None = None
+    """where sessions begin; the prompts before fill the cache.  None begins with the first call"""
 
     def __post_init__(self) -> None:
         """Reject a plan that cannot run; raises UsageError."""
@@ -300,6 +306,8 @@ def as_yaml(plan: Plan) -> str:
     document = asdict(plan)
     document["sessions"] = _set(document["sessions"])
     document["arms"] = [arm_document(arm) for arm in plan.arms]
+    if plan.warm_start is None:
+        del document["warm_start"]
     if plan.forecast is None:
         del document["forecast"]
     else:

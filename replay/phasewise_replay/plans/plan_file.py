@@ -25,6 +25,7 @@ from phasewise_replay.plans.plan import (
     SimulatedOptions,
     UrlArm,
     VllmArm,
+    WarmStart,
     chosen,
 )
 from phasewise_replay.plans.plan_keys import Keys
@@ -60,9 +61,25 @@ def plan(top: Keys) -> Plan:
         mode=top.take("mode", _mode, "performance"),
         thinking=top.take("thinking", _thinking, "drop"),
         forecast=_forecast(top.inner("forecast")) if top.has("forecast") else None,
+        warm_start=top.maybe("warm_start", warm_start),
     )
     top.finish()
     return found
+
+
+def warm_start(value: object) -> WarmStart:
+    """Take a share of a session's calls, a number of calls, or `random`."""
+    if value == "random":
+        return "random"
+    if isinstance(value, float) and 0 < value < 1:
+        return value
+    try:
+        return keys.whole(value)
+    except UsageError:
+        raise UsageError(
+            "must be a share of a session's calls such as 0.5, a whole number of calls, or random, "
+            f"not `{value}`"
+        ) from None
 
 
 def sessions(found: Keys) -> SessionChoice:

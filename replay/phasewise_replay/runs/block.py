@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 
 from phasewise_store.run_facts import MeasuredCall
 
-from phasewise_replay.driving.driver import Due, drive_virtually
+from phasewise_replay.driving.driver import drive_virtually
+from phasewise_replay.driving.due import Due
 from phasewise_replay.driving.real_time_driver import drive
 from phasewise_replay.engine import (
     Answer,
@@ -203,6 +204,7 @@ class Block:
             output_tokens=answer.output_tokens,
             output=answer.output,
             error=answer.error,
+            warm=request.warm,
         )
 
     def _count(self) -> int | None:

@@ -11,7 +11,8 @@ from dataclasses import replace
 import polars as pl
 from phasewise_store.errors import PhasewiseError
 
-from phasewise_replay.driving.driver import Due, drive_virtually
+from phasewise_replay.driving.driver import drive_virtually
+from phasewise_replay.driving.due import Due
 from phasewise_replay.engine import Answer, Request, Resolved, started
 from phasewise_replay.engines.simulated import SimulatedEngine
 from phasewise_replay.plans.plan import Arm, Plan, SimulatedArm, VllmArm
@@ -53,6 +54,8 @@ def forecast(plan: Plan, arm: Arm, resolved: Resolved, prepared: Prepared) -> Ar
     rows: list[dict[str, object]] = []
 
     def answered(request: Request, answer: Answer) -> None:
+        if request.warm:
+            return
         own = {name: getattr(answer, name) for name in TAKEN}
         rows.append({"session_id": request.session_id, "half": 0, "block": 0} | own)
 

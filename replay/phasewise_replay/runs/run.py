@@ -37,6 +37,7 @@ from phasewise_replay.runs.plan_run import PlanRun, Step
 from phasewise_replay.sessions import selection, sessions, stored_workload
 from phasewise_replay.sessions.recorded import Recorded
 from phasewise_replay.sessions.scrubbing import Scrubber
+from phasewise_replay.sessions.warm_start import start_again
 
 
 def run(
@@ -48,7 +49,7 @@ def run(
 ) -> str:
     """Run the plan and return the run's id; raises UsageError when there is nothing to replay."""
     plan.check_arms()
-    recorded = sessions.load(store, plan.sessions)
+    recorded = sessions.load_for(store, plan)
     started_ns = time.time_ns()
     run_id = new_id(store, plan.name, started_ns)
     chosen = selection.encode(recorded.selections)
@@ -84,9 +85,9 @@ def resume(
         if block.void is None
     }
     runs.continue_run(store, last.run_id, complete)
-    sent = runs.measured(store, last.run_id)
+    sent = runs.sent(store, last.run_id)
     if not sent.height:
-        recorded = sessions.load(store, plan.sessions)
+        recorded = sessions.load_for(store, plan)
         runs.choose_again(store, last.run_id, selection.encode(recorded.selections))
     else:
         recorded = _sent_before(store, plan, last, sent)
@@ -99,16 +100,20 @@ def _sent_before(store: Store, plan: Plan, last: Run, sent: pl.DataFrame) -> Rec
     before = [one for chosen in selection.decode(last.selection) for one in chosen.session_ids]
     ids = tuple(one for one in before or there if one in set(there))
     # only what was sent is scrubbed, or stand-ins would change with sessions that have grown
-    choice = SessionChoice(limit=None, ids=ids, keep_secrets=True)
-    recorded = _only(sessions.load(store, choice), set(sent["call_id"]))
+    loaded = sessions.load(store, SessionChoice(limit=None, ids=ids))
+    warm = set(sent.filter(pl.col("warm"))["call_id"])
+    recorded = _only(loaded, set(sent["call_id"]), warm)
     if plan.sessions.keep_secrets:
         return recorded
     return sessions.scrubbed(recorded, Scrubber())
 
 
-def _only(recorded: Recorded, call_ids: Set[str]) -> Recorded:
+def _only(recorded: Recorded, call_ids: Set[str], warm: Set[str]) -> Recorded:
+    """Keep these calls, of which the warm ones fill the cache."""
     kept = (
-        replace(one, steps=tuple(step for step in one.steps if step.call_id in call_ids))
+        start_again(
+            replace(one, steps=tuple(step for step in one.steps if step.call_id in call_ids)), warm
+        )
         for one in recorded.sessions
     )
     return replace(recorded, sessions=tuple(kept))

@@ -23,6 +23,8 @@ class RecordedStep:
     """from the end of what it waited for to its own start: tools, thinking, people"""
     after: tuple[str, ...] | None = None
     """calls that must have ended (`session_graph`); None is the one before it"""
+    warm: bool = False
+    """it fills the cache before the session begins (`warm_start`), and is not measured"""
 
 
 @dataclass(frozen=True, slots=True)

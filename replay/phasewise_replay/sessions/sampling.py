@@ -7,9 +7,9 @@ change a sample as little as possible.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 
 from phasewise_replay.plans.plan import Sample
+from phasewise_replay.sessions.lots import lot
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def _cost_weighted(candidates: Sequence[Candidate], limit: int, seed: int) -> se
     mixed = _mixed(left, seed)
     if not total:
         return drawn | {one.session_id for one in mixed[:places]}
-    point, passed = _lot(seed, "start") % total, 0
+    point, passed = lot(seed, "start") % total, 0
     for one in mixed:
         passed += one.weight * places
         if passed > point:
@@ -94,8 +94,4 @@ def _cost_weighted(candidates: Sequence[Candidate], limit: int, seed: int) -> se
 
 
 def _mixed(candidates: Sequence[Candidate], seed: int) -> list[Candidate]:
-    return sorted(candidates, key=lambda one: _lot(seed, one.session_id))
-
-
-def _lot(seed: int, name: str) -> int:
-    return int.from_bytes(blake2b(f"{seed}\0{name}".encode(), digest_size=16).digest(), "big")
+    return sorted(candidates, key=lambda one: lot(seed, one.session_id))

@@ -42,6 +42,22 @@ class Replaced:
 
 
 @dataclass(frozen=True, slots=True)
+class Started:
+    """Where sessions were started in the middle."""
+
+    at: float | Literal["random"]
+    """below 1 a share of a session's calls, else a number of calls; random is drawn by the seed"""
+    seed: int | None
+    """None where nothing is drawn"""
+    calls: int
+    """before the start, of all sessions"""
+    filling: int
+    """of these, those that were sent to fill the cache: the prompts of the others are in theirs"""
+    too_short: int
+    """sessions without a call after the start, which were left out"""
+
+
+@dataclass(frozen=True, slots=True)
 class Selection:
     """The rule, what it chose from, and what was left out or replaced."""
 
@@ -64,6 +80,8 @@ class Selection:
     secrets: tuple[Replaced, ...] = ()
     secrets_kept: bool = False
     """the plan asks to send them as recorded"""
+    started: Started | None = None
+    """None where sessions begin with their first call"""
 
     @property
     def drawn(self) -> bool:
@@ -93,6 +111,24 @@ class Selection:
         rest = f", and {more:,} more" if more else ""
         noun = "session has" if self.duplicates == 1 else "sessions have"
         return f"{self.duplicates:,} {noun} the prompts of another one, left out: {pairs}{rest}"
+
+    @property
+    def started_in_words(self) -> str:
+        """Say where sessions were started; empty where they begin with their first call."""
+        if self.started is None:
+            return ""
+        at, calls = self.started.at, self.started.calls
+        if at == "random":
+            where = f"at random calls, seed {self.started.seed}"
+        else:
+            where = f"after {at:.0%} of their calls" if at < 1 else f"after {at:.0f} calls"
+        words = (
+            f"sessions start {where}: {self.started.filling:,} of the {calls:,} calls before fill "
+            "the cache, unmeasured"
+        )
+        if self.started.too_short:
+            words += f"; {self.started.too_short:,} sessions are too short and left out"
+        return words
 
     @property
     def secrets_in_words(self) -> str:
@@ -130,6 +166,7 @@ def decode(text: str | None) -> tuple[Selection, ...]:
                 "strata": tuple(Stratum(**row) for row in one["strata"]),
                 "duplicate_of": tuple((first, other) for first, other in one["duplicate_of"]),
                 "secrets": tuple(Replaced(**row) for row in one["secrets"]),
+                "started": None if one.get("started") is None else Started(**one["started"]),
             }
         )
         for one in orjson.loads(text)

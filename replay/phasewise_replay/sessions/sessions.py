@@ -15,18 +15,16 @@ from phasewise_store.scope import Scope
 from phasewise_store.store import Store
 from phasewise_store.trie import Trie
 
-from phasewise_replay.plans.plan import SessionChoice
+from phasewise_replay.plans.plan import Plan, SessionChoice
 from phasewise_replay.sessions import choosing, session_graph
 from phasewise_replay.sessions.recorded import Recorded, RecordedSession, RecordedStep
 from phasewise_replay.sessions.scrubbing import Scrubber
 from phasewise_replay.sessions.session_graph import TimedCall
+from phasewise_replay.sessions.warm_start import start_late
 
 
-def load(store: Store, choice: SessionChoice, *, scrubber: Scrubber | None = None) -> Recorded:
-    """Read the chosen sessions; raises UsageError where there is none.
-
-    Secrets are replaced; with a `scrubber` as in what it has seen before.
-    """
+def load(store: Store, choice: SessionChoice) -> Recorded:
+    """Read the chosen sessions as recorded; raises UsageError where there is none."""
     scope = Scope(source=choice.source)
     calls = reads.llm_calls(store, scope)
     if not calls.height:
@@ -54,16 +52,27 @@ def load(store: Store, choice: SessionChoice, *, scrubber: Scrubber | None = Non
         for session_id in selection.session_ids
     )
     without_prompt = chosen.height - chosen.filter(pl.col("leaf") >= 0).height
-    recorded = Recorded(found, without_prompt, (selection,))
-    return recorded if choice.keep_secrets else scrubbed(recorded, scrubber or Scrubber())
+    return Recorded(found, without_prompt, (selection,))
+
+
+def load_for(store: Store, plan: Plan) -> Recorded:
+    """Read what a plan sends: from the start of its sessions on, without their secrets."""
+    recorded = load(store, plan.sessions)
+    if plan.warm_start is not None:
+        recorded = start_late(recorded, plan.warm_start, plan.sessions.seed)
+        if not recorded.sessions:
+            raise UsageError(
+                f"no session has a call after the first {plan.warm_start}; choose a smaller "
+                "`warm_start`, or a share of the calls such as 0.5"
+            )
+    # last: a resumed run has only these calls, and must find the same stand-ins for them
+    return recorded if plan.sessions.keep_secrets else scrubbed(recorded, Scrubber())
 
 
 def scrubbed(recorded: Recorded, scrubber: Scrubber) -> Recorded:
     """Replace the secrets in all prompts, and note it in how the sessions were chosen."""
     clean = scrubber.scrub(recorded.sessions)
-    selections = (
-        replace(one, secrets=scrubber.replaced(), secrets_kept=False) for one in recorded.selections
-    )
+    selections = (replace(one, secrets=scrubber.replaced()) for one in recorded.selections)
     return replace(recorded, sessions=clean, selections=tuple(selections))
 
 

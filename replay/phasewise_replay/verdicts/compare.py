@@ -53,14 +53,16 @@ def compare(store: Store, run_id: str, *, gpu_usd_hour: float | None = None) -> 
     found = {arm.arm: record for arm in arms if (record := arm_record.decode(arm)) is not None}
     ran = [arm for arm in arms if arm.status == "ok" and arm.arm in found]
     records = {arm.arm: found[arm.arm] for arm in ran}
-    calls = runs.measured(store, run.run_id)
-    measured = calls.filter(pl.col("arm").is_in([arm.arm for arm in ran]))
+    calls = runs.sent(store, run.run_id)
+    sent = calls.filter(pl.col("arm").is_in([arm.arm for arm in ran]))
+    measured = sent.filter(~pl.col("warm"))
     changes = _changes(ran, records)
     plan = plan_file.parse(run.plan, "the stored plan")
     judged = fidelity.judge(
         run,
         records,
         measured,
+        filling=sent.filter(pl.col("warm")),
         unplanned={
             arm.arm: confounders.unplanned(changes[arm.arm], _config(ran[0]), _config(arm))
             for arm in ran[1:]
@@ -89,7 +91,7 @@ def compare(store: Store, run_id: str, *, gpu_usd_hour: float | None = None) -> 
         control=findings.control,
         effects=findings.effects,
         quality=findings.quality,
-        engine_time=tuple(_engine_times(ran, records, measured, plan, gpu_usd_hour=gpu_usd_hour)),
+        engine_time=tuple(_engine_times(ran, records, sent, plan, gpu_usd_hour=gpu_usd_hour)),
         lone_steps=tuple(
             step
             for arm in ran
@@ -146,13 +148,13 @@ def _answers(good: pl.DataFrame, ran: Sequence[Arm], *, void: bool) -> _Findings
 def _engine_times(
     ran: Sequence[Arm],
     records: Mapping[str, ArmRecord],
-    measured: pl.DataFrame,
+    sent: pl.DataFrame,
     plan: Plan,
     *,
     gpu_usd_hour: float | None,
 ) -> Iterator[EngineTime]:
     for arm in ran:
-        own = _of(measured, arm)
+        own = _of(sent, arm)
         time = engine_time.of_arm(
             arm.arm,
             records[arm.arm],
@@ -206,7 +208,7 @@ def _control(metrics: list[Metric]) -> Control:
 
 
 def _summary(arm: Arm, record: ArmRecord | None, calls: pl.DataFrame) -> ArmSummary:
-    own = calls.filter(pl.col("arm") == arm.arm)
+    own = calls.filter((pl.col("arm") == arm.arm) & ~pl.col("warm"))
     read, cached = int(own["input_tokens"].sum()), int(own["cached_tokens"].sum())
     return ArmSummary(
         name=arm.arm,

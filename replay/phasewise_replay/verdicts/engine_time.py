@@ -43,12 +43,12 @@ def of_arm(
     sequential: bool,
     usd_hour: float | None = None,
 ) -> EngineTime | None:
-    """Return an arm's times; `calls` are its measured ones, `usd_hour` is the own price of a GPU.
+    """Return an arm's times; `calls` are those it served, `usd_hour` is the own price of a GPU.
 
     None for a server that others may use too, and where no call has a time.
     """
     served = calls.filter(pl.col("error").is_null() & pl.col("duration_ns").is_not_null())
-    if record.engine == "url" or not served.height:
+    if record.engine == "url" or served["warm"].all():  # also of no calls
         return None
     count = prior.gpu_count(record)
     own = bool(served["prefill_ns"].is_not_null().all())
@@ -99,6 +99,16 @@ def of_arm(
         prefill_usd=_usd(prefill_s, usd_s),
         decode_usd=_usd(decode_s, usd_s),
         mixed_usd=_usd(mixed_s, usd_s),
+        filling_s=sum(
+            one.total_ns
+            for block in blocks
+            for session, one in zip(block.sessions, block.occupied, strict=True)
+            if session is None
+        )
+        * count
+        / 1e9
+        / len(blocks)
+        / len(sessions),
         idle_share=max(0.0, 1 - busy_ns / wall_ns) if wall_ns else None,
         kv_tokens=None
         if record.blocks_of_kv is None or record.block_tokens is None
@@ -114,7 +124,8 @@ class _Block:
 
     number: int
     span_ns: int
-    sessions: list[str]
+    sessions: list[str | None]
+    """None of a call that fills the cache before a session"""
     occupied: list[Occupied]
 
 
@@ -168,7 +179,12 @@ def _shared(rows: pl.DataFrame, count: int) -> _Block:
         Occupied(prefill * 1e9 / count, decode * 1e9 / count, 0.0, *[prefill * 1e9 / count] * 2)
         for prefill, decode in rows.select("prefill_gpu_s", "decode_gpu_s").iter_rows()
     ]
-    return _Block(rows["block"][0], _span_ns(rows), rows["session_id"].to_list(), occupied)
+    return _Block(rows["block"][0], _span_ns(rows), _sessions_of(rows), occupied)
+
+
+def _sessions_of(rows: pl.DataFrame) -> list[str | None]:
+    measured = pl.when(~pl.col("warm")).then(pl.col("session_id"))
+    return rows.select(measured).to_series().to_list()
 
 
 def _span_ns(rows: pl.DataFrame) -> int:
@@ -193,7 +209,7 @@ def _block(
         occupied = [_alone(call) for call in calls]
     else:
         occupied = phase_timeline.share(calls, mixed.split)
-    return _Block(rows["block"][0], _span_ns(rows), rows["session_id"].to_list(), occupied)
+    return _Block(rows["block"][0], _span_ns(rows), _sessions_of(rows), occupied)
 
 
 def _served(row: Mapping[str, int], *, own: bool) -> Served:
@@ -257,6 +273,8 @@ def _sessions(blocks: Sequence[_Block], count: int, usd_s: float | None) -> list
     in_blocks: dict[str, set[int]] = {}
     for block in blocks:
         for session, one in zip(block.sessions, block.occupied, strict=True):
+            if session is None:
+                continue
             total = sums.setdefault(session, Occupied())
             total.prefill_ns += one.prefill_ns
             total.decode_ns += one.decode_ns

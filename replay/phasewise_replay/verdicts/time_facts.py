@@ -47,6 +47,8 @@ class EngineTime:
     """at the middle price; the other two are in proportion"""
     decode_usd: float | None
     mixed_usd: float | None
+    filling_s: float
+    """per session, to fill the cache before it begins; in none of the above"""
     idle_share: float | None
     """of the engine's wall time, in which it served nothing"""
     energy_j: float | None

@@ -21,5 +21,7 @@ def _lines(selections: Sequence[Selection]) -> Iterator[str]:
             yield f"by agent: {', '.join(parts)}"
         if one.duplicates:
             yield one.duplicates_in_words
+        if one.started is not None:
+            yield one.started_in_words
     if selections:
         yield f"secrets: {selections[-1].secrets_in_words}"  # a pack counts over all its choices
