@@ -66,6 +66,8 @@ class Answer:
     prefill_gpu_s: float | None = None
     """simulated: the call's part of the engine's steps, times the GPUs that run them"""
     decode_gpu_s: float | None = None
+    preemptions: int | None = None
+    """simulated: how often the call lost its KV blocks"""
     input_tokens: int | None = None
     cached_tokens: int | None = None
     """of the input, those served from the prefix cache"""
@@ -236,6 +238,30 @@ class Stepping(Protocol):
 
     def watched_steps(self) -> PhaseSeconds | None:
         """Return the time of all steps since `watch_steps`; None where it is not counted."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How full an engine was during a block; None is what it does not report."""
+
+    preemptions: int | None
+    kv_use_mean: float | None
+    """share of the KV cache that running requests hold"""
+    kv_use_peak: float | None
+    samples: int
+
+
+@runtime_checkable
+class Loaded(Protocol):
+    """An engine that says how full it is."""
+
+    def watch_load(self) -> None:
+        """Look from now on."""
+        ...
+
+    def watched_load(self) -> Load | None:
+        """Stop looking; None where it reports nothing."""
         ...
 
 

@@ -78,5 +78,11 @@ class MeasuredCall:
     output: str | None = None
     """JSON: `text` and `tool_calls` as pairs of name and arguments; only in quality mode"""
     error: str | None = None
+    waited_for: str | None = None
+    """the call whose answer it followed; None at a session's start"""
+    reachable_tokens: int | None = None
+    """of the input, what an endless prefix cache would have had"""
+    preemptions: int | None = None
+    """simulated"""
     warm: bool = False
     """it filled the cache before its session, and is in no measure"""

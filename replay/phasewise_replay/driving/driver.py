@@ -65,11 +65,16 @@ class Waiting:
                 heapq.heappush(self._ready, (due_ns, follower))
 
 
+def ignore(request: Request) -> None:
+    """Note nothing of a request that is sent."""
+
+
 def drive_virtually(
     sessions: Sequence[Sequence[Due]],
     engine: VirtualTime,
     answered: Callable[[Request, Answer], None],
     *,
+    sent: Callable[[Request], None] = ignore,
     concurrency: int = 1,
 ) -> None:
     """Send everything in virtual time; `answered` is called in the order of the answers.
@@ -77,7 +82,7 @@ def drive_virtually(
     First what fills the cache of the sessions that begin at once (`warm_first`).
     """
     for part in warm_first(sessions, concurrency):
-        _drive_virtually(part, engine, answered, concurrency=concurrency)
+        _drive_virtually(part, engine, answered, sent=sent, concurrency=concurrency)
 
 
 def _drive_virtually(
@@ -85,6 +90,7 @@ def _drive_virtually(
     engine: VirtualTime,
     answered: Callable[[Request, Answer], None],
     *,
+    sent: Callable[[Request], None],
     concurrency: int,
 ) -> None:
     left = iter(session for session in sessions if session)
@@ -127,4 +133,5 @@ def _drive_virtually(
             at_ns, number, place = heapq.heappop(due)
             request = active[number][0][place].request
             in_flight[request.request_id] = number, place
+            sent(request)
             engine.submit(request, at_ns)

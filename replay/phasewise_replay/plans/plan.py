@@ -11,6 +11,7 @@ from typing import ClassVar, Literal, get_args
 
 import yaml
 from phasewise_analyzer.chat_messages.facts import Thinking
+from phasewise_analyzer.engine.outcomes.slo import Slo
 from phasewise_store.errors import UnsupportedArmError, UsageError
 
 from phasewise_replay.plans.presets import FlagValue, Preset, presets
@@ -210,6 +211,10 @@ class Plan:
     """step times with which the engine model forecasts every vLLM arm; None forecasts none"""
     warm_start: WarmStart | None = None
     """where sessions begin; the prompts before fill the cache.  None begins with the first call"""
+    slo: Slo | None = None
+    """limits of a call, for goodput"""
+    gpu_price_per_hour: float | None = None
+    """dollars; None takes the published price of the GPU"""
 
     def __post_init__(self) -> None:
         """Reject a plan that cannot run; raises UsageError."""
@@ -306,14 +311,29 @@ def as_yaml(plan: Plan) -> str:
     document = asdict(plan)
     document["sessions"] = _set(document["sessions"])
     document["arms"] = [arm_document(arm) for arm in plan.arms]
-    if plan.warm_start is None:
-        del document["warm_start"]
+    document |= {"slo": _slo_document(plan.slo)}
+    document = {
+        name: value for name, value in document.items() if value is not None or name not in UNSET
+    }
     if plan.forecast is None:
         del document["forecast"]
     else:
         document["forecast"] = {name: getattr(plan.forecast, name) for name in STEP_TIMES}
         document["forecast"] = _set(document["forecast"])
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+
+
+UNSET = ("warm_start", "slo", "gpu_price_per_hour")
+"""keys that are left out where there is nothing in them"""
+SLO_KEYS = {"ttft_s": ("ttft", 1.0), "tpot_ms": ("tpot", 1e3), "e2e_s": ("latency", 1.0)}
+"""by key of a plan: which limit, and its unit in a second"""
+
+
+def _slo_document(slo: Slo | None) -> dict[str, float] | None:
+    if slo is None:
+        return None
+    limits = {key: (getattr(slo, name), unit) for key, (name, unit) in SLO_KEYS.items()}
+    return {key: limit * unit for key, (limit, unit) in limits.items() if limit is not None}
 
 
 def arm_document(arm: Arm) -> dict[str, object]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from phasewise_analyzer.chat_messages.facts import Thinking
+from phasewise_analyzer.engine.outcomes.slo import Slo
 from phasewise_analyzer.engine.runs.layout import Layout
 from phasewise_analyzer.engine.runs.routers import ROUTERS
 from phasewise_store.errors import UsageError
@@ -13,6 +14,7 @@ from phasewise_store.errors import UsageError
 from phasewise_replay.plans import plan_keys as keys
 from phasewise_replay.plans.plan import (
     SAMPLES,
+    SLO_KEYS,
     Arm,
     Mode,
     Order,
@@ -62,9 +64,24 @@ def plan(top: Keys) -> Plan:
         thinking=top.take("thinking", _thinking, "drop"),
         forecast=_forecast(top.inner("forecast")) if top.has("forecast") else None,
         warm_start=top.maybe("warm_start", warm_start),
+        slo=_slo(top.inner("slo")) if top.has("slo") else None,
+        gpu_price_per_hour=top.maybe("gpu_price_per_hour", keys.positive),
     )
     top.finish()
     return found
+
+
+def _slo(found: Keys) -> Slo:
+    """Read the limits of a call; at least one."""
+    limits: dict[str, float] = {}
+    for key, (name, unit) in SLO_KEYS.items():
+        limit = found.maybe(key, keys.positive)
+        if limit is not None:
+            limits[name] = limit / unit
+    found.finish()
+    if not limits:
+        raise found.wrong("", f"must have at least one of {', '.join(SLO_KEYS)}")
+    return Slo(**limits)
 
 
 def warm_start(value: object) -> WarmStart:

@@ -39,6 +39,11 @@ class BlockRecord:
     prefill_steps_s: float | None = None
     """time of the engine's prefill steps, where it counts them and mixes none with decode"""
     decode_steps_s: float | None = None
+    preemptions: int | None = None
+    """where the engine counts them"""
+    kv_use_mean: float | None = None
+    """share of the KV cache that running requests hold, where the engine reports it"""
+    kv_use_peak: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

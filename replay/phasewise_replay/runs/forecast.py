@@ -25,7 +25,7 @@ LIMITS = ("max_num_batched_tokens", "max_num_seqs", "async_scheduling")
 """vLLM's settings that the scheduler depends on and that do not change the time of a step"""
 SCHEDULER = "scheduler_config."
 TAKEN = (
-    *("ttft_ns", "duration_ns", "queue_ns", "prefill_ns", "decode_ns"),
+    *("sent_ns", "ttft_ns", "duration_ns", "queue_ns", "prefill_ns", "decode_ns"),
     *("input_tokens", "cached_tokens", "output_tokens"),
 )
 """what measures are made of"""

@@ -130,18 +130,21 @@ def _run(
     done: Mapping[str, ArmFact] | None = None,
 ) -> str:
     """Run what is left of a run, and record how it ended."""
+    power = machine.Power()
     try:
-        work = PlanRun(
-            StoreRecording(store),
-            plan,
-            run_id=run_id,
-            recorded=recorded,
-            step=step,
-            machine={"gpus": machine.gpus()},
-            forecast=forecast,
-            done=done,
-        )
-        _all_turns(work, engine_for or _engines(store, recorded))
+        with power.sampling():
+            work = PlanRun(
+                StoreRecording(store),
+                plan,
+                run_id=run_id,
+                recorded=recorded,
+                step=step,
+                joules=power.joules,
+                machine={"gpus": machine.gpus()},
+                forecast=forecast,
+                done=done,
+            )
+            _all_turns(work, engine_for or _engines(store, recorded))
     except BaseException as error:
         if was_interrupted(error):
             runs.finish_run(store, run_id, "interrupted", time.time_ns(), "stopped by the user")

@@ -141,7 +141,7 @@ class Selection:
         places = sum(one.places for one in self.secrets)
         return (
             f"{sum(one.secrets for one in self.secrets):,} replaced by stand-ins at {places:,} "
-            f"places ({kinds})"
+            f"{'place' if places == 1 else 'places'} ({kinds})"
         )
 
 

@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass, replace
 
 import orjson
 import polars as pl
-from phasewise_store import runs
+from phasewise_analyzer.engine.outcomes.slo import Slo
+from phasewise_store import reads, runs
 from phasewise_store.run_facts import Arm
 from phasewise_store.store import Store
 
@@ -32,9 +33,11 @@ from phasewise_replay.verdicts import (
     headline,
     load_checks,
     quality,
+    service,
 )
 from phasewise_replay.verdicts.failures import failures
 from phasewise_replay.verdicts.family import Pairs
+from phasewise_replay.verdicts.service_facts import ArmService
 from phasewise_replay.verdicts.time_facts import EngineTime
 from phasewise_replay.verdicts.verdict import ArmSummary, Control, Effect, Metric, Quality, Verdict
 
@@ -75,6 +78,16 @@ def compare(store: Store, run_id: str, *, gpu_usd_hour: float | None = None) -> 
     if ran and ran[0].place == 0:
         against_baseline = _answers if plan.mode == "quality" else _differences
         findings = against_baseline(good, ran, void=not judged.passed)
+    agents = reads.agents_of_calls(store, measured["call_id"].unique().to_list())
+    times = _engine_times(
+        ran,
+        records,
+        sent,
+        plan,
+        agents=agents,
+        gpu_usd_hour=gpu_usd_hour or plan.gpu_price_per_hour,
+    )
+    services = _services(ran, records, measured, agents, times, slo=plan.slo)
     blocks = max(1, measured.select("arm", "block").n_unique())
     summaries = tuple(_summary(arm, found.get(arm.arm), calls) for arm in arms)
     return Verdict(
@@ -91,7 +104,8 @@ def compare(store: Store, run_id: str, *, gpu_usd_hour: float | None = None) -> 
         control=findings.control,
         effects=findings.effects,
         quality=findings.quality,
-        engine_time=tuple(_engine_times(ran, records, sent, plan, gpu_usd_hour=gpu_usd_hour)),
+        service=() if plan.mode == "quality" else tuple(services),
+        engine_time=tuple(times.values()),
         lone_steps=tuple(
             step
             for arm in ran
@@ -151,8 +165,11 @@ def _engine_times(
     sent: pl.DataFrame,
     plan: Plan,
     *,
+    agents: Mapping[str, str],
     gpu_usd_hour: float | None,
-) -> Iterator[EngineTime]:
+) -> dict[str, EngineTime]:
+    """Return the engine time of every arm that has one, by arm."""
+    found: dict[str, EngineTime] = {}
     for arm in ran:
         own = _of(sent, arm)
         time = engine_time.of_arm(
@@ -161,10 +178,28 @@ def _engine_times(
             own,
             _config(arm),
             sequential=plan.concurrency == 1 and not load_checks.overlap(own),
+            agents=agents,
             usd_hour=gpu_usd_hour,
         )
         if time is not None:
-            yield time
+            found[arm.arm] = time
+    return found
+
+
+def _services(
+    ran: Sequence[Arm],
+    records: Mapping[str, ArmRecord],
+    measured: pl.DataFrame,
+    agents: Mapping[str, str],
+    times: Mapping[str, EngineTime],
+    *,
+    slo: Slo | None,
+) -> Iterator[ArmService]:
+    for arm in ran:
+        own = _of(measured, arm)
+        found = service.of_arm(arm.arm, records[arm.arm], own, agents, times.get(arm.arm), slo=slo)
+        if found is not None:
+            yield found
 
 
 def _of(calls: pl.DataFrame, arm: Arm) -> pl.DataFrame:

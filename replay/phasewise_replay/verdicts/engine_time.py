@@ -7,7 +7,7 @@ several, these overlap: where calls prefill while others decode, the time is sha
 model shares a mixed step (`phase_share`), and both marginals are kept as the band.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
@@ -22,8 +22,9 @@ from phasewise_replay.engine import PhaseSeconds
 from phasewise_replay.records.arm_record import ArmRecord
 from phasewise_replay.verdicts import phase_timeline, prior
 from phasewise_replay.verdicts.phase_timeline import Occupied, Served, Split
-from phasewise_replay.verdicts.time_facts import EngineTime, SessionTime
+from phasewise_replay.verdicts.time_facts import AgentTime, EngineTime, SessionTime
 
+NOBODY: Mapping[str, str] = {}
 ROUNDING_TOKENS = 256
 """mixed steps of nearly the same size are computed once"""
 STEPS = "the engine's own prefill and decode steps"
@@ -41,9 +42,12 @@ def of_arm(
     config: Mapping[str, object],
     *,
     sequential: bool,
+    agents: Mapping[str, str] = NOBODY,
     usd_hour: float | None = None,
 ) -> EngineTime | None:
     """Return an arm's times; `calls` are those it served, `usd_hour` is the own price of a GPU.
+
+    `agents` are the names of the calls' agents.
 
     None for a server that others may use too, and where no call has a time.
     """
@@ -115,6 +119,7 @@ def of_arm(
         else record.blocks_of_kv * record.block_tokens,
         energy_j=sum(energies) / len(energies) / len(sessions) if energies else None,
         sessions=sessions,
+        agents=tuple(_agents(blocks, count, usd_s, agents)),
     )
 
 
@@ -124,6 +129,7 @@ class _Block:
 
     number: int
     span_ns: int
+    calls: list[str]
     sessions: list[str | None]
     """None of a call that fills the cache before a session"""
     occupied: list[Occupied]
@@ -179,7 +185,9 @@ def _shared(rows: pl.DataFrame, count: int) -> _Block:
         Occupied(prefill * 1e9 / count, decode * 1e9 / count, 0.0, *[prefill * 1e9 / count] * 2)
         for prefill, decode in rows.select("prefill_gpu_s", "decode_gpu_s").iter_rows()
     ]
-    return _Block(rows["block"][0], _span_ns(rows), _sessions_of(rows), occupied)
+    return _Block(
+        rows["block"][0], _span_ns(rows), rows["call_id"].to_list(), _sessions_of(rows), occupied
+    )
 
 
 def _sessions_of(rows: pl.DataFrame) -> list[str | None]:
@@ -209,7 +217,9 @@ def _block(
         occupied = [_alone(call) for call in calls]
     else:
         occupied = phase_timeline.share(calls, mixed.split)
-    return _Block(rows["block"][0], _span_ns(rows), _sessions_of(rows), occupied)
+    return _Block(
+        rows["block"][0], _span_ns(rows), rows["call_id"].to_list(), _sessions_of(rows), occupied
+    )
 
 
 def _served(row: Mapping[str, int], *, own: bool) -> Served:
@@ -269,22 +279,9 @@ def _alone(call: Served) -> Occupied:
 
 def _sessions(blocks: Sequence[_Block], count: int, usd_s: float | None) -> list[SessionTime]:
     """Return each session's mean over the blocks, in GPU-seconds and dollars."""
-    sums: dict[str, Occupied] = {}
-    in_blocks: dict[str, set[int]] = {}
-    for block in blocks:
-        for session, one in zip(block.sessions, block.occupied, strict=True):
-            if session is None:
-                continue
-            total = sums.setdefault(session, Occupied())
-            total.prefill_ns += one.prefill_ns
-            total.decode_ns += one.decode_ns
-            total.mixed_ns += one.mixed_ns
-            total.prefill_low_ns += one.prefill_low_ns
-            total.prefill_high_ns += one.prefill_high_ns
-            in_blocks.setdefault(session, set()).add(block.number)
     found = []
-    for session, total in sorted(sums.items()):
-        scale = count / len(in_blocks[session]) / 1e9
+    for session, (total, times) in _added(blocks, lambda block: block.sessions):
+        scale = count / times / 1e9
         found.append(
             SessionTime(
                 session_id=session,
@@ -298,6 +295,48 @@ def _sessions(blocks: Sequence[_Block], count: int, usd_s: float | None) -> list
             )
         )
     return found
+
+
+def _agents(
+    blocks: Sequence[_Block], count: int, usd_s: float | None, agents: Mapping[str, str]
+) -> list[AgentTime]:
+    """Return each agent's mean over blocks and sessions, in GPU-seconds and dollars."""
+    names = [[agents.get(call, "-") for call in block.calls] for block in blocks]
+    by_number = dict(zip((block.number for block in blocks), names, strict=True))
+    found = []
+    for agent, (total, times) in _added(blocks, lambda block: by_number[block.number]):
+        scale = count / times / 1e9
+        found.append(
+            AgentTime(
+                agent=agent,
+                prefill_s=total.prefill_ns * scale,
+                decode_s=total.decode_ns * scale,
+                mixed_s=total.mixed_ns * scale,
+                usd=_usd(total.total_ns * scale, usd_s),
+            )
+        )
+    return found
+
+
+def _added(
+    blocks: Sequence[_Block], labels: Callable[[_Block], Sequence[str | None]]
+) -> list[tuple[str, tuple[Occupied, int]]]:
+    """Sum the time of measured calls by label; also in how many sessions of blocks it is."""
+    sums: dict[str, Occupied] = {}
+    places: dict[str, set[tuple[int, str]]] = {}
+    for block in blocks:
+        rows = zip(labels(block), block.sessions, block.occupied, strict=True)
+        for label, session, one in rows:
+            if session is None or label is None:
+                continue
+            total = sums.setdefault(label, Occupied())
+            total.prefill_ns += one.prefill_ns
+            total.decode_ns += one.decode_ns
+            total.mixed_ns += one.mixed_ns
+            total.prefill_low_ns += one.prefill_low_ns
+            total.prefill_high_ns += one.prefill_high_ns
+            places.setdefault(label, set()).add((block.number, session))
+    return [(label, (total, len(places[label]))) for label, total in sorted(sums.items())]
 
 
 def _usd(seconds: float, usd_s: float | None) -> float | None:

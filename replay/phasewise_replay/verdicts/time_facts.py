@@ -24,6 +24,22 @@ class SessionTime:
     decode_usd: float | None
     mixed_usd: float | None
 
+    @property
+    def usd(self) -> float | None:
+        """All of it."""
+        return _sum(self.prefill_usd, self.decode_usd, self.mixed_usd)
+
+
+@dataclass(frozen=True, slots=True)
+class AgentTime:
+    """The same of one agent's calls, per session that it has a call in."""
+
+    agent: str
+    prefill_s: float
+    decode_s: float
+    mixed_s: float
+    usd: float | None
+
 
 @dataclass(frozen=True, slots=True)
 class EngineTime:
@@ -56,6 +72,12 @@ class EngineTime:
     kv_tokens: int | None
     """that the KV cache holds"""
     sessions: tuple[SessionTime, ...]
+    agents: tuple[AgentTime, ...]
+
+    @property
+    def usd(self) -> float | None:
+        """Dollars per session."""
+        return _sum(self.prefill_usd, self.decode_usd, self.mixed_usd)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +105,8 @@ class LoneStep:
     """smallest and largest"""
     prior_s: float | None
     """of the roofline; None where the model's shape or the GPU is not known"""
+
+
+def _sum(*parts: float | None) -> float | None:
+    known = [part for part in parts if part is not None]
+    return sum(known) if len(known) == len(parts) else None

@@ -16,6 +16,7 @@ from phasewise_web.cli.open_database import opened
 from phasewise_web.cli.output import print_json, stdout, table
 from phasewise_web.cli.quality_table import print_quality
 from phasewise_web.cli.selection_note import print_selections
+from phasewise_web.cli.service_tables import print_service
 
 NAME = "compare"
 
@@ -110,6 +111,7 @@ def print_verdict(verdict: Verdict) -> None:
         )
     print_forecasts(verdict.forecasts)
     print_quality(verdict.quality)
+    print_service(verdict.service)
     print_times(verdict)
     _print_failures(verdict.failures)
     bad = [check for check in verdict.fidelity.checks if not check.passed]
