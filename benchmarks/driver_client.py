@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from phasewise_replay.driving.driver import Due
+from phasewise_replay.driving.due import Due
 from phasewise_replay.engine import Request, started
 from phasewise_replay.engines.url import UrlEngine
 from phasewise_replay.plans.plan import UrlArm

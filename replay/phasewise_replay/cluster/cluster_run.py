@@ -21,7 +21,7 @@ from phasewise_replay.runs import continuing
 from phasewise_replay.runs.continuing import Continuation
 from phasewise_replay.runs.plan_run import PlanRun, Step
 from phasewise_replay.runs.run_record import StoreRecording, begin, ending
-from phasewise_replay.sessions import sessions
+from phasewise_replay.sessions import selection, sessions
 from phasewise_replay.sessions.recorded import Recorded
 
 
@@ -35,9 +35,9 @@ def run(store: Store, plan: Plan, cluster: Cluster, *, step: Step | None = None)
     if plan.forecast is not None:
         raise UsageError("a run on a cluster makes no forecasts: leave `forecast` out of the plan")
     sizes = _sizes(plan)
-    recorded = sessions.load(store, plan.sessions)
+    recorded = sessions.load_for(store, plan)
     whole = _sharded(plan, recorded, cluster, sizes)
-    run_id = begin(store, whole)
+    run_id = begin(store, whole, recorded)
     work = _Work(store, whole, run_id=run_id, recorded=recorded, done={}, step=step)
     return work.through(cluster, sizes)
 
@@ -50,9 +50,10 @@ def resume(store: Store, plan: Plan, cluster: Cluster, *, step: Step | None = No
     before = continuing.last(store, plan, any_shards=plan.shards == 1)
     if before is None:
         return run(store, plan, cluster, step=step)
-    whole, recorded = replace(plan, shards=before.shards), sessions.load(store, plan.sessions)
+    whole, recorded = replace(plan, shards=before.shards), sessions.load_for(store, plan)
     before = before.keeping(_unchanged(store, before, split(recorded, whole, before.run_id), whole))
     before.go_on(store)
+    runs.choose_again(store, before.run_id, selection.encode(recorded.selections))
     work = _Work(store, whole, run_id=before.run_id, recorded=recorded, done=before.arms, step=step)
     return work.through(cluster, _sizes(plan))
 
@@ -62,7 +63,7 @@ def _unchanged(
 ) -> set[tuple[str, int]]:
     """Return the complete blocks that sent all calls of their shard, and no others."""
     sent: dict[tuple[str, int], set[str]] = {}
-    rows = runs.measured(store, before.run_id).select("arm", "block", "call_id")
+    rows = runs.sent(store, before.run_id).select("arm", "block", "call_id")
     for arm, block, call_id in rows.iter_rows():
         sent.setdefault((arm, block), set()).add(call_id)
     calls = [

@@ -49,6 +49,11 @@ class BlockRecord:
     mixed_steps: int | None = None
     steps_unmeasured: str | None = None
     """why an engine that could measure its steps did not"""
+    preemptions: int | None = None
+    """where the engine counts them"""
+    kv_use_mean: float | None = None
+    """share of the KV cache that running requests hold, where the engine reports it"""
+    kv_use_peak: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 
+import polars as pl
 import yaml
 from phasewise_store import runs
 from phasewise_store.run_facts import Arm
@@ -10,8 +11,10 @@ from phasewise_store.store import Store
 
 from phasewise_replay.plans.plan import Plan, SessionChoice, as_yaml
 from phasewise_replay.records import arm_record
-from phasewise_replay.sessions import sessions
+from phasewise_replay.sessions import selection, sessions
 from phasewise_replay.sessions.recorded import Recorded
+from phasewise_replay.sessions.scrubbing import Scrubber
+from phasewise_replay.sessions.warm_start import start_again
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,8 @@ class Continuation:
     arms: Mapping[str, Arm]
     """as stored, by name"""
     shards: int
+    selection: str | None
+    """how its sessions were chosen, as stored"""
 
     def go_on(self, store: Store) -> None:
         """Record that the run goes on; the calls of blocks that were cut are dropped."""
@@ -50,12 +55,12 @@ class Continuation:
 
         Also when the sessions have grown since.
         """
-        sent = runs.measured(store, self.run_id)
-        if not sent.height:
-            return sessions.load(store, plan.sessions)
-        ids = tuple(sent["session_id"].unique(maintain_order=True))
-        loaded = sessions.load(store, SessionChoice(limit=None, ids=ids))
-        return _only(loaded, set(sent["call_id"]))
+        sent = runs.sent(store, self.run_id)
+        if sent.height:
+            return _sent_before(store, plan, self.selection, sent)
+        recorded = sessions.load_for(store, plan)
+        runs.choose_again(store, self.run_id, selection.encode(recorded.selections))
+        return recorded
 
 
 def last(store: Store, plan: Plan, *, any_shards: bool = False) -> Continuation | None:
@@ -71,7 +76,7 @@ def last(store: Store, plan: Plan, *, any_shards: bool = False) -> Continuation 
         failed = any(arm.status == "failed" for arm in arms.values())
         if one.status == "finished" and not failed:
             return None
-        return Continuation(one.run_id, arms, shards)
+        return Continuation(one.run_id, arms, shards, one.selection)
     return None
 
 
@@ -88,9 +93,26 @@ def _shards(plan: str) -> int:
     return int(found.get("shards", 1)) if isinstance(found, dict) else 1
 
 
-def _only(recorded: Recorded, call_ids: Set[str]) -> Recorded:
+def _sent_before(store: Store, plan: Plan, chosen: str | None, sent: pl.DataFrame) -> Recorded:
+    """Return the calls that a run has sent, its sessions in the same order."""
+    there = sent["session_id"].unique(maintain_order=True).to_list()
+    before = [one for part in selection.decode(chosen) for one in part.session_ids]
+    ids = tuple(one for one in before or there if one in set(there))
+    # only what was sent is scrubbed, or stand-ins would change with sessions that have grown
+    loaded = sessions.load(store, SessionChoice(limit=None, ids=ids))
+    warm = set(sent.filter(pl.col("warm"))["call_id"])
+    recorded = _only(loaded, set(sent["call_id"]), warm)
+    if plan.sessions.keep_secrets:
+        return recorded
+    return sessions.scrubbed(recorded, Scrubber())
+
+
+def _only(recorded: Recorded, call_ids: Set[str], warm: Set[str]) -> Recorded:
+    """Keep these calls, of which the warm ones fill the cache."""
     kept = (
-        replace(one, steps=tuple(step for step in one.steps if step.call_id in call_ids))
+        start_again(
+            replace(one, steps=tuple(step for step in one.steps if step.call_id in call_ids)), warm
+        )
         for one in recorded.sessions
     )
     return replace(recorded, sessions=tuple(kept))

@@ -38,8 +38,8 @@ def run(
     plan.check_arms()
     if plan.shards != 1:
         raise UsageError("a plan with `shards` runs on a cluster: name it with --cluster")
-    recorded = sessions.load(store, plan.sessions)
-    run_id = begin(store, plan)
+    recorded = sessions.load_for(store, plan)
+    run_id = begin(store, plan, recorded)
     return _run(store, plan, run_id, recorded, step=step, engine_for=engine_for)
 
 
@@ -83,13 +83,15 @@ def _run(
     done: Mapping[str, ArmFact] | None = None,
 ) -> str:
     """Run what is left of a run, and record how it ended."""
-    with ending(store, run_id) as runs_at_all:
+    power = machine.Power()
+    with ending(store, run_id) as runs_at_all, power.sampling():
         work = PlanRun(
             StoreRecording(store),
             plan,
             run_id=run_id,
             recorded=recorded,
             step=step,
+            joules=power.joules,
             machine={"gpus": machine.gpus()},
             forecast=forecast,
             done=done,

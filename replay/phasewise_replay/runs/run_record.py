@@ -13,13 +13,16 @@ from phasewise_store.run_facts import Arm, MeasuredCall, Run, RunStatus
 from phasewise_store.store import Store
 
 from phasewise_replay.plans.plan import Plan, as_yaml
+from phasewise_replay.sessions import selection
+from phasewise_replay.sessions.recorded import Recorded
 
 
-def begin(store: Store, plan: Plan) -> str:
-    """Record that a run of the plan begins, and return its id."""
+def begin(store: Store, plan: Plan, recorded: Recorded) -> str:
+    """Record that a run of the plan begins with these sessions, and return its id."""
     started_ns = time.time_ns()
     run_id = new_id(store, plan.name, started_ns)
-    runs.add_run(store, Run(run_id, plan.name, as_yaml(plan), started_ns))
+    chosen = selection.encode(recorded.selections)
+    runs.add_run(store, Run(run_id, plan.name, as_yaml(plan), started_ns, selection=chosen))
     return run_id
 
 

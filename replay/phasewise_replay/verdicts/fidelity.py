@@ -32,6 +32,7 @@ def judge(
     records: Mapping[str, ArmRecord],
     calls: pl.DataFrame,
     *,
+    filling: pl.DataFrame,
     unplanned: Mapping[str, Sequence[str]],
     concurrency: int,
     shard_blocks: int,
@@ -39,8 +40,9 @@ def judge(
 ) -> Fidelity:
     """Check a run; `calls` are all measured calls, `concurrency` sessions at a time.
 
-    Each `shard_blocks` numbers of blocks belong to another shard. `forced` says whether every
-    output was to have the recorded length.
+    `filling` are those that filled the cache before a session. Each `shard_blocks` numbers of
+    blocks belong to another shard. `forced` says whether every output was to have the recorded
+    length.
     """
     # parallel sub-agents of one session are several calls in flight, too
     sequential = concurrency == 1 and not load_checks.overlap(calls)
@@ -48,6 +50,7 @@ def judge(
         _finished(run),
         _blocks(records),
         _errors(calls),
+        *_filled(filling),
         _complete(records, calls, shard_blocks),
         *([_output(calls)] if forced else []),
         _input(records, calls),
@@ -99,6 +102,21 @@ def _errors(calls: pl.DataFrame) -> Check:
         share,
         f"at most {MOST_ERRORS:.0%}",
         share <= MOST_ERRORS,
+        f"for example: {'; '.join(failed.reasons)}" if failed.reasons else "",
+    )
+
+
+def _filled(filling: pl.DataFrame) -> Iterator[Check]:
+    """Check that sessions that begin in the middle found the cache filled."""
+    if not filling.height:
+        return
+    failed = failures(filling)
+    yield Check(
+        "warm_start",
+        "Calls that fill the cache before a session and failed",
+        float(failed.calls),
+        "0 calls",
+        not failed.calls,
         f"for example: {'; '.join(failed.reasons)}" if failed.reasons else "",
     )
 
