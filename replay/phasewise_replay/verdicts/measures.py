@@ -49,7 +49,7 @@ MEASURES: Sequence[Measure] = (
     Measure("duration_s", "Model time per session", "s", _sum_s("duration_ns")),
     Measure(
         "completion_s",
-        "Time to complete a session, tools included",
+        "Completion time per session",
         "s",
         ((pl.col("sent_ns") + pl.col("duration_ns")).max() - pl.col("sent_ns").min()) / _NS,
     ),
