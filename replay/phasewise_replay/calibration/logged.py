@@ -51,4 +51,5 @@ def _mean(steps: list[PlacedStep]) -> MeasuredStep:
     return MeasuredStep(
         Batch(batch.chunks, decodes=batch.decodes, context=context, longest=longest),
         float(np.mean([step.seconds for step in steps])),
+        len(steps),
     )
