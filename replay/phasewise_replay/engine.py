@@ -33,6 +33,8 @@ class Request:
     """the engine must generate exactly this many, at least one"""
     free: bool = False
     """it may stop earlier, and what it writes is kept"""
+    warm: bool = False
+    """it fills the cache before a session, and is not measured"""
     messages: tuple[bytes, ...] = ()
     """chat: the JSON of each message, as recorded"""
     tools: tuple[bytes, ...] = ()
@@ -64,6 +66,8 @@ class Answer:
     prefill_gpu_s: float | None = None
     """simulated: the call's part of the engine's steps, times the GPUs that run them"""
     decode_gpu_s: float | None = None
+    preemptions: int | None = None
+    """simulated: how often the call lost its KV blocks"""
     input_tokens: int | None = None
     cached_tokens: int | None = None
     """of the input, those served from the prefix cache"""
@@ -250,6 +254,30 @@ class Stepping(Protocol):
 
     def watched_steps(self) -> PhaseSeconds | Unmeasured:
         """Return the time of all steps since `watch_steps`, or why it is not known."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How full an engine was during a block; None is what it does not report."""
+
+    preemptions: int | None
+    kv_use_mean: float | None
+    """share of the KV cache that running requests hold"""
+    kv_use_peak: float | None
+    samples: int
+
+
+@runtime_checkable
+class Loaded(Protocol):
+    """An engine that says how full it is."""
+
+    def watch_load(self) -> None:
+        """Look from now on."""
+        ...
+
+    def watched_load(self) -> Load | None:
+        """Stop looking; None where it reports nothing."""
         ...
 
 

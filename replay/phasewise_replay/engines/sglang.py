@@ -13,7 +13,14 @@ from phasewise_store.errors import EngineError
 from phasewise_replay.client.openai_channel import OpenAiChannel
 from phasewise_replay.client.openai_client import OpenAiClient
 from phasewise_replay.client.request_body import SGLANG
-from phasewise_replay.engine import Answer, PhaseSeconds, Request, Resolved, Unmeasured
+from phasewise_replay.engine import (
+    Answer,
+    Load,
+    PhaseSeconds,
+    Request,
+    Resolved,
+    Unmeasured,
+)
 from phasewise_replay.engines import engine_python, sglang_command, start_failure
 from phasewise_replay.engines.server_process import GRACE_S, ServerProcess, free_port
 from phasewise_replay.engines.sglang_counters import StepClock
@@ -83,6 +90,14 @@ class SglangEngine:
     def token_ids(self, request: Request) -> TokenIds | None:
         """Return the prompt as SGLang's own tokenizer and chat template make it."""
         return self._running.token_ids(request)
+
+    def watch_load(self) -> None:
+        """Look at its KV cache and at retracted requests from now on."""
+        self._running.watch_load()
+
+    def watched_load(self) -> Load | None:
+        """Stop looking."""
+        return self._running.watched_load()
 
     def watch_steps(self) -> None:
         """Measure from now on."""

@@ -13,7 +13,7 @@ from phasewise_store.errors import EngineError
 from phasewise_replay.client.openai_channel import OpenAiChannel
 from phasewise_replay.client.openai_client import OpenAiClient
 from phasewise_replay.client.request_body import VLLM
-from phasewise_replay.engine import Answer, PhaseSeconds, Request, Resolved, Unmeasured
+from phasewise_replay.engine import Answer, Load, PhaseSeconds, Request, Resolved, Unmeasured
 from phasewise_replay.engines import (
     engine_python,
     server_description,
@@ -21,6 +21,7 @@ from phasewise_replay.engines import (
     vllm_command,
     vllm_plugin,
 )
+from phasewise_replay.engines.load_sampler import LoadSampler
 from phasewise_replay.engines.server_process import GRACE_S, ServerProcess, free_port
 from phasewise_replay.engines.step_log import StepLog
 from phasewise_replay.plans.plan import VllmArm
@@ -36,6 +37,7 @@ class VllmEngine:
         self._client: OpenAiClient | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._steps: StepLog | None = None
+        self._load: LoadSampler | None = None
 
     def start(self) -> Resolved:
         """Start the server and wait until it answers; see `Lifecycle.start`."""
@@ -90,6 +92,15 @@ class VllmEngine:
     def channel(self) -> OpenAiChannel:
         """Return a channel of the same kind, which raises as `send` does."""
         return OpenAiChannel(self._running, checked=self._alive)
+
+    def watch_load(self) -> None:
+        """Look at its KV cache and preemptions from now on."""
+        self._load = LoadSampler(self._running.base_url, self._running.headers)
+        self._load.start()
+
+    def watched_load(self) -> Load | None:
+        """Stop looking."""
+        return None if self._load is None else self._load.stop()
 
     def _alive(self, answer: Answer) -> Answer:
         return start_failure.raise_if_exited(self._process, answer, engine="vLLM")

@@ -7,13 +7,22 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 import yaml
 from phasewise_analyzer.chat_messages.facts import Thinking
+from phasewise_analyzer.engine.outcomes.slo import Slo
 from phasewise_store.errors import UnsupportedArmError, UsageError
 
 from phasewise_replay.plans.presets import FlagValue, Preset, presets
+
+Sample = Literal["oldest", "newest", "stratified", "cost-weighted"]
+"""how sessions are chosen where there are more than the limit"""
+SAMPLES: tuple[Sample, ...] = get_args(Sample)
+
+
+WarmStart = float | Literal["random"]
+"""below 1 a share of a session's calls, from 1 on a number of calls"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +37,14 @@ class SessionChoice:
     """at most so many calls of each session, from its start; None is all"""
     ids: tuple[str, ...] = ()
     """these sessions and no others, in this order"""
-    newest: bool = False
-    """take the newest sessions instead of the oldest"""
+    sample: Sample = "oldest"
+    """the rule that chooses them (`sessions.sampling`)"""
+    seed: int = 0
+    """of the rules that draw"""
+    keep_duplicates: bool = False
+    """replay sessions again whose calls have the prompts of another one"""
+    keep_secrets: bool = False
+    """send secrets as recorded, instead of stand-ins"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,8 +207,16 @@ class Plan:
     write freely, and compares answers"""
     thinking: Thinking = "drop"
     """what happens to the reasoning in recorded answers; chat templates drop it"""
+    shards: int = 1
+    """parts of the sessions that run beside each other on engines of their own (`cluster`)"""
     forecast: SimulatedOptions | None = None
     """step times with which the engine model forecasts every vLLM arm; None forecasts none"""
+    warm_start: WarmStart | None = None
+    """where sessions begin; the prompts before fill the cache.  None begins with the first call"""
+    slo: Slo | None = None
+    """limits of a call, for goodput"""
+    gpu_price_per_hour: float | None = None
+    """dollars; None takes the published price of the GPU"""
 
     def __post_init__(self) -> None:
         """Reject a plan that cannot run; raises UsageError."""
@@ -230,6 +253,14 @@ class Plan:
             turns.append((arm, blocks[arm.name]))
             blocks[arm.name] += 1
         return turns
+
+    @property
+    def shard_blocks(self) -> int:
+        """Block numbers of a shard: those of its arms are `shard * shard_blocks` and up.
+
+        As many as the baseline has, a multiple of four, so that `control_half` holds in each.
+        """
+        return 4 * self.repeats
 
     def visits(self) -> list[tuple[Arm, list[int]]]:
         """Return the turns with consecutive blocks of one arm together: they share its engine."""
@@ -290,12 +321,31 @@ def as_yaml(plan: Plan) -> str:
     document = asdict(plan)
     document["sessions"] = _set(document["sessions"])
     document["arms"] = [arm_document(arm) for arm in plan.arms]
+    if plan.shards == 1:
+        del document["shards"]
+    document |= {"slo": _slo_document(plan.slo)}
+    document = {
+        name: value for name, value in document.items() if value is not None or name not in UNSET
+    }
     if plan.forecast is None:
         del document["forecast"]
     else:
         document["forecast"] = {name: getattr(plan.forecast, name) for name in STEP_TIMES}
         document["forecast"] = _set(document["forecast"])
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+
+
+UNSET = ("warm_start", "slo", "gpu_price_per_hour")
+"""keys that are left out where there is nothing in them"""
+SLO_KEYS = {"ttft_s": ("ttft", 1.0), "tpot_ms": ("tpot", 1e3), "e2e_s": ("latency", 1.0)}
+"""by key of a plan: which limit, and its unit in a second"""
+
+
+def _slo_document(slo: Slo | None) -> dict[str, float] | None:
+    if slo is None:
+        return None
+    limits = {key: (getattr(slo, name), unit) for key, (name, unit) in SLO_KEYS.items()}
+    return {key: limit * unit for key, (limit, unit) in limits.items() if limit is not None}
 
 
 def arm_document(arm: Arm) -> dict[str, object]:

@@ -6,16 +6,20 @@ from pathlib import Path
 from typing import TypedDict
 
 from phasewise_analyzer.chat_messages.facts import Thinking
+from phasewise_analyzer.engine.outcomes.slo import Slo
 from phasewise_analyzer.engine.runs.layout import Layout
 from phasewise_analyzer.engine.runs.routers import ROUTERS
 from phasewise_store.errors import UsageError
 
 from phasewise_replay.plans import plan_keys as keys
 from phasewise_replay.plans.plan import (
+    SAMPLES,
+    SLO_KEYS,
     Arm,
     Mode,
     Order,
     Plan,
+    Sample,
     Scheduler,
     SessionChoice,
     SglangArm,
@@ -23,6 +27,7 @@ from phasewise_replay.plans.plan import (
     SimulatedOptions,
     UrlArm,
     VllmArm,
+    WarmStart,
     chosen,
 )
 from phasewise_replay.plans.plan_keys import Keys
@@ -57,10 +62,42 @@ def plan(top: Keys) -> Plan:
         longest_wait_s=top.take("longest_wait_s", keys.number, 60.0),
         mode=top.take("mode", _mode, "performance"),
         thinking=top.take("thinking", _thinking, "drop"),
+        shards=top.take("shards", keys.whole, 1),
         forecast=_forecast(top.inner("forecast")) if top.has("forecast") else None,
+        warm_start=top.maybe("warm_start", warm_start),
+        slo=_slo(top.inner("slo")) if top.has("slo") else None,
+        gpu_price_per_hour=top.maybe("gpu_price_per_hour", keys.positive),
     )
     top.finish()
     return found
+
+
+def _slo(found: Keys) -> Slo:
+    """Read the limits of a call; at least one."""
+    limits: dict[str, float] = {}
+    for key, (name, unit) in SLO_KEYS.items():
+        limit = found.maybe(key, keys.positive)
+        if limit is not None:
+            limits[name] = limit / unit
+    found.finish()
+    if not limits:
+        raise found.wrong("", f"must have at least one of {', '.join(SLO_KEYS)}")
+    return Slo(**limits)
+
+
+def warm_start(value: object) -> WarmStart:
+    """Take a share of a session's calls, a number of calls, or `random`."""
+    if value == "random":
+        return "random"
+    if isinstance(value, float) and 0 < value < 1:
+        return value
+    try:
+        return keys.whole(value)
+    except UsageError:
+        raise UsageError(
+            "must be a share of a session's calls such as 0.5, a whole number of calls, or random, "
+            f"not `{value}`"
+        ) from None
 
 
 def sessions(found: Keys) -> SessionChoice:
@@ -70,10 +107,29 @@ def sessions(found: Keys) -> SessionChoice:
         limit=found.maybe("limit", keys.whole),
         max_calls=found.maybe("max_calls", keys.whole),
         ids=found.take("ids", keys.words, ()),
-        newest=found.take("newest", keys.truth, False),
+        sample=_sample(found),
+        seed=found.take("seed", keys.whole_or_none, 0),
+        keep_duplicates=found.take("keep_duplicates", keys.truth, False),
+        keep_secrets=found.take("keep_secrets", keys.truth, False),
     )
     found.finish()
     return choice
+
+
+def _sample(found: Keys) -> Sample:
+    """Read the rule; `newest: true` is its older spelling."""
+    if found.has("newest") and found.has("sample"):
+        raise found.wrong("newest", "contradicts `sample`; write  sample: newest")
+    if found.take("newest", keys.truth, False):
+        return "newest"
+    return found.take("sample", _rule, "oldest")
+
+
+def _rule(value: object) -> Sample:
+    for rule in SAMPLES:
+        if value == rule:
+            return rule
+    raise UsageError(f"must be one of {', '.join(SAMPLES)}, not `{value}`")
 
 
 def arm(found: Keys) -> Arm:

@@ -39,6 +39,8 @@ class BlockRecord:
     prefill_steps_s: float | None = None
     """prefill's part of the engine's steps, where they are measured; as those below"""
     decode_steps_s: float | None = None
+    node: str | None = None
+    """of the cluster that the block ran on"""
     prefill_steps_low_s: float | None = None
     """by the two marginals of mixed steps; None where the engine has none"""
     prefill_steps_high_s: float | None = None
@@ -47,6 +49,11 @@ class BlockRecord:
     mixed_steps: int | None = None
     steps_unmeasured: str | None = None
     """why an engine that could measure its steps did not"""
+    preemptions: int | None = None
+    """where the engine counts them"""
+    kv_use_mean: float | None = None
+    """share of the KV cache that running requests hold, where the engine reports it"""
+    kv_use_peak: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +89,8 @@ class ArmRecord:
     """where the step times of a simulated engine come from"""
     forecast: ArmForecast | None = None
     """of a measured arm, where the plan asks for it"""
+    uneven: tuple[str, ...] = ()
+    """what differed between the nodes of a cluster that it ran on"""
 
 
 def encode(record: ArmRecord) -> str:
@@ -99,6 +108,7 @@ def decode(arm: Arm) -> ArmRecord | None:
     forecast = found.pop("forecast", None)
     if forecast is not None:
         forecast = ArmForecast(**(forecast | {"step_times": _basis(forecast["step_times"])}))
+    found["uneven"] = tuple(found.get("uneven", ()))
     return ArmRecord(**found, blocks=blocks, step_times=step_times, forecast=forecast)
 
 

@@ -1,6 +1,6 @@
 """Where a run writes what it measures: the store, or a file on a machine without one.
 
-`StoreRecording` is in `run`, `FileRecording` in `gpu.results_file`.
+`StoreRecording` is in `runs.run_record`, `FileRecording` in `gpu.results_file`.
 """
 
 from collections.abc import Sequence

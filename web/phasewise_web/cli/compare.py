@@ -15,6 +15,8 @@ from phasewise_web.cli.forecast_table import print_forecasts
 from phasewise_web.cli.open_database import opened
 from phasewise_web.cli.output import print_json, stdout, table
 from phasewise_web.cli.quality_table import print_quality
+from phasewise_web.cli.selection_note import print_selections
+from phasewise_web.cli.service_tables import print_service
 
 NAME = "compare"
 
@@ -67,6 +69,7 @@ def print_verdict(verdict: Verdict) -> None:
         f"{verdict.run_id}: {verdict.sessions} sessions, {verdict.calls} calls per block",
         highlight=False,
     )
+    print_selections(verdict.selections)
     stdout.print(verdict.headline, highlight=False, markup=False, soft_wrap=True)
     table(
         "",
@@ -108,6 +111,7 @@ def print_verdict(verdict: Verdict) -> None:
         )
     print_forecasts(verdict.forecasts)
     print_quality(verdict.quality)
+    print_service(verdict.service)
     print_times(verdict)
     _print_failures(verdict.failures)
     bad = [check for check in verdict.fidelity.checks if not check.passed]
