@@ -15,7 +15,7 @@ from phasewise_analyzer.engine.step_times.fitted_steps import kind_of
 from phasewise_analyzer.engine.step_times.step_fit import Hardware, MeasuredStep
 from phasewise_store.errors import UsageError
 
-from phasewise_replay.calibration import burst_front, logged
+from phasewise_replay.calibration import logged, server_front
 from phasewise_replay.calibration.probes import (
     DecodeProbe,
     Limits,
@@ -92,7 +92,9 @@ def calibrate(
         alone = [step for step in steps if kind_of(step.batch) != "mixed"]
         steps = alone + logged.measured_steps(log)
     subject.refuse_disturbed()
-    sent_together = burst_front.measured_bursts(sender, limits)
+    busy_s = busy_token_s = 0.0
+    if limits.sequences > 1:
+        busy_s, busy_token_s = sender.front_busy_s(limits.sequences, most_tokens=limits.tokens - 1)
     server = Server(
         engine=subject.engine,
         version=described.version,
@@ -111,13 +113,7 @@ def calibrate(
         hardware=hardware,
         kinds=subject.kinds,
     )
-    front = burst_front.of_bursts(
-        burst_front.of_lone(subject.front_s),
-        sent_together,
-        times,
-        subject.config,
-        blocks=described.blocks,
-    )
+    front = server_front.front(subject.front_s, busy_s=busy_s, busy_token_s=busy_token_s)
     return Calibration(server, times, subject.config, described.blocks, front)
 
 
