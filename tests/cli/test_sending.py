@@ -33,6 +33,10 @@ WITH_TOOLS = (
 )
 
 
+BUSY = "send_lag_ms: 10000\n"
+"""answers take no time here: on a busy machine, a call sent late would be void"""
+
+
 @pytest.fixture
 def strict() -> Iterator[Strict]:
     """Give a server that refuses what vLLM refuses."""
@@ -45,7 +49,7 @@ def plan(tmp_path: Path, url: str, *, source: str | None = None, more: str = "")
     chosen = "{}" if source is None else f"{{source: {source}}}"
     arms = "".join(f"  - {{name: {name}, engine: url, url: '{url}'}}\n" for name in "ab")
     path = tmp_path / "plan.yaml"
-    path.write_text(f"name: p\nsessions: {chosen}\nwarmup_calls: 0\n{more}arms:\n{arms}")
+    path.write_text(f"name: p\nsessions: {chosen}\nwarmup_calls: 0\n{BUSY}{more}arms:\n{arms}")
     return str(path)
 
 

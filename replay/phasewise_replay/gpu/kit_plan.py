@@ -28,6 +28,8 @@ class Stage:
     arms: tuple[str, ...] = ()
     """only these arms and the baseline; empty is all"""
     concurrency: int = 1
+    send_lag_ms: float = 10.0
+    """as in a plan"""
     sessions: tuple[SessionChoice, ...] = ()
     warm_start: WarmStart | None = None
     """where sessions begin, as in a plan"""
@@ -117,6 +119,7 @@ def _stage(found: Keys) -> Stage:
         name=found.take("name", keys.word),
         arms=found.take("arms", keys.words, ()),
         concurrency=found.take("concurrency", keys.whole, 1),
+        send_lag_ms=found.take("send_lag_ms", keys.number, 10.0),
         sessions=tuple(map(plan_file.sessions, found.items("sessions")))
         if found.has("sessions")
         else (),

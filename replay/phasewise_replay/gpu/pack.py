@@ -68,6 +68,7 @@ def _stage(store: Store, kit: KitPlan, stage: Stage, scrubber: Scrubber) -> Pack
         order="once",
         warmup_calls=WARMUP_CALLS,
         concurrency=concurrency,
+        send_lag_ms=stage.send_lag_ms,
         tool_time=1.0 if stage.steps is not None else 0.0,
     )
     return PackedStage(plan, Recorded(chosen, 0, selections), tuple(left_out))

@@ -202,6 +202,8 @@ class Plan:
     """share of the recorded time between two calls to wait; 0 sends at once"""
     longest_wait_s: float = 60.0
     """upper limit of a wait between two calls"""
+    send_lag_ms: float = 10.0
+    """how late, at the 99th percentile, the client may send before the run is void"""
     mode: Mode = "performance"
     """performance forces the recorded output lengths and compares times; quality lets every arm
     write freely, and compares answers"""
@@ -321,8 +323,9 @@ def as_yaml(plan: Plan) -> str:
     document = asdict(plan)
     document["sessions"] = _set(document["sessions"])
     document["arms"] = [arm_document(arm) for arm in plan.arms]
-    if plan.shards == 1:
-        del document["shards"]
+    for name, usual in (("shards", 1), ("send_lag_ms", 10.0)):
+        if document[name] == usual:
+            del document[name]
     document |= {"slo": _slo_document(plan.slo)}
     document = {
         name: value for name, value in document.items() if value is not None or name not in UNSET

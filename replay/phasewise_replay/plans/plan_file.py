@@ -60,6 +60,7 @@ def plan(top: Keys) -> Plan:
         concurrency=top.take("concurrency", keys.whole, 1),
         tool_time=top.take("tool_time", _tool_time, 0.0),
         longest_wait_s=top.take("longest_wait_s", keys.number, 60.0),
+        send_lag_ms=top.take("send_lag_ms", keys.number, 10.0),
         mode=top.take("mode", _mode, "performance"),
         thinking=top.take("thinking", _thinking, "drop"),
         shards=top.take("shards", keys.whole, 1),

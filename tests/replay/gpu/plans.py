@@ -28,6 +28,7 @@ stages:
   - name: agents
     sessions: [{source: recorded}]
     most_output_tokens: 8
+    send_lag_ms: 10000  # answers take a millisecond: on a busy machine, late ones would be void
   - name: steps
     steps: {prefill: [64, 512], cached: [[256, 64]], decode: [128], output_tokens: 8}
 """

@@ -176,7 +176,8 @@ def test_a_replay_that_is_killed_is_resumed(tmp_path: Path) -> None:
     arm = f"engine: vllm, model: {model}, flags: {{seed: 60, max-model-len: 32768}}"
     plan = tmp_path / "plan.yaml"
     plan.write_text(
-        "name: cut\nsessions: {source: recorded}\norder: once\nwarmup_calls: 0\narms:\n"
+        "name: cut\nsessions: {source: recorded}\norder: once\nwarmup_calls: 0\n"
+        "send_lag_ms: 10000\narms:\n"
         f"  - {{name: on, {arm}, presets: [prefix-caching-on]}}\n"
         f"  - {{name: off, {arm}, presets: [prefix-caching-off]}}\n"
     )
