@@ -21,6 +21,7 @@ from phasewise_web.cli.main import main
 from tests.replay.test_step_log import ended, line
 
 DECODE = {"decode_requests": 1, "decode_tokens": 1, "more_tokens": 1}
+BOTH = {"decode_requests": 2, "decode_tokens": 2, "more_tokens": 2}
 
 
 @given(st.integers(64, 40_000), st.integers(1, 64), st.none() | st.integers(64, 200_000))
@@ -36,19 +37,23 @@ def test_no_burst_exceeds_the_limits(tokens: int, sequences: int, cache_tokens: 
 
 
 def test_steps_that_are_alike_are_one_measurement(tmp_path: Path) -> None:
-    """Two prompts of 8 tokens, 20 ms each, and their decode steps of 10 and 14 ms."""
+    """Two steps that read a prompt beside a decode, of 20 and 24 ms; all others are left out."""
     path = tmp_path / "log"
-    path.write_bytes(
-        line(1.0, prefill_tokens=8, first_tokens=1)
-        + line(1.01, gap_s=0.010, ended=[ended("a-0")], **DECODE)
-        + line(2.0, prefill_tokens=8, first_tokens=1)
-        + line(2.014, gap_s=0.014, ended=[ended("b-0") | {"decode_s": 0.014}], **DECODE)
-    )
-    prefill, decode = logged.measured_steps(StepLog(path, drafts=False))
-    assert prefill.batch == Batch((Chunk(8, 0),))
-    assert prefill.seconds == pytest.approx(0.02)
-    assert (decode.batch.decodes, decode.batch.context) == (1, 9)
-    assert decode.seconds == pytest.approx(0.012)
+    read = {"prefill_tokens": 8, "first_tokens": 1}
+    lines = []
+    for at_s, mixed_s in ((1.0, 0.020), (2.0, 0.024)):
+        long = ended(f"{at_s}") | {"output_tokens": 3, "decode_s": mixed_s + 0.01}
+        short = ended(f"{at_s} beside") | {"prefill_s": mixed_s}
+        lines += [
+            line(at_s, **read),
+            line(at_s + mixed_s, gap_s=mixed_s, **read, **DECODE),
+            line(at_s + mixed_s + 0.01, gap_s=0.01, ended=[long, short], **BOTH),
+        ]
+    path.write_bytes(b"".join(lines))
+    (mixed,) = logged.measured_steps(StepLog(path, drafts=False))
+    assert mixed.batch == Batch((Chunk(8, 0),), decodes=1, context=9, longest=9)
+    assert mixed.seconds == pytest.approx(0.022)
+    assert mixed.steps == 2
 
 
 def test_one_engine_is_calibrated_at_a_time(tmp_path: Path) -> None:

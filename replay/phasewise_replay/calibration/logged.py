@@ -1,7 +1,8 @@
-"""Measured steps of a vLLM that logs them: what each probe made it run, exactly.
+"""Measured steps of a vLLM that logs them, of the kinds that its counters cannot tell apart.
 
-Probes of such a server may have steps that its counters cannot tell apart: prompts that arrive
-together, and beside sequences that decode.
+These are steps with several prompts, and those in which prompts are read while sequences decode.
+Lone prompts and steps that only decode stay as the counters have them: there, probes have nothing
+else beside them.
 """
 
 from collections import defaultdict
@@ -10,6 +11,7 @@ import numpy as np
 from phasewise_analyzer.engine.runs import logged_steps
 from phasewise_analyzer.engine.runs.logged_steps import PlacedStep
 from phasewise_analyzer.engine.step_times.batch import Batch, Chunk
+from phasewise_analyzer.engine.step_times.fitted_steps import kind_of
 from phasewise_analyzer.engine.step_times.step_fit import MeasuredStep
 from phasewise_store.errors import UsageError
 
@@ -22,7 +24,7 @@ Alike = tuple[tuple[Chunk, ...], int, int]
 
 
 def measured_steps(log: StepLog) -> list[MeasuredStep]:
-    """Return the steps since the log's mark; those that are alike are one, with their mean.
+    """Return such steps since the log's mark; those that are alike are one, with their mean.
 
     Raises UsageError for a server with several engines.
     """
@@ -34,7 +36,8 @@ def measured_steps(log: StepLog) -> list[MeasuredStep]:
     alike: dict[Alike, list[PlacedStep]] = defaultdict(list)
     for steps in by_engine.values():
         for step in logged_steps.place(steps).steps:
-            if step.known and not step.recomputing and step.seconds > 0:
+            together = kind_of(step.batch) == "mixed" or len(step.batch.chunks) > 1
+            if together and step.known and not step.recomputing and step.seconds > 0:
                 alike[_key(step.batch)].append(step)
     return [_mean(steps) for steps in alike.values()]
 
@@ -51,4 +54,5 @@ def _mean(steps: list[PlacedStep]) -> MeasuredStep:
     return MeasuredStep(
         Batch(batch.chunks, decodes=batch.decodes, context=context, longest=longest),
         float(np.mean([step.seconds for step in steps])),
+        len(steps),
     )

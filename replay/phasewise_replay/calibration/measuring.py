@@ -5,17 +5,17 @@ at before and after.
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
 import numpy as np
 from phasewise_analyzer.engine.deployments.calibration import Calibration, Server
 from phasewise_analyzer.engine.step_times import step_fit
-from phasewise_analyzer.engine.step_times.front import Front
+from phasewise_analyzer.engine.step_times.fitted_steps import kind_of
 from phasewise_analyzer.engine.step_times.step_fit import Hardware, MeasuredStep
 from phasewise_store.errors import UsageError
 
-from phasewise_replay.calibration import logged
+from phasewise_replay.calibration import logged, server_front
 from phasewise_replay.calibration.probes import (
     DecodeProbe,
     Limits,
@@ -56,7 +56,8 @@ def calibrate(
 ) -> Calibration:
     """Measure a server for at most so many seconds, with at most so many sequences at once.
 
-    `log` is the step log of a vLLM that has one: then every step it runs is measured.
+    `log` is the step log of a vLLM that has one: mixed steps, and those of several prompts, are
+    taken from it.
 
     Raises UsageError where the server is busy, is neither vLLM nor SGLang, or is too slow for the
     time, and EngineError where it fails.
@@ -88,11 +89,12 @@ def calibrate(
         log.mark()
     steps = _probe(subject, planned, time.monotonic() + seconds, report)
     if log is not None:
-        steps = logged.measured_steps(log)
+        alone = [step for step in steps if kind_of(step.batch) != "mixed"]
+        steps = alone + logged.measured_steps(log)
     subject.refuse_disturbed()
-    busy_s = (0.0, 0.0)
+    busy_s = busy_token_s = 0.0
     if limits.sequences > 1:
-        busy_s = sender.front_busy_s(limits.sequences, most_tokens=limits.tokens - 1)
+        busy_s, busy_token_s = sender.front_busy_s(limits.sequences, most_tokens=limits.tokens - 1)
     server = Server(
         engine=subject.engine,
         version=described.version,
@@ -111,24 +113,8 @@ def calibrate(
         hardware=hardware,
         kinds=subject.kinds,
     )
-    front = front_of(subject.front_s, busy_s)
+    front = server_front.front(subject.front_s, busy_s=busy_s, busy_token_s=busy_token_s)
     return Calibration(server, times, subject.config, described.blocks, front)
-
-
-def front_of(lone: Sequence[tuple[int, float]], busy_s: tuple[float, float]) -> Front:
-    """Return the server's front from lone prompts, and its busy time: of a request, and of a token.
-
-    What a token adds is the median slope between prompts of unlike lengths (Theil and Sen): some
-    prompts are held up by other processes.
-    """
-    tokens, seconds = (np.array(column, dtype=np.float64) for column in zip(*lone, strict=True))
-    one, two = np.triu_indices(len(tokens), k=1)
-    unlike = tokens[one] != tokens[two]
-    one, two = one[unlike], two[unlike]
-    slopes = (seconds[two] - seconds[one]) / (tokens[two] - tokens[one])
-    token_s = max(0.0, float(np.median(slopes))) if len(slopes) else 0.0
-    latency_s = max(0.0, float(np.median(seconds - token_s * tokens)))
-    return Front(latency_s, min(busy_s[0], latency_s), token_s, busy_s[1])
 
 
 def _of_kinds(probes: Iterable[Probe], subject: Subject) -> list[Probe]:

@@ -91,6 +91,24 @@ def test_a_fit_of_measured_kernels_is_close_on_steps_it_has_not_seen(gpu: str) -
     assert 0.5 < step_fit.implied_mbu(fitted, hardware) < 1
 
 
+def test_steps_that_were_held_up_do_not_make_the_fit_too_fast() -> None:
+    """Times that scatter by 30 % around a line, some far above it: the fit is their mean."""
+    drawn = np.random.default_rng(5)
+    rows = np.column_stack((np.ones(4000), drawn.uniform(1, 10, 4000)))
+    seconds = rows @ np.array([2.0, 1.0]) * drawn.gamma(1 / 0.09, 0.09, 4000)
+    found = step_fit.relative(rows, seconds, np.ones(4000))
+    assert (rows @ found).sum() == pytest.approx(seconds.sum(), rel=0.005)
+
+
+def test_a_mean_of_many_steps_counts_as_many() -> None:
+    """Three steps of 1 s and their mean three times give the same as one row of three."""
+    rows = np.array([[1.0], [1.0], [1.0], [1.0]])
+    apart = step_fit.relative(rows, np.array([1.0, 1.0, 1.0, 3.0]), np.ones(4))
+    together = step_fit.relative(rows[:2], np.array([1.0, 3.0]), np.array([3.0, 1.0]))
+    assert apart == pytest.approx(together)
+    assert together == pytest.approx([1.5])
+
+
 def test_steps_faster_than_the_gpu_can_are_refused() -> None:
     """Prompts timed at half of what the peak allows imply an MFU above 1."""
     prior = Roofline(H100, LLAMA, BF16, CACHE)

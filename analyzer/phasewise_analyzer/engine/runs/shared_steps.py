@@ -17,7 +17,7 @@ from phasewise_analyzer.engine.runs.logged_steps import EndedCall, Placed, Place
 from phasewise_analyzer.engine.schedulers.request import Request, Served
 from phasewise_analyzer.engine.schedulers.scheduler import Scheduled
 from phasewise_analyzer.engine.schedulers.sequence import Sequence
-from phasewise_analyzer.engine.step_times import nonnegative, step_fit
+from phasewise_analyzer.engine.step_times import step_fit
 from phasewise_analyzer.engine.step_times.batch import Batch, StepTimes
 from phasewise_analyzer.engine.step_times.fitted_steps import (
     KINDS,
@@ -150,7 +150,7 @@ def _joint(steps: Sequences[MeasuredStep]) -> dict[StepKind, KindFit]:
     parts = [(_prompt_terms(one.batch), _decode_terms(one.batch)) for one in steps]
     seconds = np.array([one.seconds for one in steps])
     rows = np.array([[1.0, *prompts, *decodes] for prompts, decodes in parts])
-    floor, *added = nonnegative.solve(rows / seconds[:, None], np.ones(len(steps)))
+    floor, *added = step_fit.relative(rows, seconds, np.ones(len(steps)))
     floor = max(floor, LEAST_FLOOR * float(seconds.min()))
     split = len(parts[0][0])
     return {

@@ -1,7 +1,7 @@
 """Fits step times to measured steps, and refuses a fit that no GPU could reach.
 
-The weights are 1/t, so that relative errors count. The error of a kind is measured on steps that
-the fit has not seen, in five folds.
+The weights are 1/t, so that relative errors count, and the mean of many steps counts more. The
+error of a kind is measured on steps that the fit has not seen, in five folds.
 """
 
 from collections.abc import Sequence
@@ -27,6 +27,7 @@ from phasewise_analyzer.engine.step_times.fitted_steps import (
 )
 
 FOLDS = 5
+PASSES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ class MeasuredStep:
 
     batch: Batch
     seconds: float
+    steps: int = 1
+    """of so many alike it is the mean: it counts as much"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +87,15 @@ def _fit_kind(kind: StepKind, steps: Sequence[MeasuredStep]) -> KindFit:
         )
     rows = np.array([terms(step.batch) for step in steps], dtype=np.float64)
     seconds = np.array([step.seconds for step in steps], dtype=np.float64)
+    counts = np.array([step.steps for step in steps], dtype=np.float64)
     errors = np.empty(len(steps))
     for fold in range(FOLDS):
         held = np.arange(len(steps)) % FOLDS == fold
-        seen = _weighted(rows[~held], seconds[~held])
+        seen = relative(rows[~held], seconds[~held], counts[~held])
         errors[held] = np.abs(rows[held] @ seen / seconds[held] - 1)
+    errors = np.repeat(errors, [step.steps for step in steps])
     return KindFit(
-        coefficients=tuple(float(value) for value in _weighted(rows, seconds)),
+        coefficients=tuple(float(value) for value in relative(rows, seconds, counts)),
         error=float(errors.mean()),
         p90=float(np.percentile(errors, 90)),
         worst=float(errors.max()),
@@ -98,8 +103,20 @@ def _fit_kind(kind: StepKind, steps: Sequence[MeasuredStep]) -> KindFit:
     )
 
 
-def _weighted(rows: FloatArray, seconds: FloatArray) -> FloatArray:
-    return nonnegative.solve(rows / seconds[:, None], np.ones(len(seconds)))
+def relative(rows: FloatArray, seconds: FloatArray, counts: FloatArray) -> FloatArray:
+    """Return the coefficients with the least relative errors; `counts` weighs the rows.
+
+    Errors are relative to the fit, which is found anew a few times. Relative to the measured times,
+    steps that were held up would count less than those that were not, and the fit would be too
+    fast: 8 % where times scatter by 20 %.
+    """
+    root = np.sqrt(counts)
+    guess = seconds
+    found = np.zeros(rows.shape[1])
+    for _ in range(PASSES):
+        found = nonnegative.solve(rows * (root / guess)[:, None], seconds / guess * root)
+        guess = np.maximum(rows @ found, seconds.min() / 10)
+    return found
 
 
 def _example(kind: StepKind) -> Batch:
