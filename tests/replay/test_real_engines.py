@@ -19,6 +19,7 @@ from phasewise_replay.engines.vllm_command import command, environment
 from phasewise_replay.plans import plan_file
 from phasewise_replay.plans.plan import SessionChoice, UrlArm, VllmArm
 from phasewise_replay.plans.presets import FlagValue
+from phasewise_replay.records import engine_settings
 from phasewise_replay.runs.preparing import prepare
 from phasewise_replay.runs.run import run
 from phasewise_replay.sessions import sessions
@@ -147,25 +148,21 @@ def test_n_gram_drafts_are_those_computed_from_the_tokens(recorded: Store) -> No
     assert 0.1 < ours.accepted / ours.drafted < 0.9, "some drafts are accepted and some are not"
 
 
-def test_vllm_and_sglang_serve_the_same_sessions_and_are_compared(recorded: Store) -> None:
-    """Both are started and stopped by the run: one table, and the settings in which they differ."""
+def test_vllm_and_sglang_serve_the_same_sessions_with_equal_settings(recorded: Store) -> None:
+    """Both are started and stopped by the run: one table, and SGLang takes vLLM's settings."""
     installed(VLLM, SGLANG, TINY)
     text = f"""
 name: engines
 sessions: {{source: tau-bench, limit: 6, max_calls: 3}}
 order: once
-arms:
-  - name: vllm
-    engine: vllm
-    model: {TINY}
-    python: {VLLM}
-    flags: {{max-model-len: 8192, num-gpu-blocks-override: 512, {NO_WORKER}}}
-    env: {VARIABLES}
-  - name: sglang
-    engine: sglang
-    model: {TINY}
-    python: {SGLANG}
-    flags: {{context-length: 8192, chunked-prefill-size: 512}}
+preset: vllm-against-sglang
+model: {TINY}
+equalise: true
+vllm:
+  python: {VLLM}
+  flags: {{max-model-len: 8192, num-gpu-blocks-override: 512, {NO_WORKER}}}
+  env: {VARIABLES}
+sglang: {{python: {SGLANG}, flags: {{chunked-prefill-size: 512}}}}
 """
     verdict = compare(recorded, run(recorded, plan_file.parse(text, "plan")))
     assert [(arm.engine, arm.status) for arm in verdict.arms] == [("vllm", "ok"), ("sglang", "ok")]
@@ -175,5 +172,12 @@ arms:
     times = {one.arm: one for one in verdict.engine_time}
     assert times["sglang"].method == engine_time.STEPS
     assert min(times["sglang"].prefill_s, times["sglang"].decode_s) > 0
-    assert verdict.changed["sglang"]["most tokens in a step"][1] == 512
-    assert verdict.changed["sglang"]["KV block, tokens"][0] == 32
+    rows = {row.title: row for row in verdict.side_by_side["sglang"]}
+    assert {title for title, row in rows.items() if not row.equal} == {
+        "most tokens in a step",
+        *engine_settings.INHERENT,
+    }
+    assert rows["KV block, tokens"].arm == 32
+    assert rows["KV cache, tokens"].arm == 511 * 32
+    assert rows["most tokens in a step"].arm == 512
+    assert rows["most tokens in a step"].why == "the plan sets `chunked-prefill-size` of this arm"

@@ -13,6 +13,7 @@ import yaml
 from phasewise_analyzer.chat_messages.facts import Thinking
 from phasewise_store.errors import UnsupportedArmError, UsageError
 
+from phasewise_replay.plans.common_settings import Value, flags_of
 from phasewise_replay.plans.presets import FlagValue, Preset, presets
 
 
@@ -194,6 +195,9 @@ class Plan:
     """what happens to the reasoning in recorded answers; chat templates drop it"""
     forecast: SimulatedOptions | None = None
     """step times with which the engine model forecasts every vLLM arm; None forecasts none"""
+    equalise: Mapping[str, Value] | None = None
+    """give arms on the other engine the baseline's settings; both engines get those named here, by
+    common name (`common_settings`); None leaves every engine its own"""
 
     def __post_init__(self) -> None:
         """Reject a plan that cannot run; raises UsageError."""
@@ -202,6 +206,18 @@ class Plan:
             raise UsageError(f"plan `{self.name}` has no arms; the first arm is the baseline")
         if twice := {name for name in names if names.count(name) > 1}:
             raise UsageError(f"plan `{self.name}` has more than one arm named {_quoted(twice)}")
+        if self.equalise is not None:
+            self._check_equalise(self.equalise)
+
+    def _check_equalise(self, values: Mapping[str, Value]) -> None:
+        """Reject what cannot be made equal."""
+        if not {"vllm", "sglang"} <= {arm.engine for arm in self.arms}:
+            raise UsageError("`equalise` needs an arm of `engine: vllm` and one of `sglang`")
+        try:
+            flags_of("vllm", values)
+            flags_of("sglang", values)
+        except UsageError as error:
+            raise UsageError(f"`equalise` of plan `{self.name}`: {error}") from None
 
     def check_arms(self) -> None:
         """Reject an arm that is the baseline under another name; raises UsageError.
@@ -295,6 +311,10 @@ def as_yaml(plan: Plan) -> str:
     else:
         document["forecast"] = {name: getattr(plan.forecast, name) for name in STEP_TIMES}
         document["forecast"] = _set(document["forecast"])
+    if plan.equalise is None:
+        del document["equalise"]
+    else:
+        document["equalise"] = dict(plan.equalise) or True
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
 
 

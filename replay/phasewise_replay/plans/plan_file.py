@@ -11,6 +11,7 @@ from phasewise_analyzer.engine.runs.routers import ROUTERS
 from phasewise_store.errors import UsageError
 
 from phasewise_replay.plans import plan_keys as keys
+from phasewise_replay.plans.common_settings import Value, common_settings
 from phasewise_replay.plans.plan import (
     Arm,
     Mode,
@@ -48,7 +49,7 @@ def plan(top: Keys) -> Plan:
     found = Plan(
         name=top.take("name", keys.word),
         sessions=sessions(top.inner("sessions")),
-        arms=tuple(arm(one) for one in top.items("arms")),
+        arms=_arms(top),
         order=top.take("order", _order, "ABBA"),
         repeats=top.take("repeats", keys.whole, 1),
         warmup_calls=top.take("warmup_calls", keys.whole_or_none, 16),
@@ -58,6 +59,7 @@ def plan(top: Keys) -> Plan:
         mode=top.take("mode", _mode, "performance"),
         thinking=top.take("thinking", _thinking, "drop"),
         forecast=_forecast(top.inner("forecast")) if top.has("forecast") else None,
+        equalise=top.maybe("equalise", _equalise),
     )
     top.finish()
     return found
@@ -74,6 +76,27 @@ def sessions(found: Keys) -> SessionChoice:
     )
     found.finish()
     return choice
+
+
+VLLM_AGAINST_SGLANG = "vllm-against-sglang"
+"""the preset of a plan that stands for an arm of each, the baseline first"""
+
+
+def _arms(top: Keys) -> tuple[Arm, ...]:
+    """Read `arms`, or the keys of a preset that stands for them."""
+    if not top.has("preset"):
+        return tuple(arm(one) for one in top.items("arms"))
+    top.take("preset", _plan_preset)
+    model = top.take("model", keys.word)
+    shared: tuple[str, ...] = top.take("presets", _presets, ())
+    vllm, sglang = top.inner("vllm"), top.inner("sglang")
+    arms = (
+        VllmArm(**_managed("vllm", vllm, model=model, shared=shared)),
+        SglangArm(**_managed("sglang", sglang, model=model, shared=shared)),
+    )
+    vllm.finish()
+    sglang.finish()
+    return arms
 
 
 def arm(found: Keys) -> Arm:
@@ -104,11 +127,17 @@ class _Managed(TypedDict):
     start_timeout_s: float
 
 
-def _managed(name: str, found: Keys) -> _Managed:
+def _managed(
+    name: str, found: Keys, *, model: str | None = None, shared: tuple[str, ...] = ()
+) -> _Managed:
+    """Read an arm; `model` and the `shared` presets are those of all arms of the plan."""
+    own: tuple[str, ...] = found.take("presets", _presets, ())
+    presets = shared + own
+    chosen(presets)
     return _Managed(
         name=name,
-        model=found.take("model", keys.word),
-        presets=found.take("presets", _presets, ()),
+        model=found.take("model", keys.word, model),
+        presets=presets,
         flags=found.take("flags", flags, {}),
         env=found.take("env", _environment, {}),
         python=found.maybe("python", keys.word),
@@ -179,6 +208,29 @@ def _engine(value: object) -> str:
     if value not in _MAKERS:
         raise UsageError(f"must be one of {', '.join(_MAKERS)}, not `{value}`")
     return str(value)
+
+
+def _plan_preset(value: object) -> str:
+    if value != VLLM_AGAINST_SGLANG:
+        raise UsageError(
+            f"must be {VLLM_AGAINST_SGLANG}, not `{value}`; presets of an arm are in its `presets`"
+        )
+    return VLLM_AGAINST_SGLANG
+
+
+def _equalise(value: object) -> Mapping[str, Value] | None:
+    """Read true, false, or a mapping from common settings to values."""
+    if isinstance(value, bool):
+        return {} if value else None
+    if not isinstance(value, dict):
+        raise UsageError(f"must be true, false, or a mapping of settings, not `{value}`")
+    known = common_settings()
+    for name, setting in value.items():
+        if name not in known:
+            raise UsageError(f"has no setting `{name}`; it has {', '.join(known)}")
+        if not isinstance(setting, bool | int | float | str):
+            raise UsageError(f"setting `{name}` has no value")
+    return value
 
 
 def _order(value: object) -> Order:

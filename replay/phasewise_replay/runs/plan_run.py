@@ -19,6 +19,7 @@ from phasewise_replay.records.arm_record import ArmForecast, ArmRecord, BlockRec
 from phasewise_replay.records.recording import Recording
 from phasewise_replay.records.sink import Sink
 from phasewise_replay.runs.block import Block, Joules, Turn, unknown
+from phasewise_replay.runs.equalising import Equalised, equalised
 from phasewise_replay.runs.preparing import Prepared, prepare
 from phasewise_replay.sessions.recorded import Recorded
 
@@ -41,6 +42,7 @@ class _ArmState:
     resolved: Resolved | None = None
     prepared: Prepared | None = None
     forecast: ArmForecast | None = None
+    equalised: Equalised | None = None
     blocks: list[BlockRecord] = field(default_factory=list)
     record: str = "{}"
     """as stored last, also by the part of the run that this one continues"""
@@ -88,6 +90,15 @@ class PlanRun:
     def runs(self, arm: Arm) -> bool:
         """Return whether the plan has the arm, and nothing has kept it from running so far."""
         return arm.name in self._arms and self._arms[arm.name].status == "ok"
+
+    def as_started(self, arm: Arm) -> Arm:
+        """Return the arm with the flags that the plan's `equalise` adds; its own flags win."""
+        if self.plan.equalise is None:
+            return arm
+        state = self._arms[arm.name]
+        baseline = arm_record.read(self._arms[self.plan.arms[0].name].record)
+        state.equalised = equalised(arm, None if state.place == 0 else baseline, self.plan.equalise)
+        return state.equalised.arm
 
     def turn(self, arm: Arm, engine: Engine, resolved: Resolved, blocks: Sequence[int]) -> None:
         """Run blocks of an arm on its engine, which is started."""
@@ -178,6 +189,8 @@ class PlanRun:
                 step_times=resolved.step_times,
                 forecast=state.forecast,
                 machine=self._machine if isinstance(arm, ManagedArm) else {},
+                equalised={} if state.equalised is None else state.equalised.flags,
+                unequal={} if state.equalised is None else state.equalised.reasons,
             )
             state.record = arm_record.encode(replace(made, blocks=tuple(state.blocks)))
         self._recording.put_arm(
@@ -186,7 +199,10 @@ class PlanRun:
                 arm.name,
                 state.place,
                 arm.engine,
-                config=orjson.dumps(arm_document(arm), default=str).decode(),
+                config=orjson.dumps(
+                    arm_document(arm if state.equalised is None else state.equalised.arm),
+                    default=str,
+                ).decode(),
                 resolved=state.record,
                 status=state.status,
                 reason=state.reason,

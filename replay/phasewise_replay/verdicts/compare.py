@@ -19,7 +19,7 @@ from phasewise_replay.gpu import step_table
 from phasewise_replay.plans import plan_file
 from phasewise_replay.plans.plan import ManagedArm, Plan, SimulatedArm, control_half
 from phasewise_replay.plans.plan_keys import Keys
-from phasewise_replay.records import arm_record
+from phasewise_replay.records import arm_record, engine_settings
 from phasewise_replay.records.arm_record import ArmRecord
 from phasewise_replay.verdicts import (
     confounders,
@@ -99,6 +99,11 @@ def compare(store: Store, run_id: str, *, gpu_usd_hour: float | None = None) -> 
         fidelity=judged,
         failures=failures(calls),
         changed=changes,
+        side_by_side={
+            arm.arm: engine_settings.side_by_side(records[ran[0].arm], records[arm.arm])
+            for arm in ran[1:]
+            if engine_settings.differ_in_engine(records[ran[0].arm], records[arm.arm])
+        },
         headline=headline.sentence(
             judged, findings.metrics, findings.control, summaries, findings.quality
         ),

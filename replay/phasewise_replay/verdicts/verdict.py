@@ -11,6 +11,7 @@ from typing import Literal
 from phasewise_analyzer.engine.step_times import batch
 from phasewise_store.run_facts import ArmStatus, Basis, RunStatus
 
+from phasewise_replay.records.engine_settings import SideBySide
 from phasewise_replay.verdicts.time_facts import EngineTime, LoneStep
 
 Judgement = Literal["lower", "higher", "no significant difference", "too few sessions", "void"]
@@ -210,5 +211,7 @@ class Verdict:
     failures: Failures
     changed: Mapping[str, Mapping[str, tuple[object, object]]]
     """per arm: the resolved settings that differ from the baseline's, as (baseline, arm)"""
+    side_by_side: Mapping[str, tuple[SideBySide, ...]]
+    """per arm on another engine than the baseline's: what both engines can be set to"""
     headline: str
     """the result in one sentence, with its interval, and whether it was measured or simulated"""

@@ -15,6 +15,7 @@ from phasewise_web.cli.forecast_table import print_forecasts
 from phasewise_web.cli.open_database import opened
 from phasewise_web.cli.output import print_json, stdout, table
 from phasewise_web.cli.quality_table import print_quality
+from phasewise_web.cli.settings_table import print_settings
 
 NAME = "compare"
 
@@ -109,6 +110,7 @@ def print_verdict(verdict: Verdict) -> None:
     print_forecasts(verdict.forecasts)
     print_quality(verdict.quality)
     print_times(verdict)
+    print_settings(verdict.side_by_side)
     _print_failures(verdict.failures)
     bad = [check for check in verdict.fidelity.checks if not check.passed]
     state = "passed" if not bad else "FAILED, so the run is void"
