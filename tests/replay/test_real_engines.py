@@ -83,6 +83,37 @@ arms:
     return run(recorded, plan_file.parse(text, "plan"))
 
 
+def check_other_endpoints(recorded: Store, address: str) -> None:
+    """Replay on a running server: compare answers of its messages, force lengths of Responses.
+
+    The two arms are one server, so what differs between them is the noise of the baseline too.
+    """
+    start = "name: n\nwarmup_calls: 0\nsessions: {source: tau-bench, limit: 1, max_calls: 2}\n"
+    arms = ", ".join(f'{{name: {name}, engine: url, url: "{address}"}}' for name in "ab")
+    quality = f"{start}mode: quality\nendpoint: messages\norder: once\narms: [{arms}]"
+    verdict = compare(recorded, run(recorded, plan_file.parse(quality, "plan")))
+    assert [check.title for check in verdict.fidelity.checks if not check.passed] == []
+    baseline, arm = verdict.quality
+    assert (baseline.comparisons, arm.comparisons) == (2 * 6, 2 * 8)
+    assert baseline.exact == arm.exact == 1.0
+    assert arm.passed
+    calls = runs.measured(recorded, verdict.run_id)
+    assert calls["output"].null_count() == 0
+    assert (calls["output_tokens"] <= calls["planned_output_tokens"]).all()
+    assert int(calls["cached_tokens"].sum()) > 0
+
+    forced = f"{start}endpoint: responses\narms: [{{name: a, engine: url, url: '{address}'}}]"
+    verdict = compare(recorded, run(recorded, plan_file.parse(forced, "plan")))
+    assert [check.title for check in verdict.fidelity.checks if not check.passed] == []
+    calls = runs.measured(recorded, verdict.run_id)
+    assert calls["prefill_ns"].null_count() == calls["ttft_ns"].null_count() == 0
+
+    refused = forced.replace("responses", "messages")
+    (only,) = compare(recorded, run(recorded, plan_file.parse(refused, "plan"))).arms
+    assert only.status == "unsupported"
+    assert "no field that forces the output length" in (only.reason or "")
+
+
 def test_an_arm_this_cpu_cannot_run_has_vllm_s_own_reason(recorded: Store) -> None:
     """A block of 16 tokens: UNSUPPORTED, in the engine's words."""
     run_id = run_one_arm(recorded, "flags: {max-model-len: 8192, block-size: 16}")
@@ -123,6 +154,7 @@ def test_n_gram_drafts_are_those_computed_from_the_tokens(recorded: Store) -> No
 
         completions = list(map(complete, range(len(prompts))))
         counters = prometheus.parse(httpx.get(f"{address}/metrics").text)
+        check_other_endpoints(recorded, address)
     found = []
     beyond = 0
     for place, one in enumerate(completions):

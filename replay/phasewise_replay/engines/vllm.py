@@ -11,8 +11,14 @@ from phasewise_store.errors import EngineError
 from phasewise_replay.client.openai_channel import OpenAiChannel
 from phasewise_replay.client.openai_client import OpenAiClient
 from phasewise_replay.client.request_body import VLLM
-from phasewise_replay.engine import Answer, Request, Resolved
-from phasewise_replay.engines import engine_python, server_description, start_failure, vllm_command
+from phasewise_replay.engine import Answer, Endpoint, Request, Resolved
+from phasewise_replay.engines import (
+    endpoints,
+    engine_python,
+    server_description,
+    start_failure,
+    vllm_command,
+)
 from phasewise_replay.engines.server_process import GRACE_S, ServerProcess, free_port
 from phasewise_replay.plans.plan import VllmArm
 
@@ -74,9 +80,13 @@ class VllmEngine:
     def _alive(self, answer: Answer) -> Answer:
         return start_failure.raise_if_exited(self._process, answer, engine="vLLM")
 
+    def cannot_send(self, endpoint: Endpoint, *, forced: bool) -> str | None:
+        """Return why chats cannot go to an endpoint; None where they can."""
+        return endpoints.cannot_send(self._running, endpoint, forced=forced)
+
     def token_ids(self, request: Request) -> TokenIds | None:
         """Return the prompt as vLLM's own tokenizer and chat template make it."""
-        return self._running.token_ids(request)
+        return self._running.token_ids(request) if request.endpoint == "chat" else None
 
     def cached_tokens(self) -> int | None:
         """Return the sum of `vllm:prefix_cache_hits`."""

@@ -7,14 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
-from typing import Literal
 
 import yaml
 from phasewise_store.errors import UsageError
 
-from phasewise_replay.plans.presets import FlagValue
+from phasewise_replay.plans.presets import EngineKind, FlagValue
 
-EngineKind = Literal["vllm", "sglang"]
 KV_CACHE, KV_BLOCK = "kv_cache_tokens", "block_tokens"
 """vLLM counts its KV cache in blocks, SGLang in tokens"""
 VLLM_BLOCK = 16

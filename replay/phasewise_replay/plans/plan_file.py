@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TypedDict
+from typing import TypedDict, get_args
 
 from phasewise_analyzer.chat_messages.facts import Thinking
 from phasewise_analyzer.engine.runs.layout import Layout
@@ -14,6 +14,7 @@ from phasewise_replay.plans import plan_keys as keys
 from phasewise_replay.plans.common_settings import Value, common_settings
 from phasewise_replay.plans.plan import (
     Arm,
+    EndpointChoice,
     Mode,
     Order,
     Plan,
@@ -24,10 +25,9 @@ from phasewise_replay.plans.plan import (
     SimulatedOptions,
     UrlArm,
     VllmArm,
-    chosen,
 )
 from phasewise_replay.plans.plan_keys import Keys
-from phasewise_replay.plans.presets import FlagValue
+from phasewise_replay.plans.presets import FlagValue, chosen
 
 
 def read(path: Path) -> Plan:
@@ -59,6 +59,7 @@ def plan(top: Keys) -> Plan:
         mode=top.take("mode", _mode, "performance"),
         thinking=top.take("thinking", _thinking, "drop"),
         forecast=_forecast(top.inner("forecast")) if top.has("forecast") else None,
+        endpoint=top.take("endpoint", _endpoint, "chat"),
         equalise=top.maybe("equalise", _equalise),
     )
     top.finish()
@@ -125,6 +126,7 @@ class _Managed(TypedDict):
     env: Mapping[str, str]
     python: str | None
     start_timeout_s: float
+    draft_model: str | None
 
 
 def _managed(
@@ -133,7 +135,10 @@ def _managed(
     """Read an arm; `model` and the `shared` presets are those of all arms of the plan."""
     own: tuple[str, ...] = found.take("presets", _presets, ())
     presets = shared + own
-    chosen(presets)
+    draft_model = found.maybe("draft_model", keys.word)
+    needing = [one.name for one in chosen(presets) if one.needs_draft_model]
+    if needing and draft_model is None:
+        raise found.wrong("draft_model", f"is missing: `{needing[0]}` speculates with that model")
     return _Managed(
         name=name,
         model=found.take("model", keys.word, model),
@@ -142,6 +147,7 @@ def _managed(
         env=found.take("env", _environment, {}),
         python=found.maybe("python", keys.word),
         start_timeout_s=found.take("start_timeout_s", keys.number, 900.0),
+        draft_model=draft_model,
     )
 
 
@@ -187,9 +193,12 @@ def _simulated(name: str, found: Keys) -> SimulatedArm:
         chunk_tokens=found.maybe("chunk_tokens", keys.whole),
         block_tokens=found.maybe("block_tokens", keys.whole),
     )
-    arm = SimulatedArm(name=name, options=options, presets=found.take("presets", _presets, ()))
+    names: tuple[str, ...] = found.take("presets", _presets, ())
+    for preset in chosen(names):
+        unset = {key: value for key, value in preset.layout.items() if not getattr(options, key)}
+        options = replace(options, **unset)  # type: ignore[arg-type]  # a test reads all
     layout(options)
-    return arm
+    return SimulatedArm(name=name, options=options, presets=names)
 
 
 _MAKERS: Mapping[str, Callable[[str, Keys], Arm]] = {
@@ -255,6 +264,14 @@ def _thinking(value: object) -> Thinking:
     if value == "text":
         return "text"
     raise UsageError(f"must be drop or text, not `{value}`")
+
+
+def _endpoint(value: object) -> EndpointChoice:
+    known: tuple[EndpointChoice, ...] = get_args(EndpointChoice)
+    found = next((one for one in known if one == value), None)
+    if found is None:
+        raise UsageError(f"must be one of {', '.join(known)}, not `{value}`")
+    return found
 
 
 def _tool_time(value: object) -> float:

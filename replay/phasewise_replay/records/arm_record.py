@@ -78,6 +78,10 @@ class ArmRecord:
     """flags that the plan's `equalise` has added to the arm's own"""
     unequal: Mapping[str, str] = field(default_factory=dict)
     """by common name: why a setting may still differ from the baseline's"""
+    endpoints: Mapping[str, int] = field(default_factory=dict)
+    """sessions by the endpoint of their chats, where the plan chooses one"""
+    notes: tuple[str, ...] = ()
+    """what was done otherwise than the plan asks, and why"""
 
 
 def encode(record: ArmRecord) -> str:
@@ -100,6 +104,7 @@ def read(resolved: str) -> ArmRecord | None:
     forecast = found.pop("forecast", None)
     if forecast is not None:
         forecast = ArmForecast(**(forecast | {"step_times": _basis(forecast["step_times"])}))
+    found["notes"] = tuple(found.get("notes", ()))
     return ArmRecord(**found, blocks=blocks, step_times=step_times, forecast=forecast)
 
 

@@ -10,9 +10,9 @@ from phasewise_replay.plans.common_settings import (
     KV_BLOCK,
     KV_CACHE,
     CommonSetting,
-    EngineKind,
     common_settings,
 )
+from phasewise_replay.plans.presets import EngineKind
 from phasewise_replay.records.arm_record import ArmRecord
 
 SPELLINGS: Mapping[str, object] = {

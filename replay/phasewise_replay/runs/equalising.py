@@ -10,12 +10,11 @@ from phasewise_store.errors import UsageError
 
 from phasewise_replay.plans.common_settings import (
     KV_BLOCK,
-    EngineKind,
     Value,
     common_settings,
 )
 from phasewise_replay.plans.plan import Arm, SglangArm, VllmArm
-from phasewise_replay.plans.presets import FlagValue
+from phasewise_replay.plans.presets import EngineKind, FlagValue
 from phasewise_replay.records import engine_settings
 from phasewise_replay.records.arm_record import ArmRecord
 

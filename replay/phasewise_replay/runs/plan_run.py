@@ -119,6 +119,7 @@ class PlanRun:
                 pace,
                 thinking=self.plan.thinking,
                 free=free,
+                endpoint=self.plan.endpoint,
             )
             if self.plan.forecast is not None:
                 self.say(f"forecasting {arm.name}")
@@ -191,6 +192,8 @@ class PlanRun:
                 machine=self._machine if isinstance(arm, ManagedArm) else {},
                 equalised={} if state.equalised is None else state.equalised.flags,
                 unequal={} if state.equalised is None else state.equalised.reasons,
+                endpoints={} if state.prepared is None else state.prepared.endpoints,
+                notes=() if state.prepared is None else state.prepared.notes,
             )
             state.record = arm_record.encode(replace(made, blocks=tuple(state.blocks)))
         self._recording.put_arm(

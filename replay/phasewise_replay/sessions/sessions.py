@@ -36,11 +36,15 @@ def load(store: Store, choice: SessionChoice) -> Recorded:
     segments = _segments(store, trie, with_prompt["leaf"].to_list())
     by_session = with_prompt.sort("step").partition_by("session_id", as_dict=True)
     sessions = [
-        RecordedSession(session_id, _steps(by_session[session_id,], trie, segments))
+        RecordedSession(session_id, _steps(own, trie, segments), _provider(own))
         for session_id in wanted
-        if (session_id,) in by_session
+        if (own := by_session.get((session_id,))) is not None
     ]
     return Recorded(tuple(sessions), chosen.height - chosen.filter(pl.col("leaf") >= 0).height)
+
+
+def _provider(calls: pl.DataFrame) -> str | None:
+    return next(iter(calls["provider"].drop_nulls().to_list()), None)
 
 
 def _wanted(calls: pl.DataFrame, choice: SessionChoice) -> list[str]:

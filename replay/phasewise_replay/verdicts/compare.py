@@ -224,4 +224,6 @@ def _summary(arm: Arm, record: ArmRecord | None, calls: pl.DataFrame) -> ArmSumm
         errors=int(own["error"].is_not_null().sum()),
         hit_rate=cached / read if read else None,
         step_times=None if record is None else record.step_times,
+        endpoints={} if record is None else record.endpoints,
+        notes=() if record is None else record.notes,
     )

@@ -54,6 +54,7 @@ def judge(
         *load_checks.equal_concurrency(calls, planned=concurrency),
         *_predicted(calls, sequential=sequential),
         *_counter(records, sequential=sequential),
+        *_endpoints(records),
         _confounders(unplanned, records),
     )
     return Fidelity(all(check.passed for check in checks), checks)
@@ -222,6 +223,23 @@ def _counter(records: Mapping[str, ArmRecord], *, sequential: bool) -> Iterator[
         "0 blocks",
         not wrong,
         "; ".join(wrong),
+    )
+
+
+def _endpoints(records: Mapping[str, ArmRecord]) -> Iterator[Check]:
+    """Check that the chats of all arms went to the same endpoints, where the plan chose some."""
+    found = {arm: dict(record.endpoints) for arm, record in records.items() if record.endpoints}
+    if not found:
+        return
+    first = next(iter(found.values()))
+    other = [arm for arm, endpoints in found.items() if endpoints != first]
+    sessions = "; ".join(
+        f"{arm}: " + ", ".join(f"{name} {count:,}" for name, count in one.items())
+        for arm, one in found.items()
+    )
+    title = "Arms whose chats went to other endpoints than the baseline's"
+    yield Check(
+        "endpoints", title, float(len(other)), "0 arms", not other, f"sessions of {sessions}"
     )
 
 

@@ -5,7 +5,7 @@ interval excludes zero, its p-value holds among all measures, and the run's fide
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from phasewise_analyzer.engine.step_times import batch
@@ -41,6 +41,10 @@ class ArmSummary:
     """cached tokens / input tokens, over all measured calls"""
     step_times: batch.Basis | None = None
     """where the step times of a simulated arm come from, with their error"""
+    endpoints: Mapping[str, int] = field(default_factory=dict)
+    """sessions by the endpoint of their chats, where the plan chooses one"""
+    notes: tuple[str, ...] = ()
+    """what was done otherwise than the plan asks, and why"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,10 @@ def print_verdict(verdict: Verdict) -> None:
             markup=False,
             soft_wrap=True,
         )
+    for arm in verdict.arms:
+        for note in arm.notes:
+            text = f"  {arm.name}: {note}"
+            stdout.print(text, highlight=False, markup=False, soft_wrap=True)
     columns = (
         ("measure", False),
         ("baseline", True),

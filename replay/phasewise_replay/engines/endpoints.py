@@ -1,0 +1,38 @@
+"""Which endpoints for chats a server has, and why one of them cannot be used."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from phasewise_replay.client.endpoint_forms import PATHS
+from phasewise_replay.client.openai_client import OpenAiClient
+from phasewise_replay.client.request_body import SGLANG, Dialect
+from phasewise_replay.engine import Endpoint
+
+IGNORES_EOS = "preferred_sampling_params.ignore_eos"
+"""a setting of SGLang that holds for requests that do not say otherwise; Responses cannot"""
+_CURES: Mapping[Endpoint, str] = {
+    "responses": "; SGLang forces it with  flags: {preferred-sampling-params: {ignore_eos: true}}",
+}
+
+
+def of_sglang(settings: Mapping[str, object]) -> Dialect:
+    """Return what an SGLang server with these settings understands."""
+    forced = SGLANG.forced_endpoints
+    if settings.get(IGNORES_EOS) is True:
+        forced = forced | {"responses"}
+    omits = settings.get("enable_cache_report") is True
+    return replace(SGLANG, forced_endpoints=forced, omits_zero_cached=omits)
+
+
+def cannot_send(client: OpenAiClient, endpoint: Endpoint, *, forced: bool) -> str | None:
+    """Return why a server cannot serve chats on an endpoint, `forced` to a length or not."""
+    path, dialect = PATHS[endpoint], client.dialect
+    if endpoint == "chat":
+        return None
+    if not client.serves(path):
+        return f"this server has no `{path}`"
+    # of an unknown server nothing can be forced, on no endpoint: fidelity then judges the lengths
+    if forced and dialect.forced_length and endpoint not in dialect.forced_endpoints:
+        cure = _CURES.get(endpoint, "")
+        return f"`{path}` of this server has no field that forces the output length{cure}"
+    return None

@@ -1,0 +1,59 @@
+"""The endpoint that the chats of each session go to on an engine, as the plan asks and it can."""
+
+from collections import Counter
+
+from phasewise_analyzer.chat_messages.captured_endpoint import captured_endpoint
+from phasewise_store.errors import UnsupportedArmError
+
+from phasewise_replay.engine import Endpoint, Engine, HasEndpoints
+from phasewise_replay.plans.plan import EndpointChoice
+from phasewise_replay.sessions.recorded import RecordedSession
+
+
+class ChosenEndpoints:
+    """Chooses, and remembers what was chosen."""
+
+    def __init__(self, engine: Engine, choice: EndpointChoice, *, forced: bool) -> None:
+        self._engine = engine
+        self._choice = choice
+        self._forced = forced
+        self._refusals: dict[Endpoint, str | None] = {}
+        self._sessions: Counter[Endpoint] = Counter()
+        self._elsewhere: Counter[Endpoint] = Counter()
+        """sessions that were captured from an endpoint and go to another one"""
+
+    def of(self, session: RecordedSession) -> Endpoint:
+        """Return the endpoint of a session; raises UnsupportedArmError where it cannot serve."""
+        if self._choice == "recorded":
+            prompts = (step.prompt for step in session.steps)
+            found: Endpoint = captured_endpoint(prompts, provider=session.provider)
+            if self._refusal(found) is not None:
+                self._elsewhere[found] += 1
+                found = "chat"
+        else:
+            found = self._choice
+            if (reason := self._refusal(found)) is not None:
+                raise UnsupportedArmError(reason)
+        self._sessions[found] += 1
+        return found
+
+    def sessions(self) -> dict[str, int]:
+        """Return how many sessions go where; nothing where the plan leaves all to chat."""
+        found = {} if self._choice == "chat" else self._sessions
+        return {str(endpoint): count for endpoint, count in found.items()}
+
+    def notes(self) -> tuple[str, ...]:
+        """Say which sessions go to chat instead, and why."""
+        return tuple(
+            f"sent to `chat` instead of `{endpoint}`, from which {count:,} of the sessions were "
+            f"captured: {self._refusal(endpoint)}"
+            for endpoint, count in self._elsewhere.items()
+        )
+
+    def _refusal(self, endpoint: Endpoint) -> str | None:
+        if endpoint not in self._refusals:
+            reason = None
+            if isinstance(self._engine, HasEndpoints):
+                reason = self._engine.cannot_send(endpoint, forced=self._forced)
+            self._refusals[endpoint] = reason
+        return self._refusals[endpoint]
