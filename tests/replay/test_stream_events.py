@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from phasewise_replay.client import stream_events, streamed_answer
+from phasewise_replay.client import streamed_answer
 from phasewise_replay.engine import Answer
 
 Event = dict[str, object]
@@ -183,4 +183,3 @@ def test_events_have_a_name_before_their_data() -> None:
     """Names are passed over, and data over several lines is one."""
     pieces = [(1, b"event: a\ndata: {}\n"), (2, b'\nevent: b\r\ndata: {"x":\r\ndata: 1}\r\n\r\n')]
     assert list(streamed_answer.events(pieces)) == [(2, b"{}"), (2, b'{"x":\n1}')]
-    assert stream_events.read(b"{}") == stream_events.StreamEvent()

@@ -1,11 +1,10 @@
-"""What one server-sent event of a streamed answer says, in the events of every endpoint.  Pure.
+"""The server-sent events of a streamed answer, of every endpoint, put together one by one.  Pure.
 
 Chat completions and completions send chunks without a type; Anthropic's messages and OpenAI's
-Responses name the type in each event.
+Responses name the type in each event. `streamed_answer` reads with it.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -18,163 +17,178 @@ _OUTPUT = (
 """fields of a chat's delta that contain generated output, in the responses of all servers"""
 _TEXT = ("reasoning", "reasoning_content", "content", "text")
 """those that are text, in the order in which they are written"""
-_ANTHROPIC_DELTAS = ("thinking", "text", "partial_json")
+_ANTHROPIC_TEXT = ("thinking", "text")
+_ANTHROPIC_USAGE = {
+    "input_tokens": "uncached",
+    "cache_read_input_tokens": "cached",
+    "cache_creation_input_tokens": "written",
+    "output_tokens": "output",
+}
 _ENDED = ("response.completed", "response.incomplete", "response.failed")
-_WRITTEN = ("response.output_text.delta", "response.refusal.delta")
-_THOUGHT = ("response.reasoning_text.delta", "response.reasoning_summary_text.delta")
+_RESPONSE_TEXT = (
+    *("response.output_text.delta", "response.refusal.delta"),
+    *("response.reasoning_text.delta", "response.reasoning_summary_text.delta"),
+)
 _ARGUMENTS = "response.function_call_arguments.delta"
+_ITEM = "response.output_item.added"
 
 Fields = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class CallPart:
-    """A part of a tool call: its name, or some of its arguments."""
-
-    place: int | None
-    """of the call among those of the answer; None where the server does not number them"""
-    name: str = ""
-    arguments: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class StreamEvent:
-    """What an event says; most say one of these."""
-
-    is_output: bool = False
-    """whether it has output of any kind, or is the end of the output"""
-    is_end: bool = False
-    """whether the answer is complete with it"""
-    text: str = ""
-    calls: tuple[CallPart, ...] = ()
-    usage: Mapping[str, int | None] = field(default_factory=dict)
-    """`input`, `cached` and `output` tokens, those that the event tells"""
-    metrics: Fields = field(default_factory=dict)
-    """vLLM's own times"""
-    prompt_ids: list[int] | None = None
-    output_ids: list[int] | None = None
-    error: str | None = None
-
-
-def read(event: bytes) -> StreamEvent:
-    """Read the data of an event of any endpoint."""
+def has_output(event: bytes) -> bool:
+    """Return whether an event has output of any kind, or is the end of the output."""
     if event == DONE:
-        return StreamEvent(is_end=True)
+        return False
     fields = orjson.loads(event)
     kind = fields.get("type")
     if kind is None:
-        return _chunk(fields)
-    return _response(kind, fields) if kind.startswith("response.") else _message(kind, fields)
+        return any(map(_choice_has_output, fields.get("choices") or ()))
+    of_kind = _response_has_output if kind.startswith("response.") else _message_has_output
+    return of_kind(kind, fields)
 
 
-def _chunk(fields: Fields) -> StreamEvent:
-    """Read a chunk of chat completions or completions."""
-    text: list[str] = []
-    calls: list[CallPart] = []
-    is_output = False
-    prompt_ids, output_ids = fields.get("prompt_token_ids") or None, None
-    for choice in fields.get("choices") or []:
-        delta = choice.get("delta") or choice
-        text += [part for name in _TEXT if isinstance(part := delta.get(name), str)]
-        calls += _chat_calls(delta.get("tool_calls") or ())
-        prompt_ids = choice.get("prompt_token_ids") or prompt_ids
-        if (ids := choice.get("token_ids")) is not None:
-            output_ids = (output_ids or []) + ids
-        is_output |= any(delta.get(name) for name in _OUTPUT)
-        is_output |= bool(choice.get("token_ids") or choice.get("finish_reason"))
-    return StreamEvent(
-        is_output=is_output,
-        text="".join(text),
-        calls=tuple(calls),
-        usage=_openai_usage(fields.get("usage"), "prompt", "completion"),
-        metrics=fields.get("metrics") or {},
-        prompt_ids=prompt_ids,
-        output_ids=output_ids,
-        error=_error(fields.get("error")),
-    )
+def _response_has_output(kind: str, fields: Fields) -> bool:
+    if kind in _RESPONSE_TEXT or kind == _ARGUMENTS:
+        return bool(fields["delta"])
+    if kind == _ITEM:
+        return bool(fields["item"].get("type") == "function_call")
+    return kind in _ENDED
 
 
-def _chat_calls(calls: Iterable[Fields]) -> Iterator[CallPart]:
-    for call in calls:
-        function = call.get("function") or {}
-        name, arguments = function.get("name") or "", function.get("arguments") or ""
-        yield CallPart(call.get("index"), name, arguments)
-
-
-def _openai_usage(usage: Fields | None, read: str, written: str) -> dict[str, int | None]:
-    if not usage:
-        return {}
-    details = usage.get(f"{read}_tokens_details")
-    return {
-        "input": _count(usage.get(f"{read}_tokens")),
-        "cached": _count(details.get("cached_tokens")) if isinstance(details, Mapping) else None,
-        "output": _count(usage.get(f"{written}_tokens")),
-    }
-
-
-def _message(kind: str, fields: Fields) -> StreamEvent:
-    """Read an event of Anthropic's messages."""
-    if kind == "message_start":
-        return StreamEvent(usage=_anthropic_usage(fields["message"].get("usage")))
+def _message_has_output(kind: str, fields: Fields) -> bool:
     if kind == "content_block_start":
         block = fields["content_block"]
-        if block.get("type") != "tool_use":
-            return StreamEvent(text=block.get("text") or "", is_output=bool(block.get("text")))
-        call = CallPart(fields["index"], block["name"])
-        return StreamEvent(is_output=True, calls=(call,))
+        return block.get("type") == "tool_use" or bool(block.get("text"))
     if kind == "content_block_delta":
         delta = fields["delta"]
-        arguments = delta.get("partial_json") or ""
-        return StreamEvent(
-            is_output=any(delta.get(name) for name in _ANTHROPIC_DELTAS),
-            text=(delta.get("thinking") or "") + (delta.get("text") or ""),
-            calls=(CallPart(fields["index"], arguments=arguments),) if arguments else (),
-        )
-    if kind == "message_delta":
-        ended = bool((fields.get("delta") or {}).get("stop_reason"))
-        return StreamEvent(is_output=ended, usage=_anthropic_usage(fields.get("usage")))
-    failure = fields.get("error") or (fields if kind == "error" else None)
-    return StreamEvent(is_end=kind == "message_stop", error=_error(failure))
+        return any(delta.get(name) for name in (*_ANTHROPIC_TEXT, "partial_json"))
+    return kind == "message_delta" and bool(fields["delta"].get("stop_reason"))
 
 
-def _anthropic_usage(usage: Fields | None) -> dict[str, int | None]:
-    """Return the counts that an event has; the input without what was cached is `uncached`."""
-    names = {
-        "input_tokens": "uncached",
-        "cache_read_input_tokens": "cached",
-        "cache_creation_input_tokens": "written",
-        "output_tokens": "output",
-    }
-    counts = {name: _count((usage or {}).get(theirs)) for theirs, name in names.items()}
-    return {name: count for name, count in counts.items() if count is not None}
+def _choice_has_output(choice: Fields) -> bool:
+    delta = choice.get("delta") or choice
+    if any(delta.get(name) for name in _OUTPUT):
+        return True
+    return bool(choice.get("token_ids") or choice.get("finish_reason"))
 
 
-def _response(kind: str, fields: Fields) -> StreamEvent:
-    """Read an event of OpenAI's Responses."""
-    if kind in _ENDED:
-        response = fields["response"]
-        return StreamEvent(
-            is_output=True,
-            is_end=True,
-            usage=_openai_usage(response.get("usage"), "input", "output"),
-            metrics=response.get("metrics") or {},
-            error=_error(response.get("error")),
-        )
-    if kind in _WRITTEN or kind in _THOUGHT:
-        return StreamEvent(is_output=bool(fields["delta"]), text=fields["delta"])
-    if kind == _ARGUMENTS:
-        call = CallPart(fields["output_index"], arguments=fields["delta"])
-        return StreamEvent(is_output=bool(fields["delta"]), calls=(call,))
-    if kind == "response.output_item.added" and fields["item"].get("type") == "function_call":
-        call = CallPart(fields["output_index"], fields["item"].get("name") or "")
-        return StreamEvent(is_output=True, calls=(call,))
-    return StreamEvent()
+class StreamReader:
+    """What the events of one answer said so far."""
 
+    def __init__(self, *, keeps_output: bool = False) -> None:
+        """Begin; text and tool calls are kept only where they are wanted."""
+        self.is_complete = False
+        """whether the last event was the end of the answer"""
+        self.usage: dict[str, int | None] = {}
+        """tokens: `input`, or Anthropic's `uncached` and `written`; `cached`, `output`"""
+        self.metrics: Fields = {}
+        """vLLM's own times"""
+        self.prompt_ids: list[int] | None = None
+        self.output_ids: list[int] | None = None
+        self.error: str | None = None
+        self.text: list[str] = []
+        self.calls: dict[int, list[str]] = {}
+        """name and arguments, by the call's place"""
+        self._keeps_output = keeps_output
 
-def _error(failure: object) -> str | None:
-    if not failure:
-        return None
-    return str(failure.get("message", failure) if isinstance(failure, Mapping) else failure)
+    def take(self, event: bytes) -> None:
+        """Take the data of the next event."""
+        self.is_complete = event == DONE
+        if self.is_complete:
+            return
+        fields = orjson.loads(event)
+        kind = fields.get("type")
+        if kind is None:
+            self._take_chunk(fields)
+        elif kind.startswith("response."):
+            self._take_response(kind, fields)
+        else:
+            self._take_message(kind, fields)
+
+    def _take_chunk(self, fields: Fields) -> None:
+        """Take a chunk of chat completions or completions."""
+        if failure := fields.get("error"):
+            self._fail(failure)
+        if usage := fields.get("usage"):
+            self._take_usage(usage, "prompt", "completion")
+        self.metrics = fields.get("metrics") or self.metrics
+        self.prompt_ids = fields.get("prompt_token_ids") or self.prompt_ids
+        for choice in fields.get("choices") or ():
+            self.prompt_ids = choice.get("prompt_token_ids") or self.prompt_ids
+            if (ids := choice.get("token_ids")) is not None:
+                self.output_ids = self.output_ids or []
+                self.output_ids += ids
+            if self._keeps_output:
+                self._keep(choice.get("delta") or choice)
+
+    def _keep(self, delta: Fields) -> None:
+        """Keep the text and the calls of a chat's delta."""
+        self.text += [part for name in _TEXT if isinstance(part := delta.get(name), str)]
+        for call in delta.get("tool_calls") or ():
+            function = call.get("function") or {}
+            place = call.get("index", len(self.calls))
+            self._call(place, function.get("name") or "", function.get("arguments") or "")
+
+    def _take_message(self, kind: str, fields: Fields) -> None:
+        """Take an event of Anthropic's messages; an error of Responses looks the same."""
+        if kind == "message_start":
+            self._take_anthropic_usage(fields["message"].get("usage"))
+        elif kind == "message_delta":
+            self._take_anthropic_usage(fields.get("usage"))
+        elif kind == "content_block_start":
+            block = fields["content_block"]
+            if block.get("type") == "tool_use":
+                self._call(fields["index"], block["name"], "")
+            self.text.append(block.get("text") or "")
+        elif kind == "content_block_delta":
+            delta = fields["delta"]
+            self.text += [delta[name] for name in _ANTHROPIC_TEXT if delta.get(name)]
+            if delta.get("partial_json"):
+                self._call(fields["index"], "", delta["partial_json"])
+        elif kind == "message_stop":
+            self.is_complete = True
+        elif kind == "error":
+            self._fail(fields.get("error") or fields)
+
+    def _take_response(self, kind: str, fields: Fields) -> None:
+        """Take an event of OpenAI's Responses."""
+        if kind in _RESPONSE_TEXT:
+            self.text.append(fields["delta"])
+        elif kind == _ARGUMENTS:
+            self._call(fields["output_index"], "", fields["delta"])
+        elif kind == _ITEM and fields["item"].get("type") == "function_call":
+            self._call(fields["output_index"], fields["item"].get("name") or "", "")
+        elif kind in _ENDED:
+            self.is_complete = True
+            response = fields["response"]
+            self._take_usage(response.get("usage") or {}, "input", "output")
+            self.metrics = response.get("metrics") or self.metrics
+            if failure := response.get("error"):
+                self._fail(failure)
+
+    def _take_usage(self, usage: Fields, read: str, written: str) -> None:
+        details = usage.get(f"{read}_tokens_details")
+        cached = details.get("cached_tokens") if isinstance(details, Mapping) else None
+        self.usage = {
+            "input": _count(usage.get(f"{read}_tokens")),
+            "cached": _count(cached),
+            "output": _count(usage.get(f"{written}_tokens")),
+        }
+
+    def _take_anthropic_usage(self, usage: Fields | None) -> None:
+        for theirs, name in _ANTHROPIC_USAGE.items():
+            count = _count((usage or {}).get(theirs))
+            if count is not None:
+                self.usage[name] = count
+
+    def _call(self, place: int, name: str, arguments: str) -> None:
+        known = self.calls.setdefault(place, ["", ""])
+        known[0] += name
+        known[1] += arguments
+
+    def _fail(self, failure: object) -> None:
+        said = failure.get("message", failure) if isinstance(failure, Mapping) else failure
+        self.error = self.error or str(said)
 
 
 def _count(value: object) -> int | None:

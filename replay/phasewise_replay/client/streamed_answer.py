@@ -10,6 +10,7 @@ import orjson
 from phasewise_analyzer.engine.caches.token_ids import TokenIds
 
 from phasewise_replay.client import stream_events
+from phasewise_replay.client.stream_events import StreamReader
 from phasewise_replay.engine import Answer
 
 # https://html.spec.whatwg.org/multipage/server-sent-events.html
@@ -25,6 +26,10 @@ def events(pieces: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
     for at, piece in pieces:
         *whole, rest = (rest + piece).replace(b"\r\n", b"\n").split(_END_OF_EVENT)
         for event in whole:
+            if b"\n" not in event:
+                if event.startswith(_DATA):
+                    yield at, event[len(_DATA) :].strip()
+                continue
             lines = event.split(b"\n")
             data = [line[len(_DATA) :].strip() for line in lines if line.startswith(_DATA)]
             if data:
@@ -33,7 +38,7 @@ def events(pieces: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
 
 def has_content(event: bytes) -> bool:
     """Return whether an event has output: text, reasoning, a part of a tool call, ids, the end."""
-    return stream_events.read(event).is_output
+    return stream_events.has_output(event)
 
 
 def answer(
@@ -45,21 +50,13 @@ def answer(
     error: str | None,
 ) -> Answer:
     """Put the events of one answer together with the client's times."""
-    usage: dict[str, int | None] = {}
-    metrics: Mapping[str, object] = {}
-    prompt_ids: list[int] | None = None
-    output_ids: list[int] | None = None
-    is_complete = False
-    for event in map(stream_events.read, received):
-        error = error or event.error
-        usage |= event.usage
-        metrics = event.metrics or metrics
-        prompt_ids = event.prompt_ids or prompt_ids
-        if event.output_ids is not None:
-            output_ids = (output_ids or []) + event.output_ids
-        is_complete = event.is_end
-    if error is None and not is_complete:
+    reader = StreamReader()
+    for event in received:
+        reader.take(event)
+    error = error or reader.error
+    if error is None and not reader.is_complete:
         error = "the stream ended before the response was complete"
+    usage, metrics = reader.usage, reader.metrics
     return Answer(
         sent_ns=sent_ns,
         duration_ns=duration_ns,
@@ -71,25 +68,19 @@ def answer(
         input_tokens=_input(usage),
         cached_tokens=usage.get("cached"),
         output_tokens=usage.get("output"),
-        prompt_token_ids=_ids(prompt_ids),
-        output_token_ids=_ids(output_ids),
+        prompt_token_ids=_ids(reader.prompt_ids),
+        output_token_ids=_ids(reader.output_ids),
         error=error,
     )
 
 
 def output(received: Sequence[bytes]) -> str:
     """Return what was written, as JSON: the text, and each tool call's name and arguments."""
-    text: list[str] = []
-    calls: dict[int, list[str]] = {}
-    for event in map(stream_events.read, received):
-        text.append(event.text)
-        for part in event.calls:
-            place = len(calls) if part.place is None else part.place
-            known = calls.setdefault(place, ["", ""])
-            known[0] += part.name
-            known[1] += part.arguments
-    written = {"text": "".join(text), "tool_calls": [calls[place] for place in sorted(calls)]}
-    return orjson.dumps(written).decode()
+    reader = StreamReader(keeps_output=True)
+    for event in received:
+        reader.take(event)
+    calls = [reader.calls[place] for place in sorted(reader.calls)]
+    return orjson.dumps({"text": "".join(reader.text), "tool_calls": calls}).decode()
 
 
 def refusal(status: int, body: bytes) -> str:
