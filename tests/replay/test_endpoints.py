@@ -1,5 +1,6 @@
 """Sessions sent to the endpoint that a plan names, or that they were captured from."""
 
+import orjson
 import pytest
 from phasewise_replay.client.openai_client import OpenAiClient
 from phasewise_replay.client.request_body import PLAIN, VLLM
@@ -7,6 +8,7 @@ from phasewise_replay.engine import Endpoint
 from phasewise_replay.engines import endpoints
 from phasewise_replay.engines.fake import FakeEngine
 from phasewise_replay.plans import plan_file
+from phasewise_replay.plans.plan import Arm, SglangArm
 from phasewise_replay.runs.run import run
 from phasewise_replay.verdicts.compare import compare
 from phasewise_replay.verdicts.verdict import Verdict
@@ -139,12 +141,45 @@ def test_a_length_that_cannot_be_forced_is_a_reason_in_performance_mode_only() -
         client.dialect = endpoints.of_sglang({})
         refused = endpoints.cannot_send(client, "responses", forced=True)
         assert refused is not None
-        assert "preferred-sampling-params: {ignore_eos: true}" in refused
+        assert "--preferred-sampling-params '{\"ignore_eos\": true}'" in refused
         client.dialect = endpoints.of_sglang({"preferred_sampling_params.ignore_eos": True})
         assert endpoints.cannot_send(client, "responses", forced=True) is None
+        refused = endpoints.cannot_send(client, "responses", forced=False)
+        assert refused == (
+            "`/v1/responses` of this server was started so that no answer ends by itself"
+        )
         client.dialect = PLAIN
         assert endpoints.cannot_send(client, "messages", forced=True) is None
         client.close()
+
+
+@pytest.mark.parametrize(
+    ("keys", "has_flag"),
+    [
+        ("endpoint: responses", True),
+        ("endpoint: recorded", True),
+        ("endpoint: messages", False),
+        ("endpoint: chat", False),
+        ("endpoint: responses\nmode: quality", False),
+    ],
+)
+def test_sglang_is_started_so_that_responses_have_the_recorded_length(
+    store: Store, keys: str, has_flag: bool
+) -> None:
+    """Where the plan needs it; the arm is recorded as it was started."""
+    write_sessions(store, sessions=1, steps=1)
+    started: list[Arm] = []
+
+    def engine_for(arm: Arm) -> FakeEngine:
+        started.append(arm)
+        return FakeEngine()
+
+    text = f"name: n\n{keys}\narms: [{{name: a, engine: sglang, model: m}}]"
+    run_id = run(store, plan_file.parse(text, "plan"), engine_for=engine_for)
+    flags = {"preferred-sampling-params": {"ignore_eos": True}} if has_flag else {}
+    assert [arm.all_flags() for arm in started if isinstance(arm, SglangArm)] == [flags]
+    (arm,) = runs.arms(store, run_id)
+    assert orjson.loads(arm.config).get("flags", {}) == flags
 
 
 class OnlyChat(FakeEngine):

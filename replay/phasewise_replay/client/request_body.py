@@ -28,6 +28,8 @@ class Dialect:
     not report output ids, and drop the tools when `tool_choice` is none"""
     forced_endpoints: Set[Endpoint] = frozenset()
     """endpoints for chats on which the output length can be forced"""
+    unfree_endpoints: Set[Endpoint] = frozenset()
+    """endpoints for chats on which it always is"""
     tool_choice: str = "none"
     """the answer is recorded already: tools are part of the prompt, and not to be parsed.  Where
     `none` takes them out of the prompt, `auto`"""

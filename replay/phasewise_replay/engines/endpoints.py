@@ -1,6 +1,6 @@
 """Which endpoints for chats a server has, and why one of them cannot be used."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import replace
 
 from phasewise_replay.client.endpoint_forms import PATHS
@@ -10,18 +10,20 @@ from phasewise_replay.engine import Endpoint
 
 IGNORES_EOS = "preferred_sampling_params.ignore_eos"
 """a setting of SGLang that holds for requests that do not say otherwise; Responses cannot"""
-_CURES: Mapping[Endpoint, str] = {
-    "responses": "; SGLang forces it with  flags: {preferred-sampling-params: {ignore_eos: true}}",
-}
+_CURE = "; SGLang forces it when started with  --preferred-sampling-params '{\"ignore_eos\": true}'"
 
 
 def of_sglang(settings: Mapping[str, object]) -> Dialect:
     """Return what an SGLang server with these settings understands."""
-    forced = SGLANG.forced_endpoints
+    unfree: Set[Endpoint] = frozenset()
     if settings.get(IGNORES_EOS) is True:
-        forced = forced | {"responses"}
-    omits = settings.get("enable_cache_report") is True
-    return replace(SGLANG, forced_endpoints=forced, omits_zero_cached=omits)
+        unfree = frozenset({"responses"})
+    return replace(
+        SGLANG,
+        forced_endpoints=SGLANG.forced_endpoints | unfree,
+        unfree_endpoints=unfree,
+        omits_zero_cached=settings.get("enable_cache_report") is True,
+    )
 
 
 def cannot_send(client: OpenAiClient, endpoint: Endpoint, *, forced: bool) -> str | None:
@@ -33,6 +35,8 @@ def cannot_send(client: OpenAiClient, endpoint: Endpoint, *, forced: bool) -> st
         return f"this server has no `{path}`"
     # of an unknown server nothing can be forced, on no endpoint: fidelity then judges the lengths
     if forced and dialect.forced_length and endpoint not in dialect.forced_endpoints:
-        cure = _CURES.get(endpoint, "")
+        cure = _CURE if endpoint == "responses" else ""
         return f"`{path}` of this server has no field that forces the output length{cure}"
+    if not forced and endpoint in dialect.unfree_endpoints:
+        return f"`{path}` of this server was started so that no answer ends by itself"
     return None

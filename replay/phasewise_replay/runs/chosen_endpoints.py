@@ -1,13 +1,25 @@
 """The endpoint that the chats of each session go to on an engine, as the plan asks and it can."""
 
 from collections import Counter
+from dataclasses import replace
 
 from phasewise_analyzer.chat_messages.captured_endpoint import captured_endpoint
 from phasewise_store.errors import UnsupportedArmError
 
 from phasewise_replay.engine import Endpoint, Engine, HasEndpoints
-from phasewise_replay.plans.plan import EndpointChoice
+from phasewise_replay.plans.plan import Arm, EndpointChoice, Plan, SglangArm
 from phasewise_replay.sessions.recorded import RecordedSession
+
+IGNORE_EOS = "preferred-sampling-params"
+"""the flag of SGLang with which requests that cannot say so ignore the end of a text"""
+
+
+def with_forced_lengths(arm: Arm, plan: Plan) -> Arm:
+    """Return an SGLang arm with the flag that forces lengths on Responses, where the plan does."""
+    needed = plan.mode == "performance" and plan.endpoint in ("responses", "recorded")
+    if not isinstance(arm, SglangArm) or not needed or IGNORE_EOS in arm.all_flags():
+        return arm
+    return replace(arm, flags={**arm.flags, IGNORE_EOS: {"ignore_eos": True}})
 
 
 class ChosenEndpoints:

@@ -19,6 +19,7 @@ from phasewise_replay.records.arm_record import ArmForecast, ArmRecord, BlockRec
 from phasewise_replay.records.recording import Recording
 from phasewise_replay.records.sink import Sink
 from phasewise_replay.runs.block import Block, Joules, Turn, unknown
+from phasewise_replay.runs.chosen_endpoints import with_forced_lengths
 from phasewise_replay.runs.equalising import Equalised, equalised
 from phasewise_replay.runs.preparing import Prepared, prepare
 from phasewise_replay.sessions.recorded import Recorded
@@ -43,6 +44,8 @@ class _ArmState:
     prepared: Prepared | None = None
     forecast: ArmForecast | None = None
     equalised: Equalised | None = None
+    started: Arm | None = None
+    """the arm with the flags that the plan adds"""
     blocks: list[BlockRecord] = field(default_factory=list)
     record: str = "{}"
     """as stored last, also by the part of the run that this one continues"""
@@ -92,13 +95,20 @@ class PlanRun:
         return arm.name in self._arms and self._arms[arm.name].status == "ok"
 
     def as_started(self, arm: Arm) -> Arm:
-        """Return the arm with the flags that the plan's `equalise` adds; its own flags win."""
-        if self.plan.equalise is None:
-            return arm
+        """Return the arm with the flags that the plan's endpoint needs, and those of `equalise`.
+
+        Its own flags win.
+        """
         state = self._arms[arm.name]
-        baseline = arm_record.read(self._arms[self.plan.arms[0].name].record)
-        state.equalised = equalised(arm, None if state.place == 0 else baseline, self.plan.equalise)
-        return state.equalised.arm
+        started = with_forced_lengths(arm, self.plan)
+        if self.plan.equalise is not None:
+            baseline = arm_record.read(self._arms[self.plan.arms[0].name].record)
+            state.equalised = equalised(
+                started, None if state.place == 0 else baseline, self.plan.equalise
+            )
+            started = state.equalised.arm
+        state.started = started
+        return started
 
     def turn(self, arm: Arm, engine: Engine, resolved: Resolved, blocks: Sequence[int]) -> None:
         """Run blocks of an arm on its engine, which is started."""
@@ -202,10 +212,7 @@ class PlanRun:
                 arm.name,
                 state.place,
                 arm.engine,
-                config=orjson.dumps(
-                    arm_document(arm if state.equalised is None else state.equalised.arm),
-                    default=str,
-                ).decode(),
+                config=orjson.dumps(arm_document(state.started or arm), default=str).decode(),
                 resolved=state.record,
                 status=state.status,
                 reason=state.reason,
