@@ -159,7 +159,7 @@ pages: $(STAMP) ## generate docs/cli.md, schema.md, policies.md and glossary.md
 	$(BIN)/python -m phasewise_reports.glossary > docs/glossary.md
 
 lock: $(STAMP) ## pin and hash the newest releases of all dependencies
-	$(BIN)/uv pip compile pyproject.toml --group dev --extra server --extra openai --universal --python-version 3.11 --generate-hashes \
+	$(BIN)/uv pip compile pyproject.toml --group dev --extra server --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --no-header --no-annotate --upgrade --quiet -o requirements.lock
 
 clean: ## remove what the recipes created

@@ -2,8 +2,10 @@
 
 Sessions of growing prompts run at several concurrencies, each three times with a cold cache. The
 calibration has seen none of them; it is made anew before each concurrency, since the speed of a
-small machine drifts. SGLang counts the time of its prefill and decode steps, which never mix: the
-phases to which the simulation attributes time are held against it. Run it on an idle machine:
+small machine drifts. SGLang counts the time of its prefill and decode steps, which never mix, and
+vLLM logs its steps through the replay's plugin: the phases to which the simulation attributes time
+are held against both. The steps that vLLM ran are also timed by the fit, kind by kind, so that
+errors of the fit are told apart from those of the schedule. Run it on an idle machine:
 python benchmarks/calibrated_server.py --engine vllm
 python benchmarks/calibrated_server.py --engine sglang
 """
@@ -11,23 +13,29 @@ python benchmarks/calibrated_server.py --engine sglang
 import argparse
 import itertools
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 from phasewise_analyzer.engine.deployments.calibration import Calibration
+from phasewise_analyzer.engine.runs import logged_steps
 from phasewise_analyzer.engine.runs.closed_loop import simulate_sessions
 from phasewise_analyzer.engine.schedulers.request import Request as SimulatedRequest
+from phasewise_analyzer.engine.step_times.fitted_steps import KINDS, StepKind, kind_of
 from phasewise_replay.calibration import measuring
 from phasewise_replay.client.openai_client import OpenAiClient
 from phasewise_replay.client.request_body import SGLANG, VLLM, Dialect
 from phasewise_replay.engine import PhaseSeconds, Request
-from phasewise_replay.engines import engine_python, sglang_command, vllm_command
+from phasewise_replay.engines import engine_python, sglang_command, vllm_command, vllm_plugin
 from phasewise_replay.engines.server_process import ServerProcess, free_port
 from phasewise_replay.engines.sglang_counters import StepClock
+from phasewise_replay.engines.step_log import StepLog
 from phasewise_replay.plans.presets import FlagValue
 
 MODEL = ".engines/tiny"
@@ -60,6 +68,7 @@ ENGINES = {
             "max-model-len": 8192,
             "num-gpu-blocks-override": 4096,
             "distributed-executor-backend": "uni",
+            vllm_plugin.FLAG: True,
         },
         "/reset_prefix_cache",
         # no worker process, as on one GPU: two that wait busily on two cores starve the API server,
@@ -79,6 +88,8 @@ class Run:
     cached_tokens: int
     steps: PhaseSeconds | None = None
     """engine time by phase, where the engine counts it"""
+    kinds: Mapping[StepKind, float] = field(default_factory=dict)
+    """time of the steps by kind, where the engine logs them; of a forecast, by the fit"""
 
 
 def main() -> None:
@@ -86,10 +97,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--engine", choices=sorted(ENGINES), default="vllm")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="of the calibration")
+    parser.add_argument(
+        "--counters", action="store_true", help="calibrate vLLM by its counters, not its step log"
+    )
     parser.add_argument("--repeats", type=int, default=REPEATS)
     arguments = parser.parse_args()
     engine = ENGINES[arguments.engine]
+    with tempfile.TemporaryDirectory(prefix="phasewise-steps-") as folder:
+        serve(arguments, engine, Path(folder))
+
+
+def serve(arguments: argparse.Namespace, engine: Engine, folder: Path) -> None:
+    """Run the server, with a folder for its step log."""
     port = free_port()
+    environment = engine.commands.environment(engine.variables, on_cpu=True)
+    log: StepLog | None = None
+    if arguments.engine == "vllm":
+        environment = vllm_plugin.install(folder, folder / "steps", environment)
+        log = StepLog(folder / "steps", drafts=False)
     words = engine.commands.command(
         engine_python.find(arguments.engine, None),
         model=MODEL,
@@ -97,7 +122,7 @@ def main() -> None:
         flags=engine.flags,
         on_cpu=True,
     )
-    server = ServerProcess(words, engine.commands.environment(engine.variables, on_cpu=True))
+    server = ServerProcess(words, environment)
     client = OpenAiClient(f"http://127.0.0.1:{port}", dialect=engine.dialect)
     try:
         server.wait_until(client.healthy, timeout_s=300)
@@ -105,22 +130,59 @@ def main() -> None:
         print("|--:|---|--:|--:|--:|")
         for at_once in CONCURRENCIES:
             found = measuring.calibrate(
-                client, seconds=arguments.seconds, sequences=max(CONCURRENCIES)
+                client,
+                seconds=arguments.seconds,
+                sequences=max(CONCURRENCIES),
+                log=None if arguments.counters else log,
             )
             print(f"step times: {found.times.basis.source}; {found.front}", file=sys.stderr)
             runs, forecasts = [], []
             for repeat in range(arguments.repeats):
                 prompts = made_up(seed=repeat * 100 + at_once)
                 client.post(engine.reset)
-                clock = StepClock(client, late=found.config.late_tokens)
-                measured = measure(client, prompts, at_once)
-                steps = clock.since()
-                runs.append(replace(measured, steps=steps))
-                forecasts.append(forecast(found, prompts, at_once))
+                since = watched(client, found, log)
+                measured = replace(measure(client, prompts, at_once), steps=since())
+                guessed = forecast(found, prompts, at_once)
+                if log is not None:
+                    kinds, fitted = by_kind(found, log)
+                    measured = replace(measured, kinds=kinds)
+                    guessed = replace(guessed, kinds=fitted)
+                runs.append(measured)
+                forecasts.append(guessed)
             report(at_once, runs, forecasts)
     finally:
         client.close()
         server.stop()
+
+
+def watched(
+    client: OpenAiClient, found: Calibration, log: StepLog | None
+) -> Callable[[], PhaseSeconds | None]:
+    """Measure the engine's steps from now on; the result returns their time by phase."""
+    if log is None:
+        return StepClock(client, late=found.config.late_tokens).since
+    log.mark()
+    return partial(logged, log)
+
+
+def logged(log: StepLog) -> PhaseSeconds:
+    """Return the time of logged steps by phase."""
+    found = log.shared()
+    assert isinstance(found, PhaseSeconds), found
+    return found
+
+
+def by_kind(
+    found: Calibration, log: StepLog
+) -> tuple[Mapping[StepKind, float], Mapping[StepKind, float]]:
+    """Return the time of the logged steps by kind, and that of the same batches by the fit."""
+    measured, fitted = dict.fromkeys(KINDS, 0.0), dict.fromkeys(KINDS, 0.0)
+    for steps in log.steps().values():
+        for step in logged_steps.place(steps).steps:
+            kind = kind_of(step.batch)
+            measured[kind] += step.seconds
+            fitted[kind] += found.times.step_s(step.batch)
+    return measured, fitted
 
 
 def made_up(*, seed: int) -> Prompts:
@@ -203,6 +265,13 @@ def report(at_once: int, runs: Sequence[Run], forecasts: Sequence[Run]) -> None:
     if all(run.steps is not None for run in runs):
         row(at_once, "prefill steps s", runs, forecasts, lambda run: phases(run).prefill_s)
         row(at_once, "decode steps s", runs, forecasts, lambda run: phases(run).decode_s)
+    for kind in KINDS if all(run.kinds for run in runs) else ():
+        row(at_once, f"its {kind} steps s", runs, forecasts, partial(of_kind, kind))
+
+
+def of_kind(kind: StepKind, run: Run) -> float:
+    """Return the time of one kind of steps."""
+    return run.kinds[kind]
 
 
 def phases(run: Run) -> PhaseSeconds:

@@ -12,14 +12,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from phasewise_replay.driving.driver import Due
+from phasewise_replay.driving.due import Due
 from phasewise_replay.engine import Request, started
 from phasewise_replay.engines.url import UrlEngine
 from phasewise_replay.plans.plan import UrlArm
 from phasewise_replay.records.sink import Sink
 from phasewise_replay.runs.block import Block, Turn
 from phasewise_replay.runs.preparing import LEAST_VOCABULARY, Prepared
-from phasewise_replay.runs.run import StoreRecording
+from phasewise_replay.runs.run_record import StoreRecording
 from phasewise_store import runs
 from phasewise_store.run_facts import Arm, Run
 from phasewise_store.store import Store

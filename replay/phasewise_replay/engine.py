@@ -38,6 +38,8 @@ class Request:
     """it may stop earlier, and what it writes is kept"""
     endpoint: Endpoint = "chat"
     """of a chat, whose messages, tools and system prompt are in its form"""
+    warm: bool = False
+    """it fills the cache before a session, and is not measured"""
     messages: tuple[bytes, ...] = ()
     """chat: the JSON of each message, as recorded"""
     system: bytes | None = None
@@ -71,6 +73,8 @@ class Answer:
     prefill_gpu_s: float | None = None
     """simulated: the call's part of the engine's steps, times the GPUs that run them"""
     decode_gpu_s: float | None = None
+    preemptions: int | None = None
+    """simulated: how often the call lost its KV blocks"""
     input_tokens: int | None = None
     cached_tokens: int | None = None
     """of the input, those served from the prefix cache"""
@@ -79,6 +83,8 @@ class Answer:
     output_token_ids: TokenIds | None = None
     output: str | None = None
     """of a free request, as `MeasuredCall.output`"""
+    response_id: str | None = None
+    """the engine's name for the call"""
     error: str | None = None
     """why the call failed; the other fields then hold what was known at that point"""
 
@@ -234,22 +240,60 @@ class Counting(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PhaseSeconds:
-    """The time that an engine's steps took, by phase."""
+    """The time that an engine's steps took, by phase; of data-parallel ranks the mean."""
 
     prefill_s: float
     decode_s: float
+    prefill_band_s: tuple[float, float] | None = None
+    """by the two marginals of mixed steps; None where no step mixes the phases"""
+    steps: int | None = None
+    """how many there were, where each is known; as the two below"""
+    mixed: int | None = None
+    calls: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """prefill and decode of each call, by the id of its response"""
+
+
+@dataclass(frozen=True, slots=True)
+class Unmeasured:
+    """An engine's steps were not measured."""
+
+    reason: str
 
 
 @runtime_checkable
 class Stepping(Protocol):
-    """An engine that measures its own steps, of which none mixes the phases."""
+    """An engine that measures its own steps."""
 
     def watch_steps(self) -> None:
         """Measure from now on; no request is in flight."""
         ...
 
-    def watched_steps(self) -> PhaseSeconds | None:
-        """Return the time of all steps since `watch_steps`; None where it is not counted."""
+    def watched_steps(self) -> PhaseSeconds | Unmeasured:
+        """Return the time of all steps since `watch_steps`, or why it is not known."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How full an engine was during a block; None is what it does not report."""
+
+    preemptions: int | None
+    kv_use_mean: float | None
+    """share of the KV cache that running requests hold"""
+    kv_use_peak: float | None
+    samples: int
+
+
+@runtime_checkable
+class Loaded(Protocol):
+    """An engine that says how full it is."""
+
+    def watch_load(self) -> None:
+        """Look from now on."""
+        ...
+
+    def watched_load(self) -> Load | None:
+        """Stop looking; None where it reports nothing."""
         ...
 
 

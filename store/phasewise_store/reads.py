@@ -67,6 +67,16 @@ def calls_with_ids(store: Store, call_ids: Sequence[str]) -> pl.DataFrame:
     )
 
 
+def agents_of_calls(store: Store, call_ids: Sequence[str]) -> dict[str, str]:
+    """Give the names of the agents of calls; calls that are not there have none."""
+    found = store.frame(
+        "SELECT c.call_id, a.name FROM llm_calls c JOIN agents a USING (agent_id) "
+        "WHERE c.call_id IN (SELECT unnest($ids))",
+        {"ids": list(call_ids)},
+    )
+    return dict(found.iter_rows())
+
+
 def session_steps(store: Store, session_id: str) -> pl.DataFrame:
     """Give what a session is made of, in order: its LLM calls, each with its tools behind it.
 

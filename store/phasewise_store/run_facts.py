@@ -24,6 +24,8 @@ class Run:
     finished_ns: int | None = None
     status: RunStatus = "running"
     detail: str | None = None
+    selection: str | None = None
+    """JSON: how its sessions were chosen, and what was left out of them or replaced"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ class MeasuredCall:
     prefill_ns: int | None = None
     decode_ns: int | None = None
     prefill_gpu_s: float | None = None
-    """GPU-seconds, as the engine model shares its steps among calls; as the one below"""
+    """GPU-seconds: its part of the steps that were simulated or logged; as the one below"""
     decode_gpu_s: float | None = None
     input_tokens: int | None = None
     cached_tokens: int | None = None
@@ -76,3 +78,11 @@ class MeasuredCall:
     output: str | None = None
     """JSON: `text` and `tool_calls` as pairs of name and arguments; only in quality mode"""
     error: str | None = None
+    waited_for: str | None = None
+    """the call whose answer it followed; None at a session's start"""
+    reachable_tokens: int | None = None
+    """of the input, what an endless prefix cache would have had"""
+    preemptions: int | None = None
+    """simulated"""
+    warm: bool = False
+    """it filled the cache before its session, and is in no measure"""

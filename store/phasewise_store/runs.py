@@ -28,6 +28,14 @@ def finish_run(
         )
 
 
+def choose_again(store: Store, run_id: str, selection: str) -> None:
+    """Record other sessions for a run that has measured nothing yet."""
+    with store.transaction() as connection:
+        statements.run(
+            connection, "UPDATE runs SET selection = ? WHERE run_id = ?", [selection, run_id]
+        )
+
+
 def continue_run(store: Store, run_id: str, complete: Collection[tuple[str, int]]) -> None:
     """Record that a run goes on, and drop the calls of blocks that are not complete.
 
@@ -37,7 +45,7 @@ def continue_run(store: Store, run_id: str, complete: Collection[tuple[str, int]
         {"arm": [arm for arm, _ in complete], "block": [block for _, block in complete]},
         schema={"arm": pl.String, "block": pl.Int64},
     )
-    dropped = measured(store, run_id).join(kept, on=["arm", "block"], how="anti")
+    dropped = sent(store, run_id).join(kept, on=["arm", "block"], how="anti")
     blocks = dropped.select("arm", "block").unique().rows()
     with store.transaction() as connection:
         for arm, block in blocks:
@@ -96,6 +104,11 @@ def arms(store: Store, run_id: str) -> list[Arm]:
 
 def measured(store: Store, run_id: str) -> pl.DataFrame:
     """Return every measured call of a run: the columns of `measured_calls`."""
+    return sent(store, run_id).filter(~pl.col("warm"))
+
+
+def sent(store: Store, run_id: str) -> pl.DataFrame:
+    """Return the measured calls, and those that filled the cache before them (`warm`)."""
     return store.frame(
         "SELECT m.* FROM measured_calls m JOIN arms a USING (run_id, arm) WHERE m.run_id = $run_id "
         "ORDER BY a.place, m.block, m.sent_ns, m.session_id, m.step",

@@ -20,6 +20,7 @@ from phasewise_store.migrations import (
     measured_outputs,
     nights,
     prefixes,
+    replay_records,
 )
 from phasewise_store.statements import run
 
@@ -130,6 +131,11 @@ def m023_add_measured_gpu_seconds(connection: duckdb.DuckDBPyConnection) -> None
     run(connection, measured_gpu_seconds.MEASURED_GPU_SECONDS)
 
 
+def m024_add_replay_records(connection: duckdb.DuckDBPyConnection) -> None:
+    """Keep how a replay's sessions were chosen, and more of each call."""
+    run(connection, replay_records.REPLAY_RECORDS)
+
+
 COMPRESSED: dict[str, compression.Methods] = {
     "segments": {"digest": "uncompressed", "content": "uncompressed"},
     "spans": {"attributes": "zstd"},
@@ -157,6 +163,7 @@ STATEMENTS = (
     measured_outputs.MEASURED_OUTPUTS,
     nights.NIGHTS,
     measured_gpu_seconds.MEASURED_GPU_SECONDS,
+    replay_records.REPLAY_RECORDS,
 )
 """what the migrations run, for `schema_page`"""
 
@@ -182,5 +189,6 @@ MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     m021_add_measured_outputs,
     m022_add_nights,
     m023_add_measured_gpu_seconds,
+    m024_add_replay_records,
 )
 """in order; the schema's version is how many of them have run"""

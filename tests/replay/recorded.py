@@ -1,5 +1,8 @@
 """Small recorded sessions in a store, for replays."""
 
+from collections.abc import Mapping, Sequence
+
+import orjson
 from phasewise_store.facts import Agent, Batch, LlmCall, Session, Source, Usage
 from phasewise_store.segments import block_segment, text_segment
 from phasewise_store.store import Store
@@ -38,6 +41,40 @@ def write_sessions(store: Store, sessions: int = 6, steps: int = 4) -> None:
             Source("cd" * 32, SOURCE, "made", "made"),
             sessions=tuple(Session(name) for name in names),
             agents=tuple(Agent(f"{name}/a", name, "a") for name in names),
+            llm_calls=tuple(facts),
+        )
+    )
+
+
+def write_chats(store: Store, chats: Mapping[str, tuple[str, Sequence[str]]]) -> None:
+    """Write sessions of an agent each: a call per message, each with all messages before it."""
+    facts: list[LlmCall] = []
+    for number, (name, (agent, texts)) in enumerate(chats.items()):
+        messages = [orjson.dumps({"role": "user", "content": text}).decode() for text in texts]
+        history = [text_segment("message", text, "user") for text in messages]
+        for step in range(len(texts)):
+            prompt = tuple(history[: step + 1])
+            facts.append(
+                LlmCall(
+                    call_id=f"{name}.{step}",
+                    session_id=name,
+                    agent_id=f"{name}/{agent}",
+                    step=step,
+                    usage=Usage(
+                        uncached_tokens=sum(part.tokens for part in prompt), output_tokens=5
+                    ),
+                    started_ns=10**18 + (number * 100 + step * 10) * 10**9,
+                    duration_ns=10**9,
+                    prompt=prompt,
+                )
+            )
+    store.write(
+        Batch(
+            Source("34" * 32, SOURCE, "made", "made"),
+            sessions=tuple(map(Session, chats)),
+            agents=tuple(
+                Agent(f"{name}/{agent}", name, agent) for name, (agent, _) in chats.items()
+            ),
             llm_calls=tuple(facts),
         )
     )

@@ -7,12 +7,15 @@ from contextlib import AbstractContextManager, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from phasewise_analyzer.engine.deployments import calibration
 from phasewise_analyzer.engine.schedulers.vllm_scheduler import SchedulerConfig
 from phasewise_analyzer.engine.step_times.fitted_steps import KINDS
+from phasewise_analyzer.engine.step_times.front import Front
+from phasewise_replay.calibration import measuring
 from phasewise_replay.calibration.probes import (
     DECODED,
     MIXED_DECODED,
@@ -21,6 +24,7 @@ from phasewise_replay.calibration.probes import (
     MixedProbe,
     PrefillProbe,
     one_round,
+    varied,
 )
 from phasewise_replay.engines.server_process import free_port
 from phasewise_replay.engines.sglang_counters import LOADS
@@ -75,6 +79,34 @@ def test_a_round_that_stops_half_way_has_every_kind() -> None:
             isinstance(one, kind) for one in whole
         )
         assert 0.4 < share < 0.6
+
+
+def test_prompts_of_a_probe_have_other_lengths_in_every_round() -> None:
+    """Up to an eighth shorter; what decodes stays as it is."""
+    drawn = np.random.default_rng(1)
+    lengths = {varied(PrefillProbe(512, 256), drawn) for _ in range(20)}
+    assert len(lengths) > 10
+    assert all(
+        isinstance(one, PrefillProbe) and 448 <= one.new <= 512 and one.cached == 256
+        for one in lengths
+    )
+    assert varied(DecodeProbe(4, 32), drawn) == DecodeProbe(4, 32)
+
+
+def test_the_front_is_read_from_lone_prompts_although_some_are_held_up() -> None:
+    """5 ms and 2 ms more per 1,000 tokens; one prompt in five came 20 ms late."""
+    lone = [
+        (tokens, 0.005 + 2e-6 * tokens + 0.02 * (at % 5 == 0))
+        for at, tokens in enumerate((16, 64, 256, 1024, 2048, 4096) * 5)
+    ]
+    found = measuring.front_of(lone, (0.003, 3e-6))
+    assert (found.latency_s, found.busy_s) == pytest.approx((0.005, 0.003))
+    assert (found.token_s, found.busy_token_s) == pytest.approx((2e-6, 3e-6))
+
+
+def test_the_front_of_prompts_of_one_length_has_no_cost_per_token() -> None:
+    """And is never busy for longer than a request takes to pass it."""
+    assert measuring.front_of([(64, 0.004), (64, 0.006)], (0.009, 0.0)) == Front(0.005, 0.005)
 
 
 @contextmanager

@@ -120,6 +120,43 @@ def test_measured_steps_are_shared_among_the_calls_that_were_in_their_phase() ->
         assert second.prefill_s / first.prefill_s == pytest.approx((450 * 2 / 7 - 100) / 100)
 
 
+def test_logged_steps_are_shared_among_calls_and_keep_their_band() -> None:
+    """GPU-seconds of calls as they are stored; the band is in proportion to the whole block's."""
+    steps = BlockRecord(
+        0,
+        0,
+        wall_ns=1000 * MS,
+        prefill_steps_s=0.2,
+        decode_steps_s=0.3,
+        prefill_steps_low_s=0.15,
+        prefill_steps_high_s=0.22,
+        steps=1200,
+        mixed_steps=30,
+    )
+    record = replace(RECORD, blocks=(steps,))
+    calls = frame(
+        call("s", 0, 0, prefill_gpu_s=0.08, decode_gpu_s=0.2),
+        call("t", 0, 150, prefill_gpu_s=0.12, decode_gpu_s=0.1),
+    )
+    found = engine_time.of_arm("a", record, calls, {}, sequential=False)
+    assert found is not None
+    assert found.method == f"{engine_time.LOGGED} (1,200 steps, 30 of them mixed)"
+    assert [(one.prefill_s, one.decode_s, one.mixed_s) for one in found.sessions] == [
+        pytest.approx((0.08, 0.2, 0.0)),
+        pytest.approx((0.12, 0.1, 0.0)),
+    ]
+    assert found.sessions[1].prefill_band_s == pytest.approx((0.09, 0.132))
+    assert found.idle_share == pytest.approx(0.5)
+
+
+def test_steps_that_were_not_measured_are_said_with_the_reason() -> None:
+    """The engine's own times of calls are used as before."""
+    record = replace(RECORD, blocks=(BlockRecord(0, 0, steps_unmeasured="no such flag"),))
+    found = engine_time.of_arm("a", record, frame(call("s", 0, 0)), {}, sequential=True)
+    assert found is not None
+    assert found.method == f"{engine_time.OWN}; {engine_time.NOT_LOGGED}: no such flag"
+
+
 def test_without_a_known_gpu_mixed_time_stays_unshared() -> None:
     """A CPU has no price and no prior: the 100 ms in which both phases ran are said to be mixed."""
     record = replace(RECORD, machine={"gpus": []})

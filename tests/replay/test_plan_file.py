@@ -50,6 +50,12 @@ def test_a_plan_is_read_and_written_back() -> None:
         ("repeats: 2", "repeats: 0", "whole number above 0"),
         ("prefix-caching-off", "go-faster", "unknown preset `go-faster`"),
         ("name: on", "name: off", "more than one arm named `off`"),
+        (
+            "newest: true",
+            "sample: best",
+            "must be one of oldest, newest, stratified, cost-weighted",
+        ),
+        ("newest: true", "newest: true, sample: oldest", "contradicts `sample`"),
         ("limit: 5", "limt: 5", "`sessions.limt` is not a known key"),
         ("flags: {", "flags: {port: 8000, ", "flag `port` is set by the run itself"),
         ('"http://127.0.0.1:8000/v1"', "127.0.0.1", "must start with http"),
@@ -144,8 +150,24 @@ def test_the_example_plans_are_plans(path: Path) -> None:
     assert plan_file.read(path).arms
 
 
+def test_the_rule_and_its_seed_are_read() -> None:
+    """The older `newest: true` is a rule, too."""
+    rule = "sample: cost-weighted, seed: 7, keep_secrets: true"
+    found = plan_file.parse(GOOD.replace("newest: true", rule), "plan").sessions
+    assert (found.sample, found.seed, found.keep_secrets) == ("cost-weighted", 7, True)
+    assert plan_file.parse(GOOD, "plan").sessions.sample == "newest"
+
+
+def test_a_nightly_draws_where_it_asks_for_it_and_takes_the_newest_otherwise() -> None:
+    """`oldest` would replay the same sessions every night."""
+    drawn = nightly_file.parse(GOOD.replace("newest: true", "sample: stratified"), "nightly")
+    assert drawn.plan.sessions.sample == "stratified"
+    oldest = nightly_file.parse(GOOD.replace("newest: true", "sample: oldest"), "nightly")
+    assert oldest.plan.sessions.sample == "newest"
+
+
 def test_the_example_nightly_file_is_one() -> None:
     """Its gates and its newest sessions are read."""
     found = nightly_file.read(EXAMPLES / "nightly.yaml")
-    assert found.plan.sessions.newest
+    assert found.plan.sessions.sample == "newest"
     assert found.gates

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import httpx
 import numpy as np
 import orjson
+import polars as pl
 import pytest
 from phasewise_analyzer.engine.caches.token_ids import TokenIds
 from phasewise_analyzer.engine.schedulers.drafts import total
@@ -181,7 +182,10 @@ def test_n_gram_drafts_are_those_computed_from_the_tokens(recorded: Store) -> No
 
 
 def test_vllm_and_sglang_serve_the_same_sessions_with_equal_settings(recorded: Store) -> None:
-    """Both are started and stopped by the run: one table, and SGLang takes vLLM's settings."""
+    """Both are started and stopped by the run: one table, and SGLang takes vLLM's settings.
+
+    The steps that vLLM logs are those of its calls.
+    """
     installed(VLLM, SGLANG, TINY)
     text = f"""
 name: engines
@@ -196,12 +200,20 @@ vllm:
   env: {VARIABLES}
 sglang: {{python: {SGLANG}, flags: {{chunked-prefill-size: 512}}}}
 """
-    verdict = compare(recorded, run(recorded, plan_file.parse(text, "plan")))
+    run_id = run(recorded, plan_file.parse(text, "plan"))
+    verdict = compare(recorded, run_id)
     assert [(arm.engine, arm.status) for arm in verdict.arms] == [("vllm", "ok"), ("sglang", "ok")]
     failed = [check for check in verdict.fidelity.checks if not check.passed]
     assert not failed
     assert {metric.compared for metric in verdict.metrics} == {"sglang"}
     times = {one.arm: one for one in verdict.engine_time}
+    assert times["vllm"].method.startswith(engine_time.LOGGED)
+    served = runs.measured(recorded, run_id).filter(pl.col("arm") == "vllm")
+    # one call at a time: its first steps are its prefill, to the rounding of vLLM's times
+    own, shared = served["prefill_ns"] / 1e9, served["prefill_gpu_s"]
+    assert shared.to_list() == pytest.approx(own.to_list(), abs=1e-5)
+    own, shared = served["decode_ns"] / 1e9, served["decode_gpu_s"]
+    assert shared.to_list() == pytest.approx(own.to_list(), abs=1e-5)
     assert times["sglang"].method == engine_time.STEPS
     assert min(times["sglang"].prefill_s, times["sglang"].decode_s) > 0
     rows = {row.title: row for row in verdict.side_by_side["sglang"]}

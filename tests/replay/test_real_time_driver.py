@@ -19,7 +19,7 @@ import pytest
 from phasewise_replay.client.openai_channel import OpenAiChannel
 from phasewise_replay.client.openai_client import OpenAiClient
 from phasewise_replay.client.request_body import PLAIN
-from phasewise_replay.driving.driver import Due
+from phasewise_replay.driving.due import Due
 from phasewise_replay.driving.real_time_driver import drive
 from phasewise_replay.engine import Answer, Request
 from phasewise_replay.engines.fake import FakeChannel

@@ -5,7 +5,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import pytest
-from phasewise_replay.engine import Answer, Engine, Received, Request, Resolved
+from phasewise_replay.engine import (
+    Answer,
+    Engine,
+    PhaseSeconds,
+    Received,
+    Request,
+    Resolved,
+    Unmeasured,
+)
 from phasewise_replay.engines.fake import FakeChannel, FakeEngine, usual_answer
 from phasewise_replay.plans import plan_file
 from phasewise_replay.plans.plan import Arm, Plan, SessionChoice, UrlArm, control_half
@@ -186,6 +194,56 @@ def test_ctrl_c_keeps_what_was_measured_and_stops_the_engine(
     assert runs.measured(store, found.run_id).height == 14
     assert engine.stopped
     assert not compare(store, found.run_id).fidelity.passed
+
+
+class SteppingEngine(FakeEngine):
+    """Logs its steps: 1 ms of prefill and 2 of decode for each call, on two ranks."""
+
+    def __init__(self, steps: PhaseSeconds | Unmeasured | None = None) -> None:
+        settings = {"parallel_config.tensor_parallel_size": 2}
+        super().__init__(Resolved("fake", "fake-model", "measured", settings=settings))
+        self._steps = steps
+        self._watched = 0
+
+    def send(self, request: Request) -> Answer:
+        """Answer under a name."""
+        return replace(super().send(request), response_id=f"cmpl-{request.call_id}")
+
+    def watch_steps(self) -> None:
+        """Note where the block begins."""
+        self._watched = len(self.requests)
+
+    def watched_steps(self) -> PhaseSeconds | Unmeasured:
+        """Share the steps of the block's calls."""
+        calls = {f"cmpl-{one.call_id}": (0.001, 0.002) for one in self.requests[self._watched :]}
+        shared = PhaseSeconds(0.024, 0.048, prefill_band_s=(0.02, 0.03), steps=99, mixed=9)
+        return self._steps or replace(shared, calls=calls)
+
+
+def test_calls_get_their_parts_of_steps_that_the_engine_logged(store: Store) -> None:
+    """GPU-seconds, so twice the seconds on two ranks; the block keeps the sums and the band."""
+    write_sessions(store)
+    run_id = run(store, plan_of("a"), engine_for=served_by({"a": SteppingEngine()}))
+    rows = runs.measured(store, run_id)
+    assert rows["prefill_gpu_s"].to_list() == [0.002] * 96
+    assert rows["decode_gpu_s"].to_list() == [0.004] * 96
+    record = arm_record.decode(runs.arms(store, run_id)[0])
+    assert record is not None
+    block = record.blocks[0]
+    assert (block.prefill_steps_s, block.decode_steps_s) == (0.024, 0.048)
+    assert (block.prefill_steps_low_s, block.prefill_steps_high_s) == (0.02, 0.03)
+    assert (block.steps, block.mixed_steps, block.steps_unmeasured) == (99, 9, None)
+
+
+def test_an_engine_that_does_not_know_its_steps_says_why(store: Store) -> None:
+    """The block has the reason and no times."""
+    write_sessions(store)
+    engine = SteppingEngine(Unmeasured("not loaded"))
+    run_id = run(store, plan_of("a"), engine_for=served_by({"a": engine}))
+    record = arm_record.decode(runs.arms(store, run_id)[0])
+    assert record is not None
+    assert {one.steps_unmeasured for one in record.blocks} == {"not loaded"}
+    assert {one.prefill_steps_s for one in record.blocks} == {None}
 
 
 def test_a_warm_cache_voids_the_block(store: Store) -> None:

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from phasewise_replay.driving.driver import Due, drive_virtually
+from phasewise_replay.driving.driver import drive_virtually
+from phasewise_replay.driving.due import Due
 from phasewise_replay.driving.real_time_driver import drive
 from phasewise_replay.engine import Answer, Received, Request
 from phasewise_replay.engines.fake import FakeChannel, usual_answer

@@ -5,8 +5,7 @@ at before and after.
 """
 
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
 import numpy as np
@@ -14,14 +13,18 @@ from phasewise_analyzer.engine.deployments.calibration import Calibration, Serve
 from phasewise_analyzer.engine.step_times import step_fit
 from phasewise_analyzer.engine.step_times.front import Front
 from phasewise_analyzer.engine.step_times.step_fit import Hardware, MeasuredStep
+from phasewise_store.errors import UsageError
 
+from phasewise_replay.calibration import logged
 from phasewise_replay.calibration.probes import (
     DecodeProbe,
     Limits,
     MixedProbe,
     PrefillProbe,
     Probe,
+    bursts,
     one_round,
+    varied,
 )
 from phasewise_replay.calibration.sending import Sender
 from phasewise_replay.calibration.sglang_subject import SglangSubject
@@ -30,9 +33,10 @@ from phasewise_replay.calibration.vllm_subject import VllmSubject
 from phasewise_replay.client.openai_client import OpenAiClient
 from phasewise_replay.client.request_body import SGLANG, VLLM
 from phasewise_replay.engines import server_description
+from phasewise_replay.engines.step_log import StepLog
 
 ROUNDS = 9
-"""at most; the median of a probe's rounds counts"""
+"""at most; the middle of a probe's rounds counts"""
 WARM_UP = (PrefillProbe(64, 0), DecodeProbe(1, 32), MixedProbe(32, 0, 1, 32))
 """probes that are not counted: a server compiles and allocates at its first ones"""
 
@@ -47,9 +51,12 @@ def calibrate(
     sequences: int,
     gpu: str | None = None,
     hardware: Hardware | None = None,
+    log: StepLog | None = None,
     report: Report = lambda done, planned: None,
 ) -> Calibration:
     """Measure a server for at most so many seconds, with at most so many sequences at once.
+
+    `log` is the step log of a vLLM that has one: then every step it runs is measured.
 
     Raises UsageError where the server is busy, is neither vLLM nor SGLang, or is too slow for the
     time, and EngineError where it fails.
@@ -58,6 +65,8 @@ def calibrate(
     sender = Sender(client, vocabulary=described.vocabulary_tokens or 30_000)
     subject: Subject
     if server_description.is_sglang(described):
+        if log is not None:
+            raise UsageError("SGLang has no step log: its counters tell prefill and decode apart")
         client.dialect = SGLANG
         subject = SglangSubject(sender, described)
     else:
@@ -74,9 +83,16 @@ def calibrate(
         subject.run(probe)
     subject.front_s.clear()
     planned = _of_kinds(one_round(limits), subject)
+    if log is not None:
+        planned += bursts(limits)
+        log.mark()
     steps = _probe(subject, planned, time.monotonic() + seconds, report)
+    if log is not None:
+        steps = logged.measured_steps(log)
     subject.refuse_disturbed()
-    busy_s = sender.front_busy_s(limits.sequences) if limits.sequences > 1 else 0.0
+    busy_s = (0.0, 0.0)
+    if limits.sequences > 1:
+        busy_s = sender.front_busy_s(limits.sequences, most_tokens=limits.tokens - 1)
     server = Server(
         engine=subject.engine,
         version=described.version,
@@ -95,9 +111,24 @@ def calibrate(
         hardware=hardware,
         kinds=subject.kinds,
     )
-    latency_s = float(np.median(subject.front_s))
-    front = Front(latency_s, min(busy_s, latency_s))
+    front = front_of(subject.front_s, busy_s)
     return Calibration(server, times, subject.config, described.blocks, front)
+
+
+def front_of(lone: Sequence[tuple[int, float]], busy_s: tuple[float, float]) -> Front:
+    """Return the server's front from lone prompts, and its busy time: of a request, and of a token.
+
+    What a token adds is the median slope between prompts of unlike lengths (Theil and Sen): some
+    prompts are held up by other processes.
+    """
+    tokens, seconds = (np.array(column, dtype=np.float64) for column in zip(*lone, strict=True))
+    one, two = np.triu_indices(len(tokens), k=1)
+    unlike = tokens[one] != tokens[two]
+    one, two = one[unlike], two[unlike]
+    slopes = (seconds[two] - seconds[one]) / (tokens[two] - tokens[one])
+    token_s = max(0.0, float(np.median(slopes))) if len(slopes) else 0.0
+    latency_s = max(0.0, float(np.median(seconds - token_s * tokens)))
+    return Front(latency_s, min(busy_s[0], latency_s), token_s, busy_s[1])
 
 
 def _of_kinds(probes: Iterable[Probe], subject: Subject) -> list[Probe]:
@@ -109,21 +140,24 @@ def _of_kinds(probes: Iterable[Probe], subject: Subject) -> list[Probe]:
 def _probe(
     subject: Subject, planned: list[Probe], deadline: float, report: Report
 ) -> list[MeasuredStep]:
-    """Run rounds until the deadline; return the median of each probe."""
+    """Run rounds until the deadline; return the middle steps of each probe."""
     found: dict[Probe, list[MeasuredStep]] = {}
+    drawn = np.random.default_rng()
     for _ in range(ROUNDS):
         for done, probe in enumerate(planned, start=1):
             if time.monotonic() > deadline:
-                return _medians(found)
-            step = subject.run(probe)
+                return _middle(found)
+            step = subject.run(varied(probe, drawn))
             if step is not None:
                 found.setdefault(probe, []).append(step)
             report(done, len(planned))
-    return _medians(found)
+    return _middle(found)
 
 
-def _medians(found: dict[Probe, list[MeasuredStep]]) -> list[MeasuredStep]:
-    return [
-        replace(steps[0], seconds=float(np.median([step.seconds for step in steps])))
-        for steps in found.values()
-    ]
+def _middle(found: dict[Probe, list[MeasuredStep]]) -> list[MeasuredStep]:
+    """Return of each probe the step of median time, or the two around it."""
+    kept = []
+    for steps in found.values():
+        ordered = sorted(steps, key=lambda step: step.seconds)
+        kept += ordered[(len(ordered) - 1) // 2 : len(ordered) // 2 + 1]
+    return kept

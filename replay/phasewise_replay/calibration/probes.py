@@ -1,11 +1,15 @@
 """The probes: which steps a calibration makes a server run, within the server's limits.
 
 A round has every probe once, kinds in turn, so that a calibration that has to stop early has some
-of each.
+of each. Prompts have other lengths in every round: an engine is slower at a length that it meets
+for the first time (on a CPU oneDNN builds its kernels then, which made prompts of 300 to 900 tokens
+15 to 40 % slower), and in real traffic nearly every length is new.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 PREFILL = (16, 32, 64, 128, 256, 512, 1024, 2048)
 CACHED = (0, 256, 1024, 2048)
@@ -14,6 +18,11 @@ CONTEXTS = (32, 256, 512, 1024)
 MIXED = (32, 128, 512)
 MIXED_DECODES = (1, 4, 8, 16)
 MIXED_CONTEXTS = (32, 512)
+BURSTS = (2, 4, 8, 16)
+BURST_NEW = (64, 256, 1024)
+BURST_DECODES = (0, 4, 8, 12)
+BURST_DECODED = 8
+"""tokens that each call of a burst generates"""
 DECODED = 96
 """tokens that each sequence of a decode probe generates"""
 MIXED_DECODED = 160
@@ -48,7 +57,17 @@ class MixedProbe:
     context: int
 
 
-Probe = PrefillProbe | DecodeProbe | MixedProbe
+@dataclass(frozen=True, slots=True)
+class BurstProbe:
+    """Prompts that arrive together while sequences decode; only a step log tells its steps."""
+
+    prompts: int
+    new: int
+    count: int
+    context: int
+
+
+Probe = PrefillProbe | DecodeProbe | MixedProbe | BurstProbe
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +109,26 @@ def one_round(limits: Limits) -> list[Probe]:
         and _fits(limits, count, context + MIXED_DECODED + INJECTED * (new + cached) // count)
     ]
     return list(_in_turn([prefills, decodes, mixed]))
+
+
+def varied(probe: Probe, drawn: np.random.Generator) -> Probe:
+    """Return a probe with a prompt that is up to an eighth shorter."""
+    if isinstance(probe, DecodeProbe):
+        return probe
+    return replace(probe, new=probe.new - int(drawn.integers(0, probe.new // 8 + 1)))
+
+
+def bursts(limits: Limits) -> list[Probe]:
+    """Return the probes of a round that need a step log."""
+    context = MIXED_CONTEXTS[-1]
+    return [
+        BurstProbe(prompts, new, count, context)
+        for count in BURST_DECODES
+        for new in BURST_NEW
+        for prompts in BURSTS
+        if prompts + count <= limits.sequences
+        and _fits(limits, prompts + count, max(new + BURST_DECODED, context + MIXED_DECODED))
+    ]
 
 
 def _fits(limits: Limits, count: int, tokens: int) -> bool:

@@ -51,7 +51,7 @@ class SglangSubject:
 
     def __init__(self, sender: Sender, described: Resolved) -> None:
         self.sender = sender
-        self.front_s: list[float] = []
+        self.front_s: list[tuple[int, float]] = []
         limits = config(described.settings)
         self.config: Config = limits
         self.sequences = limits.max_running_requests
@@ -84,7 +84,8 @@ class SglangSubject:
         if new != probe.new:
             return None  # another request came between, or what was cached is gone
         seconds = after.prefill_s - before.prefill_s
-        self.front_s.append((answer.token_ns()[0] - answer.begin_ns) / 1e9 - seconds)
+        beyond_s = (answer.token_ns()[0] - answer.begin_ns) / 1e9 - seconds
+        self.front_s.append((len(prompt), beyond_s))
         return MeasuredStep(Batch((Chunk(probe.new, probe.cached),)), seconds)
 
     def _decode(self, probe: DecodeProbe) -> MeasuredStep | None:

@@ -24,8 +24,8 @@ class Subject(Protocol):
     sequences: int
     """sequences at once, at most"""
     sender: Sender
-    front_s: list[float]
-    """of lone prompts: time to the first token beyond the engine's own time"""
+    front_s: list[tuple[int, float]]
+    """of lone prompts: their tokens, and the time to the first token beyond the engine's own"""
 
     def refuse_disturbed(self) -> None:
         """Raise UsageError where others have used the server since the first probe."""

@@ -2,6 +2,8 @@
 
 Times are vLLM's own, from its `/metrics`: the client sees tokens late and in bursts.
 
+A server that logs its steps (`logged`) tells more than these counters.
+
 prefill  the prefill time of a prompt alone
 decode   the mean time between tokens, from when all sequences have started
 mixed    the prefill time of prompts that are read while sequences decode; they end before these do
@@ -10,7 +12,7 @@ mixed    the prefill time of prompts that are read while sequences decode; they 
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
 from phasewise_analyzer.engine.deployments.calibration import Config
@@ -21,9 +23,11 @@ from phasewise_analyzer.engine.step_times.step_fit import MeasuredStep
 from phasewise_store.errors import EngineError, UsageError
 
 from phasewise_replay.calibration.probes import (
+    BURST_DECODED,
     DECODED,
     INJECTED,
     MIXED_DECODED,
+    BurstProbe,
     DecodeProbe,
     MixedProbe,
     PrefillProbe,
@@ -73,7 +77,7 @@ class VllmSubject:
     def __init__(self, sender: Sender, described: Resolved) -> None:
         _refuse_busy(sender)
         self.sender = sender
-        self.front_s: list[float] = []
+        self.front_s: list[tuple[int, float]] = []
         limits = _config(described)
         self.config: Config = limits
         self.sequences = limits.max_num_seqs
@@ -91,6 +95,9 @@ class VllmSubject:
             return self._prefill(probe)
         if isinstance(probe, DecodeProbe):
             return self._decode(probe)
+        if isinstance(probe, BurstProbe):
+            self._burst(probe)
+            return None
         return self._mixed(probe)
 
     def _prefill(self, probe: PrefillProbe) -> MeasuredStep | None:
@@ -102,7 +109,8 @@ class VllmSubject:
         seconds = self._clock().prefill_s - before.prefill_s
         if seconds <= 0:
             return None
-        self.front_s.append((answer.token_ns()[0] - answer.begin_ns) / 1e9 - seconds)
+        beyond_s = (answer.token_ns()[0] - answer.begin_ns) / 1e9 - seconds
+        self.front_s.append((len(prompt), beyond_s))
         return MeasuredStep(Batch((_chunk(prompt, answer),)), seconds)
 
     def _decode(self, probe: DecodeProbe) -> MeasuredStep | None:
@@ -131,6 +139,16 @@ class VllmSubject:
         context = probe.count * (probe.context + MIXED_DECODED / 2)
         batch = replace(_decodes(probe.count, context), chunks=(_chunk(injected[0], answers[0]),))
         return MeasuredStep(batch, (after.prefill_s - before.prefill_s) / INJECTED)
+
+    def _burst(self, probe: BurstProbe) -> None:
+        """Have prompts arrive together; what its steps are is in the step log only."""
+        running = self._cached_prompts(probe.count, probe.context)
+        prompts = [self.sender.prompt(probe.new) for _ in range(probe.prompts)]
+        with (
+            self._decoding(running, MIXED_DECODED) if running else nullcontext(),
+            ThreadPoolExecutor(len(prompts)) as pool,
+        ):
+            list(pool.map(lambda prompt: self.sender.send(prompt, BURST_DECODED), prompts))
 
     @contextmanager
     def _decoding(

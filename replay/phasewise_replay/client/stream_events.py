@@ -86,6 +86,8 @@ class StreamReader:
         self.prompt_ids: list[int] | None = None
         self.output_ids: list[int] | None = None
         self.error: str | None = None
+        self.response_id: str | None = None
+        """by which the engine's log knows the request"""
         self.text: list[str] = []
         self.calls: dict[int, list[str]] = {}
         """name and arguments, by the call's place"""
@@ -113,6 +115,7 @@ class StreamReader:
             self._take_usage(usage, "prompt", "completion")
         self.metrics = fields.get("metrics") or self.metrics
         self.prompt_ids = fields.get("prompt_token_ids") or self.prompt_ids
+        self.response_id = fields.get("id") or self.response_id
         for choice in fields.get("choices") or ():
             self.prompt_ids = choice.get("prompt_token_ids") or self.prompt_ids
             if (ids := choice.get("token_ids")) is not None:
@@ -132,6 +135,7 @@ class StreamReader:
     def _take_message(self, kind: str, fields: Fields) -> None:
         """Take an event of Anthropic's messages; an error of Responses looks the same."""
         if kind == "message_start":
+            self.response_id = fields["message"].get("id")
             self._take_anthropic_usage(fields["message"].get("usage"))
         elif kind == "message_delta":
             self._take_anthropic_usage(fields.get("usage"))
@@ -161,6 +165,7 @@ class StreamReader:
         elif kind in _ENDED:
             self.is_complete = True
             response = fields["response"]
+            self.response_id = response.get("id")
             self._take_usage(response.get("usage") or {}, "input", "output")
             self.metrics = response.get("metrics") or self.metrics
             if failure := response.get("error"):

@@ -70,6 +70,7 @@ def answer(
         output_tokens=usage.get("output"),
         prompt_token_ids=_ids(reader.prompt_ids),
         output_token_ids=_ids(reader.output_ids),
+        response_id=reader.response_id,
         error=error,
     )
 

@@ -10,17 +10,9 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from phasewise_replay.driving.due import Due
+from phasewise_replay.driving.warm_first import warm_first
 from phasewise_replay.engine import Answer, Request, VirtualTime
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """One request, what it waits for, and how long after that it is sent."""
-
-    request: Request
-    wait_ns: int
-    after: tuple[int, ...]
-    """places in the session of the calls that must have been answered; none at its start"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +65,34 @@ class Waiting:
                 heapq.heappush(self._ready, (due_ns, follower))
 
 
+def ignore(request: Request) -> None:
+    """Note nothing of a request that is sent."""
+
+
 def drive_virtually(
     sessions: Sequence[Sequence[Due]],
     engine: VirtualTime,
     answered: Callable[[Request, Answer], None],
     *,
+    sent: Callable[[Request], None] = ignore,
     concurrency: int = 1,
 ) -> None:
-    """Send everything in virtual time; `answered` is called in the order of the answers."""
+    """Send everything in virtual time; `answered` is called in the order of the answers.
+
+    First what fills the cache of the sessions that begin at once (`warm_first`).
+    """
+    for part in warm_first(sessions, concurrency):
+        _drive_virtually(part, engine, answered, sent=sent, concurrency=concurrency)
+
+
+def _drive_virtually(
+    sessions: Sequence[Sequence[Due]],
+    engine: VirtualTime,
+    answered: Callable[[Request, Answer], None],
+    *,
+    sent: Callable[[Request], None],
+    concurrency: int,
+) -> None:
     left = iter(session for session in sessions if session)
     active: dict[int, tuple[Sequence[Due], Waiting]] = {}
     in_flight: dict[str, tuple[int, int]] = {}
@@ -121,4 +133,5 @@ def drive_virtually(
             at_ns, number, place = heapq.heappop(due)
             request = active[number][0][place].request
             in_flight[request.request_id] = number, place
+            sent(request)
             engine.submit(request, at_ns)

@@ -15,7 +15,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
-from phasewise_replay.driving.driver import Due, Waiting
+from phasewise_replay.driving.driver import Waiting
+from phasewise_replay.driving.due import Due
+from phasewise_replay.driving.warm_first import warm_first
 from phasewise_replay.engine import Answer, Channel, Received, Request
 
 CTRL_C_S = 0.2
@@ -62,6 +64,7 @@ def drive(
 ) -> None:
     """Send everything, `concurrency` sessions at a time; an exception of any part ends it.
 
+    First what fills the cache of the sessions that begin at once (`warm_first`).
     `sent` and `answered` are called in the order of the events, in the thread of the caller;
     `answered` with how late the call was sent, in ns. Ctrl-C ends the run at once: a server may
     take minutes for the answers that are still due.
@@ -120,7 +123,8 @@ class _Loop:
         self, sessions: Sequence[Sequence[Due]], channel: Channel, concurrency: int
     ) -> None:
         self.events: SimpleQueue[Event] = SimpleQueue()
-        self._left = iter([session for session in sessions if session])
+        self._parts = warm_first(sessions, concurrency)
+        self._left: Iterator[Sequence[Due]] = iter(())
         self._workers = min(concurrency, len(sessions))
         self._channel = channel
         # a daemon, so that the process can end while it waits for an answer
@@ -160,11 +164,13 @@ class _Loop:
             return
         try:
             await self._channel.open(self._workers)
-            async with asyncio.TaskGroup() as workers:
-                for _ in range(self._workers):
-                    workers.create_task(self._work())
-                    # a session is due when it begins: the next one begins when its prompt is sent
-                    await asyncio.sleep(0)
+            for part in self._parts:
+                self._left = iter([session for session in part if session])
+                async with asyncio.TaskGroup() as workers:
+                    for _ in range(self._workers):
+                        workers.create_task(self._work())
+                        # a session is due when it begins: the next one when its prompt is sent
+                        await asyncio.sleep(0)
         finally:
             self._channel.close()
 

@@ -13,7 +13,15 @@ from phasewise_store.errors import EngineError
 from phasewise_replay.client.openai_channel import OpenAiChannel
 from phasewise_replay.client.openai_client import OpenAiClient
 from phasewise_replay.client.request_body import SGLANG
-from phasewise_replay.engine import Answer, Endpoint, PhaseSeconds, Request, Resolved
+from phasewise_replay.engine import (
+    Answer,
+    Endpoint,
+    Load,
+    PhaseSeconds,
+    Request,
+    Resolved,
+    Unmeasured,
+)
 from phasewise_replay.engines import engine_python, sglang_command, start_failure
 from phasewise_replay.engines.server_process import GRACE_S, ServerProcess, free_port
 from phasewise_replay.engines.sglang_counters import StepClock
@@ -88,15 +96,24 @@ class SglangEngine:
         """Return the prompt as SGLang's own tokenizer and chat template make it."""
         return self._running.token_ids(request)
 
+    def watch_load(self) -> None:
+        """Look at its KV cache and at retracted requests from now on."""
+        self._running.watch_load()
+
+    def watched_load(self) -> Load | None:
+        """Stop looking."""
+        return self._running.watched_load()
+
     def watch_steps(self) -> None:
         """Measure from now on."""
         assert self._counters is not None, "SGLang is started"
         overlaps = not self._arm.all_flags().get("disable-overlap-schedule")
         self._steps = StepClock(self._counters, late=self._on_cpu and overlaps)
 
-    def watched_steps(self) -> PhaseSeconds | None:
+    def watched_steps(self) -> PhaseSeconds | Unmeasured:
         """Return the time of prefill and of decode steps, as SGLang counts it."""
-        return None if self._steps is None else self._steps.since()
+        found = None if self._steps is None else self._steps.since()
+        return found or Unmeasured("this SGLang does not count the time of its steps")
 
     @property
     def _running(self) -> UrlEngine:

@@ -137,6 +137,7 @@ class SimulatedEngine:
             decode_ns=ended_ns - first_ns,
             prefill_gpu_s=served.prefill_s * engine.tp,
             decode_gpu_s=(served.busy_s - served.prefill_s) * engine.tp,
+            preemptions=served.preemptions,
             input_tokens=call.request.input_tokens,
             cached_tokens=served.cached_tokens,
             output_tokens=served.output_tokens,

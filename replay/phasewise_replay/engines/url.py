@@ -10,8 +10,9 @@ from phasewise_store.errors import EngineError, UnsupportedArmError, UsageError
 from phasewise_replay.client.openai_channel import Checked, OpenAiChannel, unchecked
 from phasewise_replay.client.openai_client import OpenAiClient
 from phasewise_replay.client.request_body import PLAIN, VLLM, Dialect
-from phasewise_replay.engine import Answer, Endpoint, Request, Resolved
+from phasewise_replay.engine import Answer, Endpoint, Load, Request, Resolved
 from phasewise_replay.engines import endpoints, server_description
+from phasewise_replay.engines.load_sampler import LoadSampler
 from phasewise_replay.plans.plan import UrlArm
 
 RESETS = ("/reset_prefix_cache", "/flush_cache")
@@ -25,6 +26,7 @@ class UrlEngine:
         self._arm = arm
         self._client: OpenAiClient | None = None
         self._reset_path: str | None = None
+        self._load: LoadSampler | None = None
         self._ids: dict[tuple[bytes, ...], TokenIds | None] = {}
         """of chats that go in as ids, by messages and tools"""
 
@@ -91,6 +93,15 @@ class UrlEngine:
     def cached_tokens(self) -> int | None:
         """Return the server's own count; other clients' requests are in it."""
         return server_description.cached_tokens(self._running)
+
+    def watch_load(self) -> None:
+        """Look at the server's KV cache and preemptions from now on, whoever causes them."""
+        self._load = LoadSampler(self._running.base_url, self._running.headers)
+        self._load.start()
+
+    def watched_load(self) -> Load | None:
+        """Stop looking."""
+        return None if self._load is None else self._load.stop()
 
     def _key(self) -> str | None:
         variable = self._arm.key_variable

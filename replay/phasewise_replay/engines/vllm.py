@@ -4,6 +4,8 @@ It runs in a separate process, so neither vLLM nor torch is imported here.
 """
 
 import os
+import tempfile
+from pathlib import Path
 
 from phasewise_analyzer.engine.caches.token_ids import TokenIds
 from phasewise_store.errors import EngineError
@@ -11,15 +13,26 @@ from phasewise_store.errors import EngineError
 from phasewise_replay.client.openai_channel import OpenAiChannel
 from phasewise_replay.client.openai_client import OpenAiClient
 from phasewise_replay.client.request_body import VLLM
-from phasewise_replay.engine import Answer, Endpoint, Request, Resolved
+from phasewise_replay.engine import (
+    Answer,
+    Endpoint,
+    Load,
+    PhaseSeconds,
+    Request,
+    Resolved,
+    Unmeasured,
+)
 from phasewise_replay.engines import (
     endpoints,
     engine_python,
     server_description,
     start_failure,
     vllm_command,
+    vllm_plugin,
 )
+from phasewise_replay.engines.load_sampler import LoadSampler
 from phasewise_replay.engines.server_process import GRACE_S, ServerProcess, free_port
+from phasewise_replay.engines.step_log import StepLog
 from phasewise_replay.plans.plan import VllmArm
 
 
@@ -31,6 +44,9 @@ class VllmEngine:
         self._grace_s = grace_s
         self._process: ServerProcess | None = None
         self._client: OpenAiClient | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._steps: StepLog | None = None
+        self._load: LoadSampler | None = None
 
     def start(self) -> Resolved:
         """Start the server and wait until it answers; see `Lifecycle.start`."""
@@ -39,16 +55,23 @@ class VllmEngine:
         python = engine_python.find("vllm", arm.python)
         on_cpu = engine_python.runs_on_cpu(python)
         port = free_port()
+        flags, environment = arm.all_flags(), vllm_command.environment(arm.env, on_cpu=on_cpu)
+        if vllm_plugin.supported(python):
+            self._folder = tempfile.TemporaryDirectory(prefix="phasewise-vllm-")
+            folder = Path(self._folder.name)
+            log = folder / "steps.jsonl"
+            environment = vllm_plugin.install(folder, log, environment)
+            self._steps = StepLog(log, drafts="speculative-config" in flags)
+            flags = {vllm_plugin.FLAG: True} | flags
         command = vllm_command.command(
             python,
             model=os.path.expanduser(arm.model),  # noqa: PTH111  # a Path would drop a leading ./
             port=port,
-            flags=arm.all_flags(),
+            flags=flags,
             on_cpu=on_cpu,
         )
         client = OpenAiClient(f"http://127.0.0.1:{port}", dialect=VLLM)
         self._client = client
-        environment = vllm_command.environment(arm.env, on_cpu=on_cpu)
         self._process = ServerProcess(command, environment, grace_s=self._grace_s)
         start_failure.wait_until_healthy(self._process, client, timeout_s=arm.start_timeout_s)
         return server_description.describe(client, engine="vllm", model=None)
@@ -59,6 +82,8 @@ class VllmEngine:
             self._process.stop()
         if self._client is not None:
             self._client.close()
+        if self._folder is not None:
+            self._folder.cleanup()
 
     def reset(self) -> None:
         """Drop the prefix cache.  Raises EngineError when the server does not."""
@@ -77,6 +102,15 @@ class VllmEngine:
         """Return a channel of the same kind, which raises as `send` does."""
         return OpenAiChannel(self._running, checked=self._alive)
 
+    def watch_load(self) -> None:
+        """Look at its KV cache and preemptions from now on."""
+        self._load = LoadSampler(self._running.base_url, self._running.headers)
+        self._load.start()
+
+    def watched_load(self) -> Load | None:
+        """Stop looking."""
+        return None if self._load is None else self._load.stop()
+
     def _alive(self, answer: Answer) -> Answer:
         return start_failure.raise_if_exited(self._process, answer, engine="vLLM")
 
@@ -91,6 +125,17 @@ class VllmEngine:
     def cached_tokens(self) -> int | None:
         """Return the sum of `vllm:prefix_cache_hits`."""
         return server_description.cached_tokens(self._running)
+
+    def watch_steps(self) -> None:
+        """Read the step log from now on."""
+        if self._steps is not None:
+            self._steps.mark()
+
+    def watched_steps(self) -> PhaseSeconds | Unmeasured:
+        """Return the time of all steps, each shared among its calls."""
+        if self._steps is None:
+            return Unmeasured(f"this vLLM has no stat logger plugins, or no `--{vllm_plugin.FLAG}`")
+        return self._steps.shared()
 
     @property
     def _running(self) -> OpenAiClient:

@@ -21,6 +21,7 @@ from phasewise_replay.gpu.smoke import smoke
 from phasewise_replay.plans.plan import Arm, VllmArm, as_yaml
 from phasewise_replay.runs.block import Joules
 from phasewise_replay.runs.plan_run import PlanRun
+from phasewise_replay.sessions import selection
 
 EngineFor = Callable[[VllmArm], Engine]
 Say = Callable[[str], None]
@@ -107,7 +108,8 @@ def _begun(
     started_ns = time.time_ns()
     when = datetime.fromtimestamp(started_ns / 1e9, UTC).strftime("%Y%m%d-%H%M%S")
     run_id = f"{re.sub(r'[^A-Za-z0-9_-]+', '-', plan.name)}-{when}"
-    recording.add_run(Run(run_id, plan.name, as_yaml(plan), started_ns))
+    chosen = selection.encode(stage.recorded.selections)
+    recording.add_run(Run(run_id, plan.name, as_yaml(plan), started_ns, selection=chosen))
     for text in stage.left_out:
         recording.add("note", {"run_id": run_id, "text": f"left out: {text}"})
     return PlanRun(recording, plan, run_id=run_id, recorded=stage.recorded, joules=joules)

@@ -13,7 +13,7 @@ from phasewise_store.errors import UsageError
 from phasewise_replay.gpu.lone_steps import Steps
 from phasewise_replay.plans import plan_file
 from phasewise_replay.plans import plan_keys as keys
-from phasewise_replay.plans.plan import SessionChoice
+from phasewise_replay.plans.plan import SessionChoice, WarmStart
 from phasewise_replay.plans.plan_keys import Keys
 from phasewise_replay.plans.presets import FlagValue
 
@@ -29,6 +29,8 @@ class Stage:
     """only these arms and the baseline; empty is all"""
     concurrency: int = 1
     sessions: tuple[SessionChoice, ...] = ()
+    warm_start: WarmStart | None = None
+    """where sessions begin, as in a plan"""
     steps: Steps | None = None
     """designed steps instead of recorded sessions"""
     most_prompt_tokens: int | None = None
@@ -118,6 +120,7 @@ def _stage(found: Keys) -> Stage:
         sessions=tuple(map(plan_file.sessions, found.items("sessions")))
         if found.has("sessions")
         else (),
+        warm_start=found.maybe("warm_start", plan_file.warm_start),
         steps=_steps(found.inner("steps")) if found.has("steps") else None,
         most_prompt_tokens=found.maybe("most_prompt_tokens", keys.whole),
         most_output_tokens=found.maybe("most_output_tokens", keys.whole),

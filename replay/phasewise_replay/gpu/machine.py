@@ -88,9 +88,10 @@ class Power:
     def sampling(self) -> Iterator[None]:
         """Take samples until the block ends."""
         # the first GPU: one engine on one GPU is what is measured here
+        gpu = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0] or "0"
         command = [
             "nvidia-smi",
-            "--id=0",
+            f"--id={gpu}",
             "--query-gpu=power.draw",
             "--format=csv,noheader,nounits",
         ]

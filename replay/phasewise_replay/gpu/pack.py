@@ -13,6 +13,9 @@ from phasewise_replay.gpu.pack_file import Pack, PackedStage
 from phasewise_replay.plans.plan import Plan, SessionChoice, VllmArm
 from phasewise_replay.sessions import sessions
 from phasewise_replay.sessions.recorded import Recorded, RecordedSession
+from phasewise_replay.sessions.scrubbing import Scrubber
+from phasewise_replay.sessions.selection import Selection
+from phasewise_replay.sessions.warm_start import start_late
 
 WARMUP_CALLS = 4
 """of each stage; the engine is warm after the first"""
@@ -24,24 +27,32 @@ def pack(store: Store, kit: KitPlan, *, tokenizer: Path | None = None) -> Pack:
 
     `tokenizer` is the folder of a tokenizer, for a model folder that has none.
     """
+    scrubber = Scrubber()
     return Pack(
         name=kit.name,
-        stages=tuple(_stage(store, kit, stage) for stage in kit.stages),
+        stages=tuple(_stage(store, kit, stage, scrubber) for stage in kit.stages),
         flags=kit.flags,
         smoke=kit.smoke,
         model_files=_model_files(kit, tokenizer),
     )
 
 
-def _stage(store: Store, kit: KitPlan, stage: Stage) -> PackedStage:
+def _stage(store: Store, kit: KitPlan, stage: Stage, scrubber: Scrubber) -> PackedStage:
     left_out: list[str] = []
+    selections: tuple[Selection, ...] = ()
     if stage.steps is not None:
         chosen: tuple[RecordedSession, ...] = lone_steps.sessions(stage.steps)
         concurrency = stage.steps.concurrency
     else:
         loaded = [sessions.load(store, choice) for choice in stage.sessions]
+        selections = tuple(selection for one in loaded for selection in one.selections)
         all_of = [session for one in loaded for session in one.sessions]
-        chosen = tuple(_limited(all_of, stage, left_out))
+        recorded = Recorded(tuple(_limited(all_of, stage, left_out)), 0, selections)
+        if stage.warm_start is not None:
+            recorded = start_late(recorded, stage.warm_start, stage.sessions[0].seed)
+        if not any(choice.keep_secrets for choice in stage.sessions):
+            recorded = sessions.scrubbed(recorded, scrubber)
+        chosen, selections = recorded.sessions, recorded.selections
         concurrency = stage.concurrency
         if not kit.text:
             chosen = tuple(map(_without_text, chosen))
@@ -59,7 +70,7 @@ def _stage(store: Store, kit: KitPlan, stage: Stage) -> PackedStage:
         concurrency=concurrency,
         tool_time=1.0 if stage.steps is not None else 0.0,
     )
-    return PackedStage(plan, Recorded(chosen, 0), tuple(left_out))
+    return PackedStage(plan, Recorded(chosen, 0, selections), tuple(left_out))
 
 
 def _limited(

@@ -20,6 +20,7 @@ from phasewise_store.facts import Segment
 from phasewise_replay.gpu.kit_plan import Flags, Smoke
 from phasewise_replay.plans import plan_file
 from phasewise_replay.plans.plan import Plan, as_yaml
+from phasewise_replay.sessions import selection
 from phasewise_replay.sessions.recorded import Recorded, RecordedSession, RecordedStep
 
 FORMAT = "phasewise-gpu-pack-1"
@@ -105,6 +106,7 @@ def _stage_document(stage: PackedStage, segments: dict[bytes, int]) -> dict[str,
     return {
         "plan": as_yaml(stage.plan),
         "left_out": stage.left_out,
+        "selection": selection.encode(stage.recorded.selections),
         "sessions": [
             {
                 "session_id": session.session_id,
@@ -115,6 +117,7 @@ def _stage_document(stage: PackedStage, segments: dict[bytes, int]) -> dict[str,
                         "output_tokens": step.output_tokens,
                         "wait_ns": step.wait_ns,
                         "after": step.after,
+                        "warm": step.warm,
                         "prompt": [
                             segments.setdefault(segment.digest, len(segments))
                             for segment in step.prompt
@@ -137,7 +140,8 @@ def _stage(found: Any, segments: list[Segment]) -> PackedStage:  # noqa: ANN401 
         for session in found["sessions"]
     )
     plan = plan_file.parse(found["plan"], "the pack's plan")
-    return PackedStage(plan, Recorded(sessions, 0), tuple(found["left_out"]))
+    chosen = selection.decode(found.get("selection"))
+    return PackedStage(plan, Recorded(sessions, 0, chosen), tuple(found["left_out"]))
 
 
 def _step(found: Any, segments: list[Segment]) -> RecordedStep:  # noqa: ANN401  # JSON

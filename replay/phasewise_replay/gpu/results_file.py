@@ -50,7 +50,7 @@ class FileRecording:
         self.add("arm", asdict(arm))
 
     def add_calls(self, calls: Sequence[MeasuredCall]) -> None:
-        """Append measured calls."""
+        """Append measured calls; the last record of a call counts."""
         if calls:
             self._append("calls", {"calls": [asdict(call) for call in calls]})
 

@@ -38,7 +38,8 @@ class _Found:
 
     run: Run
     arms: dict[str, Arm]
-    calls: list[MeasuredCall]
+    calls: dict[tuple[str, int, str], MeasuredCall]
+    """by arm, block and call"""
     notes: list[str]
 
 
@@ -55,14 +56,14 @@ def import_results(store: Store, path: Path) -> list[ImportedRun]:
                 machine = fields["machine"]
             case "run":
                 run = Run(**fields)
-                found[run.run_id] = _Found(run, {}, [], [])
+                found[run.run_id] = _Found(run, {}, {}, [])
             case "arm":
                 arm = Arm(**fields)
                 found[arm.run_id].arms[arm.arm] = arm
             case "calls":
                 for row in fields["calls"]:
                     call = MeasuredCall(**row)
-                    found[call.run_id].calls.append(call)
+                    found[call.run_id].calls[call.arm, call.block, call.call_id] = call
             case "note":
                 notes = found[fields["run_id"]].notes if "run_id" in fields else general
                 notes.append(fields["text"])
@@ -85,7 +86,7 @@ def _write(
         if (record := arm_record.decode(arm)) is not None
         for block in record.blocks
     }
-    calls = [call for call in found.calls if (call.arm, call.block) in complete]
+    calls = [call for call in found.calls.values() if (call.arm, call.block) in complete]
     status, detail = _ending(end)
     if status == "finished" and not calls:
         status, detail = "failed", detail or "no block was complete"

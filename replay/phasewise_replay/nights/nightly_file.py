@@ -9,6 +9,7 @@ from phasewise_replay.plans import plan_file
 from phasewise_replay.plans import plan_keys as keys
 from phasewise_replay.plans.plan import Plan
 from phasewise_replay.plans.plan_keys import Keys
+from phasewise_replay.sessions.selection import DRAWN
 from phasewise_replay.verdicts.measures import MEASURES
 
 
@@ -54,9 +55,9 @@ def parse(text: str, where: str) -> NightlyFile:
     keep_nights = top.maybe("keep_nights", keys.whole)
     gates = tuple(map(_gate, top.items("gates"))) if top.has("gates") else DEFAULT_GATES
     plan = plan_file.plan(top)
-    newest = replace(plan.sessions, newest=True)
+    drawn = plan.sessions.sample in DRAWN
     return NightlyFile(
-        replace(plan, sessions=newest),
+        plan if drawn else replace(plan, sessions=replace(plan.sessions, sample="newest")),
         imports,
         gates,
         None if reports is None else Path(reports),

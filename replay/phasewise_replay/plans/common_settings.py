@@ -79,6 +79,21 @@ def common_settings() -> Mapping[str, CommonSetting]:
     return {name: _setting(name, fields) for name, fields in found.items()}
 
 
+def equalise(value: object) -> Mapping[str, Value] | None:
+    """Read `equalise` of a plan: true, false, or a mapping from settings to values."""
+    if isinstance(value, bool):
+        return {} if value else None
+    if not isinstance(value, dict):
+        raise UsageError(f"must be true, false, or a mapping of settings, not `{value}`")
+    known = common_settings()
+    for name, setting in value.items():
+        if name not in known:
+            raise UsageError(f"has no setting `{name}`; it has {', '.join(known)}")
+        if not isinstance(setting, bool | int | float | str):
+            raise UsageError(f"setting `{name}` has no value")
+    return value
+
+
 def flags_of(engine: EngineKind, values: Mapping[str, Value]) -> dict[str, FlagValue]:
     """Return the flags that give an engine these values, by name; raises UsageError."""
     found: dict[str, FlagValue] = {}

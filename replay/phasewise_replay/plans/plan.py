@@ -7,15 +7,24 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 import yaml
 from phasewise_analyzer.chat_messages.facts import Thinking
+from phasewise_analyzer.engine.outcomes.slo import Slo
 from phasewise_store.errors import UsageError
 
 from phasewise_replay.plans import common_settings, presets
 from phasewise_replay.plans.common_settings import Value
 from phasewise_replay.plans.presets import FlagValue, quoted
+
+Sample = Literal["oldest", "newest", "stratified", "cost-weighted"]
+"""how sessions are chosen where there are more than the limit"""
+SAMPLES: tuple[Sample, ...] = get_args(Sample)
+
+
+WarmStart = float | Literal["random"]
+"""below 1 a share of a session's calls, from 1 on a number of calls"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +39,14 @@ class SessionChoice:
     """at most so many calls of each session, from its start; None is all"""
     ids: tuple[str, ...] = ()
     """these sessions and no others, in this order"""
-    newest: bool = False
-    """take the newest sessions instead of the oldest"""
+    sample: Sample = "oldest"
+    """the rule that chooses them (`sessions.sampling`)"""
+    seed: int = 0
+    """of the rules that draw"""
+    keep_duplicates: bool = False
+    """replay sessions again whose calls have the prompts of another one"""
+    keep_secrets: bool = False
+    """send secrets as recorded, instead of stand-ins"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,8 +222,16 @@ class Plan:
     endpoint: EndpointChoice = "chat"
     """where chats are sent; `recorded` is the endpoint of the API that a session was captured from,
     or chat where that one cannot force output lengths"""
+    shards: int = 1
+    """parts of the sessions that run beside each other on engines of their own (`cluster`)"""
     forecast: SimulatedOptions | None = None
     """step times with which the engine model forecasts every vLLM arm; None forecasts none"""
+    warm_start: WarmStart | None = None
+    """where sessions begin; the prompts before fill the cache.  None begins with the first call"""
+    slo: Slo | None = None
+    """limits of a call, for goodput"""
+    gpu_price_per_hour: float | None = None
+    """dollars; None takes the published price of the GPU"""
     equalise: Mapping[str, Value] | None = None
     """give arms on the other engine the baseline's settings; both engines get those named here, by
     common name (`common_settings`); None leaves every engine its own"""
@@ -261,6 +284,14 @@ class Plan:
             blocks[arm.name] += 1
         return turns
 
+    @property
+    def shard_blocks(self) -> int:
+        """Block numbers of a shard: those of its arms are `shard * shard_blocks` and up.
+
+        As many as the baseline has, a multiple of four, so that `control_half` holds in each.
+        """
+        return 4 * self.repeats
+
     def visits(self) -> list[tuple[Arm, list[int]]]:
         """Return the turns with consecutive blocks of one arm together: they share its engine."""
         found: list[tuple[Arm, list[int]]] = []
@@ -290,6 +321,12 @@ def as_yaml(plan: Plan) -> str:
     document = asdict(plan)
     document["sessions"] = _set(document["sessions"])
     document["arms"] = [arm_document(arm) for arm in plan.arms]
+    if plan.shards == 1:
+        del document["shards"]
+    document |= {"slo": _slo_document(plan.slo)}
+    document = {
+        name: value for name, value in document.items() if value is not None or name not in UNSET
+    }
     if plan.forecast is None:
         del document["forecast"]
     else:
@@ -302,6 +339,19 @@ def as_yaml(plan: Plan) -> str:
     if plan.endpoint == "chat":
         del document["endpoint"]  # plans that were stored before there was a choice
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+
+
+UNSET = ("warm_start", "slo", "gpu_price_per_hour")
+"""keys that are left out where there is nothing in them"""
+SLO_KEYS = {"ttft_s": ("ttft", 1.0), "tpot_ms": ("tpot", 1e3), "e2e_s": ("latency", 1.0)}
+"""by key of a plan: which limit, and its unit in a second"""
+
+
+def _slo_document(slo: Slo | None) -> dict[str, float] | None:
+    if slo is None:
+        return None
+    limits = {key: (getattr(slo, name), unit) for key, (name, unit) in SLO_KEYS.items()}
+    return {key: limit * unit for key, (limit, unit) in limits.items() if limit is not None}
 
 
 def arm_document(arm: Arm) -> dict[str, object]:

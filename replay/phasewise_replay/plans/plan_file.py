@@ -6,18 +6,22 @@ from pathlib import Path
 from typing import TypedDict, get_args
 
 from phasewise_analyzer.chat_messages.facts import Thinking
+from phasewise_analyzer.engine.outcomes.slo import Slo
 from phasewise_analyzer.engine.runs.layout import Layout
 from phasewise_analyzer.engine.runs.routers import ROUTERS
 from phasewise_store.errors import UsageError
 
+from phasewise_replay.plans import common_settings
 from phasewise_replay.plans import plan_keys as keys
-from phasewise_replay.plans.common_settings import Value, common_settings
 from phasewise_replay.plans.plan import (
+    SAMPLES,
+    SLO_KEYS,
     Arm,
     EndpointChoice,
     Mode,
     Order,
     Plan,
+    Sample,
     Scheduler,
     SessionChoice,
     SglangArm,
@@ -25,6 +29,7 @@ from phasewise_replay.plans.plan import (
     SimulatedOptions,
     UrlArm,
     VllmArm,
+    WarmStart,
 )
 from phasewise_replay.plans.plan_keys import Keys
 from phasewise_replay.plans.presets import FlagValue, chosen
@@ -58,12 +63,44 @@ def plan(top: Keys) -> Plan:
         longest_wait_s=top.take("longest_wait_s", keys.number, 60.0),
         mode=top.take("mode", _mode, "performance"),
         thinking=top.take("thinking", _thinking, "drop"),
+        shards=top.take("shards", keys.whole, 1),
         forecast=_forecast(top.inner("forecast")) if top.has("forecast") else None,
         endpoint=top.take("endpoint", _endpoint, "chat"),
-        equalise=top.maybe("equalise", _equalise),
+        equalise=top.maybe("equalise", common_settings.equalise),
+        warm_start=top.maybe("warm_start", warm_start),
+        slo=_slo(top.inner("slo")) if top.has("slo") else None,
+        gpu_price_per_hour=top.maybe("gpu_price_per_hour", keys.positive),
     )
     top.finish()
     return found
+
+
+def _slo(found: Keys) -> Slo:
+    """Read the limits of a call; at least one."""
+    limits: dict[str, float] = {}
+    for key, (name, unit) in SLO_KEYS.items():
+        limit = found.maybe(key, keys.positive)
+        if limit is not None:
+            limits[name] = limit / unit
+    found.finish()
+    if not limits:
+        raise found.wrong("", f"must have at least one of {', '.join(SLO_KEYS)}")
+    return Slo(**limits)
+
+
+def warm_start(value: object) -> WarmStart:
+    """Take a share of a session's calls, a number of calls, or `random`."""
+    if value == "random":
+        return "random"
+    if isinstance(value, float) and 0 < value < 1:
+        return value
+    try:
+        return keys.whole(value)
+    except UsageError:
+        raise UsageError(
+            "must be a share of a session's calls such as 0.5, a whole number of calls, or random, "
+            f"not `{value}`"
+        ) from None
 
 
 def sessions(found: Keys) -> SessionChoice:
@@ -73,7 +110,10 @@ def sessions(found: Keys) -> SessionChoice:
         limit=found.maybe("limit", keys.whole),
         max_calls=found.maybe("max_calls", keys.whole),
         ids=found.take("ids", keys.words, ()),
-        newest=found.take("newest", keys.truth, False),
+        sample=_sample(found),
+        seed=found.take("seed", keys.whole_or_none, 0),
+        keep_duplicates=found.take("keep_duplicates", keys.truth, False),
+        keep_secrets=found.take("keep_secrets", keys.truth, False),
     )
     found.finish()
     return choice
@@ -98,6 +138,22 @@ def _arms(top: Keys) -> tuple[Arm, ...]:
     vllm.finish()
     sglang.finish()
     return arms
+
+
+def _sample(found: Keys) -> Sample:
+    """Read the rule; `newest: true` is its older spelling."""
+    if found.has("newest") and found.has("sample"):
+        raise found.wrong("newest", "contradicts `sample`; write  sample: newest")
+    if found.take("newest", keys.truth, False):
+        return "newest"
+    return found.take("sample", _rule, "oldest")
+
+
+def _rule(value: object) -> Sample:
+    for rule in SAMPLES:
+        if value == rule:
+            return rule
+    raise UsageError(f"must be one of {', '.join(SAMPLES)}, not `{value}`")
 
 
 def arm(found: Keys) -> Arm:
@@ -225,21 +281,6 @@ def _plan_preset(value: object) -> str:
             f"must be {VLLM_AGAINST_SGLANG}, not `{value}`; presets of an arm are in its `presets`"
         )
     return VLLM_AGAINST_SGLANG
-
-
-def _equalise(value: object) -> Mapping[str, Value] | None:
-    """Read true, false, or a mapping from common settings to values."""
-    if isinstance(value, bool):
-        return {} if value else None
-    if not isinstance(value, dict):
-        raise UsageError(f"must be true, false, or a mapping of settings, not `{value}`")
-    known = common_settings()
-    for name, setting in value.items():
-        if name not in known:
-            raise UsageError(f"has no setting `{name}`; it has {', '.join(known)}")
-        if not isinstance(setting, bool | int | float | str):
-            raise UsageError(f"setting `{name}` has no value")
-    return value
 
 
 def _order(value: object) -> Order:

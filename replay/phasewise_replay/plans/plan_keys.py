@@ -161,6 +161,13 @@ def number(value: object) -> float:
     return float(value)
 
 
+def positive(value: object) -> float:
+    """Take a number above zero."""
+    if value == 0:
+        raise UsageError("must be a number above 0, not `0`")
+    return number(value)
+
+
 def truth(value: object) -> bool:
     """Take true or false."""
     if not isinstance(value, bool):

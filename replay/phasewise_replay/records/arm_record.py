@@ -37,8 +37,23 @@ class BlockRecord:
     energy_j: float | None = None
     """of the GPU in that time, where it is measured"""
     prefill_steps_s: float | None = None
-    """time of the engine's prefill steps, where it counts them and mixes none with decode"""
+    """prefill's part of the engine's steps, where they are measured; as those below"""
     decode_steps_s: float | None = None
+    node: str | None = None
+    """of the cluster that the block ran on"""
+    prefill_steps_low_s: float | None = None
+    """by the two marginals of mixed steps; None where the engine has none"""
+    prefill_steps_high_s: float | None = None
+    steps: int | None = None
+    """where each step is known"""
+    mixed_steps: int | None = None
+    steps_unmeasured: str | None = None
+    """why an engine that could measure its steps did not"""
+    preemptions: int | None = None
+    """where the engine counts them"""
+    kv_use_mean: float | None = None
+    """share of the KV cache that running requests hold, where the engine reports it"""
+    kv_use_peak: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +94,12 @@ class ArmRecord:
     unequal: Mapping[str, str] = field(default_factory=dict)
     """by common name: why a setting may still differ from the baseline's"""
     endpoints: Mapping[str, int] = field(default_factory=dict)
-    """sessions by the endpoint of their chats, where the plan chooses one"""
+    """sessions by the endpoint of their chats, where the plan chooses one; on a cluster, in every
+    visit"""
     notes: tuple[str, ...] = ()
     """what was done otherwise than the plan asks, and why"""
+    uneven: tuple[str, ...] = ()
+    """what differed between the nodes of a cluster that it ran on"""
 
 
 def encode(record: ArmRecord) -> str:
@@ -105,6 +123,7 @@ def read(resolved: str) -> ArmRecord | None:
     if forecast is not None:
         forecast = ArmForecast(**(forecast | {"step_times": _basis(forecast["step_times"])}))
     found["notes"] = tuple(found.get("notes", ()))
+    found["uneven"] = tuple(found.get("uneven", ()))
     return ArmRecord(**found, blocks=blocks, step_times=step_times, forecast=forecast)
 
 

@@ -1,6 +1,6 @@
 """Where a run writes what it measures: the store, or a file on a machine without one.
 
-`StoreRecording` is in `run`, `FileRecording` in `gpu.results_file`.
+`StoreRecording` is in `runs.run_record`, `FileRecording` in `gpu.results_file`.
 """
 
 from collections.abc import Sequence
@@ -17,5 +17,5 @@ class Recording(Protocol):
         ...
 
     def add_calls(self, calls: Sequence[MeasuredCall]) -> None:
-        """Write measured calls."""
+        """Write measured calls; one that was written before is replaced."""
         ...

@@ -5,7 +5,7 @@ An interrupted run keeps its measurements. A write takes milliseconds, so calls 
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -56,6 +56,13 @@ class Sink:
             waited_s = time.monotonic() - self._written_s
             if len(self._rows) >= MOST_ROWS or waited_s > LONGEST_S:
                 self._write()
+
+    def replace(self, rows: Sequence[MeasuredCall]) -> None:
+        """Write rows that were added before once more, with what is known of them now."""
+        with self._guard:
+            if not self._closed:
+                self._write()
+                self._recording.add_calls(rows)
 
     def _write(self) -> None:
         rows, self._rows = self._rows, []

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 
 from phasewise_store.run_facts import MeasuredCall
 
-from phasewise_replay.driving.driver import Due, drive_virtually
+from phasewise_replay.driving.driver import drive_virtually
+from phasewise_replay.driving.due import Due
 from phasewise_replay.driving.real_time_driver import drive
 from phasewise_replay.engine import (
     Answer,
@@ -17,17 +18,22 @@ from phasewise_replay.engine import (
     Channel,
     Counting,
     Engine,
+    Loaded,
     Request,
     Resolved,
     Stepping,
     Tokenizing,
+    Unmeasured,
     VirtualTime,
 )
+from phasewise_replay.records import parallel_ranks
 from phasewise_replay.records.arm_record import BlockRecord
 from phasewise_replay.records.sink import Sink
 from phasewise_replay.runs.canary import canary
+from phasewise_replay.runs.order import Order
 from phasewise_replay.runs.prediction import Prediction
 from phasewise_replay.runs.preparing import Prepared
+from phasewise_replay.runs.reach import Reach
 
 Joules = Callable[[], float | None]
 """the energy that the GPU has used since some start; None where it is not measured"""
@@ -68,8 +74,13 @@ class Block:
         self._resolved = resolved
         self._prepared = prepared
         self._prediction = Prediction(resolved)
+        self._reach = Reach(resolved)
+        self._reachable: dict[str, int | None] = {}
+        self._order = Order(prepared.sessions)
         self._salt = turn.salt if resolved.resets == "salt" else None
         self._cached: list[int | None] = []
+        self._rows: dict[str, MeasuredCall] = {}
+        """what was measured, by the id of the response"""
         self._joules = joules
         self._other_lengths = 0
 
@@ -96,6 +107,8 @@ class Block:
         engine = self._engine
         if isinstance(engine, Stepping):
             engine.watch_steps()
+        if isinstance(engine, Loaded):
+            engine.watch_load()
         joules, began_ns = self._joules(), time.perf_counter_ns()
         cpu_ns = time.process_time_ns()
         self._drive(sink, concurrency)
@@ -107,14 +120,40 @@ class Block:
         record = self._record(cold.cached_tokens, engine_cached=grown)
         if self._resolved.basis == "simulated":
             return record
-        steps = engine.watched_steps() if isinstance(engine, Stepping) else None
-        return replace(
+        load = engine.watched_load() if isinstance(engine, Loaded) else None
+        record = replace(
             record,
             wall_ns=wall_ns,
             client_cpu_ns=cpu_ns,
             energy_j=energy_j,
-            prefill_steps_s=None if steps is None else steps.prefill_s,
-            decode_steps_s=None if steps is None else steps.decode_s,
+            preemptions=None if load is None else load.preemptions,
+            kv_use_mean=None if load is None else load.kv_use_mean,
+            kv_use_peak=None if load is None else load.kv_use_peak,
+        )
+        return self._with_steps(record, engine, sink) if isinstance(engine, Stepping) else record
+
+    def _with_steps(self, record: BlockRecord, engine: Stepping, sink: Sink) -> BlockRecord:
+        """Add what the engine's steps took, and to the calls their parts of them."""
+        steps = engine.watched_steps()
+        if isinstance(steps, Unmeasured):
+            return replace(record, steps_unmeasured=steps.reason)
+        gpus = parallel_ranks.gpus(self._resolved.settings, parallel_ranks.STEP)
+        sink.replace(
+            [
+                replace(row, prefill_gpu_s=parts[0] * gpus, decode_gpu_s=parts[1] * gpus)
+                for response_id, row in self._rows.items()
+                if (parts := steps.calls.get(response_id)) is not None
+            ]
+        )
+        low_s, high_s = steps.prefill_band_s or (None, None)
+        return replace(
+            record,
+            prefill_steps_s=steps.prefill_s,
+            decode_steps_s=steps.decode_s,
+            prefill_steps_low_s=low_s,
+            prefill_steps_high_s=high_s,
+            steps=steps.steps,
+            mixed_steps=steps.mixed,
         )
 
     def _cold(self, first: Request) -> Answer:
@@ -138,13 +177,19 @@ class Block:
         if isinstance(self._engine, VirtualTime):
             start_ns = time.time_ns() - self._engine.now_ns
 
+            def submitted(request: Request) -> None:
+                self._reachable[request.call_id] = self._reach.sent(request.prompt_token_ids)
+
             def answered(request: Request, answer: Answer) -> None:
+                self._reach.answered(request.prompt_token_ids, answer)
                 predicted = self._prediction.before(request.prompt_token_ids)
                 self._cached.append(answer.cached_tokens)
                 at_start = replace(answer, sent_ns=start_ns + answer.sent_ns)
                 sink.add(self._row(request, at_start, 0, predicted))
 
-            drive_virtually(sessions, self._engine, answered, concurrency=concurrency)
+            drive_virtually(
+                sessions, self._engine, answered, sent=submitted, concurrency=concurrency
+            )
             return
 
         predictions: dict[str, int | None] = {}
@@ -152,16 +197,21 @@ class Block:
 
         def sent(request: Request) -> None:
             ids = token_ids.get(request.call_id)
+            self._reachable[request.call_id] = self._reach.sent(ids)
             predictions[request.request_id] = self._prediction.before(ids)
 
         def measured(request: Request, answer: Answer, lag_ns: int) -> None:
             ids = token_ids.get(request.call_id)
             self._prediction.after(ids, answer)
+            self._reach.answered(ids, answer)
             self._cached.append(answer.cached_tokens)
             if ids is not None and answer.input_tokens not in (None, len(ids)):
                 self._other_lengths += 1
             predicted = predictions.pop(request.request_id)
-            sink.add(self._row(request, answer, lag_ns, predicted))
+            row = self._row(request, answer, lag_ns, predicted)
+            if answer.response_id is not None:
+                self._rows[answer.response_id] = row
+            sink.add(row)
 
         drive(
             [[self._salted(due) for due in session] for session in sessions],
@@ -179,6 +229,7 @@ class Block:
     def _row(
         self, request: Request, answer: Answer, lag_ns: int, predicted: int | None
     ) -> MeasuredCall:
+        waited_for = self._order.answered(request.call_id, answer)
         return MeasuredCall(
             run_id=self._turn.run_id,
             arm=self._turn.arm,
@@ -203,6 +254,10 @@ class Block:
             output_tokens=answer.output_tokens,
             output=answer.output,
             error=answer.error,
+            waited_for=waited_for,
+            reachable_tokens=self._reachable.pop(request.call_id, None),
+            preemptions=answer.preemptions,
+            warm=request.warm,
         )
 
     def _count(self) -> int | None:

@@ -11,7 +11,8 @@ from dataclasses import replace
 import polars as pl
 from phasewise_store.errors import PhasewiseError
 
-from phasewise_replay.driving.driver import Due, drive_virtually
+from phasewise_replay.driving.driver import drive_virtually
+from phasewise_replay.driving.due import Due
 from phasewise_replay.engine import Answer, Request, Resolved, started
 from phasewise_replay.engines.simulated import SimulatedEngine
 from phasewise_replay.plans.plan import Arm, Plan, SimulatedArm, VllmArm
@@ -24,7 +25,7 @@ LIMITS = ("max_num_batched_tokens", "max_num_seqs", "async_scheduling")
 """vLLM's settings that the scheduler depends on and that do not change the time of a step"""
 SCHEDULER = "scheduler_config."
 TAKEN = (
-    *("ttft_ns", "duration_ns", "queue_ns", "prefill_ns", "decode_ns"),
+    *("sent_ns", "ttft_ns", "duration_ns", "queue_ns", "prefill_ns", "decode_ns"),
     *("input_tokens", "cached_tokens", "output_tokens"),
 )
 """what measures are made of"""
@@ -53,6 +54,8 @@ def forecast(plan: Plan, arm: Arm, resolved: Resolved, prepared: Prepared) -> Ar
     rows: list[dict[str, object]] = []
 
     def answered(request: Request, answer: Answer) -> None:
+        if request.warm:
+            return
         own = {name: getattr(answer, name) for name in TAKEN}
         rows.append({"session_id": request.session_id, "half": 0, "block": 0} | own)
 

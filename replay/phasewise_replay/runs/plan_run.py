@@ -174,7 +174,9 @@ class PlanRun:
             self.say(f"{arm.name}, block {block}")
 
         turn = Turn(self._run_id, arm.name, block)
-        work = Block(turn, engine, resolved, state.prepared, joules=self._joules)
+        # a server at an address may be on another machine
+        joules = self._joules if isinstance(arm, ManagedArm) else unknown
+        work = Block(turn, engine, resolved, state.prepared, joules=joules)
         if resolved.basis == "measured":
             work.warm_up(warmup)
         with Sink(self._recording, tick) as sink:

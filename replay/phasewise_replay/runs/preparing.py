@@ -13,7 +13,8 @@ from phasewise_analyzer.engine.caches.prompt_ids import UNBOUNDED, PromptIds
 from phasewise_analyzer.engine.caches.token_ids import TokenIds
 
 from phasewise_replay.client.endpoint_forms import EndpointForms
-from phasewise_replay.driving.driver import Due, Pace
+from phasewise_replay.driving.driver import Pace
+from phasewise_replay.driving.due import Due
 from phasewise_replay.engine import Engine, Request, Resolved, Tokenizing
 from phasewise_replay.plans.plan import EndpointChoice
 from phasewise_replay.runs import chat
@@ -68,6 +69,7 @@ def prepare(
     for session in sessions:
         steps: list[Due] = []
         places: dict[str, int] = {}
+        instead: dict[str, tuple[str, ...]] = {}
         kept = {step.call_id for step in session.steps}
         previous: str | None = None
         normaliser = Normaliser(thinking)
@@ -77,6 +79,7 @@ def prepare(
             after = first if recorded.after is None else recorded.after
             # what a plan or a pack has left out of the session is not waited for
             after = tuple(one for one in after if one in kept)
+            after = tuple(other for one in after for other in instead.get(one, (one,)))
             previous = recorded.call_id
             if any(one not in places for one in after):
                 continue
@@ -87,6 +90,8 @@ def prepare(
             if ids is not None:
                 known[recorded.call_id] = ids
                 if not _fits(len(ids) + recorded.output_tokens, resolved.max_model_tokens):
+                    if recorded.warm:  # a history that was longer once: the session goes on
+                        instead[recorded.call_id] = after
                     continue
             if request.messages:
                 forms = forms or EndpointForms(chosen.of(session))
@@ -94,7 +99,7 @@ def prepare(
             if request.endpoint != "chat":
                 # its template may be given the same chat in another way, and it reports no ids
                 known.pop(recorded.call_id, None)
-            if free:
+            if free and not recorded.warm:
                 room = None if ids is None else _room(len(ids), resolved.max_model_tokens)
                 most = MOST_TIMES * recorded.output_tokens + MOST_MORE
                 most = most if room is None else min(most, room)
@@ -102,7 +107,8 @@ def prepare(
             places[recorded.call_id] = len(steps)
             before = tuple(places[one] for one in after)
             steps.append(Due(request, pace.wait_ns(recorded.wait_ns), before))
-        skipped += len(session.steps) - len(steps)
+        skipped += sum(not step.warm for step in session.steps)
+        skipped -= sum(not due.request.warm for due in steps)
         ready.append(tuple(steps))
     return Prepared(
         tuple(ready), known, skipped, made_up.vocabulary_tokens, chosen.sessions(), chosen.notes()
@@ -130,6 +136,7 @@ def _request(
         call_id=recorded.call_id,
         step=recorded.step,
         output_tokens=recorded.output_tokens,
+        warm=recorded.warm,
     )
     if resolved.reads == "token_ids" or not chat.has_text(recorded.prompt):
         return chat.with_ids(bare, made_up.ids(recorded.prompt))

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from phasewise_store.facts import Segment
 
+from phasewise_replay.sessions.selection import Selection
+
 
 @dataclass(frozen=True, slots=True)
 class RecordedStep:
@@ -21,6 +23,8 @@ class RecordedStep:
     """from the end of what it waited for to its own start: tools, thinking, people"""
     after: tuple[str, ...] | None = None
     """calls that must have ended (`session_graph`); None is the one before it"""
+    warm: bool = False
+    """it fills the cache before the session begins (`warm_start`), and is not measured"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,8 @@ class Recorded:
     sessions: tuple[RecordedSession, ...]
     calls_without_prompt: int
     """calls left out because the source has no prompt for them"""
+    selections: tuple[Selection, ...] = ()
+    """how they were chosen; several where a pack joins several choices"""
 
     @property
     def calls(self) -> int:

@@ -4,6 +4,7 @@ The history of each call comes from its stored prompt, so a replay sends it as i
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
@@ -14,49 +15,24 @@ from phasewise_store.scope import Scope
 from phasewise_store.store import Store
 from phasewise_store.trie import Trie
 
-from phasewise_replay.plans.plan import SessionChoice
-from phasewise_replay.sessions import session_graph
+from phasewise_replay.plans.plan import Plan, SessionChoice
+from phasewise_replay.sessions import choosing, session_graph
 from phasewise_replay.sessions.recorded import Recorded, RecordedSession, RecordedStep
+from phasewise_replay.sessions.scrubbing import Scrubber
 from phasewise_replay.sessions.session_graph import TimedCall
+from phasewise_replay.sessions.warm_start import start_late
 
 
 def load(store: Store, choice: SessionChoice) -> Recorded:
-    """Read the chosen sessions; raises UsageError where there is none."""
+    """Read the chosen sessions as recorded; raises UsageError where there is none."""
     scope = Scope(source=choice.source)
     calls = reads.llm_calls(store, scope)
     if not calls.height:
         raise UsageError(_nothing(store, choice))
     trie = reads.trie(store, scope)
     calls = calls.with_columns(leaf=pl.Series(trie.leaf))
-    wanted = _wanted(calls, choice)
-    chosen = calls.filter(pl.col("session_id").is_in(wanted))
-    with_prompt = chosen.filter(pl.col("leaf") >= 0)
-    if choice.max_calls is not None:
-        with_prompt = with_prompt.group_by("session_id", maintain_order=True).head(choice.max_calls)
-    segments = _segments(store, trie, with_prompt["leaf"].to_list())
-    by_session = with_prompt.sort("step").partition_by("session_id", as_dict=True)
-    sessions = [
-        RecordedSession(session_id, _steps(own, trie, segments), _provider(own))
-        for session_id in wanted
-        if (own := by_session.get((session_id,))) is not None
-    ]
-    return Recorded(tuple(sessions), chosen.height - chosen.filter(pl.col("leaf") >= 0).height)
-
-
-def _provider(calls: pl.DataFrame) -> str | None:
-    return next(iter(calls["provider"].drop_nulls().to_list()), None)
-
-
-def _wanted(calls: pl.DataFrame, choice: SessionChoice) -> list[str]:
-    """Return the ids of the chosen sessions in the order they are replayed.
-
-    Raises UsageError where an id is unknown, or no call has a prompt that could be sent.
-    """
     if choice.ids:
-        known = set(calls["session_id"].to_list())
-        if missing := [one for one in choice.ids if one not in known]:
-            raise UsageError(f"no session `{missing[0]}` with calls in this database")
-        calls = calls.filter(pl.col("session_id").is_in(list(choice.ids)))
+        calls = _named(calls, choice.ids)
     sendable = calls.filter(pl.col("leaf") >= 0)
     if not sendable.height:
         raise UsageError(
@@ -64,12 +40,53 @@ def _wanted(calls: pl.DataFrame, choice: SessionChoice) -> list[str]:
             "sessions were recorded with usage and times but without prompts.  Turn on prompt "
             "capture, or import a source that contains prompts"
         )
-    there = sendable["session_id"].unique(maintain_order=True).to_list()
-    if choice.ids:
-        there = [one for one in choice.ids if one in set(there)]
-    if choice.limit is None:
-        return there
-    return there[-choice.limit :] if choice.newest else there[: choice.limit]
+    if choice.max_calls is not None:
+        sendable = sendable.group_by("session_id", maintain_order=True).head(choice.max_calls)
+    selection = choosing.choose(sendable, choice)
+    chosen = calls.filter(pl.col("session_id").is_in(selection.session_ids))
+    with_prompt = sendable.filter(pl.col("session_id").is_in(selection.session_ids))
+    segments = _segments(store, trie, with_prompt["leaf"].to_list())
+    by_session = with_prompt.sort("step").partition_by("session_id", as_dict=True)
+    chosen_calls = [(one, by_session[one,]) for one in selection.session_ids]
+    found = tuple(
+        RecordedSession(session_id, _steps(own, trie, segments), _provider(own))
+        for session_id, own in chosen_calls
+    )
+    without_prompt = chosen.height - chosen.filter(pl.col("leaf") >= 0).height
+    return Recorded(found, without_prompt, (selection,))
+
+
+def load_for(store: Store, plan: Plan) -> Recorded:
+    """Read what a plan sends: from the start of its sessions on, without their secrets."""
+    recorded = load(store, plan.sessions)
+    if plan.warm_start is not None:
+        recorded = start_late(recorded, plan.warm_start, plan.sessions.seed)
+        if not recorded.sessions:
+            raise UsageError(
+                f"no session has a call after the first {plan.warm_start}; choose a smaller "
+                "`warm_start`, or a share of the calls such as 0.5"
+            )
+    # last: a resumed run has only these calls, and must find the same stand-ins for them
+    return recorded if plan.sessions.keep_secrets else scrubbed(recorded, Scrubber())
+
+
+def scrubbed(recorded: Recorded, scrubber: Scrubber) -> Recorded:
+    """Replace the secrets in all prompts, and note it in how the sessions were chosen."""
+    clean = scrubber.scrub(recorded.sessions)
+    selections = (replace(one, secrets=scrubber.replaced()) for one in recorded.selections)
+    return replace(recorded, sessions=clean, selections=tuple(selections))
+
+
+def _provider(calls: pl.DataFrame) -> str | None:
+    return next(iter(calls["provider"].drop_nulls().to_list()), None)
+
+
+def _named(calls: pl.DataFrame, ids: Sequence[str]) -> pl.DataFrame:
+    """Keep the calls of these sessions; raises UsageError where one is not there."""
+    known = set(calls["session_id"].to_list())
+    if missing := [one for one in ids if one not in known]:
+        raise UsageError(f"no session `{missing[0]}` with calls in this database")
+    return calls.filter(pl.col("session_id").is_in(list(ids)))
 
 
 def _nothing(store: Store, choice: SessionChoice) -> str:

@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass, replace
 
 import orjson
 import polars as pl
-from phasewise_store import runs
+from phasewise_analyzer.engine.outcomes.slo import Slo
+from phasewise_store import reads, runs
 from phasewise_store.run_facts import Arm
 from phasewise_store.store import Store
 
@@ -21,6 +22,7 @@ from phasewise_replay.plans.plan import ManagedArm, Plan, SimulatedArm, control_
 from phasewise_replay.plans.plan_keys import Keys
 from phasewise_replay.records import arm_record, engine_settings
 from phasewise_replay.records.arm_record import ArmRecord
+from phasewise_replay.sessions import selection
 from phasewise_replay.verdicts import (
     confounders,
     engine_time,
@@ -31,9 +33,11 @@ from phasewise_replay.verdicts import (
     headline,
     load_checks,
     quality,
+    service,
 )
 from phasewise_replay.verdicts.failures import failures
 from phasewise_replay.verdicts.family import Pairs
+from phasewise_replay.verdicts.service_facts import ArmService
 from phasewise_replay.verdicts.time_facts import EngineTime
 from phasewise_replay.verdicts.verdict import ArmSummary, Control, Effect, Metric, Quality, Verdict
 
@@ -52,26 +56,39 @@ def compare(store: Store, run_id: str, *, gpu_usd_hour: float | None = None) -> 
     found = {arm.arm: record for arm in arms if (record := arm_record.decode(arm)) is not None}
     ran = [arm for arm in arms if arm.status == "ok" and arm.arm in found]
     records = {arm.arm: found[arm.arm] for arm in ran}
-    calls = runs.measured(store, run.run_id)
-    measured = calls.filter(pl.col("arm").is_in([arm.arm for arm in ran]))
+    calls = runs.sent(store, run.run_id)
+    sent = calls.filter(pl.col("arm").is_in([arm.arm for arm in ran]))
+    measured = sent.filter(~pl.col("warm"))
     changes = _changes(ran, records)
     plan = plan_file.parse(run.plan, "the stored plan")
     judged = fidelity.judge(
         run,
         records,
         measured,
+        filling=sent.filter(pl.col("warm")),
         unplanned={
             arm.arm: confounders.unplanned(changes[arm.arm], _config(ran[0]), _config(arm))
             for arm in ran[1:]
         },
         concurrency=plan.concurrency,
+        shard_blocks=plan.shard_blocks,
         forced=plan.mode == "performance",
     )
-    good = _served_everywhere(measured)
+    good = _served_everywhere(measured, plan.shard_blocks)
     findings = _Findings()
     if ran and ran[0].place == 0:
         against_baseline = _answers if plan.mode == "quality" else _differences
         findings = against_baseline(good, ran, void=not judged.passed)
+    agents = reads.agents_of_calls(store, measured["call_id"].unique().to_list())
+    times = _engine_times(
+        ran,
+        records,
+        sent,
+        plan,
+        agents=agents,
+        gpu_usd_hour=gpu_usd_hour or plan.gpu_price_per_hour,
+    )
+    services = _services(ran, records, measured, agents, times, slo=plan.slo)
     blocks = max(1, measured.select("arm", "block").n_unique())
     summaries = tuple(_summary(arm, found.get(arm.arm), calls) for arm in arms)
     return Verdict(
@@ -81,13 +98,15 @@ def compare(store: Store, run_id: str, *, gpu_usd_hour: float | None = None) -> 
         started_ns=run.started_ns,
         finished_ns=run.finished_ns,
         sessions=measured["session_id"].n_unique(),
-        calls=measured.height // blocks,
+        calls=measured.height * plan.shards // blocks,
+        selections=selection.decode(run.selection),
         arms=summaries,
         metrics=findings.metrics,
         control=findings.control,
         effects=findings.effects,
         quality=findings.quality,
-        engine_time=tuple(_engine_times(ran, records, measured, plan, gpu_usd_hour=gpu_usd_hour)),
+        service=() if plan.mode == "quality" else tuple(services),
+        engine_time=tuple(times.values()),
         lone_steps=tuple(
             step
             for arm in ran
@@ -149,23 +168,44 @@ def _answers(good: pl.DataFrame, ran: Sequence[Arm], *, void: bool) -> _Findings
 def _engine_times(
     ran: Sequence[Arm],
     records: Mapping[str, ArmRecord],
-    measured: pl.DataFrame,
+    sent: pl.DataFrame,
     plan: Plan,
     *,
+    agents: Mapping[str, str],
     gpu_usd_hour: float | None,
-) -> Iterator[EngineTime]:
+) -> dict[str, EngineTime]:
+    """Return the engine time of every arm that has one, by arm."""
+    found: dict[str, EngineTime] = {}
     for arm in ran:
-        own = _of(measured, arm)
+        own = _of(sent, arm)
         time = engine_time.of_arm(
             arm.arm,
             records[arm.arm],
             own,
             _config(arm),
             sequential=plan.concurrency == 1 and not load_checks.overlap(own),
+            agents=agents,
             usd_hour=gpu_usd_hour,
         )
         if time is not None:
-            yield time
+            found[arm.arm] = time
+    return found
+
+
+def _services(
+    ran: Sequence[Arm],
+    records: Mapping[str, ArmRecord],
+    measured: pl.DataFrame,
+    agents: Mapping[str, str],
+    times: Mapping[str, EngineTime],
+    *,
+    slo: Slo | None,
+) -> Iterator[ArmService]:
+    for arm in ran:
+        own = _of(measured, arm)
+        found = service.of_arm(arm.arm, records[arm.arm], own, agents, times.get(arm.arm), slo=slo)
+        if found is not None:
+            yield found
 
 
 def _of(calls: pl.DataFrame, arm: Arm) -> pl.DataFrame:
@@ -193,12 +233,14 @@ def _config(arm: Arm) -> dict[str, object]:
     return config
 
 
-def _served_everywhere(calls: pl.DataFrame) -> pl.DataFrame:
-    """Keep the calls that every block of every arm served without an error."""
-    blocks = calls.select("arm", "block").n_unique()
+def _served_everywhere(calls: pl.DataFrame, shard_blocks: int) -> pl.DataFrame:
+    """Keep the calls that every block of every arm served without an error, of its own shard."""
+    shard = pl.col("block") // shard_blocks
+    blocks = calls.select("arm", "block", shard=shard).unique().group_by("shard").len("blocks")
     served = calls.filter(pl.col("error").is_null())
-    counts = served.group_by("call_id").len().filter(pl.col("len") == blocks)
-    return served.join(counts.select("call_id"), on="call_id", how="semi", maintain_order="left")
+    counts = served.group_by("call_id", shard=shard).len("served").join(blocks, on="shard")
+    whole = counts.filter(pl.col("served") == pl.col("blocks"))
+    return served.join(whole.select("call_id"), on="call_id", how="semi", maintain_order="left")
 
 
 def _control(metrics: list[Metric]) -> Control:
@@ -209,7 +251,7 @@ def _control(metrics: list[Metric]) -> Control:
 
 
 def _summary(arm: Arm, record: ArmRecord | None, calls: pl.DataFrame) -> ArmSummary:
-    own = calls.filter(pl.col("arm") == arm.arm)
+    own = calls.filter((pl.col("arm") == arm.arm) & ~pl.col("warm"))
     read, cached = int(own["input_tokens"].sum()), int(own["cached_tokens"].sum())
     return ArmSummary(
         name=arm.arm,

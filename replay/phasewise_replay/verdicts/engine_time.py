@@ -1,13 +1,14 @@
 """The engine's time per session and phase, in GPU-seconds and dollars, for every arm of a run.
 
-A simulated engine shares every step among its calls. Where a real engine measures its own prefill
-and decode steps, their time is shared among the calls by when they were in which phase. Otherwise,
-with one session at a time, the engine's own prefill and decode times of calls are used. With
-several, these overlap: where calls prefill while others decode, the time is shared as the engine
-model shares a mixed step (`phase_share`), and both marginals are kept as the band.
+A simulated engine shares every step among its calls, and so is every step of a real one that logs
+them (vLLM). Where a real engine counts the time of its prefill and decode steps (SGLang), it is
+shared among the calls by when they were in which phase. Otherwise, with one session at a time, the
+engine's own prefill and decode times of calls are used. With several, these overlap: where calls
+prefill while others decode, the time is shared as the engine model shares a mixed step
+(`phase_share`), and both marginals are kept as the band.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
@@ -19,15 +20,18 @@ from phasewise_analyzer.engine.step_times.batch import Batch, Chunk
 from phasewise_store.errors import UsageError
 
 from phasewise_replay.engine import PhaseSeconds
-from phasewise_replay.records.arm_record import ArmRecord
+from phasewise_replay.records.arm_record import ArmRecord, BlockRecord
 from phasewise_replay.verdicts import phase_timeline, prior
 from phasewise_replay.verdicts.phase_timeline import Occupied, Served, Split
-from phasewise_replay.verdicts.time_facts import EngineTime, SessionTime
+from phasewise_replay.verdicts.time_facts import AgentTime, EngineTime, SessionTime
 
+NOBODY: Mapping[str, str] = {}
 ROUNDING_TOKENS = 256
 """mixed steps of nearly the same size are computed once"""
 STEPS = "the engine's own prefill and decode steps"
 OWN = "the engine's own times"
+LOGGED = "the engine's own steps, each shared among its calls"
+NOT_LOGGED = "its steps were not measured"
 MODEL = "the engine model, which shares every step among its calls"
 CLIENT = "the client's times, as the engine reports none"
 SHARED = "mixed steps shared by the engine model"
@@ -41,27 +45,31 @@ def of_arm(
     config: Mapping[str, object],
     *,
     sequential: bool,
+    agents: Mapping[str, str] = NOBODY,
     usd_hour: float | None = None,
 ) -> EngineTime | None:
-    """Return an arm's times; `calls` are its measured ones, `usd_hour` is the own price of a GPU.
+    """Return an arm's times; `calls` are those it served, `usd_hour` is the own price of a GPU.
+
+    `agents` are the names of the calls' agents.
 
     None for a server that others may use too, and where no call has a time.
     """
     served = calls.filter(pl.col("error").is_null() & pl.col("duration_ns").is_not_null())
-    if record.engine == "url" or not served.height:
+    if record.engine == "url" or served["warm"].all():  # also of no calls
         return None
     count = prior.gpu_count(record)
     own = bool(served["prefill_ns"].is_not_null().all())
-    modelled = bool(served["prefill_gpu_s"].is_not_null().all())
-    mixed = _Mixed(None if modelled else prior.of_arm(record, config))
+    stepwise = bool(served["prefill_gpu_s"].is_not_null().all())
+    mixed = _Mixed(None if stepwise else prior.of_arm(record, config))
     steps = {
         block.block: PhaseSeconds(block.prefill_steps_s, block.decode_steps_s)
         for block in record.blocks
         if block.prefill_steps_s is not None and block.decode_steps_s is not None
     }
+    bands = {block.block: _band(block) for block in record.blocks}
     blocks = [
-        _shared(rows, count)
-        if modelled
+        _shared(rows, count, bands.get(rows["block"][0], SURE))
+        if stepwise
         else _block(rows, sequential=sequential, own=own, mixed=mixed, steps=steps)
         for rows in served.partition_by("block")
     ]
@@ -70,11 +78,15 @@ def of_arm(
     busy_ns = sum(one.total_ns for block in blocks for one in block.occupied)
     gpu = prior.gpu_name(record)
     price = _price(gpu, usd_hour)
-    method = MODEL if modelled else OWN if own else CLIENT
-    if all(block.number in steps for block in blocks):
+    if stepwise:
+        method = MODEL if record.basis == "simulated" else _logged(record)
+    elif all(block.number in steps for block in blocks):
         method = STEPS
-    elif not (sequential or modelled):
-        method += f"; {SHARED if mixed.engine is not None else UNSHARED}"
+    else:
+        method = OWN if own else CLIENT
+        if not sequential:
+            method += f"; {SHARED if mixed.engine is not None else UNSHARED}"
+        method += "".join(sorted({_reason(block) for block in record.blocks}))
     usd_s = None if price is None else price.mid / 3600
     sessions = tuple(_sessions(blocks, count, usd_s))
     prefill_s = fmean(one.prefill_s for one in sessions)
@@ -99,12 +111,23 @@ def of_arm(
         prefill_usd=_usd(prefill_s, usd_s),
         decode_usd=_usd(decode_s, usd_s),
         mixed_usd=_usd(mixed_s, usd_s),
+        filling_s=sum(
+            one.total_ns
+            for block in blocks
+            for session, one in zip(block.sessions, block.occupied, strict=True)
+            if session is None
+        )
+        * count
+        / 1e9
+        / len(blocks)
+        / len(sessions),
         idle_share=max(0.0, 1 - busy_ns / wall_ns) if wall_ns else None,
         kv_tokens=None
         if record.blocks_of_kv is None or record.block_tokens is None
         else record.blocks_of_kv * record.block_tokens,
         energy_j=sum(energies) / len(energies) / len(sessions) if energies else None,
         sessions=sessions,
+        agents=tuple(_agents(blocks, count, usd_s, agents)),
     )
 
 
@@ -114,7 +137,9 @@ class _Block:
 
     number: int
     span_ns: int
-    sessions: list[str]
+    calls: list[str]
+    sessions: list[str | None]
+    """None of a call that fills the cache before a session"""
     occupied: list[Occupied]
 
 
@@ -162,13 +187,45 @@ def _rounded(tokens: int) -> int:
     return max(1, -(-tokens // ROUNDING_TOKENS)) * ROUNDING_TOKENS
 
 
-def _shared(rows: pl.DataFrame, count: int) -> _Block:
+SURE = (1.0, 1.0)
+"""the band of a split that nothing is mixed in, in parts of the prefill"""
+
+
+def _band(block: BlockRecord) -> tuple[float, float]:
+    """Return the band of a block's prefill, in parts of it."""
+    whole, low = block.prefill_steps_s, block.prefill_steps_low_s
+    high = block.prefill_steps_high_s
+    return SURE if not whole or low is None or high is None else (low / whole, high / whole)
+
+
+def _logged(record: ArmRecord) -> str:
+    """Say what logged steps are, and how many were mixed."""
+    steps = sum(block.steps or 0 for block in record.blocks)
+    mixed = sum(block.mixed_steps or 0 for block in record.blocks)
+    return f"{LOGGED} ({steps:,} steps, {mixed:,} of them mixed)"
+
+
+def _reason(block: BlockRecord) -> str:
+    """Say why an engine that could measure its steps did not."""
+    return "" if block.steps_unmeasured is None else f"; {NOT_LOGGED}: {block.steps_unmeasured}"
+
+
+def _shared(rows: pl.DataFrame, count: int, band: tuple[float, float]) -> _Block:
     """Return a block whose calls' GPU-seconds are known."""
     occupied = [
-        Occupied(prefill * 1e9 / count, decode * 1e9 / count, 0.0, *[prefill * 1e9 / count] * 2)
-        for prefill, decode in rows.select("prefill_gpu_s", "decode_gpu_s").iter_rows()
+        Occupied(prefill, decode, 0.0, prefill * band[0], prefill * band[1])
+        for prefill, decode in rows.select(
+            pl.col("prefill_gpu_s", "decode_gpu_s") * 1e9 / count
+        ).iter_rows()
     ]
-    return _Block(rows["block"][0], _span_ns(rows), rows["session_id"].to_list(), occupied)
+    return _Block(
+        rows["block"][0], _span_ns(rows), rows["call_id"].to_list(), _sessions_of(rows), occupied
+    )
+
+
+def _sessions_of(rows: pl.DataFrame) -> list[str | None]:
+    measured = pl.when(~pl.col("warm")).then(pl.col("session_id"))
+    return rows.select(measured).to_series().to_list()
 
 
 def _span_ns(rows: pl.DataFrame) -> int:
@@ -193,7 +250,9 @@ def _block(
         occupied = [_alone(call) for call in calls]
     else:
         occupied = phase_timeline.share(calls, mixed.split)
-    return _Block(rows["block"][0], _span_ns(rows), rows["session_id"].to_list(), occupied)
+    return _Block(
+        rows["block"][0], _span_ns(rows), rows["call_id"].to_list(), _sessions_of(rows), occupied
+    )
 
 
 def _served(row: Mapping[str, int], *, own: bool) -> Served:
@@ -253,20 +312,9 @@ def _alone(call: Served) -> Occupied:
 
 def _sessions(blocks: Sequence[_Block], count: int, usd_s: float | None) -> list[SessionTime]:
     """Return each session's mean over the blocks, in GPU-seconds and dollars."""
-    sums: dict[str, Occupied] = {}
-    in_blocks: dict[str, set[int]] = {}
-    for block in blocks:
-        for session, one in zip(block.sessions, block.occupied, strict=True):
-            total = sums.setdefault(session, Occupied())
-            total.prefill_ns += one.prefill_ns
-            total.decode_ns += one.decode_ns
-            total.mixed_ns += one.mixed_ns
-            total.prefill_low_ns += one.prefill_low_ns
-            total.prefill_high_ns += one.prefill_high_ns
-            in_blocks.setdefault(session, set()).add(block.number)
     found = []
-    for session, total in sorted(sums.items()):
-        scale = count / len(in_blocks[session]) / 1e9
+    for session, (total, times) in _added(blocks, lambda block: block.sessions):
+        scale = count / times / 1e9
         found.append(
             SessionTime(
                 session_id=session,
@@ -280,6 +328,48 @@ def _sessions(blocks: Sequence[_Block], count: int, usd_s: float | None) -> list
             )
         )
     return found
+
+
+def _agents(
+    blocks: Sequence[_Block], count: int, usd_s: float | None, agents: Mapping[str, str]
+) -> list[AgentTime]:
+    """Return each agent's mean over blocks and sessions, in GPU-seconds and dollars."""
+    names = [[agents.get(call, "-") for call in block.calls] for block in blocks]
+    by_number = dict(zip((block.number for block in blocks), names, strict=True))
+    found = []
+    for agent, (total, times) in _added(blocks, lambda block: by_number[block.number]):
+        scale = count / times / 1e9
+        found.append(
+            AgentTime(
+                agent=agent,
+                prefill_s=total.prefill_ns * scale,
+                decode_s=total.decode_ns * scale,
+                mixed_s=total.mixed_ns * scale,
+                usd=_usd(total.total_ns * scale, usd_s),
+            )
+        )
+    return found
+
+
+def _added(
+    blocks: Sequence[_Block], labels: Callable[[_Block], Sequence[str | None]]
+) -> list[tuple[str, tuple[Occupied, int]]]:
+    """Sum the time of measured calls by label; also in how many sessions of blocks it is."""
+    sums: dict[str, Occupied] = {}
+    places: dict[str, set[tuple[int, str]]] = {}
+    for block in blocks:
+        rows = zip(labels(block), block.sessions, block.occupied, strict=True)
+        for label, session, one in rows:
+            if session is None or label is None:
+                continue
+            total = sums.setdefault(label, Occupied())
+            total.prefill_ns += one.prefill_ns
+            total.decode_ns += one.decode_ns
+            total.mixed_ns += one.mixed_ns
+            total.prefill_low_ns += one.prefill_low_ns
+            total.prefill_high_ns += one.prefill_high_ns
+            places.setdefault(label, set()).add((block.number, session))
+    return [(label, (total, len(places[label]))) for label, total in sorted(sums.items())]
 
 
 def _usd(seconds: float, usd_s: float | None) -> float | None:

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
 
 import polars as pl
 from phasewise_store.run_facts import Run
@@ -32,13 +33,17 @@ def judge(
     records: Mapping[str, ArmRecord],
     calls: pl.DataFrame,
     *,
+    filling: pl.DataFrame,
     unplanned: Mapping[str, Sequence[str]],
     concurrency: int,
+    shard_blocks: int,
     forced: bool = True,
 ) -> Fidelity:
     """Check a run; `calls` are all measured calls, `concurrency` sessions at a time.
 
-    `forced` says whether every output was to have the recorded length.
+    `filling` are those that filled the cache before a session. Each `shard_blocks` numbers of
+    blocks belong to another shard. `forced` says whether every output was to have the recorded
+    length.
     """
     # parallel sub-agents of one session are several calls in flight, too
     sequential = concurrency == 1 and not load_checks.overlap(calls)
@@ -46,7 +51,8 @@ def judge(
         _finished(run),
         _blocks(records),
         _errors(calls),
-        _complete(records, calls),
+        *_filled(filling),
+        _complete(records, calls, shard_blocks),
         *([_output(calls)] if forced else []),
         _input(records, calls),
         _lag(calls),
@@ -56,6 +62,7 @@ def judge(
         *_counter(records, sequential=sequential),
         *_endpoints(records),
         _confounders(unplanned, records),
+        *_even(records),
     )
     return Fidelity(all(check.passed for check in checks), checks)
 
@@ -101,24 +108,46 @@ def _errors(calls: pl.DataFrame) -> Check:
     )
 
 
-def _complete(records: Mapping[str, ArmRecord], calls: pl.DataFrame) -> Check:
-    """Check that every block of every arm served the same calls."""
+def _filled(filling: pl.DataFrame) -> Iterator[Check]:
+    """Check that sessions that begin in the middle found the cache filled."""
+    if not filling.height:
+        return
+    failed = failures(filling)
+    yield Check(
+        "warm_start",
+        "Calls that fill the cache before a session and failed",
+        float(failed.calls),
+        "0 calls",
+        not failed.calls,
+        f"for example: {'; '.join(failed.reasons)}" if failed.reasons else "",
+    )
+
+
+def _complete(records: Mapping[str, ArmRecord], calls: pl.DataFrame, shard_blocks: int) -> Check:
+    """Check that every block of every arm served the same calls of its shard."""
     blocks = calls.group_by("arm", "block").agg(pl.col("call_id").sort())
-    sets = {tuple(ids) for ids in blocks["call_id"]}
+    sets: dict[int, set[tuple[str, ...]]] = {}
+    for block, ids in blocks.select("block", "call_id").iter_rows():
+        sets.setdefault(block // shard_blocks, set()).add(tuple(ids))
+    most = max(map(len, sets.values()), default=0)
     skipped = {block.skipped_calls for record in records.values() for block in record.blocks}
     detail = (
         f"{max(skipped)} calls per block do not fit the model's context" if any(skipped) else ""
     )
-    if len(sets) > 1:
-        detail = (
-            f"blocks served different sets of calls, of sizes {sorted(len(one) for one in sets)}"
-        )
+    if most > 1:
+        sizes = {shard: sorted(map(len, found)) for shard, found in sorted(sets.items())}
+        named = [
+            f"shard {shard}: {found}" if len(sets) > 1 else f"{found}"
+            for shard, found in sizes.items()
+            if len(found) > 1
+        ]
+        detail = f"blocks served different sets of calls, of sizes {'; '.join(named)}"
     return Check(
         "complete",
         "Every block served the same calls",
-        float(len(sets)),
+        float(most),
         "1 set",
-        len(sets) == 1,
+        most == 1,
         detail,
     )
 
@@ -231,8 +260,12 @@ def _endpoints(records: Mapping[str, ArmRecord]) -> Iterator[Check]:
     found = {arm: dict(record.endpoints) for arm, record in records.items() if record.endpoints}
     if not found:
         return
-    first = next(iter(found.values()))
-    other = [arm for arm, endpoints in found.items() if endpoints != first]
+    shares = {
+        arm: {name: Fraction(count, sum(one.values())) for name, count in one.items()}
+        for arm, one in found.items()
+    }
+    first = next(iter(shares.values()))
+    other = [arm for arm, share in shares.items() if share != first]
     sessions = "; ".join(
         f"{arm}: " + ", ".join(f"{name} {count:,}" for name, count in one.items())
         for arm, one in found.items()
@@ -255,6 +288,20 @@ def _confounders(unplanned: Mapping[str, Sequence[str]], records: Mapping[str, A
         not found,
         "; ".join(found + unknown),
     )
+
+
+def _even(records: Mapping[str, ArmRecord]) -> Iterator[Check]:
+    """Check that the nodes of a cluster were alike; nothing to say of one machine."""
+    uneven = [f"{arm}, {what}" for arm, record in records.items() for what in record.uneven]
+    if uneven:
+        yield Check(
+            "even_nodes",
+            "Differences between the nodes that an arm ran on",
+            float(len(uneven)),
+            "0 differences",
+            False,
+            "; ".join(uneven),
+        )
 
 
 def _share(part: int, whole: int) -> float:

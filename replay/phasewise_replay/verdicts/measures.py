@@ -48,6 +48,12 @@ MEASURES: Sequence[Measure] = (
     Measure("queue_ms", "Queue time per session", "ms", _sum_s("queue_ns") * 1e3),
     Measure("duration_s", "Model time per session", "s", _sum_s("duration_ns")),
     Measure(
+        "completion_s",
+        "Time to complete a session, tools included",
+        "s",
+        ((pl.col("sent_ns") + pl.col("duration_ns")).max() - pl.col("sent_ns").min()) / _NS,
+    ),
+    Measure(
         "uncached_tokens",
         "Prompt tokens computed per session",
         "tokens",

@@ -5,7 +5,6 @@ Used to share mixed steps between the phases, and to stand beside measured steps
 
 import re
 from collections.abc import Mapping
-from math import prod
 from pathlib import PurePath
 
 from phasewise_analyzer.engine.deployments.deployment import Deployment, deploy
@@ -14,11 +13,11 @@ from phasewise_analyzer.engine.shapes import model_config
 from phasewise_store.errors import UnsupportedArmError, UsageError
 
 from phasewise_replay.engines import simulated_deployment
+from phasewise_replay.records import parallel_ranks
 from phasewise_replay.records.arm_record import ArmRecord
 
 FORMAT_FLAGS = ("quantization", "kv-cache-dtype", "tensor-parallel-size", "max-num-batched-tokens")
 """flags that change how long a step takes"""
-PARALLEL = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
 DRIVER_WORDS = re.compile(r"\b(NVIDIA|AMD|Instinct|HBM\w+|Server Edition)\b|(?<=SXM)\d")
 """what a driver adds to the name of a GPU: `NVIDIA H100 80GB HBM3`, `NVIDIA A100-SXM4-80GB`"""
 
@@ -43,12 +42,7 @@ def gpu_count(record: ArmRecord) -> int:
     counted = record.settings.get("simulated_gpus")
     if isinstance(counted, int):
         return counted
-    sizes = dict.fromkeys(PARALLEL, 1)
-    for setting, value in record.settings.items():
-        name = setting.rpartition(".")[2]
-        if name in sizes and isinstance(value, int):
-            sizes[name] = value
-    return prod(sizes.values())
+    return parallel_ranks.gpus(record.settings)
 
 
 def of_arm(record: ArmRecord, config: Mapping[str, object]) -> Deployment | None:

@@ -24,6 +24,22 @@ class SessionTime:
     decode_usd: float | None
     mixed_usd: float | None
 
+    @property
+    def usd(self) -> float | None:
+        """All of it."""
+        return _sum(self.prefill_usd, self.decode_usd, self.mixed_usd)
+
+
+@dataclass(frozen=True, slots=True)
+class AgentTime:
+    """The same of one agent's calls, per session that it has a call in."""
+
+    agent: str
+    prefill_s: float
+    decode_s: float
+    mixed_s: float
+    usd: float | None
+
 
 @dataclass(frozen=True, slots=True)
 class EngineTime:
@@ -47,6 +63,8 @@ class EngineTime:
     """at the middle price; the other two are in proportion"""
     decode_usd: float | None
     mixed_usd: float | None
+    filling_s: float
+    """per session, to fill the cache before it begins; in none of the above"""
     idle_share: float | None
     """of the engine's wall time, in which it served nothing"""
     energy_j: float | None
@@ -54,6 +72,12 @@ class EngineTime:
     kv_tokens: int | None
     """that the KV cache holds"""
     sessions: tuple[SessionTime, ...]
+    agents: tuple[AgentTime, ...]
+
+    @property
+    def usd(self) -> float | None:
+        """Dollars per session."""
+        return _sum(self.prefill_usd, self.decode_usd, self.mixed_usd)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,3 +105,8 @@ class LoneStep:
     """smallest and largest"""
     prior_s: float | None
     """of the roofline; None where the model's shape or the GPU is not known"""
+
+
+def _sum(*parts: float | None) -> float | None:
+    known = [part for part in parts if part is not None]
+    return sum(known) if len(known) == len(parts) else None

@@ -12,6 +12,8 @@ from phasewise_analyzer.engine.step_times import batch
 from phasewise_store.run_facts import ArmStatus, Basis, RunStatus
 
 from phasewise_replay.records.engine_settings import SideBySide
+from phasewise_replay.sessions.selection import Selection
+from phasewise_replay.verdicts.service_facts import ArmService
 from phasewise_replay.verdicts.time_facts import EngineTime, LoneStep
 
 Judgement = Literal["lower", "higher", "no significant difference", "too few sessions", "void"]
@@ -197,6 +199,8 @@ class Verdict:
     sessions: int
     calls: int
     """planned calls per block"""
+    selections: tuple[Selection, ...]
+    """how the sessions were chosen; empty of a run of designed steps"""
     arms: tuple[ArmSummary, ...]
     metrics: tuple[Metric, ...]
     """every arm but the baseline, headline metric first"""
@@ -205,6 +209,8 @@ class Verdict:
     """where the arms are all combinations of two or more changes; empty otherwise"""
     quality: tuple[Quality, ...]
     """in quality mode: the baseline's own noise first, then every arm; empty otherwise"""
+    service: tuple[ArmService, ...]
+    """how every arm that ran served; of a quality run, empty"""
     engine_time: tuple[EngineTime, ...]
     """of every arm whose engine served this run alone"""
     lone_steps: tuple[LoneStep, ...]

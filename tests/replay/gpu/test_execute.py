@@ -1,7 +1,7 @@
 """The order of a pack's arms under a budget, on engines and a clock that the test makes."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from phasewise_replay.engine import Answer, Engine, Request
@@ -14,11 +14,14 @@ from phasewise_replay.gpu.results_file import FileRecording
 from phasewise_replay.gpu.results_import import import_results
 from phasewise_replay.plans.plan import VllmArm
 from phasewise_replay.records import arm_record
+from phasewise_replay.records.arm_record import BlockRecord
 from phasewise_store import runs
 from phasewise_store.errors import EngineError
+from phasewise_store.run_facts import Arm, Run
 from phasewise_store.store import Store
 
 from tests.replay.recorded import write_sessions
+from tests.replay.test_engine_time import RECORD, call
 
 PLAN = """
 name: kit
@@ -152,3 +155,20 @@ def test_time_and_energy_of_a_block_are_those_of_its_calls(tmp_path: Path, store
     record = arm_record.decode(row)
     assert record is not None
     assert [block.energy_j for block in record.blocks] == [8 * 700.0] * 4
+
+
+def test_a_call_that_is_recorded_again_is_counted_once(tmp_path: Path, store: Store) -> None:
+    """As when the steps of its block have been shared: the last record counts."""
+    recording = FileRecording(tmp_path / "results")
+    recording.add_run(Run("r", "made", "plan", 0))
+    record = arm_record.encode(replace(RECORD, blocks=(BlockRecord(0, 0),)))
+    recording.put_arm(Arm("r", "a", 0, "vllm", "{}", record))
+    measured = call("s", 0, 0)
+    recording.add_calls([measured])
+    recording.add_calls([replace(measured, prefill_gpu_s=0.5, decode_gpu_s=0.25)])
+    recording.add("end", {"status": "finished", "detail": None, "seconds": 1.0})
+    recording.close()
+    (found,) = import_results(store, tmp_path / "results")
+    assert (found.calls, found.cut_calls) == (1, 0)
+    rows = runs.measured(store, "r")
+    assert rows.select("prefill_gpu_s", "decode_gpu_s").rows() == [(0.5, 0.25)]

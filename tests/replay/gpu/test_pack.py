@@ -14,7 +14,7 @@ from phasewise_store.store import Store
 
 from tests.real_server import ROOT
 from tests.replay.gpu.plans import PLAN, TOKENIZER, packed
-from tests.replay.recorded import write_sessions
+from tests.replay.recorded import write_chats, write_sessions
 
 
 def made(folder: Path, text: str) -> Pack:
@@ -51,6 +51,27 @@ def test_without_text_no_word_of_a_prompt_is_packed(tmp_path: Path) -> None:
     assert all(part.content is None for step in one[0].steps for part in step.prompt)
     assert all(part.content for step in two[0].steps for part in step.prompt)
     assert one[0].steps[0].prompt[0].digest == one[5].steps[0].prompt[0].digest
+
+
+def test_sessions_are_packed_from_their_start_on_and_without_secrets(tmp_path: Path) -> None:
+    """What fills the cache is marked, also after reading; the run says how they were chosen."""
+    text = PLAN.replace("    most_output", "    warm_start: 2\n    most_output") + "text: true\n"
+    pack_file.write(tmp_path / "a", made(tmp_path, text))
+    stage = pack_file.read(tmp_path / "a").stages[0]
+    steps = stage.recorded.sessions[0].steps
+    assert [(step.call_id, step.warm) for step in steps] == [
+        *(("s0.1", True), ("s0.2", False), ("s0.3", False)),
+    ]
+    (chosen,) = stage.recorded.selections
+    assert chosen.started is not None
+    assert (chosen.started.calls, chosen.started.filling) == (12, 6)
+    with Store.in_memory() as store:
+        write_chats(store, {"a": ("x", ["PASSWORD=hunter2xyz"]), "b": ("x", ["is it hunter2xyz?"])})
+        packed_text = pack.pack(
+            store, kit_plan.parse(f"{PLAN}\ntext: true", tmp_path / "plan.yaml")
+        )
+    assert "hunter2xyz" not in repr(packed_text)
+    assert packed_text.stages[0].recorded.selections[0].secrets[0].places == 2
 
 
 def test_limits_end_sessions_and_cut_outputs_and_say_so(tmp_path: Path) -> None:

@@ -4,8 +4,9 @@ Sends designed probes to URL: prompts alone, sequences that decode together, and
 mixes both in a step, prompts that are read meanwhile. It takes one to three minutes, stops by
 itself, and sends at most --sequences requests at once. The server has to be idle. The fit is
 written to a file, with its error on steps that it has not seen; `phasewise simulate --calibration
-FILE` uses it. With --shape and --gpu, a fit that is faster than the GPU's peak is refused. See
-docs/engine-model.md.
+FILE` uses it. With --shape and --gpu, a fit that is faster than the GPU's peak is refused. A vLLM
+that logs its steps (--step-log FOLDER) is measured step by step; the first time, the option says
+how to start such a vLLM. See docs/engine-model.md.
 """
 
 import argparse
@@ -23,6 +24,8 @@ from phasewise_analyzer.engine.step_times.step_fit import Hardware
 from phasewise_replay.calibration import measuring
 from phasewise_replay.client.openai_client import OpenAiClient
 from phasewise_replay.client.request_body import VLLM
+from phasewise_replay.engines import vllm_plugin
+from phasewise_replay.engines.step_log import StepLog
 from phasewise_store.errors import UsageError
 
 from phasewise_web.cli.output import print_json, progress, say, table
@@ -48,6 +51,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--sequences", metavar="N", type=int, default=SEQUENCES, help="most requests at once"
     )
     parser.add_argument(
+        "--step-log",
+        metavar="FOLDER",
+        type=Path,
+        help="where the vLLM on this machine logs its steps; a new folder gets what it needs",
+    )
+    parser.add_argument(
         "--out", metavar="FILE", type=Path, help=f"where to write it (default: in {FOLDER}/)"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -57,6 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Calibrate, write and print."""
     if arguments.seconds <= 0 or arguments.sequences < 1:
         raise UsageError("--seconds and --sequences must be positive")
+    log = None if arguments.step_log is None else step_log(arguments.step_log)
     client = OpenAiClient(arguments.url.rstrip("/").removesuffix("/v1"), dialect=VLLM)
     try:
         with progress("probing") as step:
@@ -66,6 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
                 sequences=arguments.sequences,
                 gpu=gpus.find(arguments.gpu).name if arguments.gpu else None,
                 hardware=_hardware(arguments),
+                log=log,
                 report=step,
             )
     finally:
@@ -74,6 +85,22 @@ def run(arguments: argparse.Namespace) -> int:
     calibration.write(path, found)
     _print(found, path, as_json=arguments.json)
     return 0
+
+
+def step_log(folder: Path) -> StepLog:
+    """Return the step log in a folder.
+
+    Raises UsageError where a vLLM has yet to be started with it; the folder is then ready for that.
+    """
+    path = folder.absolute() / "steps.jsonl"
+    if path.exists():
+        return StepLog(path, drafts=False)
+    variables = vllm_plugin.install(folder.absolute(), path, {vllm_plugin.PATH: ""})
+    words = " ".join(f"{name}={value}" for name, value in variables.items())
+    raise UsageError(
+        f"no vLLM has logged its steps in `{folder}` yet.  The folder is ready: start vLLM with  "
+        f"{words} … --{vllm_plugin.FLAG}  and calibrate again"
+    )
 
 
 def file_name(server: Server) -> str:
@@ -101,6 +128,8 @@ def _print(found: Calibration, path: Path, *, as_json: bool) -> None:
                 "server": found.server.name,
                 "front_s": found.front.latency_s,
                 "front_busy_s": found.front.busy_s,
+                "front_token_s": found.front.token_s,
+                "front_busy_token_s": found.front.busy_token_s,
                 "kinds": {
                     kind: {"steps": fits[kind].steps, "error": fits[kind].error}
                     | {"p90": fits[kind].p90, "worst": fits[kind].worst}
@@ -130,5 +159,6 @@ def _print(found: Calibration, path: Path, *, as_json: bool) -> None:
     front = found.front
     say(
         f"before the engine: {front.latency_s * 1e3:.1f} ms per request, of which "
-        f"{front.busy_s * 1e3:.1f} ms one after another; written to {path}"
+        f"{front.busy_s * 1e3:.1f} ms one after another ({front.token_s * 1e6:.1f} and "
+        f"{front.busy_token_s * 1e6:.1f} ms more per 1,000 prompt tokens); written to {path}"
     )

@@ -15,6 +15,8 @@ from phasewise_web.cli.forecast_table import print_forecasts
 from phasewise_web.cli.open_database import opened
 from phasewise_web.cli.output import print_json, stdout, table
 from phasewise_web.cli.quality_table import print_quality
+from phasewise_web.cli.selection_note import print_selections
+from phasewise_web.cli.service_tables import print_service
 from phasewise_web.cli.settings_table import print_settings
 
 NAME = "compare"
@@ -68,6 +70,7 @@ def print_verdict(verdict: Verdict) -> None:
         f"{verdict.run_id}: {verdict.sessions} sessions, {verdict.calls} calls per block",
         highlight=False,
     )
+    print_selections(verdict.selections)
     stdout.print(verdict.headline, highlight=False, markup=False, soft_wrap=True)
     table(
         "",
@@ -113,6 +116,7 @@ def print_verdict(verdict: Verdict) -> None:
         )
     print_forecasts(verdict.forecasts)
     print_quality(verdict.quality)
+    print_service(verdict.service)
     print_times(verdict)
     print_settings(verdict.side_by_side)
     _print_failures(verdict.failures)

@@ -42,6 +42,9 @@ def print_times(verdict: Verdict) -> None:
         )
         methods = "; ".join(dict.fromkeys(one.method for one in verdict.engine_time))
         _note(f"  GPU-seconds from {methods} ({first.basis})")
+        if any(one.filling_s for one in verdict.engine_time):
+            parts = ", ".join(f"{one.arm} {short(one.filling_s)} s" for one in verdict.engine_time)
+            _note(f"  filling the cache before a session, in none of these: {parts}")
         if first.usd_hour is not None:
             low, middle, high = map(usd, first.usd_hour)
             _note(

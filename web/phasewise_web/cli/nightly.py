@@ -12,11 +12,11 @@ from phasewise_analyzer.analyse import analyse
 from phasewise_collector.importing import import_paths
 from phasewise_replay.nights import night_record, nightly, nightly_file
 from phasewise_replay.nights.nightly import Night
-from phasewise_replay.runs import run as replays
 from phasewise_reports import night_report, run_report
 from phasewise_reports.json_form import to_json
 from phasewise_store.errors import UsageError
 
+from phasewise_web.cli import replaying
 from phasewise_web.cli.compare import print_verdict
 from phasewise_web.cli.open_database import created, opened
 from phasewise_web.cli.output import print_json, progress, say, stdout
@@ -30,10 +30,8 @@ HTML, JSON, JUNIT = ".html", ".json", ".junit.xml"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the file and --json."""
     parser.add_argument("file", type=Path, metavar="FILE", help="YAML file")
-    parser.add_argument(
-        "--resume",
-        action="store_true",
-        help="continue last time's run if it was cut, every call counted once",
+    replaying.add_arguments(
+        parser, resume="continue last time's run if it was cut, every call counted once"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -47,8 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
                 import_paths(store, file.imports, step=step)
         analyse(store)
         with progress(f"replaying {file.plan.name}") as step:
-            begin = replays.resume if arguments.resume else replays.run
-            run_id = begin(store, file.plan, step=step)
+            run_id = replaying.replay(store, file.plan, arguments, step)
         night = nightly.judge(store, run_id, file.gates)
         night_record.record(store, night, file.gates)
         old: list[str] = []

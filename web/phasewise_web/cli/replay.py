@@ -8,9 +8,9 @@ import argparse
 from pathlib import Path
 
 from phasewise_replay.plans import plan_file
-from phasewise_replay.runs import run as replays
 from phasewise_replay.verdicts.compare import compare
 
+from phasewise_web.cli import replaying
 from phasewise_web.cli.compare import exit_code, print_verdict
 from phasewise_web.cli.open_database import opened
 from phasewise_web.cli.output import print_json, progress
@@ -21,10 +21,8 @@ NAME = "replay"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the plan and --json."""
     parser.add_argument("plan", type=Path, metavar="PLAN", help="YAML file")
-    parser.add_argument(
-        "--resume",
-        action="store_true",
-        help="continue the newest unfinished run of the same plan, if there is one",
+    replaying.add_arguments(
+        parser, resume="continue the newest unfinished run of the same plan, if there is one"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -34,8 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     plan = plan_file.read(arguments.plan)
     with opened(arguments.db) as store:
         with progress(f"replaying {plan.name}") as step:
-            begin = replays.resume if arguments.resume else replays.run
-            run_id = begin(store, plan, step=step)
+            run_id = replaying.replay(store, plan, arguments, step)
         verdict = compare(store, run_id)
     if arguments.json:
         print_json(verdict)

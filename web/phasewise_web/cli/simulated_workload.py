@@ -118,7 +118,7 @@ def _of_store(arguments: argparse.Namespace, engine: Deployment, length: float |
     with open_database.opened(arguments.db) as store:
         found = stored_workload.load(
             store,
-            SessionChoice(source=arguments.source, limit=arguments.sessions),
+            SessionChoice(source=arguments.source, limit=arguments.sessions, keep_duplicates=True),
             agent=arguments.agent,
             block_tokens=engine.config.block_size,
             tool_time=arguments.tool_time,

@@ -48,7 +48,7 @@ class Arrivals:
 
     def send(self, call: Call) -> None:
         """Send a call at `request.arrival_s`, which becomes the time at which it has arrived."""
-        passed_s = self._front.passed_s(call.request.arrival_s)
+        passed_s = self._front.passed_s(call.request.arrival_s, call.request.input_tokens)
         call.request = replace(call.request, arrival_s=passed_s)
         self._coming.append(call)
 

@@ -14,6 +14,10 @@ class Front:
     """from sending until the engine has it, where nobody else is there"""
     busy_s: float = 0.0
     """the part in which the process can take no other request"""
+    token_s: float = 0.0
+    """what a prompt token adds to the latency: prompts are read, checked and hashed"""
+    busy_token_s: float = 0.0
+    """what it adds to the busy part, beside other requests"""
 
 
 NO_FRONT = Front()
@@ -25,10 +29,13 @@ class FrontQueue:
 
     def __init__(self, front: Front) -> None:
         self._front = front
-        self._free_s = 0.0
+        self._free_s = self._passed_s = 0.0
 
-    def passed_s(self, sent_s: float) -> float:
-        """Return when the engine has a request that is sent now."""
+    def passed_s(self, sent_s: float, tokens: int) -> float:
+        """Return when the engine has a request that is sent now, with so many prompt tokens."""
         start_s = max(sent_s, self._free_s)
-        self._free_s = start_s + self._front.busy_s
-        return start_s + self._front.latency_s
+        front = self._front
+        self._free_s = start_s + front.busy_s + front.busy_token_s * tokens
+        passed_s = start_s + front.latency_s + front.token_s * tokens
+        self._passed_s = max(self._passed_s, passed_s)
+        return self._passed_s
