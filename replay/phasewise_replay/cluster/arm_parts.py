@@ -35,7 +35,7 @@ def joined(before: Arm | None, after: Arm, *, shard: int) -> Arm:
             old,
             blocks=tuple(every),
             uneven=tuple(uneven),
-            endpoints=Counter(old.endpoints) + Counter(new.endpoints),
+            endpoints=dict(Counter(old.endpoints) + Counter(new.endpoints)),
             notes=tuple(dict.fromkeys((*old.notes, *new.notes))),
         )
     status, reason = before.status, before.reason
