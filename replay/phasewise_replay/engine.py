@@ -20,8 +20,9 @@ PrefixCacheKind = Literal["paged", "radix"]
 Reads = Literal["text", "token_ids"]
 """how an engine takes a recorded text: as text, or as token ids generated from it"""
 
-Endpoint = Literal["chat", "messages", "responses"]
-"""where a chat is sent: OpenAI's chat completions, Anthropic's messages, OpenAI's Responses"""
+Endpoint = Literal["chat", "completions", "messages", "responses"]
+"""where a chat is sent: OpenAI's chat completions; its completions, as token ids; Anthropic's
+messages; OpenAI's Responses"""
 
 
 @dataclass(frozen=True, slots=True)

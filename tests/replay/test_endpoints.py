@@ -1,10 +1,12 @@
 """Sessions sent to the endpoint that a plan names, or that they were captured from."""
 
+import numpy as np
 import orjson
 import pytest
+from phasewise_analyzer.engine.caches.token_ids import TokenIds
 from phasewise_replay.client.openai_client import OpenAiClient
 from phasewise_replay.client.request_body import PLAIN, VLLM
-from phasewise_replay.engine import Endpoint
+from phasewise_replay.engine import Endpoint, Request
 from phasewise_replay.engines import endpoints
 from phasewise_replay.engines.fake import FakeEngine
 from phasewise_replay.plans import plan_file
@@ -182,6 +184,41 @@ def test_sglang_is_started_so_that_responses_have_the_recorded_length(
     assert orjson.loads(arm.config).get("flags", {}) == flags
 
 
+class Tokenizer(FakeEngine):
+    """An engine whose tokens are the bytes of a chat."""
+
+    def token_ids(self, request: Request) -> TokenIds | None:
+        """Give the bytes."""
+        if request.prompt_token_ids is not None:
+            return request.prompt_token_ids
+        return np.frombuffer(b"".join(request.messages), dtype=np.uint8).astype(np.int64)
+
+
+def test_completions_are_sent_as_the_server_s_own_token_ids(store: Store) -> None:
+    """All of a chat, template and tools, is in them."""
+    write_sessions(store, sessions=1, steps=2)
+    engine = Tokenizer()
+    text = (
+        "name: n\nendpoint: completions\nwarmup_calls: 0\narms: [{name: a, engine: vllm, model: m}]"
+    )
+    run(store, plan_file.parse(text, "plan"), engine_for=lambda arm: engine)
+    sent = [one for one in engine.requests if one.call_id != "canary"]
+    assert len(sent) == 8
+    for one in sent:
+        assert one.messages == one.tools == ()
+        assert one.prompt_token_ids is not None
+        assert b"rule rule" in bytes(one.prompt_token_ids.astype(np.uint8))
+
+
+def test_a_server_that_tells_no_token_ids_gets_no_completions(store: Store) -> None:
+    """The arm is unsupported, with that reason."""
+    write_sessions(store, sessions=1, steps=1)
+    with strict_server() as server:
+        verdict = replayed(store, server.url, "endpoint: completions")
+    reason = "this server does not tell which token ids a chat is"
+    assert (verdict.arms[0].status, verdict.arms[0].reason) == ("unsupported", reason)
+
+
 class OnlyChat(FakeEngine):
     """An engine that has no other endpoint."""
 
@@ -207,5 +244,5 @@ def test_arms_on_different_endpoints_prove_nothing(store: Store) -> None:
 
 def test_a_wrong_endpoint_is_refused_with_those_there_are() -> None:
     """The error names the key."""
-    with pytest.raises(UsageError, match="`endpoint` must be one of chat, messages, responses"):
+    with pytest.raises(UsageError, match="`endpoint` must be one of chat, completions, messages"):
         plan_file.parse("name: n\nendpoint: chats\narms: [{name: a, engine: vllm, model: m}]", "p")

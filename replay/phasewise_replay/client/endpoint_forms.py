@@ -14,9 +14,11 @@ from phasewise_replay.engine import Endpoint, Request
 
 PATHS: Mapping[Endpoint, str] = {
     "chat": "/v1/chat/completions",
+    "completions": "/v1/completions",
     "messages": "/v1/messages",
     "responses": "/v1/responses",
 }
+_IN_CHAT_FORM = ("chat", "completions")
 Message = Mapping[str, Any]
 _PLAIN_KEYS = {"role", "content"}
 
@@ -25,22 +27,22 @@ class EndpointForms:
     """Rewrites the chats of a session; what an earlier call has sent is not rewritten again."""
 
     def __init__(self, endpoint: Endpoint) -> None:
-        self._endpoint = endpoint
+        self.endpoint = endpoint
         self._items: dict[bytes, tuple[bytes, ...]] = {}
         self._tools: dict[bytes, bytes] = {}
 
     def rewritten(self, request: Request) -> Request:
         """Return a chat for the endpoint; raw prompts and token ids have endpoints of their own."""
-        if self._endpoint == "chat" or not request.messages:
+        if self.endpoint in _IN_CHAT_FORM or not request.messages:
             return request
         first, *rest = request.messages
         system = _system(first)
         said = request.messages if system is None else tuple(rest)
         items = [self._of_message(message) for message in said]
-        merged = _results_together(items) if self._endpoint == "messages" else items
+        merged = _results_together(items) if self.endpoint == "messages" else items
         return replace(
             request,
-            endpoint=self._endpoint,
+            endpoint=self.endpoint,
             system=system,
             messages=tuple(item for part in merged for item in part),
             tools=tuple(self._of_tool(tool) for tool in request.tools),
@@ -48,7 +50,7 @@ class EndpointForms:
 
     def _of_message(self, raw: bytes) -> tuple[bytes, ...]:
         if raw not in self._items:
-            made = _MESSAGE_ITEMS if self._endpoint == "messages" else _RESPONSES_ITEMS
+            made = _MESSAGE_ITEMS if self.endpoint == "messages" else _RESPONSES_ITEMS
             message = orjson.loads(raw)
             same = message.keys() == _PLAIN_KEYS and isinstance(message["content"], str)
             self._items[raw] = (raw,) if same else tuple(made[message["role"]](message))
@@ -59,7 +61,7 @@ class EndpointForms:
             function = orjson.loads(raw)["function"]
             schema = function.get("parameters") or {"type": "object", "properties": {}}
             named = {"name": function["name"], "description": function.get("description", "")}
-            if self._endpoint == "messages":
+            if self.endpoint == "messages":
                 made = named | {"input_schema": schema}
             else:
                 strict = function.get("strict", False)

@@ -89,7 +89,7 @@ def completion_parts(
         options["cache_salt"] = request.cache_salt
     if request.tools:
         options["tool_choice"] = "none"
-    path = PATHS["chat"] if request.messages else "/v1/completions"
+    path = PATHS["chat" if request.messages else "completions"]
     return path, [orjson.dumps(options)[:-1], b",", *_prompt(request, prompts), b"}"]
 
 

@@ -29,7 +29,7 @@ def of_sglang(settings: Mapping[str, object]) -> Dialect:
 def cannot_send(client: OpenAiClient, endpoint: Endpoint, *, forced: bool) -> str | None:
     """Return why a server cannot serve chats on an endpoint, `forced` to a length or not."""
     path, dialect = PATHS[endpoint], client.dialect
-    if endpoint == "chat":
+    if endpoint in ("chat", "completions"):
         return None
     if not client.serves(path):
         return f"this server has no `{path}`"

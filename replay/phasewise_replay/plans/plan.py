@@ -189,7 +189,7 @@ class SimulatedArm:
 
 Order = Literal["ABBA", "once"]
 Mode = Literal["performance", "quality"]
-EndpointChoice = Literal["chat", "messages", "responses", "recorded"]
+EndpointChoice = Literal["chat", "completions", "messages", "responses", "recorded"]
 Arm = VllmArm | SglangArm | UrlArm | SimulatedArm
 
 

@@ -4,9 +4,11 @@ from collections import Counter
 from dataclasses import replace
 
 from phasewise_analyzer.chat_messages.captured_endpoint import captured_endpoint
+from phasewise_analyzer.engine.caches.token_ids import TokenIds
 from phasewise_store.errors import UnsupportedArmError
 
-from phasewise_replay.engine import Endpoint, Engine, HasEndpoints
+from phasewise_replay.client.endpoint_forms import EndpointForms
+from phasewise_replay.engine import Endpoint, Engine, HasEndpoints, Request
 from phasewise_replay.plans.plan import Arm, EndpointChoice, Plan, SglangArm
 from phasewise_replay.sessions.recorded import RecordedSession
 
@@ -30,12 +32,33 @@ class ChosenEndpoints:
         self._choice = choice
         self._forced = forced
         self._refusals: dict[Endpoint, str | None] = {}
+        self._forms: tuple[str, EndpointForms] | None = None
+        """of the session that came last"""
         self._sessions: Counter[Endpoint] = Counter()
         self._elsewhere: Counter[Endpoint] = Counter()
         """sessions that were captured from an endpoint and go to another one"""
 
-    def of(self, session: RecordedSession) -> Endpoint:
-        """Return the endpoint of a session; raises UnsupportedArmError where it cannot serve."""
+    def rewritten(
+        self, session: RecordedSession, request: Request, ids: TokenIds | None
+    ) -> Request:
+        """Return a chat as the endpoint of its session takes it; other requests stay.
+
+        `ids` are the chat in token ids, where the engine tells them. Sessions come one after
+        another. Raises UnsupportedArmError where the engine cannot serve the endpoint.
+        """
+        if not request.messages:
+            return request
+        if self._forms is None or self._forms[0] != session.session_id:
+            self._forms = session.session_id, EndpointForms(self._of(session))
+        forms = self._forms[1]
+        if forms.endpoint != "completions":
+            return forms.rewritten(request)
+        if ids is None:
+            raise UnsupportedArmError("this server does not tell which token ids a chat is")
+        return replace(request, messages=(), tools=(), prompt_token_ids=ids)
+
+    def _of(self, session: RecordedSession) -> Endpoint:
+        """Return the endpoint of a session."""
         if self._choice == "recorded":
             prompts = (step.prompt for step in session.steps)
             found: Endpoint = captured_endpoint(prompts, provider=session.provider)

@@ -12,7 +12,6 @@ from phasewise_analyzer.chat_messages.normalise import Normaliser
 from phasewise_analyzer.engine.caches.prompt_ids import UNBOUNDED, PromptIds
 from phasewise_analyzer.engine.caches.token_ids import TokenIds
 
-from phasewise_replay.client.endpoint_forms import EndpointForms
 from phasewise_replay.driving.driver import Pace
 from phasewise_replay.driving.due import Due
 from phasewise_replay.engine import Engine, Request, Resolved, Tokenizing
@@ -73,7 +72,6 @@ def prepare(
         kept = {step.call_id for step in session.steps}
         previous: str | None = None
         normaliser = Normaliser(thinking)
-        forms: EndpointForms | None = None
         for recorded in session.steps:
             first = () if previous is None else (previous,)
             after = first if recorded.after is None else recorded.after
@@ -93,9 +91,7 @@ def prepare(
                     if recorded.warm:  # a history that was longer once: the session goes on
                         instead[recorded.call_id] = after
                     continue
-            if request.messages:
-                forms = forms or EndpointForms(chosen.of(session))
-                request = forms.rewritten(request)
+            request = chosen.rewritten(session, request, ids)
             if request.endpoint != "chat":
                 # its template may be given the same chat in another way, and it reports no ids
                 known.pop(recorded.call_id, None)
