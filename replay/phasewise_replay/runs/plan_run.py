@@ -19,6 +19,8 @@ from phasewise_replay.records.arm_record import ArmForecast, ArmRecord, BlockRec
 from phasewise_replay.records.recording import Recording
 from phasewise_replay.records.sink import Sink
 from phasewise_replay.runs.block import Block, Joules, Turn, unknown
+from phasewise_replay.runs.chosen_endpoints import with_forced_lengths
+from phasewise_replay.runs.equalising import Equalised, equalised
 from phasewise_replay.runs.preparing import Prepared, prepare
 from phasewise_replay.sessions.recorded import Recorded
 
@@ -41,6 +43,9 @@ class _ArmState:
     resolved: Resolved | None = None
     prepared: Prepared | None = None
     forecast: ArmForecast | None = None
+    equalised: Equalised | None = None
+    started: Arm | None = None
+    """the arm with the flags that the plan adds"""
     blocks: list[BlockRecord] = field(default_factory=list)
     record: str = "{}"
     """as stored last, also by the part of the run that this one continues"""
@@ -89,6 +94,22 @@ class PlanRun:
         """Return whether the plan has the arm, and nothing has kept it from running so far."""
         return arm.name in self._arms and self._arms[arm.name].status == "ok"
 
+    def as_started(self, arm: Arm) -> Arm:
+        """Return the arm with the flags that the plan's endpoint needs, and those of `equalise`.
+
+        Its own flags win.
+        """
+        state = self._arms[arm.name]
+        started = with_forced_lengths(arm, self.plan)
+        if self.plan.equalise is not None:
+            baseline = arm_record.read(self._arms[self.plan.arms[0].name].record)
+            state.equalised = equalised(
+                started, None if state.place == 0 else baseline, self.plan.equalise
+            )
+            started = state.equalised.arm
+        state.started = started
+        return started
+
     def turn(self, arm: Arm, engine: Engine, resolved: Resolved, blocks: Sequence[int]) -> None:
         """Run blocks of an arm on its engine, which is started."""
         state = self._arms[arm.name]
@@ -108,6 +129,7 @@ class PlanRun:
                 pace,
                 thinking=self.plan.thinking,
                 free=free,
+                endpoint=self.plan.endpoint,
             )
             if self.plan.forecast is not None:
                 self.say(f"forecasting {arm.name}")
@@ -180,6 +202,10 @@ class PlanRun:
                 step_times=resolved.step_times,
                 forecast=state.forecast,
                 machine=self._machine if isinstance(arm, ManagedArm) else {},
+                equalised={} if state.equalised is None else state.equalised.flags,
+                unequal={} if state.equalised is None else state.equalised.reasons,
+                endpoints={} if state.prepared is None else state.prepared.endpoints,
+                notes=() if state.prepared is None else state.prepared.notes,
             )
             state.record = arm_record.encode(replace(made, blocks=tuple(state.blocks)))
         self._recording.put_arm(
@@ -188,7 +214,7 @@ class PlanRun:
                 arm.name,
                 state.place,
                 arm.engine,
-                config=orjson.dumps(arm_document(arm), default=str).decode(),
+                config=orjson.dumps(arm_document(state.started or arm), default=str).decode(),
                 resolved=state.record,
                 status=state.status,
                 reason=state.reason,
