@@ -18,7 +18,7 @@ from phasewise_replay.records import arm_record
 from phasewise_replay.records.arm_record import ArmForecast, ArmRecord, BlockRecord
 from phasewise_replay.records.recording import Recording
 from phasewise_replay.records.sink import Sink
-from phasewise_replay.runs.block import Block, Joules, Turn, unknown
+from phasewise_replay.runs.block import Block, Joules, Turn, Written, unknown
 from phasewise_replay.runs.chosen_endpoints import with_forced_lengths
 from phasewise_replay.runs.equalising import Equalised, equalised
 from phasewise_replay.runs.preparing import Prepared, prepare
@@ -26,10 +26,13 @@ from phasewise_replay.sessions.recorded import Recorded
 
 Step = Callable[[int, int, str], None]
 """called with: calls measured, calls in total, and what is happening now"""
-Forecast = Callable[[Plan, Arm, Resolved, Prepared], ArmForecast | None]
+Forecast = Callable[[Plan, Arm, Resolved, Prepared, Written], ArmForecast | None]
+"""the last are the baseline's outputs, empty before it has run"""
 
 
-def no_forecast(plan: Plan, arm: Arm, resolved: Resolved, prepared: Prepared) -> None:
+def no_forecast(
+    plan: Plan, arm: Arm, resolved: Resolved, prepared: Prepared, written: Written
+) -> None:
     """Forecast nothing, as on a machine without what it needs."""
 
 
@@ -80,6 +83,7 @@ class PlanRun:
         self._joules = joules
         self._machine = machine or {}
         self._forecast = forecast
+        self._written: Written = {}
         self._total = recorded.calls * len(plan.turns())
         self._done = 0
         for arm in plan.arms:
@@ -133,7 +137,9 @@ class PlanRun:
             )
             if self.plan.forecast is not None:
                 self.say(f"forecasting {arm.name}")
-                state.forecast = self._forecast(self.plan, arm, resolved, state.prepared)
+                state.forecast = self._forecast(
+                    self.plan, arm, resolved, state.prepared, self._written
+                )
         for place, block in enumerate(blocks):
             warmup = self.plan.warmup_calls if place == 0 else 0
             self._block(arm, engine, resolved, block=block, warmup=warmup)
@@ -183,6 +189,8 @@ class PlanRun:
             record = work.run(sink, concurrency=self.plan.concurrency)
         self._done = before + self._recorded.calls
         state.blocks.append(record)
+        if state.place == 0 and self.plan.forecast is not None:
+            self._written = work.written
 
     def _record(self, arm: Arm) -> None:
         state = self._arms[arm.name]
