@@ -54,7 +54,7 @@ def server() -> Iterator[Server]:
     """Serve pages on a free port."""
     with Server(("127.0.0.1", 0), Handler) as made:
         made.third = threading.Event()
-        thread = threading.Thread(target=made.serve_forever)
+        thread = threading.Thread(target=made.serve_forever, args=(0.01,))
         thread.start()
         yield made
         made.shutdown()

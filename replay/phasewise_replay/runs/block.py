@@ -183,10 +183,12 @@ class Block:
             start_ns = time.time_ns() - self._engine.now_ns
 
             def submitted(request: Request) -> None:
-                self._reachable[request.call_id] = self._reach.sent(request.prompt_token_ids)
+                self._reachable[request.call_id] = self._reach.sent(
+                    request.call_id, request.prompt_token_ids
+                )
 
             def answered(request: Request, answer: Answer) -> None:
-                self._reach.answered(request.prompt_token_ids, answer)
+                self._reach.answered(request.call_id, answer)
                 predicted = self._prediction.before(request.prompt_token_ids)
                 self._cached.append(answer.cached_tokens)
                 at_start = replace(answer, sent_ns=start_ns + answer.sent_ns)
@@ -202,13 +204,13 @@ class Block:
 
         def sent(request: Request) -> None:
             ids = token_ids.get(request.call_id)
-            self._reachable[request.call_id] = self._reach.sent(ids)
+            self._reachable[request.call_id] = self._reach.sent(request.call_id, ids)
             predictions[request.request_id] = self._prediction.before(ids)
 
         def measured(request: Request, answer: Answer, lag_ns: int) -> None:
             ids = token_ids.get(request.call_id)
             self._prediction.after(ids, answer)
-            self._reach.answered(ids, answer)
+            self._reach.answered(request.call_id, answer)
             self._cached.append(answer.cached_tokens)
             if ids is not None and answer.input_tokens not in (None, len(ids)):
                 self._other_lengths += 1

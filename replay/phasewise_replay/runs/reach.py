@@ -17,9 +17,9 @@ NO_OUTPUT: TokenIds = np.empty(0, np.int64)
 
 
 class _Endless(Protocol):
-    def lookup(self, prompt: TokenIds) -> int: ...
+    def sent(self, call_id: str, prompt: TokenIds) -> int: ...
 
-    def admit(self, prompt: TokenIds, output: TokenIds) -> None: ...
+    def answered(self, call_id: str, output: TokenIds) -> None: ...
 
 
 class Reach:
@@ -28,19 +28,16 @@ class Reach:
     def __init__(self, resolved: Resolved) -> None:
         self._cache = _endless(resolved)
 
-    def sent(self, prompt: TokenIds | None) -> int | None:
+    def sent(self, call_id: str, prompt: TokenIds | None) -> int | None:
         """Return what a call that is sent now could find; None where that is not known."""
         if self._cache is None or prompt is None:
             return None
-        found = self._cache.lookup(prompt)
-        self._cache.admit(prompt, NO_OUTPUT)
-        return found
+        return self._cache.sent(call_id, prompt)
 
-    def answered(self, prompt: TokenIds | None, answer: Answer) -> None:
+    def answered(self, call_id: str, answer: Answer) -> None:
         """Note an output."""
-        output = answer.output_token_ids
-        if self._cache is not None and prompt is not None and output is not None:
-            self._cache.admit(prompt, output)
+        if self._cache is not None and answer.output_token_ids is not None:
+            self._cache.answered(call_id, answer.output_token_ids)
 
 
 class _EndlessBlocks:
@@ -49,24 +46,54 @@ class _EndlessBlocks:
     def __init__(self, block_tokens: int) -> None:
         self._block_tokens = block_tokens
         self._known: set[bytes] = set()
+        self._open: dict[str, tuple[bytes, TokenIds]] = {}
+        """of calls in flight: the hash of the prompt's last full block, and what follows it"""
 
-    def lookup(self, prompt: TokenIds) -> int:
-        """Return the tokens of the known blocks that the prompt starts with, one left over."""
-        digests = block_digests(prompt[:-1], self._block_tokens)
-        hits = next(
-            (place for place, digest in enumerate(digests) if digest not in self._known),
-            len(digests),
-        )
-        return hits * self._block_tokens
+    def sent(self, call_id: str, prompt: TokenIds) -> int:
+        """Return the tokens of the known blocks that the prompt starts with, and keep its blocks.
 
-    def admit(self, prompt: TokenIds, output: TokenIds) -> None:
-        """Keep all full blocks; the last output token is never read."""
-        self._known.update(block_digests(np.concatenate((prompt, output[:-1])), self._block_tokens))
+        The last token of a prompt is always computed.
+        """
+        size, digests = self._block_tokens, block_digests(prompt, self._block_tokens)
+        usable = digests[: (len(prompt) - 1) // size]
+        absent = (place for place, digest in enumerate(usable) if digest not in self._known)
+        hits = next(absent, len(usable))
+        self._known.update(digests)
+        last = digests[-1] if digests else b""
+        self._open[call_id] = last, prompt[len(digests) * size :]
+        return hits * size
+
+    def answered(self, call_id: str, output: TokenIds) -> None:
+        """Keep the blocks that the output fills; its last token is never read."""
+        if call_id in self._open:
+            last, rest = self._open.pop(call_id)
+            filled = np.concatenate((rest, output[:-1]))
+            self._known.update(block_digests(filled, self._block_tokens, last))
+
+
+class _EndlessTree:
+    """SGLang's tree, of which nothing is evicted."""
+
+    def __init__(self, page_tokens: int) -> None:
+        self._tree = RadixPrefixCache(None, page_tokens)
+        self._open: dict[str, TokenIds] = {}
+
+    def sent(self, call_id: str, prompt: TokenIds) -> int:
+        """Return the tokens of the longest known path, and keep the prompt."""
+        found = self._tree.lookup(prompt)
+        self._tree.admit(prompt, NO_OUTPUT)
+        self._open[call_id] = prompt
+        return found
+
+    def answered(self, call_id: str, output: TokenIds) -> None:
+        """Keep the output behind its prompt."""
+        if call_id in self._open:
+            self._tree.admit(self._open.pop(call_id), output)
 
 
 def _endless(resolved: Resolved) -> _Endless | None:
     if resolved.block_tokens is None or resolved.prefix_cache is None:
         return None
     if resolved.prefix_cache == "radix":
-        return RadixPrefixCache(None, resolved.block_tokens)
+        return _EndlessTree(resolved.block_tokens)
     return _EndlessBlocks(resolved.block_tokens)
