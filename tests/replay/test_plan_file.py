@@ -171,3 +171,12 @@ def test_the_example_nightly_file_is_one() -> None:
     found = nightly_file.read(EXAMPLES / "nightly.yaml")
     assert found.plan.sessions.sample == "newest"
     assert found.gates
+
+
+def test_every_example_plan_is_one() -> None:
+    """And is written back as itself."""
+    plans = sorted((EXAMPLES / "plans").glob("*.yaml"))
+    assert plans
+    for path in plans:
+        plan = plan_file.read(path)
+        assert plan_file.parse(as_yaml(plan), path.name) == plan

@@ -41,7 +41,7 @@ MEASURES: Sequence[Measure] = (
         "tpot_ms",
         "Time per output token after the first",
         "ms",
-        pl.when((pl.col("output_tokens") > 1).any()).then(
+        pl.when((pl.col("output_tokens") > 1).any() & pl.col("decode_ns").is_not_null().all()).then(
             pl.col("decode_ns").sum() / (pl.col("output_tokens") - 1).sum() / 1e6
         ),
     ),
