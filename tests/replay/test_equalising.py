@@ -181,7 +181,8 @@ def test_the_settings_are_in_the_table_the_page_and_the_json(
     print_settings(verdict.side_by_side)
     printed = " ".join(capsys.readouterr().out.split())
     assert "sglang, settings of both engines" in printed
-    assert "most sequences in a step 128 128 equal" in printed
+    assert "most sequences in a step 128 128 equal max-running-requests: 128" in printed
+    assert "| equal | max-running-requests: 128 |" in run_report.render_markdown(verdict)
 
 
 def test_an_arm_takes_the_baseline_s_settings(store: Store) -> None:

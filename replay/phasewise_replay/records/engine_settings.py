@@ -4,7 +4,7 @@ Hundreds of settings exist in only one of them. These decide what is batched, ca
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from phasewise_replay.plans.common_settings import (
     KV_BLOCK,
@@ -49,6 +49,8 @@ class SideBySide:
     equal: bool
     why: str | None = None
     """why they differ, where that is known"""
+    added: str | None = None
+    """the flag of the arm that `equalise` has added"""
 
 
 def is_sglang(record: ArmRecord) -> bool:
@@ -71,7 +73,10 @@ def common(baseline: ArmRecord, arm: ArmRecord) -> tuple[SideBySide, ...]:
     """Return the settings that the engines of two arms both have."""
     one, two = values(baseline), values(arm)
     return tuple(
-        _row(setting.title, one[name], two[name], arm.unequal.get(name))
+        replace(
+            _row(setting.title, one[name], two[name], arm.unequal.get(name)),
+            added=_added(setting, arm),
+        )
         for name, setting in common_settings().items()
     )
 
@@ -83,6 +88,11 @@ def side_by_side(baseline: ArmRecord, arm: ArmRecord) -> tuple[SideBySide, ...]:
         _row(title, *((sglang, vllm) if turned else (vllm, sglang)), why)
         for title, (vllm, sglang, why) in INHERENT.items()
     )
+
+
+def _added(setting: CommonSetting, arm: ArmRecord) -> str | None:
+    flag = setting.spelling("sglang" if is_sglang(arm) else "vllm").flag
+    return f"{flag}: {arm.equalised[flag]}" if flag in arm.equalised else None
 
 
 def _row(title: str, one: object, two: object, why: str | None) -> SideBySide:

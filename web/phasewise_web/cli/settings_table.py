@@ -7,7 +7,10 @@ from phasewise_reports.words import setting_value
 
 from phasewise_web.cli.output import table
 
-COLUMNS = (("setting", False), ("baseline", True), ("arm", True), ("", False))
+COLUMNS = (
+    *(("setting", False), ("baseline", True), ("arm", True)),
+    *(("", False), ("flag added by `equalise`", False)),
+)
 
 
 def print_settings(found: Mapping[str, Sequence[SideBySide]]) -> None:
@@ -18,4 +21,5 @@ def print_settings(found: Mapping[str, Sequence[SideBySide]]) -> None:
 
 def _row(row: SideBySide) -> list[str]:
     state = "equal" if row.equal else f"differs: {row.why}" if row.why else "differs"
-    return [row.title, setting_value(row.baseline), setting_value(row.arm), state]
+    two = setting_value(row.baseline), setting_value(row.arm)
+    return [row.title, *two, state, row.added or ""]

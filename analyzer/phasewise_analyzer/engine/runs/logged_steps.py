@@ -168,8 +168,8 @@ def _end(
 ) -> float:
     """Return the end of a step by its gap to an earlier step of its chain.
 
-    That is the last one, unless all of its calls have ended. Then the gap is that of a preempted
-    call which goes on, and the step fits that makes the time between the two log lines.
+    That is the last one, unless all of its calls have ended. Then a preempted call goes on, whose
+    last token is older; of the times that its gap allows, the one closest to the log line counts.
     """
     gap_s, last = logged[step].gap_s or 0.0, chain[-1]
     before = logged[last]
@@ -232,7 +232,8 @@ def _chunks(
 ) -> list[tuple[_Call, Chunk]]:
     """Deal the prompt tokens of a step out: first to calls whose first token it brings."""
     found = []
-    for call in upcoming[at:]:
+    for place in range(at, len(upcoming)):
+        call = upcoming[place]
         due = call.first == step
         new = call.left if due else min(call.left, tokens)
         if not due and new <= 0:
