@@ -80,7 +80,7 @@ tiny-model: vllm
 model-configs: .engines/model-configs/aiconfigurator_core/__init__.py
 
 .engines/model-configs/aiconfigurator_core/__init__.py: $(STAMP)
-	.ci/timed model-configs $(UV) --no-deps --target .engines/model-configs "aiconfigurator-core==0.12.0"
+	.ci/timed model-configs $(UV) --no-deps --target .engines/model-configs "aiconfigurator-core==0.12.0" pandas pyarrow scipy python-dateutil six
 	@touch $@
 
 frameworks: agent-sdks ## run traced agent programs with real SDKs, and print every fault

@@ -1,13 +1,15 @@
 """What the engine model says of each arm beside what a real vLLM on this CPU does.
 
-The baseline's server is calibrated, then the plan runs: prefix caching and the size of a chunk, on
-recorded sessions, four at once. It takes minutes, and nothing else should run:
-python benchmarks/forecast_arms.py
+The baseline's server is calibrated, then the plan runs: prefix caching, the size of a chunk and
+n-gram speculation, on recorded sessions, four at once. It takes minutes, and nothing else should
+run: python benchmarks/forecast_arms.py
 """
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 
 import orjson
 from phasewise_analyzer.analyse import analyse
@@ -35,6 +37,12 @@ FLAGS: dict[str, FlagValue] = {
     "max-num-batched-tokens": 2048,
     "num-gpu-blocks-override": 2048,
     "distributed-executor-backend": "uni",
+}
+NGRAM: FlagValue = {
+    "method": "ngram",
+    "num_speculative_tokens": 3,
+    "prompt_lookup_max": 3,
+    "prompt_lookup_min": 2,
 }
 AT_ONCE = 4
 PLAN = f"""
@@ -87,14 +95,18 @@ def text(calibration: Path) -> str:
         arm("chunk-2048", caching=True, chunk=2048),
         arm("chunk-256", caching=True, chunk=256),
         arm("no-caching", caching=False, chunk=2048),
+        arm("ngram", caching=True, chunk=2048, more={"speculative-config": NGRAM}),
     ]
     listed = "\n".join(f"  - {one}" for one in arms)
     return f"{PLAN}{listed}\nforecast: {{calibration: {calibration}}}\n"
 
 
-def arm(name: str, *, caching: bool, chunk: int) -> str:
+def arm(
+    name: str, *, caching: bool, chunk: int, more: Mapping[str, FlagValue] = MappingProxyType({})
+) -> str:
     """Write one arm."""
     flags = FLAGS | {"enable-prefix-caching": caching, "max-num-batched-tokens": chunk}
+    flags |= more
     return orjson.dumps(
         {
             "name": name,

@@ -20,6 +20,10 @@ PrefixCacheKind = Literal["paged", "radix"]
 Reads = Literal["text", "token_ids"]
 """how an engine takes a recorded text: as text, or as token ids generated from it"""
 
+Endpoint = Literal["chat", "completions", "messages", "responses"]
+"""where a chat is sent: OpenAI's chat completions; its completions, as token ids; Anthropic's
+messages; OpenAI's Responses"""
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -33,10 +37,14 @@ class Request:
     """the engine must generate exactly this many, at least one"""
     free: bool = False
     """it may stop earlier, and what it writes is kept"""
+    endpoint: Endpoint = "chat"
+    """of a chat, whose messages, tools and system prompt are in its form"""
     warm: bool = False
     """it fills the cache before a session, and is not measured"""
     messages: tuple[bytes, ...] = ()
     """chat: the JSON of each message, as recorded"""
+    system: bytes | None = None
+    """chat: the JSON of the system prompt, where the endpoint does not take it as a message"""
     tools: tuple[bytes, ...] = ()
     """chat: the JSON of each tool definition, as recorded"""
     prompt: str | None = None
@@ -210,6 +218,15 @@ class Tokenizing(Protocol):
 
     def token_ids(self, request: Request) -> TokenIds | None:
         """Return the exact prompt the model will read; None when the server cannot tell."""
+        ...
+
+
+@runtime_checkable
+class HasEndpoints(Protocol):
+    """An engine with several endpoints for chats."""
+
+    def cannot_send(self, endpoint: Endpoint, *, forced: bool) -> str | None:
+        """Return why chats cannot go to an endpoint, `forced` to a length; None where they can."""
         ...
 
 

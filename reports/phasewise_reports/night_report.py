@@ -3,10 +3,11 @@
 The same night gives the same bytes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from xml.etree import ElementTree
 
 from phasewise_replay.nights.nightly import Night
+from phasewise_replay.verdicts.service_facts import ArmService
 from phasewise_replay.verdicts.verdict import Metric
 
 
@@ -66,6 +67,7 @@ def render_prometheus(night: Night) -> str:
             for metric in night.changes
             if metric.baseline
         ),
+        *_service(night),
     ]
     return "\n".join(lines) + "\n"
 
@@ -82,6 +84,49 @@ def _measures(night: Night) -> Iterator[tuple[str, float]]:
             yield labels, metric.baseline
     for metric in verdict.metrics:
         yield _labels(metric.compared, metric), metric.arm
+
+
+def _service(night: Night) -> Iterator[str]:
+    """Yield a family for each figure of how the arms served, where any of them has it."""
+    run = f'name="{_label(night.verdict.name)}"'
+    for name, (meaning, figure) in SERVICE.items():
+        found = [(one.arm, figure(one)) for one in night.verdict.service]
+        known = [(arm, value) for arm, value in found if value is not None]
+        if known:
+            yield from _family(f"phasewise_arm_{name}", meaning)
+        for arm, value in known:
+            yield f'phasewise_arm_{name}{{{run},arm="{_label(arm)}"}} {value!r}'
+
+
+SERVICE: Mapping[str, tuple[str, Callable[[ArmService], float | None]]] = {
+    "sessions_per_hour": ("while a session was measured", lambda one: one.sessions_hour),
+    "calls_per_second": ("while a session was measured", lambda one: one.calls_s),
+    "goodput_share": (
+        "share of the calls within the SLO of the plan",
+        lambda one: None if one.goodput is None else one.goodput.share,
+    ),
+    "goodput_calls_per_second": (
+        "calls within the SLO of the plan",
+        lambda one: None if one.goodput is None else one.goodput.calls_s,
+    ),
+    "cached_share": ("cached tokens of all input tokens", lambda one: one.hit_rates.by_tokens),
+    "cached_share_of_calls": (
+        "mean over the calls of cached tokens of input tokens",
+        lambda one: one.hit_rates.by_calls,
+    ),
+    "cached_share_of_reachable": (
+        "cached tokens of those that an endless cache would have had",
+        lambda one: one.hit_rates.of_reachable,
+    ),
+    "preemptions": ("preemptions per block", lambda one: one.preemptions),
+    "kv_use_peak": (
+        "largest share of the KV cache that running requests held",
+        lambda one: one.kv_use_peak,
+    ),
+    "session_usd": ("engine time of a session in dollars", lambda one: one.usd),
+    "session_energy_joules": ("energy of the GPU per session", lambda one: one.energy_j),
+}
+"""by the name of the family: its meaning, and the figure"""
 
 
 def _labels(arm: str, metric: Metric) -> str:

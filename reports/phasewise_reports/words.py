@@ -71,6 +71,15 @@ def signed(value: Number | None) -> str:
     return f"{value:+,.0f}" if abs(value) >= 10_000 else f"{value:+.3g}"
 
 
+def setting_value(value: object) -> str:
+    """Write the value of an engine's setting: yes, no, a number, a name."""
+    if value is None:
+        return UNKNOWN
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
 def moment(value_ns: int | None) -> str:
     """Write a date and time in UTC; a trace's own clock, which begins at 0, is none."""
     if value_ns is None or value_ns < 10**18 // 4:
@@ -104,5 +113,6 @@ FILTERS: Mapping[str, Callable[..., str]] = {
     one.__name__: one
     for one in (
         *(count, tokens, usd, seconds, percent, short, signed, moment, lifetime, cell, meaning),
+        setting_value,
     )
 }

@@ -10,6 +10,7 @@ from phasewise_analyzer.caches import book
 from phasewise_replay.gpu import kit_plan
 from phasewise_replay.nights import nightly_file
 from phasewise_replay.plans import plan_file
+from phasewise_replay.plans.common_settings import common_settings
 from phasewise_replay.plans.presets import presets
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,6 +49,13 @@ def test_every_preset_and_setting_is_documented() -> None:
     for setting in settings.ALL:
         assert f"`{setting.name}`" in first
         assert all(f"`{variable}`" in first for variable in setting.variables)
+
+
+def test_every_common_setting_is_documented_with_its_flags() -> None:
+    """The table of `equalise` in the replay page has a row for each."""
+    replay = (ROOT / "docs" / "replay.md").read_text()
+    for one in common_settings().values():
+        assert f"| `{one.name}` | `{one.vllm.flag}` | `{one.sglang.flag}` |" in replay
 
 
 def test_the_lock_pins_what_the_project_names() -> None:

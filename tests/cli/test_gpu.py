@@ -12,8 +12,11 @@ from phasewise_replay.gpu.results_file import FileRecording
 from phasewise_replay.plans.plan import Plan, VllmArm, arm_document, as_yaml
 from phasewise_replay.records import arm_record
 from phasewise_store.run_facts import Arm, MeasuredCall, Run
+from phasewise_store.store import Store
 from phasewise_web.cli.main import main
 
+from tests.replay.gpu.plans import PLAN
+from tests.replay.recorded import write_sessions
 from tests.replay.test_engine_time import MS, RECORD
 
 Shown = Callable[[], str]
@@ -117,3 +120,20 @@ def test_a_price_must_be_a_number_above_zero(tmp_path: Path) -> None:
         with pytest.raises(SystemExit) as stopped:
             main(["compare", "latest", "--gpu-usd-hour", price, "--db", str(tmp_path / "none")])
         assert stopped.value.code == 2
+
+
+def test_a_pack_says_which_sessions_it_took_and_what_it_replaced(
+    tmp_path: Path, shown: Shown
+) -> None:
+    """In words, and as JSON."""
+    (tmp_path / "plan.yaml").write_text(PLAN.replace("model: shape", "model: llama-3.1-8b"))
+    database = tmp_path / "db"
+    with Store.own(database) as store:
+        write_sessions(store)
+    command = ["gpu", "pack", str(tmp_path / "plan.yaml"), str(tmp_path / "pack")]
+    assert main([*command, "--db", str(database)]) == 0
+    assert "kit-agents:\n  sessions: all 6 sessions\n  secrets: none found" in shown()
+    assert main([*command, "--db", str(database), "--json"]) == 0
+    agents, steps = json.loads(shown())
+    assert agents["selections"][0]["session_ids"] == [f"s{number}" for number in range(6)]
+    assert steps["selections"] == []

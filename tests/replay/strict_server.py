@@ -2,15 +2,22 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from tests.replay.chat_rules import refusal
+from tests.replay.endpoint_rules import messages_refusal, responses_refusal
 
 MODEL = "strict"
+CHAT, MESSAGES, RESPONSES = "/v1/chat/completions", "/v1/messages", "/v1/responses"
+RULES: Mapping[str, Callable[[Mapping[str, Any]], str | None]] = {
+    CHAT: refusal,
+    MESSAGES: messages_refusal,
+    RESPONSES: responses_refusal,
+}
 
 
 @dataclass
@@ -19,6 +26,9 @@ class Strict:
 
     url: str = ""
     bodies: list[dict[str, Any]] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
+    """where each body went"""
+    serves: Set[str] = frozenset({CHAT})
     refused: list[str] = field(default_factory=list)
     refuse_behind: int | None = None
     """refuses every chat after so many, whatever is in it"""
@@ -29,10 +39,13 @@ class Strict:
 
 @contextmanager
 def strict_server(
-    *, refuse_behind: int | None = None, silent_behind: int | None = None
+    *,
+    refuse_behind: int | None = None,
+    silent_behind: int | None = None,
+    serves: Set[str] = frozenset({CHAT}),
 ) -> Iterator[Strict]:
     """Serve on a free port of the loopback interface until the block ends."""
-    strict = Strict(refuse_behind=refuse_behind, silent_behind=silent_behind)
+    strict = Strict(refuse_behind=refuse_behind, silent_behind=silent_behind, serves=serves)
 
     class Handler(_Handler):
         state = strict
@@ -53,6 +66,8 @@ def strict_server(
 class _Handler(BaseHTTPRequestHandler):
     state: Strict
     protocol_version = "HTTP/1.1"
+    wbufsize = 65_536
+    """head and body go out together: the end of a body otherwise waits for an acknowledgement"""
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""
@@ -65,14 +80,18 @@ class _Handler(BaseHTTPRequestHandler):
             self._json(404, {})
 
     def do_POST(self) -> None:
-        """Refuse a chat, or stream an answer of the length that was asked for."""
+        """Refuse a request, or stream an answer of the length that was asked for."""
         length = int(self.headers.get("content-length", 0))
         body = json.loads(self.rfile.read(length) or b"{}")
-        if "messages" not in body or not self.path.endswith("/chat/completions"):
+        state = self.state
+        if self.path not in state.serves:
             self._json(404, {})
             return
-        state = self.state
-        reason = refusal(body)
+        if "model" not in body:
+            self._json(400, {"error": {"message": "no model", "type": "BadRequestError"}})
+            return
+        reason = RULES[self.path](body)
+        state.paths.append(self.path)
         if state.refuse_behind is not None and len(state.bodies) >= state.refuse_behind:
             reason = f"request {len(state.bodies)} is one too many"
         if state.silent_behind is not None and len(state.bodies) >= state.silent_behind:
@@ -84,21 +103,15 @@ class _Handler(BaseHTTPRequestHandler):
             state.refused.append(reason)
             self._json(400, {"error": {"message": reason, "type": "BadRequestError"}})
             return
-        self._stream(body["max_tokens"], sum(len(json.dumps(one)) for one in body["messages"]) // 4)
+        self._stream(body)
 
-    def _stream(self, written: int, read: int) -> None:
-        usage = {
-            "prompt_tokens": read,
-            "completion_tokens": written,
-            "prompt_tokens_details": {"cached_tokens": 0},
-        }
-        ended = {"index": 0, "delta": {}, "finish_reason": "length"}
-        chunks: list[object] = [
-            {"choices": [{"index": 0, "delta": {"content": "a"}}]},
-            {"choices": [ended]},
-            {"choices": [], "usage": usage},
-        ]
-        lines = [f"data: {json.dumps(chunk)}\n\n" for chunk in chunks] + ["data: [DONE]\n\n"]
+    def _stream(self, body: Mapping[str, Any]) -> None:
+        said = body.get("messages") or body["input"]
+        read = sum(len(json.dumps(one)) for one in said) // 4
+        written = body.get("max_tokens") or body["max_output_tokens"]
+        events = {CHAT: _chat, MESSAGES: _messages, RESPONSES: _responses}[self.path](read, written)
+        lines = [f"{_named(event)}data: {json.dumps(event)}\n\n" for event in events]
+        lines += ["data: [DONE]\n\n"] * (self.path == CHAT)
         self._send(200, "text/event-stream", "".join(lines).encode())
 
     def _json(self, status: int, value: object) -> None:
@@ -110,3 +123,44 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+
+def _named(event: Mapping[str, Any]) -> str:
+    return f"event: {event['type']}\n" if "type" in event else ""
+
+
+def _chat(read: int, written: int) -> list[dict[str, Any]]:
+    details = {"prompt_tokens_details": {"cached_tokens": 0}}
+    usage = {"prompt_tokens": read, "completion_tokens": written} | details
+    return [
+        {"choices": [{"index": 0, "delta": {"content": "a"}}]},
+        {"choices": [{"index": 0, "delta": {}, "finish_reason": "length"}]},
+        {"choices": [], "usage": usage},
+    ]
+
+
+def _messages(read: int, written: int) -> list[dict[str, Any]]:
+    usage = {"input_tokens": read - 5, "cache_read_input_tokens": 0, "output_tokens": 0}
+    usage |= {"cache_creation_input_tokens": 5}
+    return [
+        {"type": "message_start", "message": {"usage": usage}},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "a"}},
+        {"type": "content_block_stop", "index": 0},
+        {
+            "type": "message_delta",
+            "delta": {"stop_reason": "max_tokens"},
+            "usage": {"output_tokens": written},
+        },
+        {"type": "message_stop"},
+    ]
+
+
+def _responses(read: int, written: int) -> list[dict[str, Any]]:
+    usage = {"input_tokens": read, "output_tokens": written}
+    usage_with_details = usage | {"input_tokens_details": {"cached_tokens": 0}}
+    return [
+        {"type": "response.created", "response": {"usage": None}},
+        {"type": "response.output_text.delta", "output_index": 0, "delta": "a"},
+        {"type": "response.completed", "response": {"usage": usage_with_details}},
+    ]

@@ -216,3 +216,18 @@ def test_the_prior_follows_the_formats_of_the_arm() -> None:
     assert "llama-3.1-8b" in fp8.name
     assert prior.of_arm(RECORD, {"quantization": "secret"}) is None
     assert prior.of_arm(replace(RECORD, model="nobody/knows"), {}) is None
+
+
+def test_energy_and_filling_are_per_session_that_a_block_serves() -> None:
+    """Blocks of shards serve different sessions: 200 J over three sessions, not over two blocks."""
+    calls = frame(
+        call("s", 0, 0),
+        call("t", 0, 400),
+        call("u", 1, 400),
+        call("u", 1, 0, warm=True, prefill_ns=90 * MS, decode_ns=0),
+    )
+    found = engine_time.of_arm("a", RECORD, calls, {}, sequential=True)
+    assert found is not None
+    assert found.energy_j == pytest.approx(200 / 3)
+    assert found.filling_s == pytest.approx(0.09 / 3)
+    assert [one.session_id for one in found.sessions] == ["s", "t", "u"]

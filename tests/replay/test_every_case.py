@@ -1,6 +1,7 @@
 """Every prompt of every case and of the shared traces can be sent, and keeps its prefix."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -8,6 +9,9 @@ import pytest
 from phasewise_analyzer.chat_messages.conversation import NOTHING_SAID
 from phasewise_analyzer.chat_messages.normalise import Normaliser
 from phasewise_collector.importing import import_paths
+from phasewise_replay.client import request_body
+from phasewise_replay.client.endpoint_forms import EndpointForms
+from phasewise_replay.engine import Endpoint, Request
 from phasewise_replay.plans.plan import SessionChoice
 from phasewise_replay.runs import chat
 from phasewise_replay.sessions import sessions
@@ -16,6 +20,7 @@ from phasewise_store.errors import UsageError
 from phasewise_store.store import Store
 
 from tests.replay.chat_rules import refusal
+from tests.replay.endpoint_rules import Body, messages_refusal, responses_refusal
 
 CASES = sorted(
     path.parent for path in (Path(__file__).parents[1] / "cases").glob("*/*/expected.json")
@@ -28,6 +33,10 @@ TRACES = (
     "tau-bench",
     "provider-cassettes",
 )
+REFUSALS: Mapping[Endpoint, Callable[[Body], str | None]] = {
+    "messages": messages_refusal,
+    "responses": responses_refusal,
+}
 MOST_SESSIONS = 25
 """of a large trace"""
 
@@ -45,6 +54,7 @@ def recorded(folder: Path) -> Iterator[RecordedSession]:
 def refusals(session: RecordedSession) -> Iterator[str]:
     """Say which prompts a strict server would refuse, and which lost what was sent before."""
     normaliser = Normaliser()
+    forms = {endpoint: EndpointForms(endpoint) for endpoint in REFUSALS}
     before: tuple[tuple[bytes, ...], tuple[bytes, ...]] = ((), ())
     for step in session.steps:
         is_raw = any(segment.kind == "text" for segment in step.prompt)
@@ -57,8 +67,18 @@ def refusals(session: RecordedSession) -> Iterator[str]:
         }
         if reason := refusal(body):
             yield f"{step.call_id}: {reason}"
+        bare = Request(*("r", session.session_id, step.call_id, step.step, 1))
+        request = replace(bare, messages=sent.messages, tools=sent.tools)
         digests = tuple(segment.digest for segment in step.prompt)
         goes_on = digests[: len(before[0])] == before[0]
+        for endpoint, refused in REFUSALS.items():
+            there = forms[endpoint].rewritten(request)
+            _, raw = request_body.completion(there, "m", request_body.PLAIN)
+            if reason := refused(orjson.loads(raw)):
+                yield f"{step.call_id} on {endpoint}: {reason}"
+            earlier = forms[endpoint].rewritten(replace(request, messages=before[1])).messages[:-1]
+            if goes_on and there.messages[: len(earlier)] != earlier:
+                yield f"{step.call_id} on {endpoint}: what was sent before is sent otherwise"
         if goes_on and sent.messages[: len(before[1])] != before[1]:
             yield f"{step.call_id}: what was sent before is sent otherwise"
         before = digests, settled(sent.messages)

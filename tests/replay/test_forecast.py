@@ -2,7 +2,12 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from phasewise_analyzer.engine.schedulers.drafts import Drafts
+from phasewise_analyzer.engine.speculation.config import NgramConfig, SpeculationConfig
+from phasewise_analyzer.engine.speculation.drafted_calls import DraftedCalls
+from phasewise_analyzer.engine.speculation.ngram import ngram_drafts
 from phasewise_replay.engine import Answer, Engine, Request, Resolved
 from phasewise_replay.engines.fake import FakeChannel, FakeEngine
 from phasewise_replay.engines.simulated import SimulatedEngine
@@ -39,11 +44,14 @@ class Slower:
     """A "measured" engine that follows the model, and takes three times as long."""
 
     def __init__(self, arm: VllmArm) -> None:
-        flags = {
-            key: value for key, value in arm.all_flags().items() if key != "speculative-config"
-        }
-        options = replace(STEP_TIMES, flags=flags)
-        self._model = SimulatedEngine(SimulatedArm(arm.name, options))
+        options = replace(STEP_TIMES, flags=arm.all_flags())
+        self._drafts: dict[str, Drafts] = {}
+        self._config: SpeculationConfig | None = None
+        self._model = SimulatedEngine(SimulatedArm(arm.name, options), drafting=self._drafting)
+
+    def _drafting(self, config: SpeculationConfig) -> DraftedCalls:
+        self._config = config
+        return DraftedCalls(config, "made", self._drafts)
 
     def start(self) -> Resolved:
         """Describe a vLLM that reads token ids."""
@@ -67,8 +75,13 @@ class Slower:
         return FakeChannel(self.send)
 
     def send(self, request: Request) -> Answer:
-        """Answer, all times three times as long."""
-        answer = self._model.send(request)
+        """Answer, all times three times as long; outputs repeat three tokens."""
+        prompt, output = request.prompt_token_ids, np.arange(request.output_tokens) % 3
+        assert prompt is not None
+        if self._config is not None:
+            assert isinstance(self._config, NgramConfig)
+            self._drafts[request.call_id] = ngram_drafts(prompt, output, self._config)
+        answer = replace(self._model.send(request), output_token_ids=output)
         names = ("duration_ns", "ttft_ns", "queue_ns", "prefill_ns", "decode_ns")
         slow = {name: SLOWER * getattr(answer, name) for name in names}
         return replace(answer, sent_ns=10**18 + SLOWER * answer.sent_ns, **slow)
@@ -86,24 +99,34 @@ def planned(text: str = PLAN) -> Plan:
 
 
 def test_an_engine_that_follows_the_model_is_forecast_exactly(store: Store) -> None:
-    """Whatever the scale of its times; drafts cannot be foretold, which is said."""
+    """Whatever the scale of its times: caching, and speculation on what the baseline wrote."""
     write_sessions(store)
     verdict = compare(store, run(store, planned(), engine_for=engine_of))
-    caching, drafts = verdict.forecasts
-    assert caching.arm == "on"
-    assert caching.step_times is not None
-    assert caching.step_times.kind == "roofline"
-    found = {one.name: one for one in caching.measures}
-    assert found["prefill_s"].measured_percent < -5
-    for one in found.values():
-        assert one.predicted_percent == pytest.approx(one.measured_percent, abs=1e-3)
-        assert one.close
-    assert drafts.measures == ()
-    assert drafts.reason is not None
-    assert "accepted drafts" in drafts.reason
+    assert [one.arm for one in verdict.forecasts] == ["on", "drafts"]
+    found = {arm.arm: {one.name: one for one in arm.measures} for arm in verdict.forecasts}
+    for arm in verdict.forecasts:
+        assert arm.step_times is not None
+        assert arm.step_times.kind == "roofline"
+        for one in arm.measures:
+            assert one.predicted_percent == pytest.approx(one.measured_percent, abs=1e-3)
+            assert one.close
+    assert found["on"]["prefill_s"].measured_percent < -5
+    assert found["on"]["decode_s"].measured_percent == pytest.approx(0, abs=1)
+    assert found["drafts"]["decode_s"].measured_percent < -30
     for text in (run_report.render_html(verdict), run_report.render_markdown(verdict)):
-        assert "No forecast: accepted drafts" in text
-        assert f"{found['prefill_s'].predicted_percent:+.1f}" in text
+        assert f"{found['drafts']['decode_s'].predicted_percent:+.1f}" in text
+
+
+def test_nothing_is_forecast_beside_a_baseline_with_speculation(store: Store) -> None:
+    """Its step times are not those of an engine that verifies no drafts."""
+    write_sessions(store)
+    first, *_, drafts = planned().arms
+    plan = replace(planned(), arms=(drafts, first))
+    verdict = compare(store, run(store, plan, engine_for=engine_of))
+    (without,) = verdict.forecasts
+    assert (without.arm, without.measures) == ("off", ())
+    assert without.reason == "nothing is forecast beside a baseline with speculation"
+    assert f"No forecast: {without.reason}" in run_report.render_markdown(verdict)
 
 
 def test_a_plan_with_a_forecast_is_written_and_read_back() -> None:

@@ -81,6 +81,13 @@ def test_it_counts_preemptions_and_the_use_between_the_ends(server: Server, page
     assert 0 < load.kv_use_mean <= 0.5
 
 
+def test_sglang_shows_its_counter_only_once_it_has_counted(server: Server) -> None:
+    """Until then no request was retracted."""
+    load = sampled(server, 'sglang:token_usage{{model_name="m"}} {use}\n')
+    assert load is not None
+    assert (load.preemptions, load.kv_use_peak) == (0, 0.75)
+
+
 def test_a_server_without_them_gives_nothing(server: Server) -> None:
     """No page at all, and one without these lines."""
     assert sampled(server, "") is None

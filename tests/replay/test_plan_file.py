@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from phasewise_replay.engines import sglang_command
 from phasewise_replay.nights import nightly_file
 from phasewise_replay.plans import plan_file
-from phasewise_replay.plans.plan import SglangArm, VllmArm, as_yaml
-from phasewise_replay.plans.presets import presets
+from phasewise_replay.plans.plan import SglangArm, SimulatedArm, VllmArm, as_yaml
+from phasewise_replay.plans.presets import EngineKind, Phase, Technique, presets
 from phasewise_store.errors import UnsupportedArmError, UsageError
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -94,10 +95,53 @@ def test_an_sglang_arm_has_its_own_flags_for_the_same_presets() -> None:
 def test_presets_name_the_phase_and_the_trade_off() -> None:
     """Every preset says which phase it serves, what it does and what it costs."""
     for preset in presets().values():
-        assert preset.phase in ("prefill", "decode")
+        assert preset.phase in get_args(Phase)
         assert preset.does
         assert preset.costs
-        assert preset.vllm
+
+
+def test_presets_cover_the_six_techniques_on_both_engines() -> None:
+    """Each technique has one, and an engine without flags for it has a reason."""
+    found = presets().values()
+    assert {preset.technique for preset in found} == set(get_args(Technique))
+    for preset in found:
+        for engine in get_args(EngineKind):
+            missing = getattr(preset, engine) is None
+            assert missing == (engine in preset.why_not), (preset.name, engine)
+
+
+@pytest.mark.parametrize("engine", get_args(EngineKind))
+def test_a_draft_model_stands_where_the_preset_has_its_place(engine: EngineKind) -> None:
+    """In the flags of both engines; without one, the plan is refused with the key."""
+    text = GOOD.replace("engine: vllm", f"engine: {engine}").replace(
+        "presets: [prefix-caching-off]", "presets: [eagle3-speculation]\n    draft_model: head"
+    )
+    text = text.replace(", speculative-config: {method: ngram}", "")
+    found = plan_file.parse(text, "plan")
+    assert plan_file.parse(as_yaml(found), "again") == found
+    arm = found.arms[0]
+    assert isinstance(arm, VllmArm | SglangArm)
+    flags = arm.all_flags()
+    if engine == "vllm":
+        model = {"method": "eagle3", "model": "head", "num_speculative_tokens": 4}
+        assert flags["speculative-config"] == model
+    else:
+        assert flags["speculative-draft-model-path"] == "head"
+    with pytest.raises(UsageError, match=r"`arms\[0\].draft_model` is missing: `eagle3-spec"):
+        plan_file.parse(text.replace("    draft_model: head\n", ""), "plan")
+
+
+def test_disaggregation_is_a_layout_of_simulated_arms_only() -> None:
+    """A managed server cannot be two; the simulation has an engine for each phase."""
+    simulated = "{name: s, engine: simulated, gpu: h100-sxm, model: qwen3-8b"
+    text = f"name: n\narms:\n  - {simulated}, presets: [disaggregation, chunk-2048]}}"
+    arm = plan_file.parse(text, "plan").arms[0]
+    assert isinstance(arm, SimulatedArm)
+    assert (arm.options.prefill_engines, arm.options.decode_engines) == (1, 1)
+    assert arm.all_flags() == {"max-num-batched-tokens": 2048}
+    for managed in (VllmArm, SglangArm):
+        with pytest.raises(UnsupportedArmError, match=r"no counterpart .* two servers with"):
+            managed("a", "m", presets=("disaggregation",)).all_flags()
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("plans/*.yaml")), ids=lambda p: p.name)
@@ -127,3 +171,12 @@ def test_the_example_nightly_file_is_one() -> None:
     found = nightly_file.read(EXAMPLES / "nightly.yaml")
     assert found.plan.sessions.sample == "newest"
     assert found.gates
+
+
+def test_every_example_plan_is_one() -> None:
+    """And is written back as itself."""
+    plans = sorted((EXAMPLES / "plans").glob("*.yaml"))
+    assert plans
+    for path in plans:
+        plan = plan_file.read(path)
+        assert plan_file.parse(as_yaml(plan), path.name) == plan

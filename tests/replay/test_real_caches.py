@@ -169,6 +169,7 @@ def test_sglang_s_cached_tokens_are_foretold(
     with sglang(65_536, page=16) as arm:
         large = replayed(UrlEngine(arm), conversations)
         calls, checks = replayed_by_a_run(arm)
+        check_messages(arm)
         check_calibration(arm.url, tmp_path / "sglang.json")
     with sglang(1_280, page=1) as arm:
         small = replayed(UrlEngine(arm), conversations)
@@ -193,6 +194,22 @@ def check_calibration(url: str, path: Path) -> None:
         chunked_prefill_size=512, max_running_requests=4, page_size=16, on_cpu=True
     )
     assert found.config == wanted
+
+
+def check_messages(arm: UrlArm) -> None:
+    """Replay chats on a server's messages, whose usage leaves out cached tokens that are 0."""
+    with Store.in_memory() as store:
+        write_sessions(store, sessions=1, steps=2)
+        plan = Plan("shown", (arm,), warmup_calls=0, mode="quality", endpoint="messages")
+        verdict = compare(store, run(store, plan))
+        measured = runs.measured(store, verdict.run_id)
+    assert verdict.arms[0].endpoints == {"messages": 1}
+    assert measured["error"].null_count() == measured.height == 8
+    first, second = (measured.filter(pl.col("step") == step) for step in (0, 1))
+    assert first["cached_tokens"].to_list() == [0] * 4
+    assert (second["cached_tokens"] > 0).all()
+    assert (second["input_tokens"] > first["input_tokens"]).all()
+    assert measured["output"].null_count() == 0
 
 
 def replayed_by_a_run(arm: UrlArm) -> tuple[pl.DataFrame, dict[str, Check]]:

@@ -20,6 +20,7 @@ from phasewise_replay.engines.vllm_command import command, environment
 from phasewise_replay.plans import plan_file
 from phasewise_replay.plans.plan import SessionChoice, UrlArm, VllmArm
 from phasewise_replay.plans.presets import FlagValue
+from phasewise_replay.records import engine_settings
 from phasewise_replay.runs.preparing import prepare
 from phasewise_replay.runs.run import run
 from phasewise_replay.sessions import sessions
@@ -83,6 +84,37 @@ arms:
     return run(recorded, plan_file.parse(text, "plan"))
 
 
+def check_other_endpoints(recorded: Store, address: str) -> None:
+    """Replay on a running server: compare answers of its messages, force lengths of Responses.
+
+    The two arms are one server, so what differs between them is the noise of the baseline too.
+    """
+    start = "name: n\nwarmup_calls: 0\nsessions: {source: tau-bench, limit: 1, max_calls: 2}\n"
+    arms = ", ".join(f'{{name: {name}, engine: url, url: "{address}"}}' for name in "ab")
+    quality = f"{start}mode: quality\nendpoint: messages\norder: once\narms: [{arms}]"
+    verdict = compare(recorded, run(recorded, plan_file.parse(quality, "plan")))
+    assert [check.title for check in verdict.fidelity.checks if not check.passed] == []
+    baseline, arm = verdict.quality
+    assert (baseline.comparisons, arm.comparisons) == (2 * 6, 2 * 8)
+    assert baseline.exact == arm.exact == 1.0
+    assert arm.passed
+    calls = runs.measured(recorded, verdict.run_id)
+    assert calls["output"].null_count() == 0
+    assert (calls["output_tokens"] <= calls["planned_output_tokens"]).all()
+    assert int(calls["cached_tokens"].sum()) > 0
+
+    forced = f"{start}endpoint: responses\narms: [{{name: a, engine: url, url: '{address}'}}]"
+    verdict = compare(recorded, run(recorded, plan_file.parse(forced, "plan")))
+    assert [check.title for check in verdict.fidelity.checks if not check.passed] == []
+    calls = runs.measured(recorded, verdict.run_id)
+    assert calls["prefill_ns"].null_count() == calls["ttft_ns"].null_count() == 0
+
+    refused = forced.replace("responses", "messages")
+    (only,) = compare(recorded, run(recorded, plan_file.parse(refused, "plan"))).arms
+    assert only.status == "unsupported"
+    assert "no field that forces the output length" in (only.reason or "")
+
+
 def test_an_arm_this_cpu_cannot_run_has_vllm_s_own_reason(recorded: Store) -> None:
     """A block of 16 tokens: UNSUPPORTED, in the engine's words."""
     run_id = run_one_arm(recorded, "flags: {max-model-len: 8192, block-size: 16}")
@@ -123,6 +155,7 @@ def test_n_gram_drafts_are_those_computed_from_the_tokens(recorded: Store) -> No
 
         completions = list(map(complete, range(len(prompts))))
         counters = prometheus.parse(httpx.get(f"{address}/metrics").text)
+        check_other_endpoints(recorded, address)
     found = []
     beyond = 0
     for place, one in enumerate(completions):
@@ -148,8 +181,8 @@ def test_n_gram_drafts_are_those_computed_from_the_tokens(recorded: Store) -> No
     assert 0.1 < ours.accepted / ours.drafted < 0.9, "some drafts are accepted and some are not"
 
 
-def test_vllm_and_sglang_serve_the_same_sessions_and_are_compared(recorded: Store) -> None:
-    """Both are started and stopped by the run: one table, and the settings in which they differ.
+def test_vllm_and_sglang_serve_the_same_sessions_with_equal_settings(recorded: Store) -> None:
+    """Both are started and stopped by the run: one table, and SGLang takes vLLM's settings.
 
     The steps that vLLM logs are those of its calls.
     """
@@ -158,18 +191,14 @@ def test_vllm_and_sglang_serve_the_same_sessions_and_are_compared(recorded: Stor
 name: engines
 sessions: {{source: tau-bench, limit: 6, max_calls: 3}}
 order: once
-arms:
-  - name: vllm
-    engine: vllm
-    model: {TINY}
-    python: {VLLM}
-    flags: {{max-model-len: 8192, num-gpu-blocks-override: 512, {NO_WORKER}}}
-    env: {VARIABLES}
-  - name: sglang
-    engine: sglang
-    model: {TINY}
-    python: {SGLANG}
-    flags: {{context-length: 8192, chunked-prefill-size: 512}}
+preset: vllm-against-sglang
+model: {TINY}
+equalise: true
+vllm:
+  python: {VLLM}
+  flags: {{max-model-len: 8192, num-gpu-blocks-override: 512, {NO_WORKER}}}
+  env: {VARIABLES}
+sglang: {{python: {SGLANG}, flags: {{chunked-prefill-size: 512}}}}
 """
     run_id = run(recorded, plan_file.parse(text, "plan"))
     verdict = compare(recorded, run_id)
@@ -187,5 +216,12 @@ arms:
     assert shared.to_list() == pytest.approx(own.to_list(), abs=1e-5)
     assert times["sglang"].method == engine_time.STEPS
     assert min(times["sglang"].prefill_s, times["sglang"].decode_s) > 0
-    assert verdict.changed["sglang"]["most tokens in a step"][1] == 512
-    assert verdict.changed["sglang"]["KV block, tokens"][0] == 32
+    rows = {row.title: row for row in verdict.side_by_side["sglang"]}
+    assert {title for title, row in rows.items() if not row.equal} == {
+        "most tokens in a step",
+        *engine_settings.INHERENT,
+    }
+    assert rows["KV block, tokens"].arm == 32
+    assert rows["KV cache, tokens"].arm == 511 * 32
+    assert rows["most tokens in a step"].arm == 512
+    assert rows["most tokens in a step"].why == "the plan sets `chunked-prefill-size` of this arm"

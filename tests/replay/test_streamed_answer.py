@@ -3,7 +3,8 @@
 import json
 
 import pytest
-from phasewise_replay.client.streamed_answer import DONE, has_content
+from phasewise_replay.client.stream_events import DONE
+from phasewise_replay.client.streamed_answer import has_content
 
 
 def event(**delta: object) -> bytes:

@@ -55,6 +55,20 @@ def test_prometheus_text_is_read_back(night: Night) -> None:
     assert any(one.labels["measure"] == "prefill_s" and one.value > 0 for one in changes)
 
 
+def test_prometheus_text_says_how_each_arm_served(night: Night) -> None:
+    """A family per figure; what nobody has, as goodput without an SLO, is left out."""
+    samples = prometheus.parse(night_report.render_prometheus(night))
+    off, on = night.verdict.service
+    found = {(one.name, one.labels["arm"]): one.value for one in samples if "arm" in one.labels}
+    for arm in (off, on):
+        assert found["phasewise_arm_sessions_per_hour", arm.arm] == arm.sessions_hour
+        assert found["phasewise_arm_session_usd", arm.arm] == arm.usd
+        assert found["phasewise_arm_cached_share", arm.arm] == arm.hit_rates.by_tokens
+    assert not {one.name for one in samples} & {
+        *("phasewise_arm_goodput_share", "phasewise_arm_session_energy_joules"),
+    }
+
+
 def test_the_same_night_gives_the_same_bytes(night: Night) -> None:
     """Both forms."""
     for render in (night_report.render_junit, night_report.render_prometheus):

@@ -58,4 +58,4 @@ class OpenAiChannel:
         self._connections.close()
 
     def _read(self, request: Request, response: StreamedResponse) -> Answer:
-        return self._checked(timed_answer(request, response).answer)
+        return self._checked(timed_answer(request, response, self._client.dialect).answer)

@@ -20,6 +20,9 @@ from phasewise_replay.client.streamed_response import StreamedResponse, TimedAns
 from phasewise_replay.engine import Answer, Request
 
 _JSON = {"Content-Type": "application/json"}
+_NOT_THERE = (404, 405, 501)
+ANTHROPIC_VERSION = "2023-06-01"
+"""which Anthropic's own API asks for; https://docs.anthropic.com/en/api/versioning"""
 
 
 class OpenAiClient:
@@ -32,7 +35,7 @@ class OpenAiClient:
         self.model = ""
         """as the server names it; set once it has said so"""
         self.base_url = base_url
-        self.headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self.headers = _authorization(key) if key else {}
         self.timeout_s = timeout_s
         self._http = httpx.Client(
             base_url=base_url,
@@ -66,7 +69,7 @@ class OpenAiClient:
         except httpx.HTTPError as failure:
             response.error = f"{type(failure).__name__}: {failure}"
         response.end_ns = time.perf_counter_ns()
-        return timed_answer(request, response)
+        return timed_answer(request, response, self.dialect)
 
     def token_ids(self, request: Request) -> TokenIds | None:
         """Ask the server for the prompt in token ids; None where it has no `/tokenize`."""
@@ -82,6 +85,10 @@ class OpenAiClient:
             return self._http.get("/health", timeout=5.0).is_success
         except httpx.TransportError:
             return False
+
+    def serves(self, path: str) -> bool:
+        """Return whether the server has a path to POST to."""
+        return self._call("POST", path, b"{}").status_code not in _NOT_THERE
 
     def text(self, path: str) -> str | None:
         """GET a path; None where the server has no such path."""
@@ -110,6 +117,12 @@ class OpenAiClient:
 
     def _request(self, method: str, path: str, body: bytes) -> httpx.Response:
         return self._http.request(method, path, content=body, headers=_JSON, timeout=60.0)
+
+
+def _authorization(key: str) -> Mapping[str, str]:
+    """Return the headers of OpenAI and of Anthropic that carry a key."""
+    named = {"x-api-key": key, "anthropic-version": ANTHROPIC_VERSION}
+    return {"Authorization": f"Bearer {key}"} | named
 
 
 def _object(response: httpx.Response) -> Mapping[str, object] | None:

@@ -1,15 +1,16 @@
-"""Build the JSON body of a recorded call for an OpenAI-compatible server.  Pure.
+"""Build the JSON body of a recorded call for an inference server's endpoint.  Pure.
 
 Recorded messages and tools are copied byte for byte; they are not decoded and encoded again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 import orjson
 
+from phasewise_replay.client.endpoint_forms import PATHS
 from phasewise_replay.client.spliced_prompts import SplicedPrompts
-from phasewise_replay.engine import Request
+from phasewise_replay.engine import Endpoint, Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +26,36 @@ class Dialect:
     chats_as_ids: bool = False
     """chats are sent as the token ids from the server's own `/tokenize`: SGLang's streamed chats do
     not report output ids, and drop the tools when `tool_choice` is none"""
+    forced_endpoints: Set[Endpoint] = frozenset()
+    """endpoints for chats on which the output length can be forced"""
+    unfree_endpoints: Set[Endpoint] = frozenset()
+    """endpoints for chats on which it always is"""
+    tool_choice: str = "none"
+    """the answer is recorded already: tools are part of the prompt, and not to be parsed.  Where
+    `none` takes them out of the prompt, `auto`"""
+    responses_headroom: int = 0
+    """tokens of `max_output_tokens` that are not generated"""
+    omits_zero_cached: bool = False
+    """whether messages report no cached tokens where there are none"""
 
 
 PLAIN = Dialect()
-VLLM = Dialect(forced_length=True, token_ids=True, salt=True)
-SGLANG = Dialect(forced_length=True, token_ids=True, chats_as_ids=True)
+VLLM = Dialect(
+    forced_length=True,
+    token_ids=True,
+    salt=True,
+    # its messages have neither `ignore_eos` nor `min_tokens` (0.32, anthropic/protocol)
+    forced_endpoints=frozenset({"chat", "responses"}),
+)
+SGLANG = Dialect(
+    forced_length=True,
+    token_ids=True,
+    chats_as_ids=True,
+    forced_endpoints=frozenset({"chat"}),
+    tool_choice="auto",
+    # it takes them off for BOS and EOS (0.5.23, openai/protocol, ResponsesRequest)
+    responses_headroom=2,
+)
 
 
 def completion(request: Request, model: str, dialect: Dialect) -> tuple[str, bytes]:
@@ -45,6 +71,8 @@ def completion_parts(
 
     `prompts` has the JSON of the calls before it.
     """
+    if request.endpoint != "chat":
+        return PATHS[request.endpoint], _other_endpoint(request, model, dialect)
     options: dict[str, object] = {
         "model": model,
         "max_tokens": request.output_tokens,
@@ -60,10 +88,35 @@ def completion_parts(
     if dialect.salt and request.cache_salt is not None:
         options["cache_salt"] = request.cache_salt
     if request.tools:
-        # the answer is recorded already: tools are part of the prompt, and not to be parsed
         options["tool_choice"] = "none"
-    path = "/v1/chat/completions" if request.messages else "/v1/completions"
+    path = PATHS["chat" if request.messages else "completions"]
     return path, [orjson.dumps(options)[:-1], b",", *_prompt(request, prompts), b"}"]
+
+
+def _other_endpoint(request: Request, model: str, dialect: Dialect) -> list[bytes]:
+    """Return the parts of the body for Anthropic's messages or OpenAI's Responses."""
+    is_messages = request.endpoint == "messages"
+    options: dict[str, object] = {"model": model, "temperature": 0, "stream": True}
+    if is_messages:
+        options["max_tokens"] = request.output_tokens
+    else:
+        options["max_output_tokens"] = request.output_tokens + dialect.responses_headroom
+        options["store"] = False
+        if dialect.forced_length and not request.free:
+            options["ignore_eos"] = True
+    if dialect.salt and request.cache_salt is not None:
+        options["cache_salt"] = request.cache_salt
+    if request.tools:
+        choice = dialect.tool_choice
+        options["tool_choice"] = {"type": choice} if is_messages else choice
+    parts = [orjson.dumps(options)[:-1]]
+    if request.system is not None:
+        parts += [b',"system":' if is_messages else b',"instructions":', request.system]
+    parts += [b',"messages":[' if is_messages else b',"input":[', *_separated(request.messages)]
+    parts.append(b"]")
+    if request.tools:
+        parts += [b',"tools":[', *_separated(request.tools), b"]"]
+    return [*parts, b"}"]
 
 
 def tokenization(request: Request, model: str) -> bytes:

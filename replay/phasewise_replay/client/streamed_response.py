@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from phasewise_replay.client import streamed_answer
+from phasewise_replay.client.request_body import PLAIN, Dialect
 from phasewise_replay.engine import Answer, Request
 
 OK = 200
@@ -53,7 +54,9 @@ class TimedAnswer:
         return [at for at, event in self.received if streamed_answer.has_content(event)]
 
 
-def timed_answer(request: Request, response: StreamedResponse) -> TimedAnswer:
+def timed_answer(
+    request: Request, response: StreamedResponse, dialect: Dialect = PLAIN
+) -> TimedAnswer:
     """Read a response that has ended; a failure is in the answer's `error`."""
     error = response.error
     received: list[tuple[int, bytes]] = []
@@ -72,6 +75,8 @@ def timed_answer(request: Request, response: StreamedResponse) -> TimedAnswer:
         duration_ns=response.end_ns - response.begin_ns,
         error=error,
     )
+    if dialect.omits_zero_cached and request.endpoint == "messages" and answer.error is None:
+        answer = replace(answer, cached_tokens=answer.cached_tokens or 0)
     if request.free:
         answer = replace(answer, output=streamed_answer.output(events))
     return TimedAnswer(answer, response.begin_ns, received)

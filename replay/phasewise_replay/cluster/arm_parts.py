@@ -1,5 +1,6 @@
 """Put together what an arm's visits say of it: blocks of all shards, and where nodes differ."""
 
+from collections import Counter
 from dataclasses import replace
 
 from phasewise_store.run_facts import Arm
@@ -30,7 +31,13 @@ def joined(before: Arm | None, after: Arm, *, shard: int) -> Arm:
         others = [block for block in old.blocks if block.block not in numbers]
         every = sorted((*others, *new.blocks), key=lambda block: block.block)
         uneven = dict.fromkeys((*old.uneven, *_uneven(old, new, shard)))
-        whole = replace(old, blocks=tuple(every), uneven=tuple(uneven))
+        whole = replace(
+            old,
+            blocks=tuple(every),
+            uneven=tuple(uneven),
+            endpoints=dict(Counter(old.endpoints) + Counter(new.endpoints)),
+            notes=tuple(dict.fromkeys((*old.notes, *new.notes))),
+        )
     status, reason = before.status, before.reason
     if after.status != "ok":
         status, reason = after.status, after.reason

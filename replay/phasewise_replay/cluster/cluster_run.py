@@ -34,6 +34,11 @@ def run(store: Store, plan: Plan, cluster: Cluster, *, step: Step | None = None)
     plan.check_arms()
     if plan.forecast is not None:
         raise UsageError("a run on a cluster makes no forecasts: leave `forecast` out of the plan")
+    if plan.equalise is not None:
+        raise UsageError(
+            "a run on a cluster starts arms before it knows what the baseline's engine reports: "
+            "leave `equalise` out of the plan, and set the flags of both engines"
+        )
     sizes = _sizes(plan)
     recorded = sessions.load_for(store, plan)
     whole = _sharded(plan, recorded, cluster, sizes)

@@ -72,7 +72,7 @@ def do(work: Work, recorded: Recorded, tell: Tell) -> Visited:
         machine={"gpus": machine.gpus()},
     )
     try:
-        engine = engine_of(arm)
+        engine = engine_of(run.as_started(arm))
         with started(engine) as resolved:
             run.turn(arm, engine, resolved, visit.blocks)
     except (EngineError, MissingExtraError) as error:

@@ -76,9 +76,12 @@ class LoadSampler:
         found: dict[str, list[float]] = {}
         for name, value in _LINE.findall(text):
             found.setdefault(name, []).append(float(value))
-        for name in PREEMPTIONS:
-            if name in found:
-                self._preempted.append(sum(found[name]))
+        vllm, sglang = PREEMPTIONS
+        if vllm in found:
+            self._preempted.append(sum(found[vllm]))
+        elif sglang in found or KV_USE[1] in found:
+            # SGLang shows this counter only once it has counted something
+            self._preempted.append(sum(found.get(sglang, [])))
         for name in KV_USE:
             if name in found:
                 self._used.append(max(found[name]))  # of several engines the fullest

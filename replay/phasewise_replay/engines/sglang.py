@@ -15,6 +15,7 @@ from phasewise_replay.client.openai_client import OpenAiClient
 from phasewise_replay.client.request_body import SGLANG
 from phasewise_replay.engine import (
     Answer,
+    Endpoint,
     Load,
     PhaseSeconds,
     Request,
@@ -86,6 +87,10 @@ class SglangEngine:
 
     def _alive(self, answer: Answer) -> Answer:
         return start_failure.raise_if_exited(self._process, answer, engine="SGLang")
+
+    def cannot_send(self, endpoint: Endpoint, *, forced: bool) -> str | None:
+        """Return why chats cannot go to an endpoint; None where they can."""
+        return self._running.cannot_send(endpoint, forced=forced)
 
     def token_ids(self, request: Request) -> TokenIds | None:
         """Return the prompt as SGLang's own tokenizer and chat template make it."""

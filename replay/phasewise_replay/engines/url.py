@@ -1,6 +1,7 @@
 """`UrlEngine`: an OpenAI-compatible server that is already running; never started or stopped."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 
 from phasewise_analyzer.engine.caches.token_ids import TokenIds
@@ -8,9 +9,9 @@ from phasewise_store.errors import EngineError, UnsupportedArmError, UsageError
 
 from phasewise_replay.client.openai_channel import Checked, OpenAiChannel, unchecked
 from phasewise_replay.client.openai_client import OpenAiClient
-from phasewise_replay.client.request_body import PLAIN, SGLANG, VLLM, Dialect
-from phasewise_replay.engine import Answer, Load, Request, Resolved
-from phasewise_replay.engines import server_description
+from phasewise_replay.client.request_body import PLAIN, VLLM, Dialect
+from phasewise_replay.engine import Answer, Endpoint, Load, Request, Resolved
+from phasewise_replay.engines import endpoints, server_description
 from phasewise_replay.engines.load_sampler import LoadSampler
 from phasewise_replay.plans.plan import UrlArm
 
@@ -37,7 +38,7 @@ class UrlEngine:
             resolved = server_description.describe(client, engine="url", model=self._arm.model)
         except EngineError as error:
             raise UnsupportedArmError(f"`{self._arm.url}`: {error}") from None
-        client.dialect = _dialect(client)
+        client.dialect = _dialect(client, resolved.settings)
         self._reset_path = next((path for path in RESETS if client.post(path) is not None), None)
         if self._reset_path is not None:
             return resolved
@@ -63,18 +64,26 @@ class UrlEngine:
 
     def _adapted(self, request: Request) -> Request:
         """Return the request as the server takes it; `prepare` has asked for the ids of chats."""
-        if request.messages and self._running.dialect.chats_as_ids:
+        if self._goes_as_ids(request):
             ids = self.token_ids(request)
             if ids is not None:
                 return replace(request, messages=(), tools=(), prompt_token_ids=ids)
         return request
 
+    def _goes_as_ids(self, request: Request) -> bool:
+        is_chat = bool(request.messages) and request.endpoint == "chat"
+        return is_chat and self._running.dialect.chats_as_ids
+
+    def cannot_send(self, endpoint: Endpoint, *, forced: bool) -> str | None:
+        """Return why chats cannot go to an endpoint; None where they can."""
+        return endpoints.cannot_send(self._running, endpoint, forced=forced)
+
     def token_ids(self, request: Request) -> TokenIds | None:
         """Return the prompt in token ids, where the server tells its outputs' ids as well."""
         client = self._running
-        if not client.dialect.token_ids:
+        if not client.dialect.token_ids or request.endpoint != "chat":
             return None
-        if not (request.messages and client.dialect.chats_as_ids):
+        if not self._goes_as_ids(request):
             return client.token_ids(request)
         key = (*request.messages, b"", *request.tools)
         if key not in self._ids:
@@ -111,10 +120,10 @@ class UrlEngine:
         return self._client
 
 
-def _dialect(client: OpenAiClient) -> Dialect:
+def _dialect(client: OpenAiClient, settings: Mapping[str, object]) -> Dialect:
     """Detect the kind of server by its paths; an unknown one gets only OpenAI's own fields."""
     if "vllm:" in (client.text("/metrics") or ""):
         return VLLM
     if client.json("/get_model_info") is not None or client.json("/model_info") is not None:
-        return SGLANG
+        return endpoints.of_sglang(settings)
     return PLAIN

@@ -13,8 +13,17 @@ from phasewise_store.errors import EngineError
 from phasewise_replay.client.openai_channel import OpenAiChannel
 from phasewise_replay.client.openai_client import OpenAiClient
 from phasewise_replay.client.request_body import VLLM
-from phasewise_replay.engine import Answer, Load, PhaseSeconds, Request, Resolved, Unmeasured
+from phasewise_replay.engine import (
+    Answer,
+    Endpoint,
+    Load,
+    PhaseSeconds,
+    Request,
+    Resolved,
+    Unmeasured,
+)
 from phasewise_replay.engines import (
+    endpoints,
     engine_python,
     server_description,
     start_failure,
@@ -105,9 +114,13 @@ class VllmEngine:
     def _alive(self, answer: Answer) -> Answer:
         return start_failure.raise_if_exited(self._process, answer, engine="vLLM")
 
+    def cannot_send(self, endpoint: Endpoint, *, forced: bool) -> str | None:
+        """Return why chats cannot go to an endpoint; None where they can."""
+        return endpoints.cannot_send(self._running, endpoint, forced=forced)
+
     def token_ids(self, request: Request) -> TokenIds | None:
         """Return the prompt as vLLM's own tokenizer and chat template make it."""
-        return self._running.token_ids(request)
+        return self._running.token_ids(request) if request.endpoint == "chat" else None
 
     def cached_tokens(self) -> int | None:
         """Return the sum of `vllm:prefix_cache_hits`."""

@@ -12,9 +12,11 @@ from typing import ClassVar, Literal, get_args
 import yaml
 from phasewise_analyzer.chat_messages.facts import Thinking
 from phasewise_analyzer.engine.outcomes.slo import Slo
-from phasewise_store.errors import UnsupportedArmError, UsageError
+from phasewise_store.errors import UsageError
 
-from phasewise_replay.plans.presets import FlagValue, Preset, presets
+from phasewise_replay.plans import common_settings, presets
+from phasewise_replay.plans.common_settings import Value
+from phasewise_replay.plans.presets import FlagValue, quoted
 
 Sample = Literal["oldest", "newest", "stratified", "cost-weighted"]
 """how sessions are chosen where there are more than the limit"""
@@ -61,6 +63,8 @@ class ManagedArm:
     python: str | None = None
     """interpreter or virtual environment that has the engine; None finds it"""
     start_timeout_s: float = 900.0
+    draft_model: str | None = None
+    """folder or name of the draft model or head of a preset that speculates with one"""
 
     def check_model(self) -> None:
         """Raise UsageError where the model is a folder that is not there."""
@@ -75,8 +79,12 @@ class VllmArm(ManagedArm):
     engine: ClassVar[str] = "vllm"
 
     def all_flags(self) -> dict[str, FlagValue]:
-        """Return the presets' flags and the arm's own."""
-        return _vllm_flags(self.presets) | dict(self.flags)
+        """Return the presets' flags and the arm's own.
+
+        Raises UnsupportedArmError where a preset has no counterpart in vLLM.
+        """
+        found = presets.flags_of(self.presets, "vllm", draft_model=self.draft_model)
+        return found | dict(self.flags)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +98,8 @@ class SglangArm(ManagedArm):
 
         Raises UnsupportedArmError where a preset has no counterpart in SGLang.
         """
-        return _sglang_flags(self.presets) | dict(self.flags)
+        found = presets.flags_of(self.presets, "sglang", draft_model=self.draft_model)
+        return found | dict(self.flags)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,12 +181,15 @@ class SimulatedArm:
             }
         merged: dict[str, FlagValue] = {}
         merged |= {flag: value for flag, value in named.items() if value is not None}
-        merged |= (_sglang_flags if sglang else _vllm_flags)(self.presets)
+        # those that say how many engines there are have changed the options
+        names = [one.name for one in presets.chosen(self.presets) if not one.layout]
+        merged |= presets.flags_of(names, self.options.scheduler)
         return merged | dict(options.flags)
 
 
 Order = Literal["ABBA", "once"]
 Mode = Literal["performance", "quality"]
+EndpointChoice = Literal["chat", "completions", "messages", "responses", "recorded"]
 Arm = VllmArm | SglangArm | UrlArm | SimulatedArm
 
 
@@ -209,6 +221,9 @@ class Plan:
     write freely, and compares answers"""
     thinking: Thinking = "drop"
     """what happens to the reasoning in recorded answers; chat templates drop it"""
+    endpoint: EndpointChoice = "chat"
+    """where chats are sent; `recorded` is the endpoint of the API that a session was captured from,
+    or chat where that one cannot force output lengths"""
     shards: int = 1
     """parts of the sessions that run beside each other on engines of their own (`cluster`)"""
     forecast: SimulatedOptions | None = None
@@ -219,6 +234,9 @@ class Plan:
     """limits of a call, for goodput"""
     gpu_price_per_hour: float | None = None
     """dollars; None takes the published price of the GPU"""
+    equalise: Mapping[str, Value] | None = None
+    """give arms on the other engine the baseline's settings; both engines get those named here, by
+    common name (`common_settings`); None leaves every engine its own"""
 
     def __post_init__(self) -> None:
         """Reject a plan that cannot run; raises UsageError."""
@@ -226,7 +244,19 @@ class Plan:
         if not names:
             raise UsageError(f"plan `{self.name}` has no arms; the first arm is the baseline")
         if twice := {name for name in names if names.count(name) > 1}:
-            raise UsageError(f"plan `{self.name}` has more than one arm named {_quoted(twice)}")
+            raise UsageError(f"plan `{self.name}` has more than one arm named {quoted(twice)}")
+        if self.equalise is not None:
+            self._check_equalise(self.equalise)
+
+    def _check_equalise(self, values: Mapping[str, Value]) -> None:
+        """Reject what cannot be made equal."""
+        if not {"vllm", "sglang"} <= {arm.engine for arm in self.arms}:
+            raise UsageError("`equalise` needs an arm of `engine: vllm` and one of `sglang`")
+        try:
+            common_settings.flags_of("vllm", values)
+            common_settings.flags_of("sglang", values)
+        except UsageError as error:
+            raise UsageError(f"`equalise` of plan `{self.name}`: {error}") from None
 
     def check_arms(self) -> None:
         """Reject an arm that is the baseline under another name; raises UsageError.
@@ -284,38 +314,8 @@ def control_half(block: int) -> int:
     return int(block % 4 in (1, 2))
 
 
-def chosen(names: tuple[str, ...]) -> list[Preset]:
-    """Return the presets of these names; raises UsageError where one is unknown or two disagree."""
-    known = presets()
-    if unknown := [name for name in names if name not in known]:
-        raise UsageError(f"unknown preset {_quoted(unknown)}; the presets are {_quoted(known)}")
-    found = [known[name] for name in names]
-    flags = [flag for preset in found for flag in preset.vllm]
-    if clash := {flag for flag in flags if flags.count(flag) > 1}:
-        raise UsageError(
-            f"presets {_quoted(names)} both set {_quoted(clash)}; use only one of them"
-        )
-    return found
-
-
 STEP_TIMES = ("gpu", "model", "kernels", "calibration")
 """options that say where step times come from"""
-
-
-def _vllm_flags(presets: tuple[str, ...]) -> dict[str, FlagValue]:
-    merged: dict[str, FlagValue] = {}
-    for preset in chosen(presets):
-        merged |= preset.vllm
-    return merged
-
-
-def _sglang_flags(presets: tuple[str, ...]) -> dict[str, FlagValue]:
-    merged: dict[str, FlagValue] = {}
-    for preset in chosen(presets):
-        if preset.sglang is None:
-            raise UnsupportedArmError(f"SGLang has no counterpart of `{preset.name}`")
-        merged |= preset.sglang
-    return merged
 
 
 def as_yaml(plan: Plan) -> str:
@@ -335,6 +335,12 @@ def as_yaml(plan: Plan) -> str:
     else:
         document["forecast"] = {name: getattr(plan.forecast, name) for name in STEP_TIMES}
         document["forecast"] = _set(document["forecast"])
+    if plan.equalise is None:
+        del document["equalise"]
+    else:
+        document["equalise"] = dict(plan.equalise) or True
+    if plan.endpoint == "chat":
+        del document["endpoint"]  # plans that were stored before there was a choice
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
 
 
@@ -366,8 +372,3 @@ def _set(fields: Mapping[str, object]) -> dict[str, object]:
         for name, value in fields.items()
         if value not in (None, (), {})
     }
-
-
-def _quoted(names: object) -> str:
-    assert isinstance(names, tuple | list | set | Mapping)
-    return ", ".join(f"`{name}`" for name in names)

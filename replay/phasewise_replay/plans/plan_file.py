@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TypedDict
+from typing import TypedDict, get_args
 
 from phasewise_analyzer.chat_messages.facts import Thinking
 from phasewise_analyzer.engine.outcomes.slo import Slo
@@ -11,11 +11,13 @@ from phasewise_analyzer.engine.runs.layout import Layout
 from phasewise_analyzer.engine.runs.routers import ROUTERS
 from phasewise_store.errors import UsageError
 
+from phasewise_replay.plans import common_settings
 from phasewise_replay.plans import plan_keys as keys
 from phasewise_replay.plans.plan import (
     SAMPLES,
     SLO_KEYS,
     Arm,
+    EndpointChoice,
     Mode,
     Order,
     Plan,
@@ -28,10 +30,9 @@ from phasewise_replay.plans.plan import (
     UrlArm,
     VllmArm,
     WarmStart,
-    chosen,
 )
 from phasewise_replay.plans.plan_keys import Keys
-from phasewise_replay.plans.presets import FlagValue
+from phasewise_replay.plans.presets import FlagValue, chosen
 
 
 def read(path: Path) -> Plan:
@@ -53,7 +54,7 @@ def plan(top: Keys) -> Plan:
     found = Plan(
         name=top.take("name", keys.word),
         sessions=sessions(top.inner("sessions")),
-        arms=tuple(arm(one) for one in top.items("arms")),
+        arms=_arms(top),
         order=top.take("order", _order, "ABBA"),
         repeats=top.take("repeats", keys.whole, 1),
         warmup_calls=top.take("warmup_calls", keys.whole_or_none, 16),
@@ -65,6 +66,8 @@ def plan(top: Keys) -> Plan:
         thinking=top.take("thinking", _thinking, "drop"),
         shards=top.take("shards", keys.whole, 1),
         forecast=_forecast(top.inner("forecast")) if top.has("forecast") else None,
+        endpoint=top.take("endpoint", _endpoint, "chat"),
+        equalise=top.maybe("equalise", common_settings.equalise),
         warm_start=top.maybe("warm_start", warm_start),
         slo=_slo(top.inner("slo")) if top.has("slo") else None,
         gpu_price_per_hour=top.maybe("gpu_price_per_hour", keys.positive),
@@ -117,6 +120,27 @@ def sessions(found: Keys) -> SessionChoice:
     return choice
 
 
+VLLM_AGAINST_SGLANG = "vllm-against-sglang"
+"""the preset of a plan that stands for an arm of each, the baseline first"""
+
+
+def _arms(top: Keys) -> tuple[Arm, ...]:
+    """Read `arms`, or the keys of a preset that stands for them."""
+    if not top.has("preset"):
+        return tuple(arm(one) for one in top.items("arms"))
+    top.take("preset", _plan_preset)
+    model = top.take("model", keys.word)
+    shared: tuple[str, ...] = top.take("presets", _presets, ())
+    vllm, sglang = top.inner("vllm"), top.inner("sglang")
+    arms = (
+        VllmArm(**_managed("vllm", vllm, model=model, shared=shared)),
+        SglangArm(**_managed("sglang", sglang, model=model, shared=shared)),
+    )
+    vllm.finish()
+    sglang.finish()
+    return arms
+
+
 def _sample(found: Keys) -> Sample:
     """Read the rule; `newest: true` is its older spelling."""
     if found.has("newest") and found.has("sample"):
@@ -159,17 +183,28 @@ class _Managed(TypedDict):
     env: Mapping[str, str]
     python: str | None
     start_timeout_s: float
+    draft_model: str | None
 
 
-def _managed(name: str, found: Keys) -> _Managed:
+def _managed(
+    name: str, found: Keys, *, model: str | None = None, shared: tuple[str, ...] = ()
+) -> _Managed:
+    """Read an arm; `model` and the `shared` presets are those of all arms of the plan."""
+    own: tuple[str, ...] = found.take("presets", _presets, ())
+    presets = shared + own
+    draft_model = found.maybe("draft_model", keys.word)
+    needing = [one.name for one in chosen(presets) if one.needs_draft_model]
+    if needing and draft_model is None:
+        raise found.wrong("draft_model", f"is missing: `{needing[0]}` speculates with that model")
     return _Managed(
         name=name,
-        model=found.take("model", keys.word),
-        presets=found.take("presets", _presets, ()),
+        model=found.take("model", keys.word, model),
+        presets=presets,
         flags=found.take("flags", flags, {}),
         env=found.take("env", _environment, {}),
         python=found.maybe("python", keys.word),
         start_timeout_s=found.take("start_timeout_s", keys.number, 900.0),
+        draft_model=draft_model,
     )
 
 
@@ -215,9 +250,12 @@ def _simulated(name: str, found: Keys) -> SimulatedArm:
         chunk_tokens=found.maybe("chunk_tokens", keys.whole),
         block_tokens=found.maybe("block_tokens", keys.whole),
     )
-    arm = SimulatedArm(name=name, options=options, presets=found.take("presets", _presets, ()))
+    names: tuple[str, ...] = found.take("presets", _presets, ())
+    for preset in chosen(names):
+        unset = {key: value for key, value in preset.layout.items() if not getattr(options, key)}
+        options = replace(options, **unset)  # type: ignore[arg-type]  # a test reads all
     layout(options)
-    return arm
+    return SimulatedArm(name=name, options=options, presets=names)
 
 
 _MAKERS: Mapping[str, Callable[[str, Keys], Arm]] = {
@@ -236,6 +274,14 @@ def _engine(value: object) -> str:
     if value not in _MAKERS:
         raise UsageError(f"must be one of {', '.join(_MAKERS)}, not `{value}`")
     return str(value)
+
+
+def _plan_preset(value: object) -> str:
+    if value != VLLM_AGAINST_SGLANG:
+        raise UsageError(
+            f"must be {VLLM_AGAINST_SGLANG}, not `{value}`; presets of an arm are in its `presets`"
+        )
+    return VLLM_AGAINST_SGLANG
 
 
 def _order(value: object) -> Order:
@@ -260,6 +306,14 @@ def _thinking(value: object) -> Thinking:
     if value == "text":
         return "text"
     raise UsageError(f"must be drop or text, not `{value}`")
+
+
+def _endpoint(value: object) -> EndpointChoice:
+    known: tuple[EndpointChoice, ...] = get_args(EndpointChoice)
+    found = next((one for one in known if one == value), None)
+    if found is None:
+        raise UsageError(f"must be one of {', '.join(known)}, not `{value}`")
+    return found
 
 
 def _tool_time(value: object) -> float:

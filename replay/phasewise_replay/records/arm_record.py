@@ -89,6 +89,15 @@ class ArmRecord:
     """where the step times of a simulated engine come from"""
     forecast: ArmForecast | None = None
     """of a measured arm, where the plan asks for it"""
+    equalised: Mapping[str, object] = field(default_factory=dict)
+    """flags that the plan's `equalise` has added to the arm's own"""
+    unequal: Mapping[str, str] = field(default_factory=dict)
+    """by common name: why a setting may still differ from the baseline's"""
+    endpoints: Mapping[str, int] = field(default_factory=dict)
+    """sessions by the endpoint of their chats, where the plan chooses one; on a cluster, in every
+    visit"""
+    notes: tuple[str, ...] = ()
+    """what was done otherwise than the plan asks, and why"""
     uneven: tuple[str, ...] = ()
     """what differed between the nodes of a cluster that it ran on"""
 
@@ -100,14 +109,20 @@ def encode(record: ArmRecord) -> str:
 
 def decode(arm: Arm) -> ArmRecord | None:
     """Read an arm's record; None where the arm never started."""
-    if arm.resolved in ("", "{}"):
+    return read(arm.resolved)
+
+
+def read(resolved: str) -> ArmRecord | None:
+    """Read what `encode` has written; None where the arm never started."""
+    if resolved in ("", "{}"):
         return None
-    found = orjson.loads(arm.resolved)
+    found = orjson.loads(resolved)
     blocks = tuple(BlockRecord(**block) for block in found.pop("blocks"))
     step_times = _basis(found.pop("step_times", None))
     forecast = found.pop("forecast", None)
     if forecast is not None:
         forecast = ArmForecast(**(forecast | {"step_times": _basis(forecast["step_times"])}))
+    found["notes"] = tuple(found.get("notes", ()))
     found["uneven"] = tuple(found.get("uneven", ()))
     return ArmRecord(**found, blocks=blocks, step_times=step_times, forecast=forecast)
 

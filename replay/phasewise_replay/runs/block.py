@@ -4,9 +4,10 @@
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from phasewise_analyzer.engine.caches.token_ids import TokenIds
 from phasewise_store.run_facts import MeasuredCall
 
 from phasewise_replay.driving.driver import drive_virtually
@@ -35,6 +36,8 @@ from phasewise_replay.runs.prediction import Prediction
 from phasewise_replay.runs.preparing import Prepared
 from phasewise_replay.runs.reach import Reach
 
+Written = Mapping[str, TokenIds]
+"""the tokens of outputs, by call"""
 Joules = Callable[[], float | None]
 """the energy that the GPU has used since some start; None where it is not measured"""
 
@@ -81,6 +84,8 @@ class Block:
         self._cached: list[int | None] = []
         self._rows: dict[str, MeasuredCall] = {}
         """what was measured, by the id of the response"""
+        self.written: dict[str, TokenIds] = {}
+        """the outputs of measured calls, where the engine tells their tokens"""
         self._joules = joules
         self._other_lengths = 0
 
@@ -209,6 +214,8 @@ class Block:
                 self._other_lengths += 1
             predicted = predictions.pop(request.request_id)
             row = self._row(request, answer, lag_ns, predicted)
+            if answer.output_token_ids is not None:
+                self.written[request.call_id] = answer.output_token_ids
             if answer.response_id is not None:
                 self._rows[answer.response_id] = row
             sink.add(row)

@@ -30,6 +30,7 @@ def canary(like: Request, *, vocabulary_tokens: int, most_tokens: int | None) ->
         warm=False,
         tools=(),
         messages=(),
+        system=None,
     )
     if like.messages:
         message = orjson.dumps({"role": "user", "content": text})

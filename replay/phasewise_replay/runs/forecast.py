@@ -2,14 +2,20 @@
 
 The arm's own requests, in the tokens that its server reads, are served by the simulated engine:
 with the limits and the KV cache that the server reports, and step times of a calibration or a
-roofline.
+roofline. Speculation accepts drafts that equal what the baseline wrote: the arm will write the
+same, because both are greedy.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import polars as pl
-from phasewise_store.errors import PhasewiseError
+from phasewise_analyzer.engine.schedulers.drafts import Drafts
+from phasewise_analyzer.engine.speculation.captured_calls import CapturedCall, Drafter, stretched
+from phasewise_analyzer.engine.speculation.config import SpeculationConfig
+from phasewise_analyzer.engine.speculation.drafted_calls import DraftedCalls
+from phasewise_store.errors import PhasewiseError, UsageError
 
 from phasewise_replay.driving.driver import drive_virtually
 from phasewise_replay.driving.due import Due
@@ -18,12 +24,14 @@ from phasewise_replay.engines.simulated import SimulatedEngine
 from phasewise_replay.plans.plan import Arm, Plan, SimulatedArm, VllmArm
 from phasewise_replay.plans.presets import FlagValue
 from phasewise_replay.records.arm_record import ArmForecast
+from phasewise_replay.runs.block import Written
 from phasewise_replay.runs.preparing import Prepared
 from phasewise_replay.verdicts import measures
 
 LIMITS = ("max_num_batched_tokens", "max_num_seqs", "async_scheduling")
 """vLLM's settings that the scheduler depends on and that do not change the time of a step"""
 SCHEDULER = "scheduler_config."
+SPECULATION = "speculative-config"
 TAKEN = (
     *("sent_ns", "ttft_ns", "duration_ns", "queue_ns", "prefill_ns", "decode_ns"),
     *("input_tokens", "cached_tokens", "output_tokens"),
@@ -31,11 +39,14 @@ TAKEN = (
 """what measures are made of"""
 
 
-def forecast(plan: Plan, arm: Arm, resolved: Resolved, prepared: Prepared) -> ArmForecast | None:
+def forecast(
+    plan: Plan, arm: Arm, resolved: Resolved, prepared: Prepared, written: Written
+) -> ArmForecast | None:
     """Serve every session once; where that cannot be computed, the forecast says why.
 
     Step times hold for the baseline's flags; those that the arm changes are given to the model.
-    None where the plan asks for no forecast, or the arm is simulated.
+    `written` are the baseline's outputs, empty where this run did not see them. None where the plan
+    asks for no forecast, or the arm is simulated.
     """
     baseline, options = plan.arms[0], plan.forecast
     if options is None or resolved.basis == "simulated":
@@ -46,10 +57,13 @@ def forecast(plan: Plan, arm: Arm, resolved: Resolved, prepared: Prepared) -> Ar
     if any(due.request.prompt_token_ids is None for session in sessions for due in session):
         return ArmForecast(reason="the server does not tell its prompts in tokens")
     before = baseline.all_flags()
+    if SPECULATION in before:
+        return ArmForecast(reason="nothing is forecast beside a baseline with speculation")
     changed = {name: value for name, value in arm.all_flags().items() if before.get(name) != value}
     flags = _reported(resolved, calibrated=options.calibration is not None) | changed
     engine = SimulatedEngine(
-        SimulatedArm(arm.name, replace(options, kv_blocks=resolved.blocks, flags=flags))
+        SimulatedArm(arm.name, replace(options, kv_blocks=resolved.blocks, flags=flags)),
+        drafting=partial(_drafted, sessions, written),
     )
     rows: list[dict[str, object]] = []
 
@@ -65,6 +79,30 @@ def forecast(plan: Plan, arm: Arm, resolved: Resolved, prepared: Prepared) -> Ar
     except PhasewiseError as error:
         return ArmForecast(reason=str(error))
     return ArmForecast(_means(rows), simulated.step_times)
+
+
+def _drafted(
+    sessions: Sequence[Sequence[Due]], written: Written, config: SpeculationConfig
+) -> DraftedCalls:
+    """Compute what is drafted where calls write what they wrote on the baseline."""
+    if not written:
+        raise UsageError("accepted drafts are computed on the baseline's outputs, not known here")
+    drafter = Drafter(config)
+    drafts: dict[str, Drafts] = {}
+    for request in (due.request for session in sessions for due in session):
+        output, prompt = written.get(request.call_id), request.prompt_token_ids
+        if output is not None and prompt is not None:
+            call = CapturedCall(
+                call_id=request.call_id,
+                session_id=request.session_id,
+                agent=None,
+                prompt=prompt,
+                output=output,
+                output_tokens=request.output_tokens,
+                hidden_tokens=0,
+            )
+            drafts[request.call_id] = stretched(drafter.drafts(call), call)
+    return DraftedCalls(config, "computed on what the baseline wrote", drafts)
 
 
 def _in_tokens(session: Sequence[Due], prepared: Prepared) -> Iterator[Due]:

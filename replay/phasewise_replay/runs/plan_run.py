@@ -18,16 +18,21 @@ from phasewise_replay.records import arm_record
 from phasewise_replay.records.arm_record import ArmForecast, ArmRecord, BlockRecord
 from phasewise_replay.records.recording import Recording
 from phasewise_replay.records.sink import Sink
-from phasewise_replay.runs.block import Block, Joules, Turn, unknown
+from phasewise_replay.runs.block import Block, Joules, Turn, Written, unknown
+from phasewise_replay.runs.chosen_endpoints import with_forced_lengths
+from phasewise_replay.runs.equalising import Equalised, equalised
 from phasewise_replay.runs.preparing import Prepared, prepare
 from phasewise_replay.sessions.recorded import Recorded
 
 Step = Callable[[int, int, str], None]
 """called with: calls measured, calls in total, and what is happening now"""
-Forecast = Callable[[Plan, Arm, Resolved, Prepared], ArmForecast | None]
+Forecast = Callable[[Plan, Arm, Resolved, Prepared, Written], ArmForecast | None]
+"""the last are the baseline's outputs, empty before it has run"""
 
 
-def no_forecast(plan: Plan, arm: Arm, resolved: Resolved, prepared: Prepared) -> None:
+def no_forecast(
+    plan: Plan, arm: Arm, resolved: Resolved, prepared: Prepared, written: Written
+) -> None:
     """Forecast nothing, as on a machine without what it needs."""
 
 
@@ -41,6 +46,9 @@ class _ArmState:
     resolved: Resolved | None = None
     prepared: Prepared | None = None
     forecast: ArmForecast | None = None
+    equalised: Equalised | None = None
+    started: Arm | None = None
+    """the arm with the flags that the plan adds"""
     blocks: list[BlockRecord] = field(default_factory=list)
     record: str = "{}"
     """as stored last, also by the part of the run that this one continues"""
@@ -75,6 +83,7 @@ class PlanRun:
         self._joules = joules
         self._machine = machine or {}
         self._forecast = forecast
+        self._written: Written = {}
         self._total = recorded.calls * len(plan.turns())
         self._done = 0
         for arm in plan.arms:
@@ -88,6 +97,22 @@ class PlanRun:
     def runs(self, arm: Arm) -> bool:
         """Return whether the plan has the arm, and nothing has kept it from running so far."""
         return arm.name in self._arms and self._arms[arm.name].status == "ok"
+
+    def as_started(self, arm: Arm) -> Arm:
+        """Return the arm with the flags that the plan's endpoint needs, and those of `equalise`.
+
+        Its own flags win.
+        """
+        state = self._arms[arm.name]
+        started = with_forced_lengths(arm, self.plan)
+        if self.plan.equalise is not None:
+            baseline = arm_record.read(self._arms[self.plan.arms[0].name].record)
+            state.equalised = equalised(
+                started, None if state.place == 0 else baseline, self.plan.equalise
+            )
+            started = state.equalised.arm
+        state.started = started
+        return started
 
     def turn(self, arm: Arm, engine: Engine, resolved: Resolved, blocks: Sequence[int]) -> None:
         """Run blocks of an arm on its engine, which is started."""
@@ -108,10 +133,13 @@ class PlanRun:
                 pace,
                 thinking=self.plan.thinking,
                 free=free,
+                endpoint=self.plan.endpoint,
             )
             if self.plan.forecast is not None:
                 self.say(f"forecasting {arm.name}")
-                state.forecast = self._forecast(self.plan, arm, resolved, state.prepared)
+                state.forecast = self._forecast(
+                    self.plan, arm, resolved, state.prepared, self._written
+                )
         for place, block in enumerate(blocks):
             warmup = self.plan.warmup_calls if place == 0 else 0
             self._block(arm, engine, resolved, block=block, warmup=warmup)
@@ -161,6 +189,8 @@ class PlanRun:
             record = work.run(sink, concurrency=self.plan.concurrency)
         self._done = before + self._recorded.calls
         state.blocks.append(record)
+        if state.place == 0 and self.plan.forecast is not None:
+            self._written = work.written
 
     def _record(self, arm: Arm) -> None:
         state = self._arms[arm.name]
@@ -180,6 +210,10 @@ class PlanRun:
                 step_times=resolved.step_times,
                 forecast=state.forecast,
                 machine=self._machine if isinstance(arm, ManagedArm) else {},
+                equalised={} if state.equalised is None else state.equalised.flags,
+                unequal={} if state.equalised is None else state.equalised.reasons,
+                endpoints={} if state.prepared is None else state.prepared.endpoints,
+                notes=() if state.prepared is None else state.prepared.notes,
             )
             state.record = arm_record.encode(replace(made, blocks=tuple(state.blocks)))
         self._recording.put_arm(
@@ -188,7 +222,7 @@ class PlanRun:
                 arm.name,
                 state.place,
                 arm.engine,
-                config=orjson.dumps(arm_document(arm), default=str).decode(),
+                config=orjson.dumps(arm_document(state.started or arm), default=str).decode(),
                 resolved=state.record,
                 status=state.status,
                 reason=state.reason,

@@ -5,7 +5,7 @@ the model reads, and no session has to end in the middle of a measurement.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from phasewise_analyzer.chat_messages.facts import Thinking
 from phasewise_analyzer.chat_messages.normalise import Normaliser
@@ -15,7 +15,9 @@ from phasewise_analyzer.engine.caches.token_ids import TokenIds
 from phasewise_replay.driving.driver import Pace
 from phasewise_replay.driving.due import Due
 from phasewise_replay.engine import Engine, Request, Resolved, Tokenizing
+from phasewise_replay.plans.plan import EndpointChoice
 from phasewise_replay.runs import chat
+from phasewise_replay.runs.chosen_endpoints import ChosenEndpoints
 from phasewise_replay.sessions.recorded import RecordedSession, RecordedStep
 
 LEAST_VOCABULARY = 16_000
@@ -35,6 +37,10 @@ class Prepared:
     skipped_calls: int
     """calls that do not fit the model's context, and all that wait for them"""
     vocabulary_tokens: int
+    endpoints: Mapping[str, int] = field(default_factory=dict)
+    """sessions by the endpoint that their chats go to"""
+    notes: tuple[str, ...] = ()
+    """which sessions do not go to the endpoint that they were captured from, and why"""
 
 
 def prepare(
@@ -45,12 +51,15 @@ def prepare(
     *,
     thinking: Thinking = "drop",
     free: bool = False,
+    endpoint: EndpointChoice = "chat",
 ) -> Prepared:
     """Build the requests of all sessions, without calls that do not fit and those after them.
 
     `thinking` says what happens to the reasoning in recorded answers; `free` lets answers end where
-    the model ends them, within a limit above the recorded length.
+    the model ends them, within a limit above the recorded length. Raises UnsupportedArmError where
+    the engine cannot serve `endpoint`.
     """
+    chosen = ChosenEndpoints(engine, endpoint, forced=not free)
     vocabulary = resolved.vocabulary_tokens or LEAST_VOCABULARY
     made_up = PromptIds(UNBOUNDED if resolved.reads == "token_ids" else vocabulary)
     known: dict[str, TokenIds] = {}
@@ -82,6 +91,10 @@ def prepare(
                     if recorded.warm:  # a history that was longer once: the session goes on
                         instead[recorded.call_id] = after
                     continue
+            request = chosen.rewritten(session, request, ids)
+            if request.endpoint != "chat":
+                # its template may be given the same chat in another way, and it reports no ids
+                known.pop(recorded.call_id, None)
             if free and not recorded.warm:
                 room = None if ids is None else _room(len(ids), resolved.max_model_tokens)
                 most = MOST_TIMES * recorded.output_tokens + MOST_MORE
@@ -93,7 +106,9 @@ def prepare(
         skipped += sum(not step.warm for step in session.steps)
         skipped -= sum(not due.request.warm for due in steps)
         ready.append(tuple(steps))
-    return Prepared(tuple(ready), known, skipped, made_up.vocabulary_tokens)
+    return Prepared(
+        tuple(ready), known, skipped, made_up.vocabulary_tokens, chosen.sessions(), chosen.notes()
+    )
 
 
 def _room(tokens: int, most: int | None) -> int | None:

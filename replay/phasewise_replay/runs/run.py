@@ -123,7 +123,7 @@ def _all_turns(work: PlanRun, engine_for: Callable[[Arm], Engine]) -> None:
             continue
         work.say(f"starting {arm.name}")
         try:
-            engine = engine_for(arm)
+            engine = engine_for(work.as_started(arm))
             with started(engine) as resolved:
                 work.turn(arm, engine, resolved, left)
         except (EngineError, MissingExtraError) as error:

@@ -33,6 +33,8 @@ class RecordedSession:
 
     session_id: str
     steps: tuple[RecordedStep, ...]
+    provider: str | None = None
+    """of its first call"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,19 +27,31 @@ class _Format:
     hints: tuple[bytes, ...]
     """one of them is in every text with such a secret, in lower case; quick to look for"""
     pattern: re.Pattern[bytes]
+    starts_word: bool = False
+    """its first character is the first of a word"""
 
 
-# a letter before it may be the end of JSON's `\n`
-_START = rb"(?:(?<![A-Za-z0-9_-])|(?<=\\[nrtbf])|(?<=\\u[0-9a-fA-F]{4}))"
+# the letter before a word may be the end of JSON's `\n`
+_BEFORE_WORD = re.compile(rb"(?:\A|[^A-Za-z0-9_-]|\\[nrtbf]|\\u[0-9a-fA-F]{4})\Z")
+_BEFORE_BYTES = 6
 _QUOTE = rb"\\*[\"']?"
 _BODY = rb"(?:[A-Za-z0-9+/=:,. \r\n-]|\\+[nr])"
 
 
-def _key(kind: str, *hints: str, body: str) -> _Format:
-    """Make the format of a key whose first characters are its own; these stay."""
-    starts = "|".join(map(re.escape, hints))
-    pattern = _START + f"(?:{starts})(?P<secret>{body})".encode()
-    return _Format(kind, tuple(hint.lower().encode() for hint in hints), re.compile(pattern))
+def _keys(kind: str, *starts: str, body: str) -> tuple[_Format, ...]:
+    """Make the formats of keys whose first characters are their own; these stay.
+
+    A pattern that begins with letters is searched ten times as fast as one with a condition before.
+    """
+    return tuple(
+        _Format(
+            kind,
+            (start.lower().encode(),),
+            re.compile(f"{re.escape(start)}(?P<secret>{body})".encode()),
+            starts_word=True,
+        )
+        for start in starts
+    )
 
 
 _FORMATS = (
@@ -63,19 +75,19 @@ _FORMATS = (
         # a piece of a raw prompt, which is cut at line ends: nothing but lines of base64
         re.compile(rb"\A(?P<secret>(?:[A-Za-z0-9+/]{60,76}\r?\n){4,})\Z"),
     ),
-    _key("API key", "sk-", body=r"(?=[A-Za-z_-]*[0-9])[A-Za-z0-9_-]{20,}"),
-    _key("API key", "gsk_", "xai-", "hf_", "npm_", "dop_v1_", "dapi", body="[A-Za-z0-9]{30,}"),
-    _key("API key", "AIza", body="[A-Za-z0-9_-]{35}"),
-    _key("API key", "SG.", body=r"[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}"),
-    _key("API key", "sk_live_", "sk_test_", "rk_live_", "rk_test_", body="[A-Za-z0-9]{16,}"),
-    _key("API key", "pypi-", body="[A-Za-z0-9_-]{50,}"),
-    _key("access key of AWS", "AKIA", "ASIA", body="[A-Z0-9]{16}(?![A-Za-z0-9])"),
-    _key("access token", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", body="[A-Za-z0-9]{36,}"),
-    _key("access token", "github_pat_", body="[A-Za-z0-9_]{22,}"),
-    _key("access token", "glpat-", body="[A-Za-z0-9_-]{20,}"),
-    _key("access token", "xoxa-", "xoxb-", "xoxp-", "xoxr-", "xoxs-", body="[A-Za-z0-9-]{10,}"),
-    _key("access token", "ya29.", body="[A-Za-z0-9_-]{20,}"),
-    _key(
+    *_keys("API key", "sk-", body=r"(?=[A-Za-z_-]*[0-9])[A-Za-z0-9_-]{20,}"),
+    *_keys("API key", "gsk_", "xai-", "hf_", "npm_", "dop_v1_", "dapi", body="[A-Za-z0-9]{30,}"),
+    *_keys("API key", "AIza", body="[A-Za-z0-9_-]{35}"),
+    *_keys("API key", "SG.", body=r"[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}"),
+    *_keys("API key", "sk_live_", "sk_test_", "rk_live_", "rk_test_", body="[A-Za-z0-9]{16,}"),
+    *_keys("API key", "pypi-", body="[A-Za-z0-9_-]{50,}"),
+    *_keys("access key of AWS", "AKIA", "ASIA", body="[A-Z0-9]{16}(?![A-Za-z0-9])"),
+    *_keys("access token", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", body="[A-Za-z0-9]{36,}"),
+    *_keys("access token", "github_pat_", body="[A-Za-z0-9_]{22,}"),
+    *_keys("access token", "glpat-", body="[A-Za-z0-9_-]{20,}"),
+    *_keys("access token", "xoxa-", "xoxb-", "xoxp-", "xoxr-", "xoxs-", body="[A-Za-z0-9-]{10,}"),
+    *_keys("access token", "ya29.", body="[A-Za-z0-9_-]{20,}"),
+    *_keys(
         "JSON web token", "eyJ", body=r"[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]+"
     ),
     _Format(
@@ -128,10 +140,15 @@ def find(text: bytes) -> Iterator[Secret]:
         for one in _FORMATS
         if any(hint in small for hint in one.hints)
         for match in one.pattern.finditer(text)
+        if not one.starts_word or _starts_word(text, match.start())
     ]
-    # of two that overlap the longer one; of two of one length the kind that is more particular
+    # of two that begin together the longer one, and of these the kind that is more particular
     end = 0
     for secret in sorted(found, key=lambda secret: (secret.start, -secret.end)):
         if secret.start >= end:
             yield secret
             end = secret.end
+
+
+def _starts_word(text: bytes, place: int) -> bool:
+    return _BEFORE_WORD.search(text[max(0, place - _BEFORE_BYTES) : place]) is not None

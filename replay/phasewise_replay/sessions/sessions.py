@@ -47,9 +47,10 @@ def load(store: Store, choice: SessionChoice) -> Recorded:
     with_prompt = sendable.filter(pl.col("session_id").is_in(selection.session_ids))
     segments = _segments(store, trie, with_prompt["leaf"].to_list())
     by_session = with_prompt.sort("step").partition_by("session_id", as_dict=True)
+    chosen_calls = [(one, by_session[one,]) for one in selection.session_ids]
     found = tuple(
-        RecordedSession(session_id, _steps(by_session[session_id,], trie, segments))
-        for session_id in selection.session_ids
+        RecordedSession(session_id, _steps(own, trie, segments), _provider(own))
+        for session_id, own in chosen_calls
     )
     without_prompt = chosen.height - chosen.filter(pl.col("leaf") >= 0).height
     return Recorded(found, without_prompt, (selection,))
@@ -74,6 +75,10 @@ def scrubbed(recorded: Recorded, scrubber: Scrubber) -> Recorded:
     clean = scrubber.scrub(recorded.sessions)
     selections = (replace(one, secrets=scrubber.replaced()) for one in recorded.selections)
     return replace(recorded, sessions=clean, selections=tuple(selections))
+
+
+def _provider(calls: pl.DataFrame) -> str | None:
+    return next(iter(calls["provider"].drop_nulls().to_list()), None)
 
 
 def _named(calls: pl.DataFrame, ids: Sequence[str]) -> pl.DataFrame:

@@ -20,7 +20,7 @@ from phasewise_replay.gpu import step_table
 from phasewise_replay.plans import plan_file
 from phasewise_replay.plans.plan import ManagedArm, Plan, SimulatedArm, control_half
 from phasewise_replay.plans.plan_keys import Keys
-from phasewise_replay.records import arm_record
+from phasewise_replay.records import arm_record, engine_settings
 from phasewise_replay.records.arm_record import ArmRecord
 from phasewise_replay.sessions import selection
 from phasewise_replay.verdicts import (
@@ -119,6 +119,11 @@ def compare(store: Store, run_id: str, *, gpu_usd_hour: float | None = None) -> 
         fidelity=judged,
         failures=failures(calls),
         changed=changes,
+        side_by_side={
+            arm.arm: engine_settings.side_by_side(records[ran[0].arm], records[arm.arm])
+            for arm in ran[1:]
+            if engine_settings.differ_in_engine(records[ran[0].arm], records[arm.arm])
+        },
         headline=headline.sentence(
             judged, findings.metrics, findings.control, summaries, findings.quality
         ),
@@ -262,4 +267,6 @@ def _summary(arm: Arm, record: ArmRecord | None, calls: pl.DataFrame) -> ArmSumm
         errors=int(own["error"].is_not_null().sum()),
         hit_rate=cached / read if read else None,
         step_times=None if record is None else record.step_times,
+        endpoints={} if record is None else record.endpoints,
+        notes=() if record is None else record.notes,
     )

@@ -44,12 +44,12 @@ def changed(baseline: ArmRecord, arm: ArmRecord) -> dict[str, Difference]:
     of the two servers reports no settings.
     """
     if engine_settings.is_sglang(baseline) != engine_settings.is_sglang(arm):
-        one, two = engine_settings.normalised(baseline), engine_settings.normalised(arm)
+        rows = engine_settings.common(baseline, arm)
         named = {
             "engine": (baseline.engine, arm.engine),
             "version": (baseline.version, arm.version),
         }
-        return named | {name: (one[name], two[name]) for name in one if one[name] != two[name]}
+        return named | {row.title: (row.baseline, row.arm) for row in rows if not row.equal}
     facts = ["engine", "model", "version", "prefix_caching", "block_tokens"]
     if arm.basis == "measured":
         facts.append("max_model_tokens")  # a simulated engine's is derived from its KV cache

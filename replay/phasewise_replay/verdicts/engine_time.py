@@ -92,7 +92,13 @@ def of_arm(
     prefill_s = fmean(one.prefill_s for one in sessions)
     decode_s = fmean(one.decode_s for one in sessions)
     mixed_s = fmean(one.mixed_s for one in sessions)
-    energies = [one.energy_j for one in record.blocks if one.energy_j is not None]
+    filling_ns = sum(
+        one.total_ns
+        for block in blocks
+        for session, one in zip(block.sessions, block.occupied, strict=True)
+        if session is None
+    )
+    served_sessions = {block.number: len(set(block.sessions) - {None}) for block in blocks}
     return EngineTime(
         arm=arm,
         gpu=gpu,
@@ -111,24 +117,25 @@ def of_arm(
         prefill_usd=_usd(prefill_s, usd_s),
         decode_usd=_usd(decode_s, usd_s),
         mixed_usd=_usd(mixed_s, usd_s),
-        filling_s=sum(
-            one.total_ns
-            for block in blocks
-            for session, one in zip(block.sessions, block.occupied, strict=True)
-            if session is None
-        )
-        * count
-        / 1e9
-        / len(blocks)
-        / len(sessions),
+        filling_s=filling_ns / 1e9 * count / sum(served_sessions.values()),
         idle_share=max(0.0, 1 - busy_ns / wall_ns) if wall_ns else None,
         kv_tokens=None
         if record.blocks_of_kv is None or record.block_tokens is None
         else record.blocks_of_kv * record.block_tokens,
-        energy_j=sum(energies) / len(energies) / len(sessions) if energies else None,
+        energy_j=_energy(record, served_sessions),
         sessions=sessions,
         agents=tuple(_agents(blocks, count, usd_s, agents)),
     )
+
+
+def _energy(record: ArmRecord, sessions: Mapping[int, int]) -> float | None:
+    """Return the energy per session; `sessions` are served in each block, fewer in a shard's."""
+    known = {
+        block.block: block.energy_j
+        for block in record.blocks
+        if block.energy_j is not None and sessions.get(block.block)
+    }
+    return sum(known.values()) / sum(sessions[block] for block in known) if known else None
 
 
 @dataclass(slots=True)

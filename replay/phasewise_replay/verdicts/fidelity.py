@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
 
 import polars as pl
 from phasewise_store.run_facts import Run
@@ -58,6 +59,7 @@ def judge(
         *load_checks.equal_concurrency(calls, planned=concurrency),
         *_predicted(calls, sequential=sequential),
         *_counter(records, sequential=sequential),
+        *_endpoints(records),
         _confounders(unplanned, records),
         *_even(records),
     )
@@ -250,6 +252,27 @@ def _counter(records: Mapping[str, ArmRecord], *, sequential: bool) -> Iterator[
         "0 blocks",
         not wrong,
         "; ".join(wrong),
+    )
+
+
+def _endpoints(records: Mapping[str, ArmRecord]) -> Iterator[Check]:
+    """Check that the chats of all arms went to the same endpoints, where the plan chose some."""
+    found = {arm: dict(record.endpoints) for arm, record in records.items() if record.endpoints}
+    if not found:
+        return
+    shares = {
+        arm: {name: Fraction(count, sum(one.values())) for name, count in one.items()}
+        for arm, one in found.items()
+    }
+    first = next(iter(shares.values()))
+    other = [arm for arm, share in shares.items() if share != first]
+    sessions = "; ".join(
+        f"{arm}: " + ", ".join(f"{name} {count:,}" for name, count in one.items())
+        for arm, one in found.items()
+    )
+    title = "Arms whose chats went to other endpoints than the baseline's"
+    yield Check(
+        "endpoints", title, float(len(other)), "0 arms", not other, f"sessions of {sessions}"
     )
 
 

@@ -41,7 +41,7 @@ MEASURES: Sequence[Measure] = (
         "tpot_ms",
         "Time per output token after the first",
         "ms",
-        pl.when((pl.col("output_tokens") > 1).any()).then(
+        pl.when((pl.col("output_tokens") > 1).any() & pl.col("decode_ns").is_not_null().all()).then(
             pl.col("decode_ns").sum() / (pl.col("output_tokens") - 1).sum() / 1e6
         ),
     ),
@@ -49,7 +49,7 @@ MEASURES: Sequence[Measure] = (
     Measure("duration_s", "Model time per session", "s", _sum_s("duration_ns")),
     Measure(
         "completion_s",
-        "Time to complete a session, tools included",
+        "Completion time per session",
         "s",
         ((pl.col("sent_ns") + pl.col("duration_ns")).max() - pl.col("sent_ns").min()) / _NS,
     ),

@@ -5,12 +5,13 @@ interval excludes zero, its p-value holds among all measures, and the run's fide
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from phasewise_analyzer.engine.step_times import batch
 from phasewise_store.run_facts import ArmStatus, Basis, RunStatus
 
+from phasewise_replay.records.engine_settings import SideBySide
 from phasewise_replay.sessions.selection import Selection
 from phasewise_replay.verdicts.service_facts import ArmService
 from phasewise_replay.verdicts.time_facts import EngineTime, LoneStep
@@ -42,6 +43,10 @@ class ArmSummary:
     """cached tokens / input tokens, over all measured calls"""
     step_times: batch.Basis | None = None
     """where the step times of a simulated arm come from, with their error"""
+    endpoints: Mapping[str, int] = field(default_factory=dict)
+    """sessions by the endpoint of their chats, where the plan chooses one"""
+    notes: tuple[str, ...] = ()
+    """what was done otherwise than the plan asks, and why"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,5 +221,7 @@ class Verdict:
     failures: Failures
     changed: Mapping[str, Mapping[str, tuple[object, object]]]
     """per arm: the resolved settings that differ from the baseline's, as (baseline, arm)"""
+    side_by_side: Mapping[str, tuple[SideBySide, ...]]
+    """per arm on another engine than the baseline's: what both engines can be set to"""
     headline: str
     """the result in one sentence, with its interval, and whether it was measured or simulated"""

@@ -8,7 +8,14 @@ from phasewise_replay.cluster import cluster_run
 from phasewise_replay.cluster.cluster import Ahead, Lost, WorkOf
 from phasewise_replay.cluster.shards import Shard, Visit
 from phasewise_replay.cluster.visiting import Visited, do
-from phasewise_replay.plans.plan import Plan, SessionChoice, SimulatedArm, SimulatedOptions, VllmArm
+from phasewise_replay.plans.plan import (
+    Plan,
+    SessionChoice,
+    SglangArm,
+    SimulatedArm,
+    SimulatedOptions,
+    VllmArm,
+)
 from phasewise_replay.records import arm_record
 from phasewise_replay.runs.run import run
 from phasewise_replay.verdicts.compare import compare
@@ -140,6 +147,23 @@ def test_nodes_that_differ_void_the_run(store: Store) -> None:
     assert failed == {"even_nodes": "with, shard 1: block_tokens is 64, elsewhere 16"}
 
 
+@pytest.mark.parametrize("moved", [False, True])
+def test_endpoints_are_compared_over_all_shards(store: Store, moved: bool) -> None:
+    """Each shard has sessions of its own; an arm that sends some of them elsewhere is no match."""
+
+    def told(done: Visited) -> Visited:
+        record = arm_record.decode(done.arm)
+        assert record is not None
+        elsewhere = moved and done.visit.arm == "with"
+        endpoint = "messages" if done.visit.shard == 0 and not elsewhere else "chat"
+        changed = replace(record, endpoints={endpoint: 2})
+        return replace(done, arm=replace(done.arm, resolved=arm_record.encode(changed)))
+
+    verdict = compare(store, cluster_run.run(store, PLAN, Here(change=told)))
+    check = next(one for one in verdict.fidelity.checks if one.name == "endpoints")
+    assert check.passed != moved
+
+
 def test_an_arm_that_no_node_can_finish_fails_and_the_others_go_on(store: Store) -> None:
     """Its other visits are left out."""
 
@@ -175,6 +199,13 @@ def test_more_shards_than_sessions_are_refused(store: Store) -> None:
     plan = replace(PLAN, shards=5, concurrency=2)
     with pytest.raises(UsageError, match="with a concurrency of 2, at most 4"):
         cluster_run.run(store, plan, Here())
+
+
+def test_arms_are_not_equalised_on_a_cluster(store: Store) -> None:
+    """An arm may start before the baseline has on that node."""
+    arms = (VllmArm("v", "m"), SglangArm("s", "m"))
+    with pytest.raises(UsageError, match="leave `equalise` out of the plan, and set the flags"):
+        cluster_run.run(store, replace(PLAN, arms=arms, equalise={}), Here())
 
 
 def test_shards_without_a_cluster_are_refused(store: Store) -> None:

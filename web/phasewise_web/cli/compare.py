@@ -17,6 +17,7 @@ from phasewise_web.cli.output import print_json, stdout, table
 from phasewise_web.cli.quality_table import print_quality
 from phasewise_web.cli.selection_note import print_selections
 from phasewise_web.cli.service_tables import print_service
+from phasewise_web.cli.settings_table import print_settings
 
 NAME = "compare"
 
@@ -83,6 +84,10 @@ def print_verdict(verdict: Verdict) -> None:
             markup=False,
             soft_wrap=True,
         )
+    for arm in verdict.arms:
+        for note in arm.notes:
+            text = f"  {arm.name}: {note}"
+            stdout.print(text, highlight=False, markup=False, soft_wrap=True)
     columns = (
         ("measure", False),
         ("baseline", True),
@@ -113,6 +118,7 @@ def print_verdict(verdict: Verdict) -> None:
     print_quality(verdict.quality)
     print_service(verdict.service)
     print_times(verdict)
+    print_settings(verdict.side_by_side)
     _print_failures(verdict.failures)
     bad = [check for check in verdict.fidelity.checks if not check.passed]
     state = "passed" if not bad else "FAILED, so the run is void"

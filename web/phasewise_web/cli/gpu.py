@@ -16,6 +16,7 @@ from phasewise_replay.gpu.results_import import ImportedRun, import_results
 
 from phasewise_web.cli.open_database import created, opened
 from phasewise_web.cli.output import print_json, stdout, table
+from phasewise_web.cli.selection_note import print_selections
 
 NAME = "gpu"
 
@@ -79,6 +80,9 @@ def _pack(arguments: argparse.Namespace) -> int:
     for stage in packed.stages:
         for text in stage.left_out:
             stdout.print(f"{stage.plan.name}: left out {text}", highlight=False)
+        if stage.recorded.selections:
+            stdout.print(f"{stage.plan.name}:", highlight=False)
+            print_selections(stage.recorded.selections)
     arms = ", ".join(arm.name for arm in packed.stages[0].plan.arms)
     stdout.print(f"arms: {arms}\n{arguments.pack}: {size:,} bytes", highlight=False)
     return 0
@@ -94,6 +98,7 @@ def _stage_fields(stage: PackedStage) -> dict[str, object]:
         "prompt_tokens": sum(segment.tokens for step in steps for segment in step.prompt),
         "output_tokens": sum(step.output_tokens for step in steps),
         "left_out": stage.left_out,
+        "selections": stage.recorded.selections,
     }
 
 

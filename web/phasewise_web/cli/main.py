@@ -41,6 +41,7 @@ COMMANDS = (
     "tokenizer",
     "sql",
     "replay",
+    "presets",
     "simulate",
     "speculation",
     "calibrate",

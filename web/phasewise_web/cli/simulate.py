@@ -57,6 +57,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--kernels", metavar="FOLDER", type=Path, help="measured kernel tables (CSV)"
     )
+    parser.add_argument(
+        "--aiconfigurator",
+        metavar="MODEL",
+        help="step times of this model on Hugging Face by AIConfigurator, an extra",
+    )
     parser.add_argument("--tp", metavar="N", type=_positive, default=1, help="tensor parallelism")
     parser.add_argument(
         "--replicas", metavar="N", type=_positive, default=1, help="engines behind the router"
@@ -234,23 +239,38 @@ def _engine(arguments: argparse.Namespace) -> Deployment:
     """Set the engine up: as measured, or from a shape and a GPU."""
     flags = dict(arguments.flags)
     if arguments.calibration is not None:
-        named = (arguments.shape, arguments.gpu, arguments.kernels, arguments.engine)
+        named = (
+            *(arguments.shape, arguments.gpu, arguments.kernels, arguments.engine),
+            arguments.aiconfigurator,
+        )
         if any(named) or arguments.tp != 1:
             raise UsageError(
                 "--calibration holds for the server it was measured on: leave out --shape, --gpu, "
-                "--engine, --kernels and --tp"
+                "--engine, --kernels, --aiconfigurator and --tp"
             )
         measured = calibration.read(arguments.calibration)
         return calibrated(measured.with_flags(flags, arguments.kv_blocks))
     if not (arguments.shape and arguments.gpu):
         raise UsageError("name the engine with --shape and --gpu, or with --calibration")
-    deploy = sglang_deployment.deploy if arguments.engine == "sglang" else deployment.deploy
-    return deploy(
-        model_config.find(arguments.shape),
-        gpus.find(arguments.gpu),
+    shape, gpu = model_config.find(arguments.shape), gpus.find(arguments.gpu)
+    if arguments.engine == "sglang":
+        if arguments.aiconfigurator is not None:
+            raise UsageError("--aiconfigurator has times of vLLM only")
+        return sglang_deployment.deploy(
+            shape,
+            gpu,
+            flags,
+            tp=arguments.tp,
+            kernels=arguments.kernels,
+            blocks=arguments.kv_blocks,
+        )
+    return deployment.deploy(
+        shape,
+        gpu,
         flags,
         tp=arguments.tp,
         kernels=arguments.kernels,
+        aiconfigurator=arguments.aiconfigurator,
         blocks=arguments.kv_blocks,
     )
 

@@ -90,6 +90,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--kernels", metavar="FOLDER", type=Path, help="measured kernel tables (CSV)"
     )
     parser.add_argument(
+        "--aiconfigurator",
+        metavar="MODEL",
+        help="step times of this model on Hugging Face by AIConfigurator, an extra",
+    )
+    parser.add_argument(
         "--tp", metavar="N", type=scope_arguments.positive, default=1, help="tensor parallelism"
     )
 
@@ -152,6 +157,7 @@ def _engine(arguments: argparse.Namespace) -> Deployment | None:
         {},
         tp=arguments.tp,
         kernels=arguments.kernels,
+        aiconfigurator=arguments.aiconfigurator,
     )
 
 

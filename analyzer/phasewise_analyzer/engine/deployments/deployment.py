@@ -23,6 +23,7 @@ from phasewise_analyzer.engine.shapes.layers import Attention, LatentAttention
 from phasewise_analyzer.engine.shapes.shape import Shape
 from phasewise_analyzer.engine.speculation.config import SpeculationConfig, speculative
 from phasewise_analyzer.engine.speculation.drafting_time import STEP_S, WithDrafting
+from phasewise_analyzer.engine.step_times.aiconfigurator import AiconfiguratorSteps
 from phasewise_analyzer.engine.step_times.batch import StepTimes
 from phasewise_analyzer.engine.step_times.front import NO_FRONT, Front
 from phasewise_analyzer.engine.step_times.kernel_tables import KernelTables
@@ -110,11 +111,13 @@ def deploy(
     *,
     tp: int = 1,
     kernels: Path | None = None,
+    aiconfigurator: str | None = None,
     blocks: int | None = None,
     efficiency: Efficiency | None = None,
 ) -> Deployment:
     """Set an engine up; `efficiency` is the roofline's where it is known better than the prior.
 
+    `aiconfigurator` is a model's name on Hugging Face, whose times that package knows.
     Raises UsageError for an unknown flag, a tensor-parallel degree that does not divide the heads,
     and kernel tables that lack something; DoesNotFitError for a model that does not fit.
     """
@@ -147,9 +150,21 @@ def deploy(
         held = shape.weight_bytes(weights, tp, expert_ranks=tp * ranks)
         usable = gpu.memory_bytes * share - OTHER_BYTES
         blocks = kv_blocks(shape, gpu, held, cache, tp=tp, usable=usable, size=config.block_size)
-    times = step_times(
-        gpu, shape, weights, cache, tp=tp, ranks=ranks, kernels=kernels, efficiency=efficiency
-    )
+    times: StepTimes
+    if aiconfigurator is None:
+        times = step_times(
+            gpu, shape, weights, cache, tp=tp, ranks=ranks, kernels=kernels, efficiency=efficiency
+        )
+    else:
+        if ranks > 1 or kernels is not None or weights.name != shape.native_format:
+            raise UsageError(
+                "--aiconfigurator has the times of a model in the formats that it is published "
+                "in, on tensor-parallel ranks: leave out --kernels, quantization and data-parallel "
+                "ranks, or name a quantized model"
+            )
+        # its times have the collectives in them
+        source = AiconfiguratorSteps(aiconfigurator, gpu, tp=tp)
+        times = WithTerms(source, Collectives(gpu, shape, 1, 1), HOST_S)
     name = f"{tp * data_parallel} {gpu.name}, {shape.name}"
     if host is not None:
         if speculation is not None:

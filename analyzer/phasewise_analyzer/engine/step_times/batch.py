@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
-Kind = Literal["roofline", "kernels", "fit"]
+Kind = Literal["roofline", "kernels", "aiconfigurator", "fit"]
 
 
 @dataclass(frozen=True, slots=True)
