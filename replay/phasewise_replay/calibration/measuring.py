@@ -92,9 +92,7 @@ def calibrate(
         alone = [step for step in steps if kind_of(step.batch) != "mixed"]
         steps = alone + logged.measured_steps(log)
     subject.refuse_disturbed()
-    busy_s = busy_token_s = 0.0
-    if limits.sequences > 1:
-        busy_s, busy_token_s = sender.front_busy_s(limits.sequences, most_tokens=limits.tokens - 1)
+    busy_s = sender.front_busy_s(limits.sequences) if limits.sequences > 1 else 0.0
     server = Server(
         engine=subject.engine,
         version=described.version,
@@ -113,7 +111,7 @@ def calibrate(
         hardware=hardware,
         kinds=subject.kinds,
     )
-    front = server_front.front(subject.front_s, busy_s=busy_s, busy_token_s=busy_token_s)
+    front = server_front.front(subject.front_s, busy_s=busy_s)
     return Calibration(server, times, subject.config, described.blocks, front)
 
 

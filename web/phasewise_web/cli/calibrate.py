@@ -129,7 +129,6 @@ def _print(found: Calibration, path: Path, *, as_json: bool) -> None:
                 "front_s": found.front.latency_s,
                 "front_busy_s": found.front.busy_s,
                 "front_token_s": found.front.token_s,
-                "front_busy_token_s": found.front.busy_token_s,
                 "kinds": {
                     kind: {"steps": fits[kind].steps, "error": fits[kind].error}
                     | {"p90": fits[kind].p90, "worst": fits[kind].worst}
@@ -159,6 +158,6 @@ def _print(found: Calibration, path: Path, *, as_json: bool) -> None:
     front = found.front
     say(
         f"before the engine: {front.latency_s * 1e3:.1f} ms per request, of which "
-        f"{front.busy_s * 1e3:.1f} ms one after another ({front.token_s * 1e6:.1f} and "
-        f"{front.busy_token_s * 1e6:.1f} ms more per 1,000 prompt tokens); written to {path}"
+        f"{front.busy_s * 1e3:.1f} ms one after another ({front.token_s * 1e6:.1f} ms more "
+        f"per 1,000 prompt tokens); written to {path}"
     )
