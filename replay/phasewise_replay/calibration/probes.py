@@ -20,7 +20,7 @@ MIXED_DECODES = (1, 4, 8, 16)
 MIXED_CONTEXTS = (32, 512)
 BURSTS = (2, 4, 8, 16)
 BURST_NEW = (64, 256, 1024)
-BURST_DECODES = (0, 4, 8, 12)
+BURST_DECODES = (1, 4, 8, 12)
 BURST_DECODED = 8
 """tokens that each call of a burst generates"""
 DECODED = 96

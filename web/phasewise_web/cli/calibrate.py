@@ -4,9 +4,9 @@ Sends designed probes to URL: prompts alone, sequences that decode together, and
 mixes both in a step, prompts that are read meanwhile. It takes one to three minutes, stops by
 itself, and sends at most --sequences requests at once. The server has to be idle. The fit is
 written to a file, with its error on steps that it has not seen; `phasewise simulate --calibration
-FILE` uses it. With --shape and --gpu, a fit that is faster than the GPU's peak is refused. A vLLM
-that logs its steps (--step-log FOLDER) is measured step by step; the first time, the option says
-how to start such a vLLM. See docs/engine-model.md.
+FILE` uses it. With --shape and --gpu, a fit that is faster than the GPU's peak is refused. Of a
+vLLM that logs its steps (--step-log FOLDER) mixed steps are measured one by one; the first time,
+the option says how to start such a vLLM. See docs/engine-model.md.
 """
 
 import argparse
