@@ -18,9 +18,9 @@ CONTEXTS = (32, 256, 512, 1024)
 MIXED = (32, 128, 512)
 MIXED_DECODES = (1, 4, 8, 16)
 MIXED_CONTEXTS = (32, 512)
-BURSTS = (2, 4, 8, 16)
-BURST_NEW = (64, 256, 1024)
-BURST_DECODES = (1, 4, 8, 12)
+BURSTS = (3, 8)
+BURST_NEW = (128, 512)
+BURST_DECODES = (1, 8)
 BURST_DECODED = 8
 """tokens that each call of a burst generates"""
 DECODED = 96
