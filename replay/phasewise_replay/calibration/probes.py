@@ -2,8 +2,8 @@
 
 A round has every probe once, kinds in turn, so that a calibration that has to stop early has some
 of each. Prompts have other lengths in every round: an engine is slower at a length that it meets
-for the first time (on a CPU oneDNN builds its kernels then, which made prompts of 300 to 900 tokens
-15 to 40 % slower), and in real traffic nearly every length is new.
+for the first time (on a CPU prompts of 300 to 900 tokens were 15 to 40 % slower), and in real
+traffic nearly every length is new.
 """
 
 from collections.abc import Iterator, Sequence
