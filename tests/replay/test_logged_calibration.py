@@ -50,7 +50,7 @@ def test_steps_that_are_alike_are_one_measurement(tmp_path: Path) -> None:
             line(at_s + mixed_s + 0.01, gap_s=0.01, ended=[long, short], **BOTH),
         ]
     path.write_bytes(b"".join(lines))
-    (mixed,) = logged.measured_steps(StepLog(path, drafts=False))
+    (mixed,) = logged.mixed_steps(StepLog(path, drafts=False))
     assert mixed.batch == Batch((Chunk(8, 0),), decodes=1, context=9, longest=9)
     assert mixed.seconds == pytest.approx(0.022)
     assert mixed.steps == 2
@@ -62,7 +62,7 @@ def test_one_engine_is_calibrated_at_a_time(tmp_path: Path) -> None:
     read = {"prefill_tokens": 8, "first_tokens": 1}
     path.write_bytes(line(1.0, **read) + line(1.0, engine=1, **read))
     with pytest.raises(UsageError, match="2 data-parallel engines"):
-        logged.measured_steps(StepLog(path, drafts=False))
+        logged.mixed_steps(StepLog(path, drafts=False))
 
 
 def test_a_folder_without_a_log_is_made_ready_for_one(

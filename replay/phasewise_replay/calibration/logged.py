@@ -1,8 +1,7 @@
-"""Measured steps of a vLLM that logs them, of the kinds that its counters cannot tell apart.
+"""Measured mixed steps of a vLLM that logs its steps: also those of several prompts.
 
-These are steps with several prompts, and those in which prompts are read while sequences decode.
-Lone prompts and steps that only decode stay as the counters have them: there, probes have nothing
-else beside them.
+The counters of such a server tell the mean of a few mixed steps with one prompt each. Lone prompts
+and steps that only decode stay as the counters have them: there, probes have nothing beside them.
 """
 
 from collections import defaultdict
@@ -23,8 +22,8 @@ SAME_CONTEXT = 64
 Alike = tuple[tuple[Chunk, ...], int, int]
 
 
-def measured_steps(log: StepLog) -> list[MeasuredStep]:
-    """Return such steps since the log's mark; those that are alike are one, with their mean.
+def mixed_steps(log: StepLog) -> list[MeasuredStep]:
+    """Return the mixed steps since the log's mark; those that are alike are one, with their mean.
 
     Raises UsageError for a server with several engines.
     """
@@ -36,8 +35,8 @@ def measured_steps(log: StepLog) -> list[MeasuredStep]:
     alike: dict[Alike, list[PlacedStep]] = defaultdict(list)
     for steps in by_engine.values():
         for step in logged_steps.place(steps).steps:
-            together = kind_of(step.batch) == "mixed" or len(step.batch.chunks) > 1
-            if together and step.known and not step.recomputing and step.seconds > 0:
+            mixed = kind_of(step.batch) == "mixed"
+            if mixed and step.known and not step.recomputing and step.seconds > 0:
                 alike[_key(step.batch)].append(step)
     return [_mean(steps) for steps in alike.values()]
 

@@ -56,8 +56,7 @@ def calibrate(
 ) -> Calibration:
     """Measure a server for at most so many seconds, with at most so many sequences at once.
 
-    `log` is the step log of a vLLM that has one: mixed steps, and those of several prompts, are
-    taken from it.
+    `log` is the step log of a vLLM that has one: mixed steps are taken from it.
 
     Raises UsageError where the server is busy, is neither vLLM nor SGLang, or is too slow for the
     time, and EngineError where it fails.
@@ -90,11 +89,9 @@ def calibrate(
     steps = _probe(subject, planned, time.monotonic() + seconds, report)
     if log is not None:
         alone = [step for step in steps if kind_of(step.batch) != "mixed"]
-        steps = alone + logged.measured_steps(log)
+        steps = alone + logged.mixed_steps(log)
     subject.refuse_disturbed()
-    busy_s = busy_token_s = 0.0
-    if limits.sequences > 1:
-        busy_s, busy_token_s = sender.front_busy_s(limits.sequences, most_tokens=limits.tokens - 1)
+    busy_s = sender.front_busy_s(limits.sequences) if limits.sequences > 1 else 0.0
     server = Server(
         engine=subject.engine,
         version=described.version,
@@ -113,7 +110,7 @@ def calibrate(
         hardware=hardware,
         kinds=subject.kinds,
     )
-    front = server_front.front(subject.front_s, busy_s=busy_s, busy_token_s=busy_token_s)
+    front = server_front.front(subject.front_s, busy_s=busy_s)
     return Calibration(server, times, subject.config, described.blocks, front)
 
 

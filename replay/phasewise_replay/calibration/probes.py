@@ -2,8 +2,8 @@
 
 A round has every probe once, kinds in turn, so that a calibration that has to stop early has some
 of each. Prompts have other lengths in every round: an engine is slower at a length that it meets
-for the first time (on a CPU oneDNN builds its kernels then, which made prompts of 300 to 900 tokens
-15 to 40 % slower), and in real traffic nearly every length is new.
+for the first time (on a CPU prompts of 300 to 900 tokens were 15 to 40 % slower), and in real
+traffic nearly every length is new.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,13 +14,13 @@ import numpy as np
 PREFILL = (16, 32, 64, 128, 256, 512, 1024, 2048)
 CACHED = (0, 256, 1024, 2048)
 DECODES = (1, 2, 4, 8, 16, 32, 64)
-CONTEXTS = (32, 256, 512, 1024)
+CONTEXTS = (32, 512, 1024, 2048)
 MIXED = (32, 128, 512)
 MIXED_DECODES = (1, 4, 8, 16)
 MIXED_CONTEXTS = (32, 512)
-BURSTS = (2, 4, 8, 16)
-BURST_NEW = (64, 256, 1024)
-BURST_DECODES = (0, 4, 8, 12)
+BURSTS = (3, 8)
+BURST_NEW = (128, 512)
+BURST_DECODES = (1, 8)
 BURST_DECODED = 8
 """tokens that each call of a burst generates"""
 DECODED = 96

@@ -14,9 +14,7 @@ from phasewise_replay.client.openai_client import OpenAiClient
 from phasewise_replay.client.streamed_response import TimedAnswer
 from phasewise_replay.engine import Request
 
-BURSTS = 7
-SHORT, LONG = 8, 1024
-"""tokens of the prompts of bursts"""
+BURSTS, BURST_TOKENS = 7, 8
 FIRST_ID = 300
 """ids below are often special tokens"""
 
@@ -64,31 +62,19 @@ class Sender:
             raise EngineError(f"the server failed at a probe: {answer.answer.error}")
         return answer
 
-    def front_busy_s(self, count: int, *, most_tokens: int) -> tuple[float, float]:
-        """Return for how long the server's front is busy with one request, and what a token adds.
+    def front_busy_s(self, count: int) -> float:
+        """Return for how long the server's front is busy with one request.
 
-        It takes the requests of a burst one after another. Their prompt is cached, so that the
-        engine has little to do; where nothing was cached, what a token adds is not known: 0.
+        It takes the requests of a burst one after another, while the engine reads their short
+        prompts in a few steps.
         """
-        long = min(LONG, most_tokens)
-        busy_s, _ = self._busy_s(count, SHORT)
-        longer_s, cached = self._busy_s(count, long)
-        if cached < long // 2 or long <= SHORT:
-            return busy_s, 0.0
-        return busy_s, max(0.0, longer_s - busy_s) / (long - SHORT)
+        bursts = [self._burst_s(count) for _ in range(BURSTS)]
+        alone = [self._burst_s(1) for _ in range(BURSTS)]
+        return max(0.0, float(np.median(bursts) - np.median(alone)) / (count - 1))
 
-    def _busy_s(self, count: int, tokens: int) -> tuple[float, int]:
-        """Return what a further request of a burst takes, and the cached tokens of the prompts."""
-        prompt = self.prompt(tokens)
-        self.send(prompt, 1)
-        bursts = [self._burst_s(prompt, count) for _ in range(BURSTS)]
-        alone = [self._burst_s(prompt, 1) for _ in range(BURSTS)]
-        cached = self.send(prompt, 1).answer.cached_tokens or 0
-        return max(0.0, float(np.median(bursts) - np.median(alone)) / (count - 1)), cached
-
-    def _burst_s(self, prompt: Sequence[int], count: int) -> float:
+    def _burst_s(self, count: int) -> float:
         """Return the time from the first request of a burst to the last first token."""
-        prompts = [prompt] * count
+        prompts = [self.prompt(BURST_TOKENS) for _ in range(count)]
         with ThreadPoolExecutor(count) as pool:
             answers = list(pool.map(lambda prompt: self.send(prompt, 1), prompts))
         begin = min(answer.begin_ns for answer in answers)

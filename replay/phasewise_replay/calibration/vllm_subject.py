@@ -12,7 +12,7 @@ mixed    the prefill time of prompts that are read while sequences decode; they 
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from phasewise_analyzer.engine.deployments.calibration import Config
@@ -145,7 +145,7 @@ class VllmSubject:
         running = self._cached_prompts(probe.count, probe.context)
         prompts = [self.sender.prompt(probe.new) for _ in range(probe.prompts)]
         with (
-            self._decoding(running, MIXED_DECODED) if running else nullcontext(),
+            self._decoding(running, MIXED_DECODED),
             ThreadPoolExecutor(len(prompts)) as pool,
         ):
             list(pool.map(lambda prompt: self.sender.send(prompt, BURST_DECODED), prompts))

@@ -58,7 +58,7 @@ def test_a_burst_waits_for_the_front() -> None:
 
 def test_a_longer_prompt_takes_the_front_longer() -> None:
     """A tenth of a second per 8 tokens: the second waits for it, too, and nobody overtakes."""
-    front = Front(0.3, 0.2, 0.1 / 8, 0.1 / 8)
+    front = Front(0.3, 0.2, 0.1 / 8)
     sessions = [[Request(0.0, tokens, 1, ())] for tokens in (16, 8)]
     found = simulate_sessions(sessions, TIMES, CONFIG, blocks=None, at_once=2, front=front)
     step = [(16 + 3 * tokens) / 1024 for tokens in (16, 8)]

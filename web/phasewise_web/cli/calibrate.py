@@ -4,9 +4,9 @@ Sends designed probes to URL: prompts alone, sequences that decode together, and
 mixes both in a step, prompts that are read meanwhile. It takes one to three minutes, stops by
 itself, and sends at most --sequences requests at once. The server has to be idle. The fit is
 written to a file, with its error on steps that it has not seen; `phasewise simulate --calibration
-FILE` uses it. With --shape and --gpu, a fit that is faster than the GPU's peak is refused. A vLLM
-that logs its steps (--step-log FOLDER) is measured step by step; the first time, the option says
-how to start such a vLLM. See docs/engine-model.md.
+FILE` uses it. With --shape and --gpu, a fit that is faster than the GPU's peak is refused. Of a
+vLLM that logs its steps (--step-log FOLDER) mixed steps are measured one by one; the first time,
+the option says how to start such a vLLM. See docs/engine-model.md.
 """
 
 import argparse
@@ -129,7 +129,6 @@ def _print(found: Calibration, path: Path, *, as_json: bool) -> None:
                 "front_s": found.front.latency_s,
                 "front_busy_s": found.front.busy_s,
                 "front_token_s": found.front.token_s,
-                "front_busy_token_s": found.front.busy_token_s,
                 "kinds": {
                     kind: {"steps": fits[kind].steps, "error": fits[kind].error}
                     | {"p90": fits[kind].p90, "worst": fits[kind].worst}
@@ -159,6 +158,6 @@ def _print(found: Calibration, path: Path, *, as_json: bool) -> None:
     front = found.front
     say(
         f"before the engine: {front.latency_s * 1e3:.1f} ms per request, of which "
-        f"{front.busy_s * 1e3:.1f} ms one after another ({front.token_s * 1e6:.1f} and "
-        f"{front.busy_token_s * 1e6:.1f} ms more per 1,000 prompt tokens); written to {path}"
+        f"{front.busy_s * 1e3:.1f} ms one after another ({front.token_s * 1e6:.1f} ms more "
+        f"per 1,000 prompt tokens); written to {path}"
     )

@@ -15,9 +15,7 @@ class Front:
     busy_s: float = 0.0
     """the part in which the process can take no other request"""
     token_s: float = 0.0
-    """what a prompt token adds to the latency: prompts are read, checked and hashed"""
-    busy_token_s: float = 0.0
-    """what it adds to the busy part, beside other requests"""
+    """what a prompt token adds to both: prompts are read, checked and hashed"""
 
 
 NO_FRONT = Front()
@@ -35,7 +33,7 @@ class FrontQueue:
         """Return when the engine has a request that is sent now, with so many prompt tokens."""
         start_s = max(sent_s, self._free_s)
         front = self._front
-        self._free_s = start_s + front.busy_s + front.busy_token_s * tokens
-        passed_s = start_s + front.latency_s + front.token_s * tokens
-        self._passed_s = max(self._passed_s, passed_s)
+        more_s = front.token_s * tokens
+        self._free_s = start_s + front.busy_s + more_s
+        self._passed_s = max(self._passed_s, start_s + front.latency_s + more_s)
         return self._passed_s
