@@ -15,7 +15,7 @@ import numpy as np
 from phasewise_replay.driving.due import Due
 from phasewise_replay.engine import Request, started
 from phasewise_replay.engines.url import UrlEngine
-from phasewise_replay.plans.plan import UrlArm
+from phasewise_replay.plans.arms import UrlArm
 from phasewise_replay.records.sink import Sink
 from phasewise_replay.runs.block import Block, Turn
 from phasewise_replay.runs.preparing import LEAST_VOCABULARY, Prepared

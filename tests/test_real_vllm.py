@@ -17,7 +17,8 @@ from phasewise_collector.importing import import_paths
 from phasewise_replay.engines import vllm_command
 from phasewise_replay.engines.server_process import free_port
 from phasewise_replay.engines.url import UrlEngine
-from phasewise_replay.plans.plan import SessionChoice, UrlArm
+from phasewise_replay.plans.arms import UrlArm
+from phasewise_replay.plans.session_choice import SessionChoice
 from phasewise_replay.sessions import sessions
 from phasewise_store.store import Store
 

@@ -9,7 +9,9 @@ import pytest
 from phasewise_replay.gpu import lone_steps
 from phasewise_replay.gpu.lone_steps import Steps
 from phasewise_replay.gpu.results_file import FileRecording
-from phasewise_replay.plans.plan import Plan, VllmArm, arm_document, as_yaml
+from phasewise_replay.plans.arms import VllmArm
+from phasewise_replay.plans.plan import Plan
+from phasewise_replay.plans.plan_yaml import arm_document, as_yaml
 from phasewise_replay.records import arm_record
 from phasewise_store.run_facts import Arm, MeasuredCall, Run
 from phasewise_store.store import Store

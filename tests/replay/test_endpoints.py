@@ -10,7 +10,7 @@ from phasewise_replay.engine import Endpoint, Request
 from phasewise_replay.engines import endpoints
 from phasewise_replay.engines.fake import FakeEngine
 from phasewise_replay.plans import plan_file
-from phasewise_replay.plans.plan import Arm, SglangArm
+from phasewise_replay.plans.arms import Arm, SglangArm
 from phasewise_replay.runs.run import run
 from phasewise_replay.verdicts.compare import compare
 from phasewise_replay.verdicts.verdict import Verdict

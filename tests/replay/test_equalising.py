@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from phasewise_replay.engine import Engine, Resolved
 from phasewise_replay.engines.fake import FakeEngine
 from phasewise_replay.plans import plan_file
+from phasewise_replay.plans.arms import Arm, ManagedArm, SglangArm, VllmArm
 from phasewise_replay.plans.common_settings import common_settings, flags_of
-from phasewise_replay.plans.plan import Arm, ManagedArm, SglangArm, VllmArm, as_yaml
+from phasewise_replay.plans.plan_yaml import as_yaml
 from phasewise_replay.plans.presets import EngineKind
 from phasewise_replay.records import engine_settings
 from phasewise_replay.records.arm_record import ArmRecord

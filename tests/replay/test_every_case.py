@@ -12,7 +12,7 @@ from phasewise_collector.importing import import_paths
 from phasewise_replay.client import request_body
 from phasewise_replay.client.endpoint_forms import EndpointForms
 from phasewise_replay.engine import Endpoint, Request
-from phasewise_replay.plans.plan import SessionChoice
+from phasewise_replay.plans.session_choice import SessionChoice
 from phasewise_replay.runs import chat
 from phasewise_replay.sessions import sessions
 from phasewise_replay.sessions.recorded import RecordedSession

@@ -12,14 +12,9 @@ from phasewise_replay.engine import Answer, Engine, Request, Resolved
 from phasewise_replay.engines.fake import FakeChannel, FakeEngine
 from phasewise_replay.engines.simulated import SimulatedEngine
 from phasewise_replay.plans import plan_file
-from phasewise_replay.plans.plan import (
-    Arm,
-    Plan,
-    SimulatedArm,
-    SimulatedOptions,
-    VllmArm,
-    as_yaml,
-)
+from phasewise_replay.plans.arms import Arm, SimulatedArm, SimulatedOptions, VllmArm
+from phasewise_replay.plans.plan import Plan
+from phasewise_replay.plans.plan_yaml import as_yaml
 from phasewise_replay.runs.run import run
 from phasewise_replay.verdicts.compare import compare
 from phasewise_reports import run_report

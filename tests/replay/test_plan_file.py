@@ -8,7 +8,8 @@ import pytest
 from phasewise_replay.engines import sglang_command
 from phasewise_replay.nights import nightly_file
 from phasewise_replay.plans import plan_file
-from phasewise_replay.plans.plan import SglangArm, SimulatedArm, VllmArm, as_yaml
+from phasewise_replay.plans.arms import SglangArm, SimulatedArm, VllmArm
+from phasewise_replay.plans.plan_yaml import as_yaml
 from phasewise_replay.plans.presets import EngineKind, Phase, Technique, presets
 from phasewise_store.errors import UnsupportedArmError, UsageError
 

@@ -21,8 +21,10 @@ from phasewise_replay.engine import Engine
 from phasewise_replay.engines.server_process import free_port
 from phasewise_replay.engines.url import UrlEngine
 from phasewise_replay.engines.vllm import VllmEngine
-from phasewise_replay.plans.plan import Plan, SessionChoice, UrlArm, VllmArm
+from phasewise_replay.plans.arms import UrlArm, VllmArm
+from phasewise_replay.plans.plan import Plan
 from phasewise_replay.plans.presets import FlagValue
+from phasewise_replay.plans.session_choice import SessionChoice
 from phasewise_replay.runs.run import run
 from phasewise_replay.sessions import sessions
 from phasewise_replay.sessions.recorded import RecordedSession, RecordedStep

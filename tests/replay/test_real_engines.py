@@ -18,8 +18,9 @@ from phasewise_replay.engines.server_process import free_port
 from phasewise_replay.engines.url import UrlEngine
 from phasewise_replay.engines.vllm_command import command, environment
 from phasewise_replay.plans import plan_file
-from phasewise_replay.plans.plan import SessionChoice, UrlArm, VllmArm
+from phasewise_replay.plans.arms import UrlArm, VllmArm
 from phasewise_replay.plans.presets import FlagValue
+from phasewise_replay.plans.session_choice import SessionChoice
 from phasewise_replay.records import engine_settings
 from phasewise_replay.runs.preparing import prepare
 from phasewise_replay.runs.run import run

@@ -16,7 +16,9 @@ from phasewise_replay.engine import (
 )
 from phasewise_replay.engines.fake import FakeChannel, FakeEngine, usual_answer
 from phasewise_replay.plans import plan_file
-from phasewise_replay.plans.plan import Arm, Plan, SessionChoice, UrlArm, control_half
+from phasewise_replay.plans.arms import Arm, UrlArm
+from phasewise_replay.plans.plan import Plan, control_half
+from phasewise_replay.plans.session_choice import SessionChoice
 from phasewise_replay.records import arm_record
 from phasewise_replay.runs.run import resume, run
 from phasewise_replay.sessions import sessions

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from phasewise_replay.plans.plan import SAMPLES, Sample
+from phasewise_replay.plans.session_choice import SAMPLES, Sample
 from phasewise_replay.sessions.choosing import duplicates
 from phasewise_replay.sessions.sampling import Candidate, quotas, sample
 

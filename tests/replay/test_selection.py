@@ -6,7 +6,9 @@ import orjson
 import pytest
 from phasewise_replay.engine import Answer, Request
 from phasewise_replay.engines.fake import FakeEngine, usual_answer
-from phasewise_replay.plans.plan import Plan, SessionChoice, UrlArm
+from phasewise_replay.plans.arms import UrlArm
+from phasewise_replay.plans.plan import Plan
+from phasewise_replay.plans.session_choice import SessionChoice
 from phasewise_replay.runs.run import resume, run
 from phasewise_replay.sessions import selection, sessions
 from phasewise_replay.sessions.selection import Selection, Stratum

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from phasewise_analyzer.engine.outcomes.slo import Slo
 from phasewise_replay.plans import plan_file
-from phasewise_replay.plans.plan import as_yaml
+from phasewise_replay.plans.plan_yaml import as_yaml
 from phasewise_replay.records.arm_record import ArmRecord, BlockRecord
 from phasewise_replay.runs.run import run
 from phasewise_replay.verdicts import critical_path, service

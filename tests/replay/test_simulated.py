@@ -15,7 +15,7 @@ from phasewise_replay.engine import Answer, Request, started
 from phasewise_replay.engines import simulated_deployment
 from phasewise_replay.engines.simulated import SimulatedEngine
 from phasewise_replay.plans import plan_file
-from phasewise_replay.plans.plan import SimulatedArm, SimulatedOptions
+from phasewise_replay.plans.arms import SimulatedArm, SimulatedOptions
 from phasewise_replay.runs.run import run
 from phasewise_replay.verdicts.compare import compare
 from phasewise_store import runs

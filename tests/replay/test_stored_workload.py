@@ -6,7 +6,7 @@ from phasewise_analyzer.engine.runs.engine_run import EngineRun
 from phasewise_analyzer.engine.runs.fleet import RoutedEngines
 from phasewise_analyzer.engine.schedulers.vllm_scheduler import SchedulerConfig
 from phasewise_analyzer.engine.speculation.config import NgramConfig
-from phasewise_replay.plans.plan import SessionChoice
+from phasewise_replay.plans.session_choice import SessionChoice
 from phasewise_replay.sessions import stored_workload
 from phasewise_replay.sessions.stored_workload import StoredWorkload
 from phasewise_store.errors import UsageError

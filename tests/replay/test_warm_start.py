@@ -12,7 +12,9 @@ from phasewise_replay.driving.warm_first import warm_first
 from phasewise_replay.engine import Answer, Request
 from phasewise_replay.engines.fake import FakeEngine, usual_answer
 from phasewise_replay.plans import plan_file
-from phasewise_replay.plans.plan import Plan, SessionChoice, UrlArm, WarmStart
+from phasewise_replay.plans.arms import UrlArm
+from phasewise_replay.plans.plan import Plan, WarmStart
+from phasewise_replay.plans.session_choice import SessionChoice
 from phasewise_replay.runs.run import resume, run
 from phasewise_replay.sessions.recorded import Recorded, RecordedSession, RecordedStep
 from phasewise_replay.sessions.warm_start import start_late

@@ -16,7 +16,8 @@ from phasewise_replay.cluster import arm_parts, needs
 from phasewise_replay.cluster.cluster import Ahead, Cluster, Lost
 from phasewise_replay.cluster.shards import Shard, Visit, most_shards, split
 from phasewise_replay.cluster.visiting import Visited, Work, version
-from phasewise_replay.plans.plan import Arm, Plan
+from phasewise_replay.plans.arms import Arm
+from phasewise_replay.plans.plan import Plan
 from phasewise_replay.runs import continuing
 from phasewise_replay.runs.continuing import Continuation
 from phasewise_replay.runs.plan_run import PlanRun, Step

@@ -4,7 +4,7 @@ from math import prod
 
 from phasewise_store.errors import UsageError
 
-from phasewise_replay.plans.plan import Arm, ManagedArm, SglangArm, UrlArm
+from phasewise_replay.plans.arms import Arm, ManagedArm, SglangArm, UrlArm
 
 VLLM_SIZES = (
     ("tensor-parallel-size", "tp", "-tp"),

@@ -7,7 +7,8 @@ paired as on one machine; shards run beside each other.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from phasewise_replay.plans.plan import Arm, Plan
+from phasewise_replay.plans.arms import Arm
+from phasewise_replay.plans.plan import Plan
 from phasewise_replay.sessions.recorded import Recorded, RecordedSession
 
 

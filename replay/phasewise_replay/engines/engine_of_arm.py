@@ -7,7 +7,7 @@ from phasewise_replay.engines.sglang import SglangEngine
 from phasewise_replay.engines.simulated import SimulatedEngine
 from phasewise_replay.engines.url import UrlEngine
 from phasewise_replay.engines.vllm import VllmEngine
-from phasewise_replay.plans.plan import Arm, SglangArm, SimulatedArm, UrlArm
+from phasewise_replay.plans.arms import Arm, SglangArm, SimulatedArm, UrlArm
 
 
 def engine_of(arm: Arm, *, drafting: Drafting | None = None) -> Engine:

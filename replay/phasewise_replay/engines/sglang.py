@@ -26,7 +26,7 @@ from phasewise_replay.engines import engine_python, sglang_command, start_failur
 from phasewise_replay.engines.server_process import GRACE_S, ServerProcess, free_port
 from phasewise_replay.engines.sglang_counters import StepClock
 from phasewise_replay.engines.url import UrlEngine
-from phasewise_replay.plans.plan import SglangArm, UrlArm
+from phasewise_replay.plans.arms import SglangArm, UrlArm
 
 
 class SglangEngine:

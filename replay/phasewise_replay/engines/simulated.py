@@ -21,8 +21,8 @@ from phasewise_store.errors import EngineError, UnsupportedArmError, UsageError
 
 from phasewise_replay.engine import Answer, Request, Resolved
 from phasewise_replay.engines import simulated_deployment
-from phasewise_replay.plans import plan_file
-from phasewise_replay.plans.plan import SimulatedArm
+from phasewise_replay.plans import arm_file
+from phasewise_replay.plans.arms import SimulatedArm
 
 
 class SimulatedEngine:
@@ -72,7 +72,7 @@ class SimulatedEngine:
         """Start anew with an empty cache, at time 0."""
         assert self._engine is not None
         try:
-            self._fleet = plan_file.layout(self._arm.options).fleet(self._engine)
+            self._fleet = arm_file.layout(self._arm.options).fleet(self._engine)
         except NotModelledError as wrong:
             raise UnsupportedArmError(str(wrong)) from wrong
         self._now_s, self._sent = 0.0, []

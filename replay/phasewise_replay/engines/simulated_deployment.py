@@ -13,8 +13,8 @@ from phasewise_analyzer.engine.not_modelled import NotModelledError
 from phasewise_analyzer.engine.shapes import model_config
 from phasewise_store.errors import UnsupportedArmError
 
-from phasewise_replay.plans import plan_file
-from phasewise_replay.plans.plan import SimulatedArm, SimulatedOptions
+from phasewise_replay.plans import arm_file
+from phasewise_replay.plans.arms import SimulatedArm, SimulatedOptions
 from phasewise_replay.plans.plan_keys import Keys
 from phasewise_replay.plans.presets import FlagValue
 
@@ -56,7 +56,7 @@ def of_configuration(config: Mapping[str, object]) -> Deployment:
     names = {one.name for one in fields(SimulatedOptions)} | {"engine"}
     own = {name: value for name, value in config.items() if name not in names}
     document = {name: config[name] for name in names if config.get(name) is not None}
-    arm = plan_file.arm(Keys(document | {"name": "stored", "flags": own}, "the stored plan", ""))
+    arm = arm_file.arm(Keys(document | {"name": "stored", "flags": own}, "the stored plan", ""))
     assert isinstance(arm, SimulatedArm)
     return deployment(arm.options, arm.all_flags())
 
@@ -87,7 +87,7 @@ def settings(
         "prefill_engines": options.prefill_engines,
         "decode_engines": options.decode_engines,
         "kv_copy_gb_s": options.kv_copy_gb_s,
-        "simulated_gpus": plan_file.layout(options).gpus(engine),
+        "simulated_gpus": arm_file.layout(options).gpus(engine),
         "num_gpu_blocks": engine.blocks,
         **named,
         **config,

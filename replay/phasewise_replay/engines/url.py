@@ -13,7 +13,7 @@ from phasewise_replay.client.request_body import PLAIN, VLLM, Dialect
 from phasewise_replay.engine import Answer, Endpoint, Load, Request, Resolved
 from phasewise_replay.engines import endpoints, server_description
 from phasewise_replay.engines.load_sampler import LoadSampler
-from phasewise_replay.plans.plan import UrlArm
+from phasewise_replay.plans.arms import UrlArm
 
 RESETS = ("/reset_prefix_cache", "/flush_cache")
 """vLLM's (in development mode only) and SGLang's"""

@@ -33,7 +33,7 @@ from phasewise_replay.engines import (
 from phasewise_replay.engines.load_sampler import LoadSampler
 from phasewise_replay.engines.server_process import GRACE_S, ServerProcess, free_port
 from phasewise_replay.engines.step_log import StepLog
-from phasewise_replay.plans.plan import VllmArm
+from phasewise_replay.plans.arms import VllmArm
 
 
 class VllmEngine:

@@ -18,7 +18,8 @@ from phasewise_replay.gpu.budget import Budget
 from phasewise_replay.gpu.pack_file import Pack, PackedStage
 from phasewise_replay.gpu.results_file import FileRecording
 from phasewise_replay.gpu.smoke import smoke
-from phasewise_replay.plans.plan import Arm, VllmArm, as_yaml
+from phasewise_replay.plans.arms import Arm, VllmArm
+from phasewise_replay.plans.plan_yaml import as_yaml
 from phasewise_replay.runs.block import Joules
 from phasewise_replay.runs.plan_run import PlanRun
 from phasewise_replay.sessions import selection

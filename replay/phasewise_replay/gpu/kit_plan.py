@@ -11,11 +11,12 @@ from pathlib import Path
 from phasewise_store.errors import UsageError
 
 from phasewise_replay.gpu.lone_steps import Steps
-from phasewise_replay.plans import plan_file
+from phasewise_replay.plans import arm_file, plan_file
 from phasewise_replay.plans import plan_keys as keys
-from phasewise_replay.plans.plan import SessionChoice, WarmStart
+from phasewise_replay.plans.plan import WarmStart
 from phasewise_replay.plans.plan_keys import Keys
 from phasewise_replay.plans.presets import FlagValue
+from phasewise_replay.plans.session_choice import SessionChoice
 
 Flags = Mapping[str, FlagValue]
 
@@ -111,7 +112,7 @@ def parse(text: str, path: Path) -> KitPlan:
 
 def _by_name(top: Keys, name: str) -> dict[str, Flags]:
     inner = top.inner(name)
-    return {key: inner.take(key, plan_file.flags) for key in inner.names()}
+    return {key: inner.take(key, arm_file.flags) for key in inner.names()}
 
 
 def _stage(found: Keys) -> Stage:
@@ -151,9 +152,9 @@ def _steps(found: Keys) -> Steps:
 def _smoke(found: Keys) -> Smoke:
     smoke = Smoke(
         arms=found.take("arms", keys.words, ()),
-        flags=found.take("flags", plan_file.flags, {}),
+        flags=found.take("flags", arm_file.flags, {}),
         fallbacks=tuple(
-            one.take("flags", plan_file.flags)
+            one.take("flags", arm_file.flags)
             for one in (found.items("fallbacks") if found.has("fallbacks") else [])
         ),
     )

@@ -20,7 +20,7 @@ from phasewise_replay.gpu.budget import Budget, StoppedError
 from phasewise_replay.gpu.execute import Choice, chosen, execute
 from phasewise_replay.gpu.pack_file import Pack
 from phasewise_replay.gpu.results_file import FileRecording
-from phasewise_replay.plans.plan import VllmArm
+from phasewise_replay.plans.arms import VllmArm
 
 GRACE_S = 2.0
 """an engine has nothing to save: it is killed if it does not exit at once"""

@@ -10,7 +10,9 @@ from phasewise_store.store import Store
 from phasewise_replay.gpu import lone_steps
 from phasewise_replay.gpu.kit_plan import KitPlan, Stage
 from phasewise_replay.gpu.pack_file import Pack, PackedStage
-from phasewise_replay.plans.plan import Plan, SessionChoice, VllmArm
+from phasewise_replay.plans.arms import VllmArm
+from phasewise_replay.plans.plan import Plan
+from phasewise_replay.plans.session_choice import SessionChoice
 from phasewise_replay.sessions import sessions
 from phasewise_replay.sessions.recorded import Recorded, RecordedSession
 from phasewise_replay.sessions.scrubbing import Scrubber

@@ -19,7 +19,8 @@ from phasewise_store.facts import Segment
 
 from phasewise_replay.gpu.kit_plan import Flags, Smoke
 from phasewise_replay.plans import plan_file
-from phasewise_replay.plans.plan import Plan, as_yaml
+from phasewise_replay.plans.plan import Plan
+from phasewise_replay.plans.plan_yaml import as_yaml
 from phasewise_replay.sessions import selection
 from phasewise_replay.sessions.recorded import Recorded, RecordedSession, RecordedStep
 

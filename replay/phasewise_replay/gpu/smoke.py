@@ -14,7 +14,7 @@ from phasewise_store.errors import EngineError, MissingExtraError
 
 from phasewise_replay.engine import Engine, Request
 from phasewise_replay.gpu.kit_plan import Flags, Smoke
-from phasewise_replay.plans.plan import VllmArm
+from phasewise_replay.plans.arms import VllmArm
 from phasewise_replay.plans.presets import FlagValue
 
 PROMPT_TOKENS = 600

@@ -9,7 +9,8 @@ from phasewise_store.errors import UnsupportedArmError
 
 from phasewise_replay.client.endpoint_forms import EndpointForms
 from phasewise_replay.engine import Endpoint, Engine, HasEndpoints, Request
-from phasewise_replay.plans.plan import Arm, EndpointChoice, Plan, SglangArm
+from phasewise_replay.plans.arms import Arm, SglangArm
+from phasewise_replay.plans.plan import EndpointChoice, Plan
 from phasewise_replay.sessions.recorded import RecordedSession
 
 IGNORE_EOS = "preferred-sampling-params"

@@ -9,7 +9,9 @@ from phasewise_store import runs
 from phasewise_store.run_facts import Arm
 from phasewise_store.store import Store
 
-from phasewise_replay.plans.plan import Plan, SessionChoice, as_yaml
+from phasewise_replay.plans.plan import Plan
+from phasewise_replay.plans.plan_yaml import as_yaml
+from phasewise_replay.plans.session_choice import SessionChoice
 from phasewise_replay.records import arm_record
 from phasewise_replay.sessions import selection, sessions
 from phasewise_replay.sessions.recorded import Recorded

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 
 from phasewise_store.errors import UsageError
 
+from phasewise_replay.plans.arms import Arm, SglangArm, VllmArm
 from phasewise_replay.plans.common_settings import (
     KV_BLOCK,
     Value,
     common_settings,
 )
-from phasewise_replay.plans.plan import Arm, SglangArm, VllmArm
 from phasewise_replay.plans.presets import EngineKind, FlagValue
 from phasewise_replay.records import engine_settings
 from phasewise_replay.records.arm_record import ArmRecord

@@ -21,7 +21,8 @@ from phasewise_replay.driving.driver import drive_virtually
 from phasewise_replay.driving.due import Due
 from phasewise_replay.engine import Answer, Request, Resolved, started
 from phasewise_replay.engines.simulated import SimulatedEngine
-from phasewise_replay.plans.plan import Arm, Plan, SimulatedArm, VllmArm
+from phasewise_replay.plans.arms import Arm, SimulatedArm, VllmArm
+from phasewise_replay.plans.plan import Plan
 from phasewise_replay.plans.presets import FlagValue
 from phasewise_replay.records.arm_record import ArmForecast
 from phasewise_replay.runs.block import Written

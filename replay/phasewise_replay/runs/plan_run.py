@@ -13,7 +13,9 @@ from phasewise_store.run_facts import ArmStatus
 
 from phasewise_replay.driving.driver import Pace
 from phasewise_replay.engine import Engine, Resolved
-from phasewise_replay.plans.plan import Arm, ManagedArm, Plan, arm_document
+from phasewise_replay.plans.arms import Arm, ManagedArm
+from phasewise_replay.plans.plan import Plan
+from phasewise_replay.plans.plan_yaml import arm_document
 from phasewise_replay.records import arm_record
 from phasewise_replay.records.arm_record import ArmForecast, ArmRecord, BlockRecord
 from phasewise_replay.records.recording import Recording

@@ -18,7 +18,8 @@ from phasewise_store.store import Store
 from phasewise_replay.engine import Engine, started
 from phasewise_replay.engines.engine_of_arm import engine_of
 from phasewise_replay.gpu import machine
-from phasewise_replay.plans.plan import Arm, Plan
+from phasewise_replay.plans.arms import Arm
+from phasewise_replay.plans.plan import Plan
 from phasewise_replay.runs import continuing
 from phasewise_replay.runs.forecast import forecast
 from phasewise_replay.runs.plan_run import PlanRun, Step

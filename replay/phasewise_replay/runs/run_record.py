@@ -12,7 +12,8 @@ from phasewise_store.errors import StoreError
 from phasewise_store.run_facts import Arm, MeasuredCall, Run, RunStatus
 from phasewise_store.store import Store
 
-from phasewise_replay.plans.plan import Plan, as_yaml
+from phasewise_replay.plans.plan import Plan
+from phasewise_replay.plans.plan_yaml import as_yaml
 from phasewise_replay.sessions import selection
 from phasewise_replay.sessions.recorded import Recorded
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from phasewise_replay.plans.plan import SessionChoice
+from phasewise_replay.plans.session_choice import SessionChoice
 from phasewise_replay.sessions import sampling
 from phasewise_replay.sessions.sampling import Candidate
 from phasewise_replay.sessions.selection import DRAWN, MOST_KEPT, Selection, Stratum

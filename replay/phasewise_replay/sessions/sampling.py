@@ -8,7 +8,7 @@ change a sample as little as possible.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from phasewise_replay.plans.plan import Sample
+from phasewise_replay.plans.session_choice import Sample
 from phasewise_replay.sessions.lots import lot
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 import orjson
 
-from phasewise_replay.plans.plan import Sample
+from phasewise_replay.plans.session_choice import Sample
 
 Rule = Sample | Literal["named"]
 """named: the plan lists the sessions"""

@@ -15,7 +15,8 @@ from phasewise_store.scope import Scope
 from phasewise_store.store import Store
 from phasewise_store.trie import Trie
 
-from phasewise_replay.plans.plan import Plan, SessionChoice
+from phasewise_replay.plans.plan import Plan
+from phasewise_replay.plans.session_choice import SessionChoice
 from phasewise_replay.sessions import choosing, session_graph
 from phasewise_replay.sessions.recorded import Recorded, RecordedSession, RecordedStep
 from phasewise_replay.sessions.scrubbing import Scrubber

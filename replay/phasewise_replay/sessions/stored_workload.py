@@ -20,7 +20,7 @@ from phasewise_store.errors import UsageError
 from phasewise_store.scope import Scope
 from phasewise_store.store import Store
 
-from phasewise_replay.plans.plan import SessionChoice
+from phasewise_replay.plans.session_choice import SessionChoice
 from phasewise_replay.sessions import sessions
 from phasewise_replay.sessions.recorded import RecordedSession, RecordedStep
 

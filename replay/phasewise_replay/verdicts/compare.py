@@ -17,8 +17,9 @@ from phasewise_store.store import Store
 
 from phasewise_replay.engines import simulated_deployment
 from phasewise_replay.gpu import step_table
-from phasewise_replay.plans import plan_file
-from phasewise_replay.plans.plan import ManagedArm, Plan, SimulatedArm, control_half
+from phasewise_replay.plans import arm_file, plan_file
+from phasewise_replay.plans.arms import ManagedArm, SimulatedArm
+from phasewise_replay.plans.plan import Plan, control_half
 from phasewise_replay.plans.plan_keys import Keys
 from phasewise_replay.records import arm_record, engine_settings
 from phasewise_replay.records.arm_record import ArmRecord
@@ -221,7 +222,7 @@ def _changes(
 
 def _config(arm: Arm) -> dict[str, object]:
     """Return an arm as planned, with its presets expanded to flags and options."""
-    made = plan_file.arm(Keys(orjson.loads(arm.config), "the stored plan", ""))
+    made = arm_file.arm(Keys(orjson.loads(arm.config), "the stored plan", ""))
     config: dict[str, object] = {"engine": made.engine}
     if isinstance(made, ManagedArm):
         config.update(model=made.model, python=made.python)

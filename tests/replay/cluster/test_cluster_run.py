@@ -8,14 +8,9 @@ from phasewise_replay.cluster import cluster_run
 from phasewise_replay.cluster.cluster import Ahead, Lost, WorkOf
 from phasewise_replay.cluster.shards import Shard, Visit
 from phasewise_replay.cluster.visiting import Visited, do
-from phasewise_replay.plans.plan import (
-    Plan,
-    SessionChoice,
-    SglangArm,
-    SimulatedArm,
-    SimulatedOptions,
-    VllmArm,
-)
+from phasewise_replay.plans.arms import SglangArm, SimulatedArm, SimulatedOptions, VllmArm
+from phasewise_replay.plans.plan import Plan
+from phasewise_replay.plans.session_choice import SessionChoice
 from phasewise_replay.records import arm_record
 from phasewise_replay.runs.run import run
 from phasewise_replay.verdicts.compare import compare

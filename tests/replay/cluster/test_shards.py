@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from phasewise_replay.cluster.needs import gpus
 from phasewise_replay.cluster.shards import most_shards, split
-from phasewise_replay.plans.plan import Plan, SglangArm, UrlArm, VllmArm, control_half
+from phasewise_replay.plans.arms import SglangArm, UrlArm, VllmArm
+from phasewise_replay.plans.plan import Plan, control_half
 from phasewise_replay.sessions.recorded import Recorded, RecordedSession, RecordedStep
 from phasewise_store.errors import UsageError
 

@@ -12,7 +12,7 @@ from phasewise_replay.gpu.execute import Choice, chosen, execute
 from phasewise_replay.gpu.pack_file import Pack
 from phasewise_replay.gpu.results_file import FileRecording
 from phasewise_replay.gpu.results_import import import_results
-from phasewise_replay.plans.plan import VllmArm
+from phasewise_replay.plans.arms import VllmArm
 from phasewise_replay.records import arm_record
 from phasewise_replay.records.arm_record import BlockRecord
 from phasewise_store import runs

@@ -12,7 +12,7 @@ from phasewise_analyzer.engine.runs.layout import Layout
 from phasewise_analyzer.engine.runs.simulation import Outcome, refuse_oversized, sum_up
 from phasewise_analyzer.engine.schedulers.request import Request
 from phasewise_analyzer.engine.speculation.assumed import assumed_drafts, refuse_impossible
-from phasewise_replay.plans.plan import SessionChoice
+from phasewise_replay.plans.session_choice import SessionChoice
 from phasewise_replay.sessions import stored_workload
 from phasewise_store.errors import UsageError
 from phasewise_store.scope import Scope

@@ -9,8 +9,10 @@ from phasewise_analyzer.whatif.compare import Wanted
 from phasewise_analyzer.whatif.repairing import repaired
 from phasewise_analyzer.whatif.replay_prediction import Proof
 from phasewise_analyzer.whatif.scenario import Scenario
-from phasewise_replay.plans import plan as plans
-from phasewise_replay.plans.plan import Plan, SessionChoice, SimulatedArm, SimulatedOptions
+from phasewise_replay.plans.arms import SimulatedArm, SimulatedOptions
+from phasewise_replay.plans.plan import Plan
+from phasewise_replay.plans.plan_yaml import as_yaml
+from phasewise_replay.plans.session_choice import SessionChoice
 from phasewise_store.errors import UsageError
 from phasewise_store.scope import Scope
 from phasewise_store.store import Store
@@ -131,7 +133,7 @@ def _write_plan(target: Target, name: str, sessions: SessionChoice) -> str:
         warmup_calls=0,
     )
     path = target.folder / f"{name}.yaml"
-    text = plans.as_yaml(plan)
+    text = as_yaml(plan)
     try:
         path.write_text(
             "# To measure this on your own server, change the arm (docs/replay.md).\n" + text,
