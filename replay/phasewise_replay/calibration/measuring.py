@@ -37,6 +37,8 @@ from phasewise_replay.engines.step_log import StepLog
 
 ROUNDS = 9
 """at most; the middle of a probe's rounds counts"""
+PATIENCE = 3
+"""with a server that is too slow for one round in its time"""
 WARM_UP = (PrefillProbe(64, 0), DecodeProbe(1, 32), MixedProbe(32, 0, 1, 32))
 """probes that are not counted: a server compiles and allocates at its first ones"""
 
@@ -54,8 +56,9 @@ def calibrate(
     log: StepLog | None = None,
     report: Report = lambda done, planned: None,
 ) -> Calibration:
-    """Measure a server for at most so many seconds, with at most so many sequences at once.
+    """Measure a server for about so many seconds, with at most so many sequences at once.
 
+    Only a first round that is not over by then goes on, up to PATIENCE times as long.
     `log` is the step log of a vLLM that has one: mixed steps are taken from it.
 
     Raises UsageError where the server is busy, is neither vLLM nor SGLang, or is too slow for the
@@ -86,7 +89,7 @@ def calibrate(
     if log is not None:
         planned += bursts(limits)
         log.mark()
-    steps = _probe(subject, planned, time.monotonic() + seconds, report)
+    steps = _probe(subject, planned, seconds, report)
     if log is not None:
         alone = [step for step in steps if kind_of(step.batch) != "mixed"]
         steps = alone + logged.mixed_steps(log)
@@ -121,14 +124,19 @@ def _of_kinds(probes: Iterable[Probe], subject: Subject) -> list[Probe]:
 
 
 def _probe(
-    subject: Subject, planned: list[Probe], deadline: float, report: Report
+    subject: Subject, planned: list[Probe], seconds: float, report: Report
 ) -> list[MeasuredStep]:
-    """Run rounds until the deadline; return the middle steps of each probe."""
+    """Run rounds for so many seconds; return the middle steps of each probe.
+
+    The first round, without which there is no fit, may take PATIENCE times as long.
+    """
     found: dict[Probe, list[MeasuredStep]] = {}
     drawn = np.random.default_rng()
-    for _ in range(ROUNDS):
+    began = time.monotonic()
+    for again in range(ROUNDS):
+        most = seconds if again else PATIENCE * seconds
         for done, probe in enumerate(planned, start=1):
-            if time.monotonic() > deadline:
+            if time.monotonic() - began > most:
                 return _middle(found)
             step = subject.run(varied(probe, drawn))
             if step is not None:

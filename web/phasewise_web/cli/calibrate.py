@@ -45,7 +45,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--tp", metavar="N", type=int, default=1, help="tensor parallelism")
     parser.add_argument(
-        "--seconds", metavar="S", type=float, default=SECONDS, help="most time to take"
+        "--seconds",
+        metavar="S",
+        type=float,
+        default=SECONDS,
+        help="most time to take; the first round may take three times as long",
     )
     parser.add_argument(
         "--sequences", metavar="N", type=int, default=SEQUENCES, help="most requests at once"
