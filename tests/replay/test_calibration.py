@@ -189,8 +189,8 @@ def test_a_real_vllm_is_calibrated(
     }
     words = command(VLLM, model=str(TINY), port=port, flags=flags, on_cpu=True)
     with serving(words, environment(NO_WORKER_VARIABLES, on_cpu=True), port=port) as url:
-        calibrate = ["calibrate", url, "--out", str(path), "--sequences", "8", "--json"]
-        calibrate += ["--seconds", "60"]
+        calibrate = ["calibrate", url, "--out", str(path), "--sequences", "4", "--json"]
+        calibrate += ["--seconds", "30"]
         code = main(calibrate)
         if code != 0:  # too few steps that nothing disturbed
             capsys.readouterr()
