@@ -200,6 +200,27 @@ def test_what_vllm_takes_from_the_chunk_size_is_no_confounder() -> None:
     assert confounders.unplanned(confounders.changed(one, two), *planned) == []
 
 
+def test_what_vllm_derives_from_speculation_is_no_confounder() -> None:
+    """It turns asynchronous scheduling off, with what follows it, and keeps room for drafts."""
+    settings = {
+        "scheduler_config.async_scheduling": True,
+        "parallel_config.disable_nccl_for_dp_synchronization": True,
+        "scheduler_config.max_num_scheduled_tokens": None,
+    }
+    one = ArmRecord("vllm", "m", "measured", settings=settings)
+    drafting = {
+        "scheduler_config.async_scheduling": False,
+        "parallel_config.disable_nccl_for_dp_synchronization": False,
+        "scheduler_config.max_num_scheduled_tokens": 2045,
+    }
+    two = ArmRecord("vllm", "m", "measured", settings=drafting)
+    differences = confounders.changed(one, two)
+    assert differences.keys() == settings.keys()
+    planned: tuple[dict[str, object], ...] = ({}, {"speculative-config": {"method": "ngram"}})
+    assert confounders.unplanned(differences, *planned) == []
+    assert set(confounders.unplanned(differences, {}, {"max-num-seqs": 2})) == settings.keys()
+
+
 def test_two_kinds_of_engines_are_compared_in_the_settings_that_both_have() -> None:
     """Under one name each: what differs is listed, what is the same or only one has is not."""
     vllm = ArmRecord(

@@ -31,7 +31,9 @@ SPELLINGS: Mapping[str, Set[str]] = {
     },
     "speculative_config": {
         *("speculative", "num_lookahead", "num_speculative", "drafter"),
-        "async_scheduling",  # vLLM turns it off beside n-gram speculation and suffix decoding
+        # vLLM turns it off beside n-gram speculation and suffix decoding, and what follows it
+        *("async_scheduling", "disable_nccl_for_dp_synchronization"),
+        "max_num_scheduled_tokens",  # a step keeps room for drafts
     },
 }
 """a flag, and other names under which its setting is reported"""
