@@ -19,10 +19,8 @@ def blocks(arm: Arm) -> set[int]:
     return set() if record is None else {one.block for one in record.blocks if one.void is None}
 
 
-def joined(before: Arm | None, after: Arm, *, shard: int) -> Arm:
-    """Return the arm with the blocks of one more visit; what kept that from running counts."""
-    if before is None:
-        return after
+def joined(before: Arm, after: Arm, *, shard: int) -> Arm:
+    """Return the arm with the blocks of one more visit; what kept either from running counts."""
     old, new = arm_record.decode(before), arm_record.decode(after)
     if old is None or new is None:
         whole = old or new

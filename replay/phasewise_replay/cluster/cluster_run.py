@@ -128,7 +128,6 @@ class _Work:
         # writes every arm: as new, or with the blocks that are complete
         PlanRun(self._recording, plan, run_id=run_id, recorded=recorded, done=done)
         self._arms = {arm.arm: arm for arm in runs.arms(store, run_id)}
-        self._begun = {name for name, arm in done.items() if arm.resolved != "{}"}
         self._shards = split(recorded, plan, run_id)
         self._sizes = {shard.number: shard.recorded.calls for shard in self._shards}
         self._total = sum(self._sizes.values()) * len(plan.turns())
@@ -173,11 +172,9 @@ class _Work:
     def _finished(self, result: Visited) -> None:
         """Store the results of a visit."""
         visit = result.visit
-        before = self._arms[visit.arm] if visit.arm in self._begun else None
-        self._begun.add(visit.arm)
         # calls first: a block counts once its arm lists it
         self._recording.add_calls(result.calls)
-        self._put(arm_parts.joined(before, result.arm, shard=visit.shard))
+        self._put(arm_parts.joined(self._arms[visit.arm], result.arm, shard=visit.shard))
         self._done += self._calls(visit)
 
     def _lost(self, event: Lost) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import pytest
-from phasewise_replay.cluster import cluster_run
+from phasewise_replay.cluster import arm_parts, cluster_run
 from phasewise_replay.cluster.cluster import Ahead, Lost, WorkOf
 from phasewise_replay.cluster.shards import Shard, Visit
 from phasewise_replay.cluster.visiting import Visited, do
@@ -12,10 +12,12 @@ from phasewise_replay.plans.arms import SglangArm, SimulatedArm, SimulatedOption
 from phasewise_replay.plans.plan import Plan
 from phasewise_replay.plans.session_choice import SessionChoice
 from phasewise_replay.records import arm_record
+from phasewise_replay.records.arm_record import ArmRecord, BlockRecord
 from phasewise_replay.runs.run import run
 from phasewise_replay.verdicts.compare import compare
 from phasewise_store import runs
 from phasewise_store.errors import UsageError
+from phasewise_store.run_facts import Arm
 from phasewise_store.store import Store
 
 from tests.replay.recorded import SOURCE, write_sessions
@@ -172,6 +174,16 @@ def test_an_arm_that_no_node_can_finish_fails_and_the_others_go_on(store: Store)
         ("failed", "shard 2, lost 4 times"),
     ]
     assert len([visit for visit in here.visited if visit.arm == "with"]) == 1
+
+
+def test_an_arm_that_failed_stays_failed_when_another_shard_ends_well() -> None:
+    """Its visit was under way when the other was lost; without that shard the arm is not whole."""
+    ready = Arm("run", "with", 1, "vllm", config="{}", resolved="{}", status="ok")
+    lost = replace(ready, status="failed", reason="shard 2, lost 4 times")
+    record = arm_record.encode(ArmRecord("vllm", "m", "measured", blocks=(BlockRecord(8, 0),)))
+    found = arm_parts.joined(lost, replace(ready, resolved=record), shard=2)
+    assert (found.status, found.reason) == ("failed", "shard 2, lost 4 times")
+    assert arm_parts.blocks(found) == {8}
 
 
 def test_an_arm_that_is_larger_than_a_node_cannot_run(store: Store) -> None:

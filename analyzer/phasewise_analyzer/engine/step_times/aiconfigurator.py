@@ -1,8 +1,8 @@
 """Step times by AIConfigurator: kernels that NVIDIA measured on its GPUs, for vLLM.
 
-An optional extra (`phasewise[aiconfigurator]`), about 300 MB. Its times include the collectives of
-tensor parallelism and exclude host time. They hold for the formats that the named model is
-published in.
+An optional extra (`phasewise[aiconfigurator]`), because its data are large. Its times include the
+collectives of tensor parallelism and exclude host time. They hold for the formats that the named
+model is published in.
 """
 
 import logging
