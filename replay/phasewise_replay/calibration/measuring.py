@@ -4,18 +4,16 @@ The server has to be idle: requests of others would be in every step that is mea
 at before and after.
 """
 
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
-import numpy as np
 from phasewise_analyzer.engine.deployments.calibration import Calibration, Server
 from phasewise_analyzer.engine.step_times import step_fit
 from phasewise_analyzer.engine.step_times.fitted_steps import kind_of
-from phasewise_analyzer.engine.step_times.step_fit import Hardware, MeasuredStep
+from phasewise_analyzer.engine.step_times.step_fit import Hardware
 from phasewise_store.errors import UsageError
 
-from phasewise_replay.calibration import logged, server_front
+from phasewise_replay.calibration import logged, rounds, server_front
 from phasewise_replay.calibration.probes import (
     DecodeProbe,
     Limits,
@@ -24,8 +22,8 @@ from phasewise_replay.calibration.probes import (
     Probe,
     bursts,
     one_round,
-    varied,
 )
+from phasewise_replay.calibration.rounds import Report
 from phasewise_replay.calibration.sending import Sender
 from phasewise_replay.calibration.sglang_subject import SglangSubject
 from phasewise_replay.calibration.subject import Subject
@@ -35,15 +33,8 @@ from phasewise_replay.client.request_body import SGLANG, VLLM
 from phasewise_replay.engines import server_description
 from phasewise_replay.engines.step_log import StepLog
 
-ROUNDS = 9
-"""at most; the middle of a probe's rounds counts"""
-PATIENCE = 3
-"""with a server that is too slow for one round in its time"""
 WARM_UP = (PrefillProbe(64, 0), DecodeProbe(1, 32), MixedProbe(32, 0, 1, 32))
 """probes that are not counted: a server compiles and allocates at its first ones"""
-
-Report = Callable[[int, int], None]
-"""told after each probe: probes done in this round, and all of the round"""
 
 
 def calibrate(
@@ -58,7 +49,7 @@ def calibrate(
 ) -> Calibration:
     """Measure a server for about so many seconds, with at most so many sequences at once.
 
-    Only a first round that is not over by then goes on, up to PATIENCE times as long.
+    Where that is not enough for a fit, it goes on for up to three times as long.
     `log` is the step log of a vLLM that has one: mixed steps are taken from it.
 
     Raises UsageError where the server is busy, is neither vLLM nor SGLang, or is too slow for the
@@ -89,7 +80,7 @@ def calibrate(
     if log is not None:
         planned += bursts(limits)
         log.mark()
-    steps = _probe(subject, planned, seconds, report)
+    steps = rounds.measured(subject, planned, seconds, report)
     if log is not None:
         alone = [step for step in steps if kind_of(step.batch) != "mixed"]
         steps = alone + logged.mixed_steps(log)
@@ -121,34 +112,3 @@ def _of_kinds(probes: Iterable[Probe], subject: Subject) -> list[Probe]:
     """Return the probes of steps that the engine has."""
     mixes = "mixed" in subject.kinds
     return [probe for probe in probes if mixes or not isinstance(probe, MixedProbe)]
-
-
-def _probe(
-    subject: Subject, planned: list[Probe], seconds: float, report: Report
-) -> list[MeasuredStep]:
-    """Run rounds for so many seconds; return the middle steps of each probe.
-
-    The first round, without which there is no fit, may take PATIENCE times as long.
-    """
-    found: dict[Probe, list[MeasuredStep]] = {}
-    drawn = np.random.default_rng()
-    began = time.monotonic()
-    for again in range(ROUNDS):
-        most = seconds if again else PATIENCE * seconds
-        for done, probe in enumerate(planned, start=1):
-            if time.monotonic() - began > most:
-                return _middle(found)
-            step = subject.run(varied(probe, drawn))
-            if step is not None:
-                found.setdefault(probe, []).append(step)
-            report(done, len(planned))
-    return _middle(found)
-
-
-def _middle(found: dict[Probe, list[MeasuredStep]]) -> list[MeasuredStep]:
-    """Return of each probe the step of median time, or the two around it."""
-    kept = []
-    for steps in found.values():
-        ordered = sorted(steps, key=lambda step: step.seconds)
-        kept += ordered[(len(ordered) - 1) // 2 : len(ordered) // 2 + 1]
-    return kept

@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         type=float,
         default=SECONDS,
-        help="most time to take; the first round may take three times as long",
+        help="time to take; up to three times as long where that is too little for a fit",
     )
     parser.add_argument(
         "--sequences", metavar="N", type=int, default=SEQUENCES, help="most requests at once"

@@ -78,12 +78,17 @@ def fit(
     return fitted
 
 
+def lacking(steps: Sequence[MeasuredStep], kind: StepKind) -> int:
+    """Return how many steps of a kind are missing for its coefficients and their error."""
+    mine = sum(kind_of(step.batch) == kind for step in steps)
+    return max(0, len(terms(_example(kind))) + FOLDS - mine)
+
+
 def _fit_kind(kind: StepKind, steps: Sequence[MeasuredStep]) -> KindFit:
-    columns = len(terms(_example(kind)))
-    if len(steps) < columns + FOLDS:
+    if lacking(steps, kind):
         raise UsageError(
-            f"{len(steps)} {kind} steps were measured; its {columns} coefficients and their error "
-            f"need at least {columns + FOLDS}"
+            f"{len(steps)} {kind} steps were measured; their fit and its error need at least "
+            f"{len(steps) + lacking(steps, kind)}: measure for longer"
         )
     rows = np.array([terms(step.batch) for step in steps], dtype=np.float64)
     seconds = np.array([step.seconds for step in steps], dtype=np.float64)
