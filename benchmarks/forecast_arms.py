@@ -1,8 +1,8 @@
 """What the engine model says of each arm beside what a real vLLM on this CPU does.
 
-The baseline's server is calibrated, then the plan runs: prefix caching, the size of a chunk and
-n-gram speculation, on recorded sessions, four at once. It takes minutes, and nothing else should
-run: python benchmarks/forecast_arms.py
+The baseline's server is calibrated, and the one that verifies n-gram drafts, then the plan runs:
+prefix caching, the size of a chunk and n-gram speculation, on recorded sessions, four at once. It
+takes eight minutes, and nothing else should run: python benchmarks/forecast_arms.py
 """
 
 import sys
@@ -16,7 +16,7 @@ from phasewise_analyzer.analyse import analyse
 from phasewise_collector.importing import import_paths
 from phasewise_replay.client.openai_client import OpenAiClient
 from phasewise_replay.client.request_body import VLLM as DIALECT
-from phasewise_replay.engines import engine_python
+from phasewise_replay.engines import engine_python, vllm_plugin
 from phasewise_replay.engines.server_process import ServerProcess, free_port
 from phasewise_replay.engines.vllm_command import command, environment
 from phasewise_replay.plans import plan_file
@@ -24,6 +24,7 @@ from phasewise_replay.plans.presets import FlagValue
 from phasewise_replay.runs.run import run
 from phasewise_replay.verdicts.compare import compare
 from phasewise_store.store import Store
+from phasewise_web.cli.calibrate import LOG
 from phasewise_web.cli.forecast_table import print_forecasts
 from phasewise_web.cli.main import main as phasewise
 
@@ -57,11 +58,12 @@ arms:
 def main() -> None:
     """Calibrate, replay, and print."""
     with TemporaryDirectory() as folder, Store.in_memory() as store:
-        calibration = Path(folder) / "cpu.json"
-        calibrate(calibration)
+        baseline, ngram = Path(folder) / "baseline.json", Path(folder) / "ngram.json"
+        calibrate(baseline, {})
+        calibrate(ngram, {"speculative-config": NGRAM})
         import_paths(store, [TRACES / "tau-bench"])
         analyse(store)
-        plan = plan_file.parse(text(calibration), "the benchmark's plan")
+        plan = plan_file.parse(text(baseline, ngram), "the benchmark's plan")
         verdict = compare(store, run(store, plan))
         print(verdict.headline)
         for check in verdict.fidelity.checks:
@@ -70,18 +72,26 @@ def main() -> None:
         print_forecasts(verdict.forecasts)
 
 
-def calibrate(path: Path) -> None:
-    """Start the baseline's server, fit its step times, and stop it."""
+def calibrate(path: Path, more: Mapping[str, FlagValue]) -> None:
+    """Start the baseline's server, with more flags, fit its step times, and stop it."""
     port = free_port()
     words = command(
-        engine_python.find("vllm", VLLM), model=MODEL, port=port, flags=FLAGS, on_cpu=True
+        engine_python.find("vllm", VLLM),
+        model=MODEL,
+        port=port,
+        flags=FLAGS | {vllm_plugin.FLAG: True} | dict(more),
+        on_cpu=True,
     )
-    server = ServerProcess(words, environment(VARIABLES, on_cpu=True))
+    steps = path.with_suffix(".steps")
+    variables = environment(VARIABLES, on_cpu=True)
+    server = ServerProcess(words, vllm_plugin.install(steps, steps / LOG, variables))
     url = f"http://127.0.0.1:{port}"
     client = OpenAiClient(url, dialect=DIALECT)
     try:
         server.wait_until(client.healthy, timeout_s=300)
-        done = phasewise(["calibrate", url, "--out", str(path)])
+        done = phasewise(
+            ["calibrate", url, "--step-log", str(steps), "--seconds", "100", "--out", str(path)]
+        )
     finally:
         client.close()
         server.stop()
@@ -89,7 +99,7 @@ def calibrate(path: Path) -> None:
         sys.exit(done)
 
 
-def text(calibration: Path) -> str:
+def text(baseline: Path, ngram: Path) -> str:
     """Write the plan."""
     arms = [
         arm("chunk-2048", caching=True, chunk=2048),
@@ -98,7 +108,8 @@ def text(calibration: Path) -> str:
         arm("ngram", caching=True, chunk=2048, more={"speculative-config": NGRAM}),
     ]
     listed = "\n".join(f"  - {one}" for one in arms)
-    return f"{PLAN}{listed}\nforecast: {{calibration: {calibration}}}\n"
+    forecast = f"forecast: {{calibration: {baseline}, arms: {{ngram: {ngram}}}}}"
+    return f"{PLAN}{listed}\n{forecast}\n"
 
 
 def arm(

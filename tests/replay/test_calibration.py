@@ -128,6 +128,9 @@ LOAD = {
 }
 
 
+DRAFTING = {"speculative_config": {"method": "ngram", "num_speculative_tokens": 3}}
+
+
 def vllm_metrics(text: str) -> dict[str, str]:
     """Give the answers of a vLLM."""
     return {"/metrics": text}
@@ -150,6 +153,14 @@ def sglang(info: dict[str, object], loads: list[dict[str, object]]) -> dict[str,
                 "vllm:num_requests_running 2\nvllm:num_requests_waiting 1\n"
             ),
             "is busy (3 requests)",
+        ),
+        (
+            vllm_metrics(
+                'vllm:cache_config_info{block_size="16"} 1\n'
+                "vllm:num_requests_running 0\nvllm:num_requests_waiting 0\n"
+            )
+            | {"/server_info?config_format=json": json.dumps({"vllm_config": DRAFTING})},
+            "in its step log only: calibrate it with --step-log FOLDER",
         ),
         (vllm_metrics("other:metric 1\n"), "has no vLLM metrics at `/metrics`"),
         (sglang({}, [LOAD]), "is busy (3 requests)"),
@@ -208,3 +219,4 @@ def test_a_real_vllm_is_calibrated(
     _, token, bent, pairs, *_ = found.times.fits["prefill"].coefficients
     assert token + bent + pairs > 0
     assert found.times.fits["decode"].coefficients[0] > 0
+    assert found.times.preparation.seconds > 0  # on a CPU

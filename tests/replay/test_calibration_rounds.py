@@ -31,6 +31,7 @@ class Subject:
         self.config: Config = SglangConfig()
         self.sender = Sender(OpenAiClient("http://127.0.0.1:1", dialect=SGLANG), vocabulary=1000)
         self.front_s: list[tuple[int, float]] = []
+        self.preparing_s: list[float] = []
         self.probes = 0
         self._together = together
 
@@ -53,7 +54,14 @@ class Subject:
 
 def measured(subject: Subject, seconds: float) -> list[MeasuredStep]:
     """Run rounds of all probes."""
-    return rounds.measured(subject, ROUND, seconds, lambda done, all_of_it: None, subject.clock)
+    return rounds.measured(
+        subject,
+        ROUND,
+        seconds,
+        report=lambda done, planned: None,
+        kinds=PURE_KINDS,
+        clock=subject.clock,
+    )
 
 
 @pytest.mark.parametrize(

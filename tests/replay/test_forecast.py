@@ -1,13 +1,20 @@
 """Forecasts of measured arms: equal to what an engine does that follows the model."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
+from phasewise_analyzer.engine.deployments import calibration
+from phasewise_analyzer.engine.deployments.calibration import Calibration, Server
 from phasewise_analyzer.engine.schedulers.drafts import Drafts
+from phasewise_analyzer.engine.schedulers.vllm_scheduler import SchedulerConfig
 from phasewise_analyzer.engine.speculation.config import NgramConfig, SpeculationConfig
 from phasewise_analyzer.engine.speculation.drafted_calls import DraftedCalls
 from phasewise_analyzer.engine.speculation.ngram import ngram_drafts
+from phasewise_analyzer.engine.step_times.fitted_steps import KINDS, FittedSteps, KindFit, StepKind
+from phasewise_analyzer.engine.step_times.front import NO_FRONT
 from phasewise_replay.engine import Answer, Engine, Request, Resolved
 from phasewise_replay.engines.fake import FakeChannel, FakeEngine
 from phasewise_replay.engines.simulated import SimulatedEngine
@@ -18,6 +25,7 @@ from phasewise_replay.plans.plan_yaml import as_yaml
 from phasewise_replay.runs.run import run
 from phasewise_replay.verdicts.compare import compare
 from phasewise_reports import run_report
+from phasewise_store.errors import UsageError
 from phasewise_store.store import Store
 
 from tests.replay.recorded import write_sessions
@@ -82,6 +90,15 @@ class Slower:
         return replace(answer, sent_ns=10**18 + SLOWER * answer.sent_ns, **slow)
 
 
+class Bfloat16(Slower):
+    """One that reports its format."""
+
+    def start(self) -> Resolved:
+        """Describe it."""
+        found = super().start()
+        return replace(found, settings={**found.settings, "model_config.dtype": "bfloat16"})
+
+
 def engine_of(arm: Arm) -> Engine:
     """Return the engine of an arm."""
     assert isinstance(arm, VllmArm)
@@ -129,6 +146,75 @@ def test_a_plan_with_a_forecast_is_written_and_read_back() -> None:
     plan = planned()
     assert plan_file.parse(as_yaml(plan), "stored") == plan
     assert plan.forecast == STEP_TIMES
+
+
+def with_own(path: object) -> str:
+    """Write a plan in which the arm that drafts has a calibration of its own."""
+    return PLAN.replace("qwen3-8b}\n", f"qwen3-8b, arms: {{drafts: {path}}}}}\n")
+
+
+def calibrated(folder: Path, *, decode_s: float) -> Path:
+    """Write the calibration of a server that drafts, in which a decode step takes so long."""
+    terms = {"prefill": 6, "decode": 4, "mixed": 7}
+    fits: dict[StepKind, KindFit] = {}
+    for kind in KINDS:
+        first = decode_s if kind == "decode" else 0.01
+        more = [0.0] * (terms[kind] - 1)
+        fits[kind] = KindFit((first, *more), error=0.0, p90=0.0, worst=0.0, steps=20)
+    path = folder / f"own-{decode_s}.json"
+    calibration.write(
+        path,
+        Calibration(
+            Server("vllm", "0.32.0", "m", None, {"model_config.dtype": "float32"}),
+            FittedSteps(fits, "made", datetime.now(UTC)),
+            SchedulerConfig(async_scheduling=False),
+            None,
+            NO_FRONT,
+            NgramConfig(2),
+            measured_drafting=True,
+        ),
+    )
+    return path
+
+
+def test_an_arm_is_forecast_on_a_calibration_of_its_own(store: Store, tmp_path: Path) -> None:
+    """Twice as long steps give twice the decode time, and no other arm changes."""
+    write_sessions(store)
+    found: dict[str, list[float]] = {"on": [], "drafts": []}
+    for decode_s in (0.02, 0.04):
+        plan = planned(with_own(calibrated(tmp_path, decode_s=decode_s)))
+        for arm in compare(store, run(store, plan, engine_for=engine_of)).forecasts:
+            (decode,) = [one for one in arm.measures if one.name == "decode_s"]
+            found[arm.arm].append(1 + decode.predicted_percent / 100)
+    assert found["drafts"][1] == pytest.approx(2 * found["drafts"][0])
+    assert found["on"][1] == found["on"][0]
+
+
+def test_a_calibration_of_another_server_forecasts_nothing(store: Store, tmp_path: Path) -> None:
+    """Its settings are compared with what the arm's server reports."""
+    write_sessions(store)
+    path = calibrated(tmp_path, decode_s=0.02)
+
+    def bfloat16(arm: Arm) -> Engine:
+        assert isinstance(arm, VllmArm)
+        return Bfloat16(arm)
+
+    verdict = compare(store, run(store, planned(with_own(path)), engine_for=bfloat16))
+    reasons = {one.arm: one.reason for one in verdict.forecasts}
+    assert reasons == {
+        "on": None,
+        "drafts": f"`{path}` is of a server with `model_config.dtype` float32; the arm's has "
+        "bfloat16",
+    }
+
+
+def test_a_plan_names_calibrations_of_its_own_arms() -> None:
+    """They are stored with it, and an arm that is not there is an error."""
+    plan = planned(with_own("own.json"))
+    assert plan.calibrations == {"drafts": "own.json"}
+    assert plan_file.parse(as_yaml(plan), "stored") == plan
+    with pytest.raises(UsageError, match=r"`forecast.arms` of plan `forecast` names `others`"):
+        planned(with_own("own.json").replace("{drafts: own", "{others: own"))
 
 
 def test_an_engine_that_tells_no_tokens_has_no_forecast(store: Store) -> None:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from phasewise_analyzer.engine.step_times.batch import Batch, Chunk
+from phasewise_analyzer.engine.step_times.kernel_preparation import NO_PREPARATION, Preparation
 from phasewise_replay.calibration import logged
 from phasewise_replay.calibration.probes import (
     BURST_DECODED,
@@ -38,7 +39,37 @@ def test_no_burst_exceeds_the_limits(tokens: int, sequences: int, cache_tokens: 
 
 def test_steps_that_are_alike_are_one_measurement(tmp_path: Path) -> None:
     """Two steps that read a prompt beside a decode, of 20 and 24 ms; all others are left out."""
+    path = written(tmp_path)
+    (mixed,) = logged.steps(StepLog(path, drafts=False), {"mixed"}, NO_PREPARATION)
+    assert mixed.batch == Batch((Chunk(8, 0),), decodes=1, context=9, longest=9)
+    assert mixed.seconds == pytest.approx(0.022)
+    assert mixed.steps == 2
+
+
+def test_what_a_step_took_to_prepare_kernels_is_taken_off(tmp_path: Path) -> None:
+    """The first of two alike had a number of tokens that was new, and took 4 ms of 20 for it."""
+    taken = logged.steps(StepLog(written(tmp_path), drafts=False), {"mixed"}, Preparation(0.004))
+    assert [step.seconds for step in taken] == [pytest.approx((0.016 + 0.024) / 2)]
+
+
+def test_steps_that_verify_drafts_are_told_apart_by_how_many(tmp_path: Path) -> None:
+    """One call: its second step verifies two drafts in 12 ms, its third none in 10."""
     path = tmp_path / "log"
+    call = ended("1") | {"output_tokens": 5, "decode_s": 0.022}
+    path.write_bytes(
+        line(1.0, prefill_tokens=8, first_tokens=1)
+        + line(1.012, gap_s=0.012, **DECODE | {"decode_tokens": 3})
+        + line(1.022, gap_s=0.010, ended=[call], **DECODE)
+    )
+    log = StepLog(path, drafts=True)
+    found = logged.steps(log, logged.kinds(drafts=True), NO_PREPARATION)
+    assert [(step.batch.decodes, step.batch.drafts) for step in found] == [(1, 2), (1, 0)]
+    assert [step.seconds for step in found] == [pytest.approx(0.012), pytest.approx(0.010)]
+
+
+def written(folder: Path) -> Path:
+    """Write the log of two calls that decode while another prompt is read."""
+    path = folder / "log"
     read = {"prefill_tokens": 8, "first_tokens": 1}
     lines = []
     for at_s, mixed_s in ((1.0, 0.020), (2.0, 0.024)):
@@ -50,10 +81,7 @@ def test_steps_that_are_alike_are_one_measurement(tmp_path: Path) -> None:
             line(at_s + mixed_s + 0.01, gap_s=0.01, ended=[long, short], **BOTH),
         ]
     path.write_bytes(b"".join(lines))
-    (mixed,) = logged.mixed_steps(StepLog(path, drafts=False))
-    assert mixed.batch == Batch((Chunk(8, 0),), decodes=1, context=9, longest=9)
-    assert mixed.seconds == pytest.approx(0.022)
-    assert mixed.steps == 2
+    return path
 
 
 def test_one_engine_is_calibrated_at_a_time(tmp_path: Path) -> None:
@@ -62,7 +90,7 @@ def test_one_engine_is_calibrated_at_a_time(tmp_path: Path) -> None:
     read = {"prefill_tokens": 8, "first_tokens": 1}
     path.write_bytes(line(1.0, **read) + line(1.0, engine=1, **read))
     with pytest.raises(UsageError, match="2 data-parallel engines"):
-        logged.mixed_steps(StepLog(path, drafts=False))
+        logged.steps(StepLog(path, drafts=False), {"mixed"}, NO_PREPARATION)
 
 
 def test_a_folder_without_a_log_is_made_ready_for_one(

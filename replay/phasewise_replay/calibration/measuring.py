@@ -4,12 +4,14 @@ The server has to be idle: requests of others would be in every step that is mea
 at before and after.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
+import numpy as np
 from phasewise_analyzer.engine.deployments.calibration import Calibration, Server
 from phasewise_analyzer.engine.step_times import step_fit
-from phasewise_analyzer.engine.step_times.fitted_steps import kind_of
+from phasewise_analyzer.engine.step_times.fitted_steps import StepKind, kind_of
+from phasewise_analyzer.engine.step_times.kernel_preparation import NO_PREPARATION, Preparation
 from phasewise_analyzer.engine.step_times.step_fit import Hardware
 from phasewise_store.errors import UsageError
 
@@ -66,6 +68,11 @@ def calibrate(
     else:
         client.dialect = VLLM
         subject = VllmSubject(sender, described)
+        if log is None and subject.speculation is not None:
+            raise UsageError(
+                "the steps in which this vLLM verifies drafts are in its step log only: calibrate "
+                "it with  --step-log FOLDER"
+            )
     cache = described.blocks and described.blocks * subject.config.block_size
     limits = Limits(
         tokens=described.max_model_tokens or 4096,
@@ -76,14 +83,19 @@ def calibrate(
     for probe in _of_kinds(WARM_UP, subject):
         subject.run(probe)
     subject.front_s.clear()
+    subject.preparing_s.clear()
     planned = _of_kinds(one_round(limits), subject)
     if log is not None:
         planned += bursts(limits)
+        log.drafts = subject.speculation is not None
         log.mark()
-    steps = rounds.measured(subject, planned, seconds, report)
+    taken = frozenset[StepKind]() if log is None else logged.kinds(drafts=log.drafts)
+    counted = set(subject.kinds) - taken
+    steps = rounds.measured(subject, planned, seconds, report=report, kinds=counted)
+    preparation = _preparation(subject.preparing_s)
     if log is not None:
-        alone = [step for step in steps if kind_of(step.batch) != "mixed"]
-        steps = alone + logged.mixed_steps(log)
+        steps = [step for step in steps if kind_of(step.batch) in counted]
+        steps += logged.steps(log, taken, preparation)
     subject.refuse_disturbed()
     busy_s = sender.front_busy_s(limits.sequences) if limits.sequences > 1 else 0.0
     server = Server(
@@ -103,9 +115,23 @@ def calibrate(
         made_at=datetime.now(UTC),
         hardware=hardware,
         kinds=subject.kinds,
+        preparation=preparation,
     )
     front = server_front.front(subject.front_s, busy_s=busy_s)
-    return Calibration(server, times, subject.config, described.blocks, front)
+    return Calibration(
+        server,
+        times,
+        subject.config,
+        described.blocks,
+        front,
+        subject.speculation,
+        measured_drafting=subject.speculation is not None,
+    )
+
+
+def _preparation(longer_s: Sequence[float]) -> Preparation:
+    """Return what steps with a new number of tokens take longer, in the middle."""
+    return Preparation(max(0.0, float(np.median(longer_s)))) if longer_s else NO_PREPARATION
 
 
 def _of_kinds(probes: Iterable[Probe], subject: Subject) -> list[Probe]:

@@ -27,8 +27,9 @@ DECODED = 96
 """tokens that each sequence of a decode probe generates"""
 MIXED_DECODED = 160
 """long enough that the prompts of a mixed probe end before the sequences do"""
-INJECTED = 2
-"""prompts of a mixed probe, one after the other"""
+INJECTED = 3
+"""prompts of a mixed probe, one after the other; the first is not counted: an engine on a CPU
+prepares kernels for its number of tokens"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,11 @@
 """Runs rounds of probes for a time, and keeps of each probe the steps of median time."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 from phasewise_analyzer.engine.step_times import step_fit
+from phasewise_analyzer.engine.step_times.fitted_steps import StepKind
 from phasewise_analyzer.engine.step_times.step_fit import MeasuredStep
 
 from phasewise_replay.calibration.probes import Probe, varied
@@ -23,14 +24,16 @@ def measured(
     subject: Subject,
     planned: Sequence[Probe],
     seconds: float,
+    *,
     report: Report,
+    kinds: Collection[StepKind],
     clock: Callable[[], float] = time.monotonic,
 ) -> list[MeasuredStep]:
     """Run rounds for so many seconds; return the middle steps of each probe.
 
     A slow server may not be through its first round by then, and a busy machine may keep sequences
     from running together. So it goes on, up to PATIENCE times as long, until the first round is
-    over and every kind of step has enough for its fit.
+    over and every kind of step that is counted has enough for its fit.
     """
     found: dict[Probe, list[MeasuredStep]] = {}
     drawn = np.random.default_rng()
@@ -45,7 +48,7 @@ def measured(
                 found.setdefault(probe, []).append(step)
             report(done, len(planned))
         kept = _middle(found)
-        enough = not any(step_fit.lacking(kept, kind) for kind in subject.kinds)
+        enough = not any(step_fit.lacking(kept, kind) for kind in kinds)
     return _middle(found)
 
 

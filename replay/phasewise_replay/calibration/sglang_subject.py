@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from phasewise_analyzer.engine.deployments.calibration import Config
 from phasewise_analyzer.engine.schedulers.sglang_scheduler import SglangConfig
+from phasewise_analyzer.engine.speculation.config import SpeculationConfig
 from phasewise_analyzer.engine.step_times.batch import Batch, Chunk
 from phasewise_analyzer.engine.step_times.fitted_steps import PURE_KINDS
 from phasewise_analyzer.engine.step_times.step_fit import MeasuredStep
@@ -52,6 +53,8 @@ class SglangSubject:
     def __init__(self, sender: Sender, described: Resolved) -> None:
         self.sender = sender
         self.front_s: list[tuple[int, float]] = []
+        self.preparing_s: list[float] = []
+        self.speculation: SpeculationConfig | None = None
         limits = config(described.settings)
         self.config: Config = limits
         self.sequences = limits.max_running_requests

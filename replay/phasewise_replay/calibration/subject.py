@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from phasewise_analyzer.engine.deployments.calibration import Config
+from phasewise_analyzer.engine.speculation.config import SpeculationConfig
 from phasewise_analyzer.engine.step_times.fitted_steps import StepKind
 from phasewise_analyzer.engine.step_times.step_fit import MeasuredStep
 
@@ -23,9 +24,13 @@ class Subject(Protocol):
     """the limits of its scheduler, as far as it tells"""
     sequences: int
     """sequences at once, at most"""
+    speculation: SpeculationConfig | None
+    """how it drafts; the times of its decode steps are then in a step log only"""
     sender: Sender
     front_s: list[tuple[int, float]]
     """of lone prompts: their tokens, and the time to the first token beyond the engine's own"""
+    preparing_s: list[float]
+    """of steps whose number of tokens was new: how much longer they took than the same again"""
 
     def refuse_disturbed(self) -> None:
         """Raise UsageError where others have used the server since the first probe."""

@@ -30,7 +30,7 @@ class StepLog:
     def __init__(self, path: Path, *, drafts: bool) -> None:
         """Read this file, of an engine that verifies drafts or does not."""
         self._path = path
-        self._drafts = drafts
+        self.drafts = drafts
         self._mark = 0
 
     def mark(self) -> None:
@@ -52,7 +52,7 @@ class StepLog:
         by_engine = self.steps()
         if not by_engine:
             return Unmeasured(NO_STEPS)
-        placed = [logged_steps.place(steps, drafts=self._drafts) for steps in by_engine.values()]
+        placed = [logged_steps.place(steps, drafts=self.drafts) for steps in by_engine.values()]
         found = shared_steps.share(placed)
         if found.unknown:
             return Unmeasured(UNKNOWN)

@@ -5,7 +5,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from phasewise_analyzer.chat_messages.facts import Thinking
@@ -66,6 +66,9 @@ class Plan:
     """parts of the sessions that run beside each other on engines of their own (`cluster`)"""
     forecast: SimulatedOptions | None = None
     """step times with which the engine model forecasts every vLLM arm; None forecasts none"""
+    calibrations: Mapping[str, str] = field(default_factory=dict)
+    """by arm, the file of a calibration of its own server, for its forecast: an arm whose flags
+    change what a step takes"""
     warm_start: WarmStart | None = None
     """where sessions begin; the prompts before fill the cache.  None begins with the first call"""
     slo: Slo | None = None
@@ -83,6 +86,11 @@ class Plan:
             raise UsageError(f"plan `{self.name}` has no arms; the first arm is the baseline")
         if twice := {name for name in names if names.count(name) > 1}:
             raise UsageError(f"plan `{self.name}` has more than one arm named {quoted(twice)}")
+        if unknown := set(self.calibrations) - set(names):
+            raise UsageError(
+                f"`forecast.arms` of plan `{self.name}` names {quoted(unknown)}; its arms are "
+                f"{quoted(set(names))}"
+            )
         if self.equalise is not None:
             self._check_equalise(self.equalise)
 

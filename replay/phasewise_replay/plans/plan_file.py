@@ -33,6 +33,7 @@ def parse(text: str, where: str) -> Plan:
 
 def plan(top: Keys) -> Plan:
     """Read a plan from the top of a file, whose other keys are taken already."""
+    forecast, calibrations = _forecast(top.inner("forecast")) if top.has("forecast") else (None, {})
     found = Plan(
         name=top.take("name", keys.word),
         sessions=sessions(top.inner("sessions")),
@@ -47,7 +48,8 @@ def plan(top: Keys) -> Plan:
         mode=top.take("mode", _mode, "performance"),
         thinking=top.take("thinking", _thinking, "drop"),
         shards=top.take("shards", keys.whole, 1),
-        forecast=_forecast(top.inner("forecast")) if top.has("forecast") else None,
+        forecast=forecast,
+        calibrations=calibrations,
         endpoint=top.take("endpoint", _endpoint, "chat"),
         equalise=top.maybe("equalise", common_settings.equalise),
         warm_start=top.maybe("warm_start", warm_start),
@@ -139,10 +141,13 @@ def _rule(value: object) -> Sample:
     raise UsageError(f"must be one of {', '.join(SAMPLES)}, not `{value}`")
 
 
-def _forecast(found: Keys) -> SimulatedOptions:
+def _forecast(found: Keys) -> tuple[SimulatedOptions, dict[str, str]]:
+    """Read where step times come from, and the calibrations of single arms."""
+    arms = found.inner("arms")
+    calibrations = {name: arms.take(name, keys.word) for name in arms.names()}
     options = step_times(found)
     found.finish()
-    return options
+    return options, calibrations
 
 
 def _plan_preset(value: object) -> str:

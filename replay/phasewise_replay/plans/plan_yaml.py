@@ -29,7 +29,9 @@ def as_yaml(plan: Plan) -> str:
         del document["forecast"]
     else:
         document["forecast"] = {name: getattr(plan.forecast, name) for name in STEP_TIMES}
-        document["forecast"] = _set(document["forecast"])
+        arms = {"arms": dict(plan.calibrations)}
+        document["forecast"] = _set(document["forecast"] | arms)
+    del document["calibrations"]
     if plan.equalise is None:
         del document["equalise"]
     else:

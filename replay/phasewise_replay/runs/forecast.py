@@ -9,8 +9,10 @@ same, because both are greedy.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import polars as pl
+from phasewise_analyzer.engine.deployments import calibration
 from phasewise_analyzer.engine.schedulers.drafts import Drafts
 from phasewise_analyzer.engine.speculation.captured_calls import CapturedCall, Drafter, stretched
 from phasewise_analyzer.engine.speculation.config import SpeculationConfig
@@ -21,7 +23,7 @@ from phasewise_replay.driving.driver import drive_virtually
 from phasewise_replay.driving.due import Due
 from phasewise_replay.engine import Answer, Request, Resolved, started
 from phasewise_replay.engines.simulated import SimulatedEngine
-from phasewise_replay.plans.arms import Arm, SimulatedArm, VllmArm
+from phasewise_replay.plans.arms import Arm, SimulatedArm, SimulatedOptions, VllmArm
 from phasewise_replay.plans.plan import Plan
 from phasewise_replay.plans.presets import FlagValue
 from phasewise_replay.records.arm_record import ArmForecast
@@ -46,26 +48,43 @@ def forecast(
     """Serve every session once; where that cannot be computed, the forecast says why.
 
     Step times hold for the baseline's flags; those that the arm changes are given to the model.
+    Where the plan names a calibration of the arm's own server, they hold for all of its flags.
     `written` are the baseline's outputs, empty where this run did not see them. None where the plan
     asks for no forecast, or the arm is simulated.
     """
-    baseline, options = plan.arms[0], plan.forecast
-    if options is None or resolved.basis == "simulated":
+    if plan.forecast is None or resolved.basis == "simulated":
         return None
+    try:
+        simulated = _simulated(plan, plan.forecast, arm, resolved)
+        return _served(plan, simulated, prepared, written)
+    except PhasewiseError as error:
+        return ArmForecast(reason=str(error))
+
+
+def _simulated(plan: Plan, options: SimulatedOptions, arm: Arm, resolved: Resolved) -> SimulatedArm:
+    """Return the arm as the simulation runs it.  Raises UsageError where it cannot."""
+    baseline = plan.arms[0]
     if not (isinstance(arm, VllmArm) and isinstance(baseline, VllmArm)):
-        return ArmForecast(reason="only a managed vLLM beside a managed vLLM is forecast")
-    sessions = [list(_in_tokens(session, prepared)) for session in prepared.sessions]
-    if any(due.request.prompt_token_ids is None for session in sessions for due in session):
-        return ArmForecast(reason="the server does not tell its prompts in tokens")
+        raise UsageError("only a managed vLLM beside a managed vLLM is forecast")
     before = baseline.all_flags()
     if SPECULATION in before:
-        return ArmForecast(reason="nothing is forecast beside a baseline with speculation")
+        raise UsageError("nothing is forecast beside a baseline with speculation")
     changed = {name: value for name, value in arm.all_flags().items() if before.get(name) != value}
+    own = plan.calibrations.get(arm.name)
+    if own is not None:
+        _refuse_unlike(own, resolved)
+        options = SimulatedOptions(calibration=own)
+        changed = {name: value for name, value in changed.items() if name == SPECULATION}
     flags = _reported(resolved, calibrated=options.calibration is not None) | changed
-    engine = SimulatedEngine(
-        SimulatedArm(arm.name, replace(options, kv_blocks=resolved.blocks, flags=flags)),
-        drafting=partial(_drafted, sessions, written),
-    )
+    return SimulatedArm(arm.name, replace(options, kv_blocks=resolved.blocks, flags=flags))
+
+
+def _served(plan: Plan, arm: SimulatedArm, prepared: Prepared, written: Written) -> ArmForecast:
+    """Serve every session once.  Raises UsageError where the prompts are not known in tokens."""
+    sessions = [list(_in_tokens(session, prepared)) for session in prepared.sessions]
+    if any(due.request.prompt_token_ids is None for session in sessions for due in session):
+        raise UsageError("the server does not tell its prompts in tokens")
+    engine = SimulatedEngine(arm, drafting=partial(_drafted, sessions, written))
     rows: list[dict[str, object]] = []
 
     def answered(request: Request, answer: Answer) -> None:
@@ -74,12 +93,19 @@ def forecast(
         own = {name: getattr(answer, name) for name in TAKEN}
         rows.append({"session_id": request.session_id, "half": 0, "block": 0} | own)
 
-    try:
-        with started(engine) as simulated:
-            drive_virtually(sessions, engine, answered, concurrency=plan.concurrency)
-    except PhasewiseError as error:
-        return ArmForecast(reason=str(error))
+    with started(engine) as simulated:
+        drive_virtually(sessions, engine, answered, concurrency=plan.concurrency)
     return ArmForecast(_means(rows), simulated.step_times)
+
+
+def _refuse_unlike(path: str, resolved: Resolved) -> None:
+    """Raise UsageError for a calibration of a server with other settings than the arm's has."""
+    for name, value in calibration.read(Path(path)).server.settings.items():
+        reported = resolved.settings.get(name, value)
+        if reported != value:
+            raise UsageError(
+                f"`{path}` is of a server with `{name}` {value}; the arm's has {reported}"
+            )
 
 
 def _drafted(

@@ -10,11 +10,12 @@ from phasewise_analyzer.engine.deployments import calibration
 from phasewise_analyzer.engine.deployments.calibration import Calibration, Server
 from phasewise_analyzer.engine.deployments.deployment import calibrated
 from phasewise_analyzer.engine.schedulers.vllm_scheduler import SchedulerConfig
-from phasewise_analyzer.engine.speculation.config import NgramConfig
+from phasewise_analyzer.engine.speculation.config import NgramConfig, written
 from phasewise_analyzer.engine.speculation.drafting_time import NGRAM_TOKEN_S, STEP_S
 from phasewise_analyzer.engine.step_times.batch import Batch, Chunk
 from phasewise_analyzer.engine.step_times.fitted_steps import FittedSteps, KindFit, terms
 from phasewise_analyzer.engine.step_times.front import Front
+from phasewise_analyzer.engine.step_times.kernel_preparation import NO_PREPARATION, Preparation
 from phasewise_store.errors import UsageError
 from phasewise_web.cli.main import main
 
@@ -72,6 +73,46 @@ def test_a_calibrated_server_may_speculate() -> None:
     waiting = replace(made(), config=SchedulerConfig(block_size=32, async_scheduling=False))
     engine = calibrated(waiting.with_flags({"speculative-config": ngram}, None))
     assert engine.times.step_s(batch) == pytest.approx(0.01 + 1000 * NGRAM_TOKEN_S)
+
+
+def drafting() -> Calibration:
+    """Give a calibration of a server that drafted when it was measured."""
+    times = replace(made().times, preparation=Preparation(0.003))
+    config = SchedulerConfig(block_size=32, async_scheduling=False)
+    return replace(
+        made(),
+        times=times,
+        config=config,
+        speculation=NgramConfig(4, 2, 3),
+        measured_drafting=True,
+    )
+
+
+def test_what_a_server_drafted_comes_back_with_its_calibration(tmp_path: Path) -> None:
+    """And what it took to prepare kernels; a file from before either was measured has neither."""
+    path = tmp_path / "drafting.json"
+    calibration.write(path, drafting())
+    found = calibration.read(path)
+    assert (found.speculation, found.measured_drafting) == (NgramConfig(4, 2, 3), True)
+    assert found.times.preparation == Preparation(0.003)
+    document = json.loads(path.read_text())
+    del document["speculation"], document["preparation"]
+    path.write_text(json.dumps(document))
+    found = calibration.read(path)
+    assert (found.speculation, found.measured_drafting) == (None, False)
+    assert found.times.preparation == NO_PREPARATION
+
+
+def test_what_was_measured_while_it_drafted_holds_for_these_drafts() -> None:
+    """Nothing is added for drafting, and another way to draft has other times."""
+    same = written(NgramConfig(4, 2, 3))
+    batch = Batch(decodes=2, context=1000, longest=600, drafts=3)
+    for flags in ({}, {"speculative-config": same}):
+        engine = calibrated(drafting().with_flags(flags, None))
+        assert engine.speculation == NgramConfig(4, 2, 3)
+        assert engine.times.step_s(batch) == pytest.approx(0.01)
+    with pytest.raises(UsageError, match="while it drafted in another way"):
+        drafting().with_flags({"speculative-config": same.replace("4", "5")}, None)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from phasewise_analyzer.engine.caches.token_ids import TokenIds
 from phasewise_analyzer.engine.schedulers.drafts import Acceptance, total
-from phasewise_analyzer.engine.speculation.config import NgramConfig, SuffixConfig, parse
+from phasewise_analyzer.engine.speculation.config import NgramConfig, SuffixConfig, parse, written
 from phasewise_analyzer.engine.speculation.ngram import ngram_drafts
 from phasewise_analyzer.engine.speculation.suffix import SuffixDecoder
 from phasewise_store.errors import UsageError
@@ -49,6 +49,27 @@ def test_the_first_copy_is_drafted_and_may_overlap() -> None:
     assert (found.drafted.tolist(), found.accepted.tolist()) == ([0, 2, 3, 3], [0, 2, 1, 0])
     steps = found.steps()
     assert (steps.drafted.tolist(), steps.accepted.tolist()) == ([2], [2])
+
+
+@given(
+    st.builds(
+        lambda tokens, shortest, more: NgramConfig(tokens, shortest, shortest + more),
+        st.integers(1, 9),
+        st.integers(1, 9),
+        st.integers(0, 9),
+    )
+    | st.builds(
+        SuffixConfig,
+        st.integers(1, 9),
+        st.integers(1, 30),
+        st.integers(0, 100),
+        st.floats(0, 4),
+        st.floats(0, 1),
+    )
+)
+def test_a_config_that_is_written_is_read_back(config: NgramConfig | SuffixConfig) -> None:
+    """As a calibration keeps it."""
+    assert parse(written(config)) == config
 
 
 suffix_configs = st.builds(

@@ -131,7 +131,7 @@ def test_too_few_steps_of_a_kind_are_named() -> None:
     """Mixed steps have 7 coefficients, and five folds need as many steps more."""
     steps = measured(Roofline(H100, LLAMA, BF16, CACHE))
     few = [one for one in steps if kind_of(one.batch) != "mixed"]
-    with pytest.raises(UsageError, match="0 mixed steps were measured; their fit and its error need at least 12"):
+    with pytest.raises(UsageError, match="0 mixed steps were measured; their fit"):
         step_fit.fit(few, source="x", made_at=NOW)
 
 

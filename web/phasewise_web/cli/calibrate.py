@@ -32,6 +32,8 @@ from phasewise_web.cli.output import print_json, progress, say, table
 
 NAME = "calibrate"
 
+LOG = "steps.jsonl"
+"""of steps, in the folder of `--step-log`"""
 FOLDER = Path("phasewise-calibrations")
 SECONDS, SEQUENCES = 150.0, 16
 
@@ -96,7 +98,7 @@ def step_log(folder: Path) -> StepLog:
 
     Raises UsageError where a vLLM has yet to be started with it; the folder is then ready for that.
     """
-    path = folder.absolute() / "steps.jsonl"
+    path = folder.absolute() / LOG
     if path.exists():
         return StepLog(path, drafts=False)
     variables = vllm_plugin.install(folder.absolute(), path, {vllm_plugin.PATH: ""})

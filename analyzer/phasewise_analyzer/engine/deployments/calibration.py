@@ -12,9 +12,15 @@ from phasewise_analyzer.engine.deployments import sglang_flags
 from phasewise_analyzer.engine.engine_flags import Flags
 from phasewise_analyzer.engine.schedulers.sglang_scheduler import SglangConfig
 from phasewise_analyzer.engine.schedulers.vllm_scheduler import SchedulerConfig
-from phasewise_analyzer.engine.speculation.config import SpeculationConfig, speculative
+from phasewise_analyzer.engine.speculation.config import (
+    SpeculationConfig,
+    parse,
+    speculative,
+    written,
+)
 from phasewise_analyzer.engine.step_times.fitted_steps import FittedSteps, KindFit, StepKind
 from phasewise_analyzer.engine.step_times.front import Front
+from phasewise_analyzer.engine.step_times.kernel_preparation import Preparation
 
 FORMAT = 2
 
@@ -53,7 +59,9 @@ class Calibration:
     front: Front
     """the server before the engine"""
     speculation: SpeculationConfig | None = None
-    """drafts that it would verify; a calibrated server has none"""
+    """how it drafts"""
+    measured_drafting: bool = False
+    """whether it drafted when it was measured: the fit has the time of that"""
     scheduled_ahead: bool = False
     """whether drafts turned asynchronous scheduling off: the fit has no host time between steps"""
 
@@ -61,6 +69,7 @@ class Calibration:
         """Return the calibration for other limits of the scheduler.
 
         Raises UsageError for a flag that changes step times: they would have to be measured again.
+        A server that drafted when it was measured drafts as it did then.
         """
         if isinstance(self.config, SglangConfig):
             values = Flags(flags, sglang_flags.ALIASES)
@@ -73,6 +82,13 @@ class Calibration:
             override = values.optional_integer("num-gpu-blocks-override")
             ahead = self.config.async_scheduling
             speculation, changed = speculative(values, _vllm_limits(values, self.config))
+            if self.measured_drafting:
+                if speculation not in (None, self.speculation):
+                    raise UsageError(
+                        f"{self.server.name} was measured while it drafted in another way: its "
+                        "step times do not hold for this `speculative-config`; calibrate again"
+                    )
+                speculation = self.speculation
         values.refuse_unknown()
         blocks = blocks or override or self.blocks
         return replace(
@@ -102,6 +118,8 @@ def write(path: Path, calibration: Calibration) -> None:
         "config": asdict(calibration.config),
         "blocks": calibration.blocks,
         "front": asdict(calibration.front),
+        "preparation": asdict(times.preparation),
+        "speculation": calibration.speculation and written(calibration.speculation),
         "fits": {kind: asdict(fit) for kind, fit in times.fits.items()},
     }
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -119,12 +137,20 @@ def read(path: Path) -> Calibration:
         for kind, row in document["fits"].items():
             fits[kind] = KindFit(**(row | {"coefficients": tuple(row["coefficients"])}))
         made_at = datetime.fromisoformat(document["made_at"])
+        drafted = document.get("speculation")
         return Calibration(
             server,
-            FittedSteps(fits, f"calibration of {server.name}", made_at),
+            FittedSteps(
+                fits,
+                f"calibration of {server.name}",
+                made_at,
+                Preparation(**document.get("preparation", {})),
+            ),
             CONFIGS[server.engine](**document["config"]),
             document["blocks"],
             Front(**document["front"]),
+            speculation=parse(drafted) if drafted else None,
+            measured_drafting=bool(drafted),
         )
     except OSError as wrong:
         raise UsageError(f"cannot read `{path}`: {wrong.strerror or wrong}") from wrong

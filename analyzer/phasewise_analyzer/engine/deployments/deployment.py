@@ -83,13 +83,13 @@ class Deployment:
 
 def calibrated(measured: Calibration) -> Deployment:
     """Set an engine up as it was measured."""
+    times: StepTimes = measured.times
+    if not measured.measured_drafting:
+        exposed_s = STEP_S if measured.scheduled_ahead else 0.0
+        times = with_drafting(times, measured.speculation, exposed_s=exposed_s)
     return Deployment(
         measured.server.name,
-        with_drafting(
-            measured.times,
-            measured.speculation,
-            exposed_s=STEP_S if measured.scheduled_ahead else 0.0,
-        ),
+        times,
         measured.config,
         measured.blocks,
         front=measured.front,

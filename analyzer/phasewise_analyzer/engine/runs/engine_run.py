@@ -22,7 +22,9 @@ import numpy as np
 from phasewise_analyzer.engine.runs.attribution import Attribution
 from phasewise_analyzer.engine.schedulers.scheduler import EngineConfig, Scheduled
 from phasewise_analyzer.engine.schedulers.sequence import Sequence
+from phasewise_analyzer.engine.step_times import kernel_preparation
 from phasewise_analyzer.engine.step_times.batch import Batch, FloatArray, StepTimes
+from phasewise_analyzer.engine.step_times.kernel_preparation import PreparedKernels
 
 Step = tuple[Scheduled | None, ...]
 """what each rank computes; None is a rank without work"""
@@ -39,6 +41,7 @@ class EngineRun:
         self.busy_s = self.prefill_s = 0.0
         """time in which a rank computed, summed over ranks, and the part that prefill caused"""
         self._times = times
+        self._prepared = PreparedKernels(kernel_preparation.of(times))
         self._attribution = Attribution(times)
         self._ranks = [config.scheduler(blocks) for _ in range(ranks)]
         self._transfers = [one.transfers for one in self._ranks if one.transfers is not None]
@@ -195,12 +198,20 @@ class EngineRun:
         """Let a step's time pass and share it among its calls."""
         batches = _batches(step)
         seconds = max(self._times.step_s(batch) for batch in batches)
+        seconds += self._prepared_s(batches)
         self.now += seconds
         self.busy_s += seconds * len(batches)
         for part in step:
             if part is not None:
                 self.prefill_s += self._attribution.add_step(part, seconds)
         self.steps += 1
+
+    def _prepared_s(self, batches: list[Batch]) -> float:
+        """Return what it takes to have the kernels of a step, and keep them."""
+        tokens = _tokens(batches)
+        seconds = self._prepared.missing_s(tokens)
+        self._prepared.keep(tokens)
+        return seconds
 
     def _hand_out(self, rank: int, part: Scheduled) -> None:
         """Give the sequences of one rank their tokens."""
@@ -230,6 +241,7 @@ class EngineRun:
             return False
         busy = [rank for rank in self._ranks if rank.running]
         taken = self._run_s(steps)
+        taken[0] += self._prepared.missing_s(_tokens(_batches(self._planned[0])))
         ends = np.cumsum(np.concatenate(([self.now], taken)))[1:]
         until_s = self._next_transfer_s()
         if not all(rank.full() for rank in self._ranks):
@@ -239,6 +251,7 @@ class EngineRun:
             steps = int(np.searchsorted(ends, until_s, side="left"))
             if steps < 1:
                 return False
+        self._prepared.keep(_tokens(_batches(self._planned[0])))
         for part in self._planned[0]:
             if part is not None:
                 self.busy_s += float(taken[:steps].sum())
@@ -296,6 +309,11 @@ def _batches(step: Step) -> list[Batch]:
         return batches
     tokens = sum(batch.tokens for batch in batches)
     return [replace(batch, elsewhere=tokens - batch.tokens) for batch in batches]
+
+
+def _tokens(batches: list[Batch]) -> int:
+    """Return the tokens of a step, on the rank that has most."""
+    return max(batch.tokens for batch in batches)
 
 
 def _later(step: Step, steps: int) -> Step:

@@ -82,6 +82,27 @@ def parse(text: str) -> SpeculationConfig:
     return found
 
 
+def written(config: SpeculationConfig) -> str:
+    """Write a config as the JSON that `parse` reads."""
+    if isinstance(config, NgramConfig):
+        values: dict[str, object] = {
+            "method": "ngram",
+            "num_speculative_tokens": config.tokens,
+            "prompt_lookup_min": config.shortest,
+            "prompt_lookup_max": config.longest,
+        }
+    else:
+        values = {
+            "method": "suffix",
+            "num_speculative_tokens": config.tokens,
+            "suffix_decoding_max_tree_depth": config.depth,
+            "suffix_decoding_max_cached_requests": config.requests,
+            "suffix_decoding_max_spec_factor": config.factor,
+            "suffix_decoding_min_token_prob": config.probability,
+        }
+    return json.dumps(values)
+
+
 def speculative(
     values: Flags, config: SchedulerConfig
 ) -> tuple[SpeculationConfig | None, SchedulerConfig]:

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from phasewise_analyzer.engine.speculation.config import NgramConfig, SpeculationConfig
+from phasewise_analyzer.engine.step_times import kernel_preparation
 from phasewise_analyzer.engine.step_times.batch import Basis, Batch, FloatArray, StepTimes
+from phasewise_analyzer.engine.step_times.kernel_preparation import Preparation
 
 STEP_S = 1.2e-3
 """per step, what asynchronous scheduling would hide; of SpecDecode-Bench's fit to vLLM on an H100
@@ -38,6 +40,11 @@ class WithDrafting:
     def basis(self) -> Basis:
         """Say where the times of the steps come from."""
         return self.steps.basis
+
+    @property
+    def preparation(self) -> Preparation:
+        """Say what a step takes besides, whose number of tokens is new."""
+        return kernel_preparation.of(self.steps)
 
     def step_s(self, batch: Batch) -> float:
         """Return the seconds of one step."""

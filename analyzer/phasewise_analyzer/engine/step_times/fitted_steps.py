@@ -19,6 +19,7 @@ from typing import Literal
 import numpy as np
 
 from phasewise_analyzer.engine.step_times.batch import Basis, Batch, FloatArray
+from phasewise_analyzer.engine.step_times.kernel_preparation import NO_PREPARATION, Preparation
 
 StepKind = Literal["prefill", "decode", "mixed"]
 KINDS: tuple[StepKind, ...] = ("prefill", "decode", "mixed")
@@ -52,6 +53,7 @@ class FittedSteps:
     source: str
     """the server that was measured"""
     made_at: datetime
+    preparation: Preparation = NO_PREPARATION
 
     @property
     def basis(self) -> Basis:

@@ -25,6 +25,7 @@ from phasewise_analyzer.engine.step_times.fitted_steps import (
     kind_of,
     terms,
 )
+from phasewise_analyzer.engine.step_times.kernel_preparation import NO_PREPARATION, Preparation
 
 FOLDS = 5
 PASSES = 3
@@ -62,8 +63,9 @@ def fit(
     made_at: datetime,
     hardware: Hardware | None = None,
     kinds: Sequence[StepKind] = KINDS,
+    preparation: Preparation = NO_PREPARATION,
 ) -> FittedSteps:
-    """Fit each kind of step that the engine has.
+    """Fit each kind of step that the engine has; the steps were measured without `preparation`.
 
     Raises UsageError where a kind has too few steps, and ImpossibleFitError where the GPU is known
     and the fit implies more than its peak rate or bandwidth.
@@ -72,7 +74,7 @@ def fit(
     for kind in kinds:
         mine = [step for step in steps if kind_of(step.batch) == kind]
         fits[kind] = _fit_kind(kind, mine)
-    fitted = FittedSteps(fits, source, made_at)
+    fitted = FittedSteps(fits, source, made_at, preparation)
     if hardware is not None:
         refuse_impossible(fitted, hardware)
     return fitted
