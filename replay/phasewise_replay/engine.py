@@ -275,6 +275,18 @@ class Stepping(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class DraftCounts:
+    """How drafts did during a block."""
+
+    drafts: int
+    """steps of sequences that had one"""
+    drafted: int
+    """tokens"""
+    accepted: int
+    """of these"""
+
+
+@dataclass(frozen=True, slots=True)
 class Load:
     """How full an engine was during a block; None is what it does not report."""
 
@@ -283,6 +295,7 @@ class Load:
     """share of the KV cache that running requests hold"""
     kv_use_peak: float | None
     samples: int
+    drafts: DraftCounts | None = None
 
 
 @runtime_checkable

@@ -125,8 +125,13 @@ def test_an_engine_that_follows_the_model_is_forecast_exactly(store: Store) -> N
     assert found["on"]["prefill_s"].measured_percent < -5
     assert found["on"]["decode_s"].measured_percent == pytest.approx(0, abs=1)
     assert found["drafts"]["decode_s"].measured_percent < -30
+    on, drafts = verdict.forecasts
+    assert on.acceptance_length is None
+    assert drafts.acceptance_length is not None
+    assert 2 < drafts.acceptance_length <= 3  # outputs repeat, and two tokens are drafted
     for text in (run_report.render_html(verdict), run_report.render_markdown(verdict)):
         assert f"{found['drafts']['decode_s'].predicted_percent:+.1f}" in text
+        assert f"cceptance length: {drafts.acceptance_length:.4g} tokens" in text
 
 
 def test_nothing_is_forecast_beside_a_baseline_with_speculation(store: Store) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
-from phasewise_replay.engine import Load
+from phasewise_replay.engine import DraftCounts, Load
 from phasewise_replay.engines.load_sampler import LoadSampler
 
 VLLM = """# HELP vllm:kv_cache_usage_perc KV-cache usage. 1 means 100 percent usage.
@@ -15,6 +15,16 @@ vllm:num_preemptions_total{{engine="0",model_name="m"}} {count}
 vllm:num_preemptions_created{{engine="0",model_name="m"}} 1.7e+09
 vllm:num_preemptions_total{{engine="1",model_name="m"}} 1.0
 """
+DRAFTING = (
+    VLLM
+    + """vllm:spec_decode_num_drafts_total{{engine="0",model_name="m"}} {count}
+vllm:spec_decode_num_drafts_total{{engine="1",model_name="m"}} {count}
+vllm:spec_decode_num_drafts_created{{engine="0",model_name="m"}} 1.7e+09
+vllm:spec_decode_num_draft_tokens_total{{engine="0",model_name="m"}} 1{count}
+vllm:spec_decode_num_accepted_tokens_total{{engine="0",model_name="m"}} 2{count}
+vllm:spec_decode_num_accepted_tokens_per_pos_total{{engine="0",position="0"}} 9{count}
+"""
+)
 SGLANG = """sglang:num_retracted_reqs{{model_name="m"}} 1.0
 sglang:num_retracted_requests_total{{model_name="m"}} {count}
 sglang:token_usage{{model_name="m"}} {use}
@@ -79,6 +89,20 @@ def test_it_counts_preemptions_and_the_use_between_the_ends(server: Server, page
     assert load.kv_use_peak == 0.75
     assert load.kv_use_mean is not None
     assert 0 < load.kv_use_mean <= 0.5
+
+
+def test_drafts_of_all_engines_are_counted_between_the_ends(server: Server) -> None:
+    """And none where a vLLM does not speculate."""
+    load = sampled(server, DRAFTING)
+    assert load is not None
+    assert load.drafts == DraftCounts(drafts=8, drafted=4, accepted=4)
+
+
+def test_an_engine_without_speculation_has_no_drafts(server: Server) -> None:
+    """Its page has no such lines."""
+    load = sampled(server, VLLM)
+    assert load is not None
+    assert load.drafts is None
 
 
 def test_sglang_shows_its_counter_only_once_it_has_counted(server: Server) -> None:

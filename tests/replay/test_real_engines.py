@@ -109,6 +109,11 @@ def check_other_endpoints(recorded: Store, address: str) -> None:
     assert [check.title for check in verdict.fidelity.checks if not check.passed] == []
     calls = runs.measured(recorded, verdict.run_id)
     assert calls["prefill_ns"].null_count() == calls["ttft_ns"].null_count() == 0
+    (served,) = verdict.service
+    assert served.acceptance_length is not None  # this vLLM speculates
+    assert 1 < served.acceptance_length < 1 + 5
+    assert served.accepted_share is not None
+    assert 0 < served.accepted_share < 1
 
     refused = forced.replace("responses", "messages")
     (only,) = compare(recorded, run(recorded, plan_file.parse(refused, "plan"))).arms

@@ -34,6 +34,9 @@ RECORD = ArmRecord(
     blocks=(
         BlockRecord(0, 0, preemptions=2, kv_use_mean=0.2, kv_use_peak=0.5),
         BlockRecord(1, 0, preemptions=5, kv_use_mean=0.4, kv_use_peak=0.9),
+        BlockRecord(2, 0, drafts=10, drafted_tokens=30, accepted_tokens=18),
+        BlockRecord(3, 0, drafts=2, drafted_tokens=6, accepted_tokens=0),
+        BlockRecord(4, 0, void="void", drafts=100, drafted_tokens=100, accepted_tokens=100),
     ),
 )
 SIMULATED = """
@@ -162,6 +165,13 @@ def test_preemptions_are_per_block_and_kv_use_is_over_all() -> None:
     assert (found.preemptions, found.kv_use_peak) == (3.5, 0.9)
     assert found.kv_use_mean == pytest.approx(0.3)
     assert found.no_energy == service.NO_POWER
+
+
+def test_drafts_are_summed_over_blocks() -> None:
+    """Eighteen tokens of twelve drafts were accepted, beside the one of each step; void ones no."""
+    found = served(call("s.0", 0))
+    assert found.acceptance_length == 1 + 18 / 12
+    assert found.accepted_share == 18 / 36
 
 
 def test_the_critical_path_goes_through_what_ended_last() -> None:

@@ -54,6 +54,10 @@ class BlockRecord:
     kv_use_mean: float | None = None
     """share of the KV cache that running requests hold, where the engine reports it"""
     kv_use_peak: float | None = None
+    drafts: int | None = None
+    """steps of sequences that had a draft, where the engine speculates and counts them"""
+    drafted_tokens: int | None = None
+    accepted_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,8 @@ class ArmForecast:
     means: Mapping[str, float] = field(default_factory=dict)
     """measures per session, by name: the mean over the sessions"""
     step_times: batch.Basis | None = None
+    acceptance_length: float | None = None
+    """tokens per step of a sequence that has a draft; None without speculation"""
     reason: str | None = None
     """why there is none"""
 

@@ -126,6 +126,7 @@ class Block:
         if self._resolved.basis == "simulated":
             return record
         load = engine.watched_load() if isinstance(engine, Loaded) else None
+        drafts = None if load is None else load.drafts
         record = replace(
             record,
             wall_ns=wall_ns,
@@ -134,6 +135,9 @@ class Block:
             preemptions=None if load is None else load.preemptions,
             kv_use_mean=None if load is None else load.kv_use_mean,
             kv_use_peak=None if load is None else load.kv_use_peak,
+            drafts=None if drafts is None else drafts.drafts,
+            drafted_tokens=None if drafts is None else drafts.drafted,
+            accepted_tokens=None if drafts is None else drafts.accepted,
         )
         return self._with_steps(record, engine, sink) if isinstance(engine, Stepping) else record
 

@@ -8,12 +8,11 @@ same, because both are greedy.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import polars as pl
 from phasewise_analyzer.engine.deployments import calibration
-from phasewise_analyzer.engine.schedulers.drafts import Drafts
+from phasewise_analyzer.engine.schedulers.drafts import Acceptance, Drafts, total
 from phasewise_analyzer.engine.speculation.captured_calls import CapturedCall, Drafter, stretched
 from phasewise_analyzer.engine.speculation.config import SpeculationConfig
 from phasewise_analyzer.engine.speculation.drafted_calls import DraftedCalls
@@ -84,7 +83,14 @@ def _served(plan: Plan, arm: SimulatedArm, prepared: Prepared, written: Written)
     sessions = [list(_in_tokens(session, prepared)) for session in prepared.sessions]
     if any(due.request.prompt_token_ids is None for session in sessions for due in session):
         raise UsageError("the server does not tell its prompts in tokens")
-    engine = SimulatedEngine(arm, drafting=partial(_drafted, sessions, written))
+    accepted: list[Acceptance] = []
+
+    def drafted(config: SpeculationConfig) -> DraftedCalls:
+        found = _drafted(sessions, written, config)
+        accepted.extend(drafts.steps().acceptance() for drafts in found.drafts.values())
+        return found
+
+    engine = SimulatedEngine(arm, drafting=drafted)
     rows: list[dict[str, object]] = []
 
     def answered(request: Request, answer: Answer) -> None:
@@ -95,7 +101,7 @@ def _served(plan: Plan, arm: SimulatedArm, prepared: Prepared, written: Written)
 
     with started(engine) as simulated:
         drive_virtually(sessions, engine, answered, concurrency=plan.concurrency)
-    return ArmForecast(_means(rows), simulated.step_times)
+    return ArmForecast(_means(rows), simulated.step_times, total(accepted).length)
 
 
 def _refuse_unlike(path: str, resolved: Resolved) -> None:

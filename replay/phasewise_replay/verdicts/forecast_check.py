@@ -25,7 +25,8 @@ def check(
         reason = before.reason or record.forecast.reason
         own = [metric for metric in metrics if metric.compared == arm]
         measures = () if reason else tuple(_measures(before, record.forecast, own))
-        found.append(Forecast(arm, record.forecast.step_times, reason, measures))
+        said = record.forecast
+        found.append(Forecast(arm, said.step_times, reason, measures, said.acceptance_length))
     return tuple(found)
 
 

@@ -8,6 +8,7 @@ from statistics import fmean
 
 import polars as pl
 from phasewise_analyzer.engine.outcomes.slo import Slo
+from phasewise_analyzer.engine.schedulers.drafts import Acceptance, total
 
 from phasewise_replay.records.arm_record import ArmRecord, BlockRecord
 from phasewise_replay.verdicts import critical_path
@@ -55,6 +56,7 @@ def of_arm(
     session_blocks = served.select("session_id", "block").n_unique()
     energy, no_energy = _energy(record, time)
     load = [block for block in record.blocks if block.void is None]
+    drafts = total(map(_acceptance, load))
     return ArmService(
         arm=arm,
         basis=record.basis,
@@ -69,6 +71,8 @@ def of_arm(
         kv_use_peak=max(
             (one.kv_use_peak for one in load if one.kv_use_peak is not None), default=None
         ),
+        acceptance_length=drafts.length,
+        accepted_share=drafts.rate,
         energy_j=energy,
         no_energy=no_energy,
         sessions=tuple(sorted(sessions, key=lambda one: -one.completion_s)),
@@ -160,6 +164,15 @@ def _preemptions(blocks: Sequence[BlockRecord], served: pl.DataFrame) -> float |
         return fmean(counted)
     own = served["preemptions"]
     return None if own.has_nulls() else int(own.sum()) / served["block"].n_unique()
+
+
+def _acceptance(block: BlockRecord) -> Acceptance:
+    """Return how drafts did in a block; where none were counted, there were none."""
+    return Acceptance(
+        drafts=block.drafts or 0,
+        drafted=block.drafted_tokens or 0,
+        accepted=block.accepted_tokens or 0,
+    )
 
 
 def _mean(values: Iterator[float | None]) -> float | None:

@@ -100,6 +100,10 @@ class ArmService:
     kv_use_mean: float | None
     """share of the KV cache that running requests held, sampled once a second"""
     kv_use_peak: float | None
+    acceptance_length: float | None
+    """tokens per step of a sequence that had a draft; None where none were counted"""
+    accepted_share: float | None
+    """of the drafted tokens"""
     energy_j: float | None
     """of the GPU per session"""
     no_energy: str

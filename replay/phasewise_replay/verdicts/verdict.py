@@ -153,6 +153,8 @@ class Forecast:
     reason: str | None
     """why there is no forecast"""
     measures: tuple[ForecastMeasure, ...]
+    acceptance_length: float | None = None
+    """tokens per step of a sequence that has a draft, as it said; None without speculation"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,9 @@ def print_forecasts(found: Sequence[Forecast]) -> None:
             continue
         basis = "" if one.step_times is None else f" ({one.step_times.in_words})"
         table(f"{one.arm}, forecast{basis}", COLUMNS, list(map(_row, one.measures)))
+        if one.acceptance_length is not None:
+            text = f"  acceptance length as forecast: {one.acceptance_length:.2f} tokens"
+            stdout.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def _row(one: ForecastMeasure) -> list[str]:

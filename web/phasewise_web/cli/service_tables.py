@@ -16,6 +16,7 @@ GOODPUT = (
     ("arm", False),
     *((name, True) for name in ("calls in SLO %", "such calls/s", "sessions in SLO %")),
 )
+DRAFTS = (("arm", False), ("acceptance length", True), ("accepted % of drafted", True))
 HITS = (
     ("arm", False),
     *((name, True) for name in ("of tokens %", "mean of calls %", "reachable %")),
@@ -44,6 +45,9 @@ def print_service(service: Sequence[ArmService]) -> None:
     good = [one for one in service if one.goodput is not None]
     if good and good[0].goodput is not None:
         table(f"goodput: {good[0].goodput.limits}", GOODPUT, list(map(_goodput, good)))
+    drafting = [one for one in service if one.acceptance_length is not None]
+    if drafting:
+        table("speculation, as the engine counted", DRAFTS, list(map(_drafts, drafting)))
     table("cached tokens", HITS, list(map(_hits, service)))
     _note("  reachable: what an endless prefix cache would have had")
     rows = [
@@ -71,6 +75,10 @@ def _goodput(one: ArmService) -> list[str]:
     if good is None:
         return [one.arm, *[UNKNOWN] * 3]
     return [one.arm, percent(good.share), short(good.calls_s), percent(good.sessions_share)]
+
+
+def _drafts(one: ArmService) -> list[str]:
+    return [one.arm, short(one.acceptance_length), percent(one.accepted_share)]
 
 
 def _hits(one: ArmService) -> list[str]:
