@@ -9,24 +9,33 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
+import orjson
 import pytest
 from phasewise_collector.importing import import_paths
+from phasewise_replay.engine import Request, started
 from phasewise_replay.engines import vllm_command
 from phasewise_replay.engines.server_process import free_port
 from phasewise_replay.engines.url import UrlEngine
 from phasewise_replay.plans.arms import UrlArm
+from phasewise_replay.plans.plan import Plan
 from phasewise_replay.plans.session_choice import SessionChoice
+from phasewise_replay.runs.forced_tokens import CURE
+from phasewise_replay.runs.run import run
 from phasewise_replay.sessions import sessions
+from phasewise_replay.verdicts.compare import compare
 from phasewise_store.store import Store
 
 from tests.cli.test_up import Up, until, up
 from tests.frameworks.expectations import PYTHON
 from tests.frameworks.running import is_installed, suite
 from tests.real_server import ROOT, TINY, VLLM, installed, serving
+from tests.replay.generate_server import NO_REPLAY
 from tests.replay.predicted import replayed
+from tests.replay.recorded import write_answered_sessions
 
 CASES = ROOT / "tests" / "cases"
 
@@ -52,7 +61,11 @@ def vllm(collecting: Up) -> Iterator[str]:
         VLLM,
         model=str(TINY),
         port=port,
-        flags={"max-model-len": 32768, "otlp-traces-endpoint": f"{collecting.otlp}/v1/traces"},
+        flags={
+            "max-model-len": 32768,
+            "otlp-traces-endpoint": f"{collecting.otlp}/v1/traces",
+            "enable-scale-out": True,
+        },
         on_cpu=True,
     )
     variables = {
@@ -157,3 +170,54 @@ def test_a_source_s_sessions_are_sent_and_their_cache_foreseen(
     assert [pair for pair in pairs if pair[0] != pair[1]] == []
     assert len(pairs) >= 3
     assert any(cached for _, cached in pairs)  # some calls are sent again at the end
+
+
+def test_token_ids_go_in_and_come_out(vllm: str) -> None:
+    """As with forced tokens, but without the field: a prompt, a length, ids and usage streamed.
+
+    The answer's ids are what the next prompt has behind this one.
+    """
+    call = {"id": "c", "type": "function", "function": {"name": "read", "arguments": '{"a": 1}'}}
+    asked, answer, again = (
+        orjson.dumps(message)
+        for message in (
+            {"role": "user", "content": "read it"},
+            {"role": "assistant", "content": "I read.", "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "c", "content": "x"},
+        )
+    )
+    engine = UrlEngine(UrlArm("vllm", vllm))
+    with started(engine):
+        chat = Request("r", "s", "c", 0, output_tokens=20, messages=(asked,))
+        prompt = engine.token_ids(chat)
+        assert prompt is not None
+        answered = engine.token_forcing().answer_ids(chat, prompt, (answer,))
+        following = engine.token_ids(replace(chat, messages=(asked, answer, again)))
+        assert answered is not None
+        assert following is not None
+        both = [*prompt.tolist(), *answered.tolist()]
+        assert following[: len(both)].tolist() == both
+        in_ids = replace(chat, endpoint="generate", messages=(), prompt_token_ids=following)
+        free = engine.send(in_ids)
+        forced = engine.send(replace(in_ids, forced_ids=answered, output_tokens=len(answered)))
+    assert free.error is None
+    assert free.prompt_token_ids is not None
+    assert free.output_token_ids is not None
+    assert free.prompt_token_ids.tolist() == following.tolist()
+    assert (free.input_tokens, free.output_tokens) == (len(following), 20)
+    assert len(free.output_token_ids) == 20
+    assert free.cached_tokens is not None
+    assert free.ttft_ns is not None
+    assert (free.response_id or "").startswith("generate-tokens-")
+    assert forced.error == NO_REPLAY
+
+
+def test_a_vllm_without_trace_replay_is_unsupported_in_its_own_words(
+    store: Store, vllm: str
+) -> None:
+    """A plan that forces tokens, with the cure."""
+    write_answered_sessions(store)
+    plan = Plan("n", (UrlArm("a", vllm),), forced="tokens")
+    (arm,) = compare(store, run(store, plan)).arms
+    assert arm.status == "unsupported"
+    assert arm.reason == f"tokens cannot be forced: {NO_REPLAY}; {CURE}"

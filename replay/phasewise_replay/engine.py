@@ -20,9 +20,9 @@ PrefixCacheKind = Literal["paged", "radix"]
 Reads = Literal["text", "token_ids"]
 """how an engine takes a recorded text: as text, or as token ids generated from it"""
 
-Endpoint = Literal["chat", "completions", "messages", "responses"]
+Endpoint = Literal["chat", "completions", "messages", "responses", "generate"]
 """where a chat is sent: OpenAI's chat completions; its completions, as token ids; Anthropic's
-messages; OpenAI's Responses"""
+messages; OpenAI's Responses; vLLM's token-in token-out endpoint, which takes any prompt as ids"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,8 @@ class Request:
     """a raw prompt, as recorded"""
     prompt_token_ids: TokenIds | None = None
     """for the simulator, and for traces that carry block hashes and no text"""
+    forced_ids: TokenIds | None = None
+    """the tokens to generate, `output_tokens` of them; None forces their number only"""
     cache_salt: str | None = None
     """keeps the prefix cache of one block apart where the engine cannot be reset"""
 
@@ -227,6 +229,33 @@ class HasEndpoints(Protocol):
 
     def cannot_send(self, endpoint: Endpoint, *, forced: bool) -> str | None:
         """Return why chats cannot go to an endpoint, `forced` to a length; None where they can."""
+        ...
+
+
+class TokenForcing(Protocol):
+    """How an engine is made to generate given tokens (`Request.forced_ids`)."""
+
+    def refusal(self) -> str | None:
+        """Return why it does not generate them, in its own words; None where it does."""
+        ...
+
+    def answer_ids(
+        self, request: Request, prompt: TokenIds, answer: Sequence[bytes]
+    ) -> TokenIds | None:
+        """Return the tokens that the model would write an answer with.
+
+        `prompt` is the request in token ids; `answer` is the JSON of the messages that follow a
+        chat, or the text that follows a raw prompt. None where the server cannot tell.
+        """
+        ...
+
+
+@runtime_checkable
+class ForcesTokens(Protocol):
+    """An engine that may be able to generate given tokens."""
+
+    def token_forcing(self) -> TokenForcing:
+        """Return how; the engine is started."""
         ...
 
 

@@ -311,3 +311,16 @@ def output(store: Store, call_id: str) -> tuple[Segment, ...]:
     numbers: list[int] = found["output_segments"].to_list()[0]
     texts = segments(store, numbers)
     return tuple(texts[number] for number in numbers)
+
+
+def outputs(store: Store, call_ids: Sequence[str]) -> dict[str, tuple[Segment, ...]]:
+    """Give what each of these calls answered; empty where that was not captured."""
+    found = store.frame(
+        "SELECT call_id, output_segments FROM llm_calls WHERE call_id IN (SELECT unnest($ids))",
+        {"ids": list(call_ids)},
+    )
+    texts = segments(store, found["output_segments"].explode().drop_nulls())
+    return {
+        call_id: tuple(texts[number] for number in numbers or ())
+        for call_id, numbers in found.iter_rows()
+    }

@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 
 import orjson
-from phasewise_store.facts import Agent, Batch, LlmCall, Session, Source, Usage
+from phasewise_store.facts import Agent, Batch, LlmCall, Segment, Session, Source, Usage
 from phasewise_store.segments import block_segment, text_segment
 from phasewise_store.store import Store
 
 SOURCE = "recorded"
+ANSWERED_SESSIONS, ANSWERED_STEPS = 2, 3
 
 
 def write_sessions(store: Store, sessions: int = 6, steps: int = 4) -> None:
@@ -44,6 +45,52 @@ def write_sessions(store: Store, sessions: int = 6, steps: int = 4) -> None:
             llm_calls=tuple(facts),
         )
     )
+
+
+def said(session: int, step: int) -> str:
+    """Give what `write_answered_sessions` has as the answer of a call."""
+    return f"answer {step} of {session}: " + "well " * (step + session)
+
+
+def write_answered_sessions(
+    store: Store, *, captured: int = ANSWERED_STEPS, secret: str = ""
+) -> None:
+    """Write chats whose answers were captured, of the first calls of each session."""
+    facts: list[LlmCall] = []
+    for session in range(ANSWERED_SESSIONS):
+        history: list[Segment] = []
+        for step in range(ANSWERED_STEPS):
+            history.append(_message("user", f"question {step} of {session} {secret}"))
+            answer = _message("assistant", said(session, step) + secret)
+            facts.append(
+                LlmCall(
+                    *(f"s{session}.{step}", f"s{session}", f"s{session}/a", step),
+                    usage=Usage(uncached_tokens=40, output_tokens=7),
+                    started_ns=10**18 + (session * 100 + step * 10) * 10**9,
+                    duration_ns=10**9,
+                    prompt=tuple(history),
+                    output=(answer,) if step < captured else (),
+                )
+            )
+            history.append(answer)
+    write_calls(store, facts)
+
+
+def write_calls(store: Store, facts: Sequence[LlmCall]) -> None:
+    """Write calls with their sessions, of an agent each."""
+    names = list(dict.fromkeys(fact.session_id for fact in facts))
+    store.write(
+        Batch(
+            Source("56" * 32, SOURCE, "made", "made"),
+            sessions=tuple(map(Session, names)),
+            agents=tuple(Agent(f"{name}/a", name, "a") for name in names),
+            llm_calls=tuple(facts),
+        )
+    )
+
+
+def _message(role: str, text: str) -> Segment:
+    return text_segment("message", orjson.dumps({"role": role, "content": text}).decode(), role)
 
 
 def write_chats(store: Store, chats: Mapping[str, tuple[str, Sequence[str]]]) -> None:

@@ -5,11 +5,11 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from tests.replay.chat_rules import refusal
 from tests.replay.endpoint_rules import messages_refusal, responses_refusal
+from tests.replay.loopback import JsonHandler, served
 
 MODEL = "strict"
 CHAT, MESSAGES, RESPONSES = "/v1/chat/completions", "/v1/messages", "/v1/responses"
@@ -50,45 +50,31 @@ def strict_server(
     class Handler(_Handler):
         state = strict
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    strict.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield strict
-    finally:
-        strict.ending.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with served(Handler) as strict.url:
+        try:
+            yield strict
+        finally:
+            strict.ending.set()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(JsonHandler):
     state: Strict
-    protocol_version = "HTTP/1.1"
-    wbufsize = 65_536
-    """head and body go out together: the end of a body otherwise waits for an acknowledgement"""
 
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
-
-    def do_GET(self) -> None:
+    def get(self) -> None:
         """Tell the model; no other path is known."""
         if self.path.endswith("/models"):
-            self._json(200, {"data": [{"id": MODEL, "max_model_len": 32768}]})
+            self.reply(200, {"data": [{"id": MODEL, "max_model_len": 32768}]})
         else:
-            self._json(404, {})
+            self.reply(404, {})
 
-    def do_POST(self) -> None:
+    def post(self, body: dict[str, Any]) -> None:
         """Refuse a request, or stream an answer of the length that was asked for."""
-        length = int(self.headers.get("content-length", 0))
-        body = json.loads(self.rfile.read(length) or b"{}")
         state = self.state
         if self.path not in state.serves:
-            self._json(404, {})
+            self.reply(404, {})
             return
         if "model" not in body:
-            self._json(400, {"error": {"message": "no model", "type": "BadRequestError"}})
+            self.reply(400, {"error": {"message": "no model", "type": "BadRequestError"}})
             return
         reason = RULES[self.path](body)
         state.paths.append(self.path)
@@ -101,7 +87,7 @@ class _Handler(BaseHTTPRequestHandler):
         state.bodies.append(body)
         if reason is not None:
             state.refused.append(reason)
-            self._json(400, {"error": {"message": reason, "type": "BadRequestError"}})
+            self.reply(400, {"error": {"message": reason, "type": "BadRequestError"}})
             return
         self._stream(body)
 
@@ -112,17 +98,7 @@ class _Handler(BaseHTTPRequestHandler):
         events = {CHAT: _chat, MESSAGES: _messages, RESPONSES: _responses}[self.path](read, written)
         lines = [f"{_named(event)}data: {json.dumps(event)}\n\n" for event in events]
         lines += ["data: [DONE]\n\n"] * (self.path == CHAT)
-        self._send(200, "text/event-stream", "".join(lines).encode())
-
-    def _json(self, status: int, value: object) -> None:
-        self._send(status, "application/json", json.dumps(value).encode())
-
-    def _send(self, status: int, kind: str, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("content-type", kind)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        self.reply_bytes(200, "text/event-stream", "".join(lines).encode())
 
 
 def _named(event: Mapping[str, Any]) -> str:

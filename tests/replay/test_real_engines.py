@@ -22,6 +22,7 @@ from phasewise_replay.plans.arms import UrlArm, VllmArm
 from phasewise_replay.plans.presets import FlagValue
 from phasewise_replay.plans.session_choice import SessionChoice
 from phasewise_replay.records import engine_settings
+from phasewise_replay.runs.forced_tokens import CURE
 from phasewise_replay.runs.preparing import prepare
 from phasewise_replay.runs.run import run
 from phasewise_replay.sessions import sessions
@@ -42,6 +43,7 @@ from tests.real_server import (
     installed,
     serving,
 )
+from tests.replay.generate_server import SPECULATES
 
 pytestmark = pytest.mark.engine
 
@@ -89,6 +91,7 @@ def check_other_endpoints(recorded: Store, address: str) -> None:
     """Replay on a running server: compare answers of its messages, force lengths of Responses.
 
     The two arms are one server, so what differs between them is the noise of the baseline too.
+    It speculates, and then forces no tokens.
     """
     start = "name: n\nwarmup_calls: 0\nsessions: {source: tau-bench, limit: 1, max_calls: 2}\n"
     arms = ", ".join(f'{{name: {name}, engine: url, url: "{address}"}}' for name in "ab")
@@ -120,6 +123,11 @@ def check_other_endpoints(recorded: Store, address: str) -> None:
     assert only.status == "unsupported"
     assert "no field that forces the output length" in (only.reason or "")
 
+    tokens = forced.replace("endpoint: responses", "forced: tokens")
+    (only,) = compare(recorded, run(recorded, plan_file.parse(tokens, "plan"))).arms
+    assert only.status == "unsupported"
+    assert only.reason == f"{SPECULATES}; {CURE}"
+
 
 def test_an_arm_this_cpu_cannot_run_has_vllm_s_own_reason(recorded: Store) -> None:
     """A block of 16 tokens: UNSUPPORTED, in the engine's words."""
@@ -141,6 +149,7 @@ def test_n_gram_drafts_are_those_computed_from_the_tokens(recorded: Store) -> No
         "max-model-len": 8192,
         "num-gpu-blocks-override": 1024,
         "per-request-spec-decode-metrics": "detailed",
+        "enable-scale-out": True,
         NO_WORKER_FLAG: NO_WORKER_VALUE,
     }
     arm = VllmArm("vllm", str(TINY), presets=("ngram-speculation",), flags=flags)

@@ -183,3 +183,9 @@ def test_events_have_a_name_before_their_data() -> None:
     """Names are passed over, and data over several lines is one."""
     pieces = [(1, b"event: a\ndata: {}\n"), (2, b'\nevent: b\r\ndata: {"x":\r\ndata: 1}\r\n\r\n')]
     assert list(streamed_answer.events(pieces)) == [(2, b"{}"), (2, b'{"x":\n1}')]
+
+
+def test_an_error_without_a_message_is_called_by_its_type() -> None:
+    """As vLLM writes those whose reason is only in its log."""
+    error = {"message": "", "type": "InternalServerError", "param": None, "code": 500}
+    assert answer([{"error": error}]).error == "InternalServerError"

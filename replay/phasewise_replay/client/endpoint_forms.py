@@ -17,7 +17,10 @@ PATHS: Mapping[Endpoint, str] = {
     "completions": "/v1/completions",
     "messages": "/v1/messages",
     "responses": "/v1/responses",
+    "generate": "/inference/v1/generate",
 }
+TELL_IDS: frozenset[Endpoint] = frozenset({"chat", "generate"})
+"""endpoints whose prompts are known in token ids: of other forms a template makes others"""
 _IN_CHAT_FORM = ("chat", "completions")
 Message = Mapping[str, Any]
 _PLAIN_KEYS = {"role", "content"}

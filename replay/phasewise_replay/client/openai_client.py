@@ -75,7 +75,11 @@ class OpenAiClient:
         """Ask the server for the prompt in token ids; None where it has no `/tokenize`."""
         if request.prompt_token_ids is not None:
             return request.prompt_token_ids
-        reply = self.post("/tokenize", request_body.tokenization(request, self.model))
+        return self.tokenized(request_body.tokenization(request, self.model))
+
+    def tokenized(self, body: bytes) -> TokenIds | None:
+        """Return what `/tokenize` says of a body; None where the server has none, or refuses."""
+        reply = self.post("/tokenize", body)
         tokens = reply.get("tokens") if reply is not None else None
         return np.array(tokens, dtype=np.int64) if isinstance(tokens, list) else None
 

@@ -3,7 +3,7 @@
 Recorded messages and tools are copied byte for byte; they are not decoded and encoded again.
 """
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import orjson
@@ -71,6 +71,8 @@ def completion_parts(
 
     `prompts` has the JSON of the calls before it.
     """
+    if request.endpoint == "generate":
+        return PATHS["generate"], _generate(request, model, prompts)
     if request.endpoint != "chat":
         return PATHS[request.endpoint], _other_endpoint(request, model, dialect)
     options: dict[str, object] = {
@@ -91,6 +93,34 @@ def completion_parts(
         options["tool_choice"] = "none"
     path = PATHS["chat" if request.messages else "completions"]
     return path, [orjson.dumps(options)[:-1], b",", *_prompt(request, prompts), b"}"]
+
+
+def _generate(request: Request, model: str, prompts: SplicedPrompts) -> list[bytes]:
+    """Return the parts of the body for vLLM's token-in token-out endpoint.
+
+    Its fields are those of vLLM 0.32 (scale_out/token_in_token_out/protocol.py, GenerateRequest).
+    """
+    sampling: dict[str, object] = {
+        "temperature": 0,
+        "seed": 0,
+        # 16 if not given, also where more tokens are forced
+        "max_tokens": request.output_tokens,
+    }
+    if request.forced_ids is None:
+        sampling |= {"min_tokens": request.output_tokens, "ignore_eos": True}
+    else:
+        sampling["trace_decode_token_ids"] = request.forced_ids
+    options: dict[str, object] = {
+        "model": model,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "return_token_ids": True,
+        "sampling_params": sampling,
+    }
+    if request.cache_salt is not None:
+        options["cache_salt"] = request.cache_salt
+    encoded = orjson.dumps(options, option=orjson.OPT_SERIALIZE_NUMPY)
+    return [encoded[:-1], b',"token_ids":', prompts.encoded(request), b"}"]
 
 
 def _other_endpoint(request: Request, model: str, dialect: Dialect) -> list[bytes]:
@@ -121,8 +151,22 @@ def _other_endpoint(request: Request, model: str, dialect: Dialect) -> list[byte
 
 def tokenization(request: Request, model: str) -> bytes:
     """Return the body that makes vLLM's `/tokenize` say what the prompt is in token ids."""
+    return _tokenization(request, {"model": model})
+
+
+def history_tokenization(request: Request, model: str) -> bytes:
+    """Return the body that makes it say what a chat is as history: no answer is to follow."""
+    return _tokenization(request, {"model": model, "add_generation_prompt": False})
+
+
+def text_tokenization(text: str, model: str) -> bytes:
+    """Return the body that makes it say what a text is in the middle of another one."""
+    return orjson.dumps({"model": model, "prompt": text, "add_special_tokens": False})
+
+
+def _tokenization(request: Request, options: Mapping[str, object]) -> bytes:
     prompt = _prompt(request, SplicedPrompts())
-    return b"".join([orjson.dumps({"model": model})[:-1], b",", *prompt, b"}"])
+    return b"".join([orjson.dumps(options)[:-1], b",", *prompt, b"}"])
 
 
 def _prompt(request: Request, prompts: SplicedPrompts) -> list[bytes]:

@@ -1,7 +1,8 @@
 """The server-sent events of a streamed answer, of every endpoint, put together one by one.  Pure.
 
-Chat completions and completions send chunks without a type; Anthropic's messages and OpenAI's
-Responses name the type in each event. `streamed_answer` reads with it.
+Chat completions, completions and vLLM's token-in token-out endpoint send chunks without a type;
+Anthropic's messages and OpenAI's Responses name the type in each event. `streamed_answer` reads
+with it.
 """
 
 from collections.abc import Mapping
@@ -108,14 +109,14 @@ class StreamReader:
             self._take_message(kind, fields)
 
     def _take_chunk(self, fields: Fields) -> None:
-        """Take a chunk of chat completions or completions."""
+        """Take a chunk of chat completions, completions, or token ids."""
         if failure := fields.get("error"):
             self._fail(failure)
         if usage := fields.get("usage"):
             self._take_usage(usage, "prompt", "completion")
         self.metrics = fields.get("metrics") or self.metrics
         self.prompt_ids = fields.get("prompt_token_ids") or self.prompt_ids
-        self.response_id = fields.get("id") or self.response_id
+        self.response_id = fields.get("id") or fields.get("request_id") or self.response_id
         for choice in fields.get("choices") or ():
             self.prompt_ids = choice.get("prompt_token_ids") or self.prompt_ids
             if (ids := choice.get("token_ids")) is not None:
@@ -192,8 +193,14 @@ class StreamReader:
         known[1] += arguments
 
     def _fail(self, failure: object) -> None:
-        said = failure.get("message", failure) if isinstance(failure, Mapping) else failure
-        self.error = self.error or str(said)
+        self.error = self.error or reason(failure)
+
+
+def reason(failure: object) -> str:
+    """Return why a server failed; vLLM has only the type of what some of its own code raises."""
+    if isinstance(failure, Mapping):
+        failure = failure.get("message") or failure.get("type") or failure
+    return str(failure)
 
 
 def _count(value: object) -> int | None:

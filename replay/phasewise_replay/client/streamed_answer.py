@@ -91,9 +91,8 @@ def refusal(status: int, body: bytes) -> str:
     except orjson.JSONDecodeError:
         found = body.decode("utf-8", "replace")
     if isinstance(found, dict):
-        reason = found.get("error", found)
-        found = reason.get("message", reason) if isinstance(reason, dict) else reason
-    return f"{HTTP_ERROR}{status}: {str(found)[:500]}"
+        found = found.get("error", found)
+    return f"{HTTP_ERROR}{status}: {stream_events.reason(found)[:500]}"
 
 
 def _input(usage: Mapping[str, int | None]) -> int | None:

@@ -7,11 +7,13 @@ from dataclasses import replace
 from phasewise_analyzer.engine.caches.token_ids import TokenIds
 from phasewise_store.errors import EngineError, UnsupportedArmError, UsageError
 
+from phasewise_replay.client.endpoint_forms import TELL_IDS
 from phasewise_replay.client.openai_channel import Checked, OpenAiChannel, unchecked
 from phasewise_replay.client.openai_client import OpenAiClient
 from phasewise_replay.client.request_body import PLAIN, VLLM, Dialect
 from phasewise_replay.engine import Answer, Endpoint, Load, Request, Resolved
 from phasewise_replay.engines import endpoints, server_description
+from phasewise_replay.engines.forced_tokens import ServerForcing
 from phasewise_replay.engines.load_sampler import LoadSampler
 from phasewise_replay.plans.arms import UrlArm
 
@@ -81,7 +83,7 @@ class UrlEngine:
     def token_ids(self, request: Request) -> TokenIds | None:
         """Return the prompt in token ids, where the server tells its outputs' ids as well."""
         client = self._running
-        if not client.dialect.token_ids or request.endpoint != "chat":
+        if not client.dialect.token_ids or request.endpoint not in TELL_IDS:
             return None
         if not self._goes_as_ids(request):
             return client.token_ids(request)
@@ -89,6 +91,10 @@ class UrlEngine:
         if key not in self._ids:
             self._ids[key] = client.token_ids(request)
         return self._ids[key]
+
+    def token_forcing(self) -> ServerForcing:
+        """Return how it is made to generate given tokens."""
+        return ServerForcing(self._running)
 
     def cached_tokens(self) -> int | None:
         """Return the server's own count; other clients' requests are in it."""

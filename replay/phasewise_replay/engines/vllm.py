@@ -10,6 +10,7 @@ from pathlib import Path
 from phasewise_analyzer.engine.caches.token_ids import TokenIds
 from phasewise_store.errors import EngineError
 
+from phasewise_replay.client.endpoint_forms import TELL_IDS
 from phasewise_replay.client.openai_channel import OpenAiChannel
 from phasewise_replay.client.openai_client import OpenAiClient
 from phasewise_replay.client.request_body import VLLM
@@ -30,6 +31,7 @@ from phasewise_replay.engines import (
     vllm_command,
     vllm_plugin,
 )
+from phasewise_replay.engines.forced_tokens import ServerForcing
 from phasewise_replay.engines.load_sampler import LoadSampler
 from phasewise_replay.engines.server_process import GRACE_S, ServerProcess, free_port
 from phasewise_replay.engines.step_log import StepLog
@@ -120,7 +122,11 @@ class VllmEngine:
 
     def token_ids(self, request: Request) -> TokenIds | None:
         """Return the prompt as vLLM's own tokenizer and chat template make it."""
-        return self._running.token_ids(request) if request.endpoint == "chat" else None
+        return self._running.token_ids(request) if request.endpoint in TELL_IDS else None
+
+    def token_forcing(self) -> ServerForcing:
+        """Return how it is made to generate given tokens."""
+        return ServerForcing(self._running)
 
     def cached_tokens(self) -> int | None:
         """Return the sum of `vllm:prefix_cache_hits`."""

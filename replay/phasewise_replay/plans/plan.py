@@ -28,6 +28,10 @@ Order = Literal["ABBA", "once"]
 Mode = Literal["performance", "quality"]
 
 
+Forced = Literal["lengths", "tokens"]
+"""what performance mode forces of the recorded outputs"""
+
+
 EndpointChoice = Literal["chat", "completions", "messages", "responses", "recorded"]
 
 
@@ -57,6 +61,9 @@ class Plan:
     mode: Mode = "performance"
     """performance forces the recorded output lengths and compares times; quality lets every arm
     write freely, and compares answers"""
+    forced: Forced = "lengths"
+    """in performance mode: the recorded lengths, or the recorded tokens themselves, which only
+    vLLM can be forced to generate"""
     thinking: Thinking = "drop"
     """what happens to the reasoning in recorded answers; chat templates drop it"""
     endpoint: EndpointChoice = "chat"
@@ -93,6 +100,8 @@ class Plan:
             )
         if self.equalise is not None:
             self._check_equalise(self.equalise)
+        if self.forced == "tokens":
+            self._check_forced_tokens()
 
     def _check_equalise(self, values: Mapping[str, Value]) -> None:
         """Reject what cannot be made equal."""
@@ -103,6 +112,18 @@ class Plan:
             common_settings.flags_of("sglang", values)
         except UsageError as error:
             raise UsageError(f"`equalise` of plan `{self.name}`: {error}") from None
+
+    def _check_forced_tokens(self) -> None:
+        """Reject what contradicts forced tokens."""
+        if self.mode == "quality":
+            raise UsageError(
+                f"plan `{self.name}` has `forced: tokens`, and in `mode: quality` nothing is forced"
+            )
+        if self.endpoint != "chat":
+            raise UsageError(
+                f"plan `{self.name}` has `forced: tokens`, which sends all prompts to vLLM's "
+                "`/inference/v1/generate`: leave `endpoint` out"
+            )
 
     def check_arms(self) -> None:
         """Reject an arm that is the baseline under another name; raises UsageError.

@@ -11,7 +11,7 @@ from phasewise_replay.plans import common_settings
 from phasewise_replay.plans import plan_keys as keys
 from phasewise_replay.plans.arm_file import arm, managed, preset_names, step_times
 from phasewise_replay.plans.arms import Arm, SglangArm, SimulatedOptions, VllmArm
-from phasewise_replay.plans.plan import EndpointChoice, Mode, Order, Plan, WarmStart
+from phasewise_replay.plans.plan import EndpointChoice, Forced, Mode, Order, Plan, WarmStart
 from phasewise_replay.plans.plan_keys import Keys
 from phasewise_replay.plans.plan_yaml import SLO_KEYS
 from phasewise_replay.plans.session_choice import SAMPLES, Sample, SessionChoice
@@ -46,6 +46,7 @@ def plan(top: Keys) -> Plan:
         longest_wait_s=top.take("longest_wait_s", keys.number, 60.0),
         send_lag_ms=top.take("send_lag_ms", keys.number, 10.0),
         mode=top.take("mode", _mode, "performance"),
+        forced=top.take("forced", _forced, "lengths"),
         thinking=top.take("thinking", _thinking, "drop"),
         shards=top.take("shards", keys.whole, 1),
         forecast=forecast,
@@ -172,6 +173,14 @@ def _mode(value: object) -> Mode:
     if value == "quality":
         return "quality"
     raise UsageError(f"must be performance or quality, not `{value}`")
+
+
+def _forced(value: object) -> Forced:
+    if value == "lengths":
+        return "lengths"
+    if value == "tokens":
+        return "tokens"
+    raise UsageError(f"must be lengths or tokens, not `{value}`")
 
 
 def _thinking(value: object) -> Thinking:

@@ -18,7 +18,7 @@ def as_yaml(plan: Plan) -> str:
     document = asdict(plan)
     document["sessions"] = _set(document["sessions"])
     document["arms"] = [arm_document(arm) for arm in plan.arms]
-    for name, usual in (("shards", 1), ("send_lag_ms", 10.0)):
+    for name, usual in (("shards", 1), ("send_lag_ms", 10.0), ("forced", "lengths")):
         if document[name] == usual:
             del document[name]
     document |= {"slo": _slo_document(plan.slo)}

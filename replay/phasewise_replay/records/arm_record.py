@@ -34,6 +34,10 @@ class BlockRecord:
     """CPU time of the driving process in that time, all threads"""
     other_lengths: int = 0
     """prompts that the engine reports with another number of tokens than were sent"""
+    other_tokens: int = 0
+    """calls that answered other tokens than they were forced to"""
+    first_other: str | None = None
+    """the first of them, and where it differs"""
     energy_j: float | None = None
     """of the GPU in that time, where it is measured"""
     prefill_steps_s: float | None = None

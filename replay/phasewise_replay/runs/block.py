@@ -32,6 +32,7 @@ from phasewise_replay.records.arm_record import BlockRecord
 from phasewise_replay.records.sink import Sink
 from phasewise_replay.runs.canary import canary
 from phasewise_replay.runs.order import Order
+from phasewise_replay.runs.other_tokens import OtherTokens
 from phasewise_replay.runs.prediction import Prediction
 from phasewise_replay.runs.preparing import Prepared
 from phasewise_replay.runs.reach import Reach
@@ -88,6 +89,7 @@ class Block:
         """the outputs of measured calls, where the engine tells their tokens"""
         self._joules = joules
         self._other_lengths = 0
+        self._other_tokens = OtherTokens()
 
     def warm_up(self, calls: int) -> None:
         """Send the first calls without measuring: a fresh server still compiles kernels."""
@@ -218,6 +220,7 @@ class Block:
             self._cached.append(answer.cached_tokens)
             if ids is not None and answer.input_tokens not in (None, len(ids)):
                 self._other_lengths += 1
+            self._other_tokens.answered(request, answer)
             predicted = predictions.pop(request.request_id)
             row = self._row(request, answer, lag_ns, predicted)
             if answer.output_token_ids is not None:
@@ -291,6 +294,8 @@ class Block:
             calls=max(0, len(self._cached) - 2),
             skipped_calls=self._prepared.skipped_calls,
             other_lengths=self._other_lengths,
+            other_tokens=self._other_tokens.calls,
+            first_other=self._other_tokens.first,
             cached_tokens=sum(known) if len(known) == len(self._cached) else None,
             engine_cached_tokens=engine_cached,
         )

@@ -27,6 +27,7 @@ def canary(like: Request, *, vocabulary_tokens: int, most_tokens: int | None) ->
         step=0,
         output_tokens=2,
         free=False,
+        forced_ids=None,
         warm=False,
         tools=(),
         messages=(),

@@ -7,11 +7,14 @@ the messages and tools of a chat endpoint (`phasewise_analyzer.chat_messages`).
 from collections.abc import Sequence
 from dataclasses import replace
 
+import orjson
 from phasewise_analyzer.chat_messages.normalise import Normaliser
 from phasewise_analyzer.engine.caches.token_ids import TokenIds
 from phasewise_store.facts import Segment
 
 from phasewise_replay.engine import Request
+
+NO_IDS = "this server does not tell which token ids a chat is"
 
 
 def has_text(prompt: Sequence[Segment]) -> bool:
@@ -26,6 +29,26 @@ def with_text(request: Request, prompt: Sequence[Segment], normaliser: Normalise
         return replace(request, prompt=raw.decode("utf-8", "replace"))
     chat = normaliser.prompt(prompt)
     return replace(request, messages=chat.messages, tools=chat.tools)
+
+
+def answer(
+    request: Request,
+    prompt: Sequence[Segment],
+    output: Sequence[Segment],
+    normaliser: Normaliser,
+) -> tuple[bytes, ...]:
+    """Return what a recorded answer adds to its request: messages, or the text behind raw text.
+
+    Empty where it adds no message of its own, as behind a prompt that ends with the assistant's.
+    """
+    if request.prompt is not None and all(segment.kind == "text" for segment in output):
+        return (b"".join(map(_content, output)),)
+    if request.prompt is not None:
+        said = [orjson.loads(message) for message in normaliser.prompt(output).messages]
+        return tuple(one["content"].encode() for one in said if isinstance(one["content"], str))
+    messages = normaliser.prompt((*prompt, *output)).messages
+    known = len(request.messages)
+    return messages[known:] if messages[:known] == request.messages else ()
 
 
 def with_ids(request: Request, ids: TokenIds) -> Request:

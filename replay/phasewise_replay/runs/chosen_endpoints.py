@@ -11,6 +11,7 @@ from phasewise_replay.client.endpoint_forms import EndpointForms
 from phasewise_replay.engine import Endpoint, Engine, HasEndpoints, Request
 from phasewise_replay.plans.arms import Arm, SglangArm
 from phasewise_replay.plans.plan import EndpointChoice, Plan
+from phasewise_replay.runs import chat
 from phasewise_replay.sessions.recorded import RecordedSession
 
 IGNORE_EOS = "preferred-sampling-params"
@@ -55,7 +56,7 @@ class ChosenEndpoints:
         if forms.endpoint != "completions":
             return forms.rewritten(request)
         if ids is None:
-            raise UnsupportedArmError("this server does not tell which token ids a chat is")
+            raise UnsupportedArmError(chat.NO_IDS)
         return replace(request, messages=(), tools=(), prompt_token_ids=ids)
 
     def _of(self, session: RecordedSession) -> Endpoint:

@@ -15,7 +15,6 @@ from phasewise_replay.plans.session_choice import SessionChoice
 from phasewise_replay.records import arm_record
 from phasewise_replay.sessions import selection, sessions
 from phasewise_replay.sessions.recorded import Recorded
-from phasewise_replay.sessions.scrubbing import Scrubber
 from phasewise_replay.sessions.warm_start import start_again
 
 
@@ -103,10 +102,7 @@ def _sent_before(store: Store, plan: Plan, chosen: str | None, sent: pl.DataFram
     # only what was sent is scrubbed, or stand-ins would change with sessions that have grown
     loaded = sessions.load(store, SessionChoice(limit=None, ids=ids))
     warm = set(sent.filter(pl.col("warm"))["call_id"])
-    recorded = _only(loaded, set(sent["call_id"]), warm)
-    if plan.sessions.keep_secrets:
-        return recorded
-    return sessions.scrubbed(recorded, Scrubber())
+    return sessions.as_sent(store, plan, _only(loaded, set(sent["call_id"]), warm))
 
 
 def _only(recorded: Recorded, call_ids: Set[str], warm: Set[str]) -> Recorded:

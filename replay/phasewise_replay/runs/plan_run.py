@@ -23,6 +23,7 @@ from phasewise_replay.records.sink import Sink
 from phasewise_replay.runs.block import Block, Joules, Turn, Written, unknown
 from phasewise_replay.runs.chosen_endpoints import with_forced_lengths
 from phasewise_replay.runs.equalising import Equalised, equalised
+from phasewise_replay.runs.forced_tokens import with_cure, with_forced_tokens
 from phasewise_replay.runs.preparing import Prepared, prepare
 from phasewise_replay.sessions.recorded import Recorded
 
@@ -101,12 +102,13 @@ class PlanRun:
         return arm.name in self._arms and self._arms[arm.name].status == "ok"
 
     def as_started(self, arm: Arm) -> Arm:
-        """Return the arm with the flags that the plan's endpoint needs, and those of `equalise`.
+        """Return the arm with the flags that the plan needs for its endpoint and what it forces.
 
-        Its own flags win.
+        And those of `equalise`. Its own flags win. Raises UnsupportedArmError where its engine
+        cannot do what the plan asks.
         """
         state = self._arms[arm.name]
-        started = with_forced_lengths(arm, self.plan)
+        started = with_forced_tokens(with_forced_lengths(arm, self.plan), self.plan)
         if self.plan.equalise is not None:
             baseline = arm_record.read(self._arms[self.plan.arms[0].name].record)
             state.equalised = equalised(
@@ -136,6 +138,7 @@ class PlanRun:
                 thinking=self.plan.thinking,
                 free=free,
                 endpoint=self.plan.endpoint,
+                forced=self.plan.forced,
             )
             if self.plan.forecast is not None:
                 self.say(f"forecasting {arm.name}")
@@ -152,6 +155,8 @@ class PlanRun:
         state = self._arms[arm.name]
         cannot = isinstance(error, UnsupportedArmError | MissingExtraError)
         state.status, state.reason = "unsupported" if cannot else "failed", str(error)
+        if cannot and self.plan.forced == "tokens":
+            state.reason = with_cure(state.reason)
         self._record(arm)
 
     def skip(self, arm: Arm, reason: str) -> None:

@@ -12,12 +12,14 @@ from phasewise_analyzer.chat_messages.normalise import Normaliser
 from phasewise_analyzer.engine.caches.prompt_ids import UNBOUNDED, PromptIds
 from phasewise_analyzer.engine.caches.token_ids import TokenIds
 
+from phasewise_replay.client.endpoint_forms import TELL_IDS
 from phasewise_replay.driving.driver import Pace
 from phasewise_replay.driving.due import Due
 from phasewise_replay.engine import Engine, Request, Resolved, Tokenizing
-from phasewise_replay.plans.plan import EndpointChoice
+from phasewise_replay.plans.plan import EndpointChoice, Forced
 from phasewise_replay.runs import chat
 from phasewise_replay.runs.chosen_endpoints import ChosenEndpoints
+from phasewise_replay.runs.forced_tokens import ForcedTokens
 from phasewise_replay.sessions.recorded import RecordedSession, RecordedStep
 
 LEAST_VOCABULARY = 16_000
@@ -40,7 +42,7 @@ class Prepared:
     endpoints: Mapping[str, int] = field(default_factory=dict)
     """sessions by the endpoint that their chats go to"""
     notes: tuple[str, ...] = ()
-    """which sessions do not go to the endpoint that they were captured from, and why"""
+    """what is sent otherwise than the plan asks, and why; that tokens are forced"""
 
 
 def prepare(
@@ -52,16 +54,22 @@ def prepare(
     thinking: Thinking = "drop",
     free: bool = False,
     endpoint: EndpointChoice = "chat",
+    forced: Forced = "lengths",
 ) -> Prepared:
     """Build the requests of all sessions, without calls that do not fit and those after them.
 
     `thinking` says what happens to the reasoning in recorded answers; `free` lets answers end where
-    the model ends them, within a limit above the recorded length. Raises UnsupportedArmError where
-    the engine cannot serve `endpoint`.
+    the model ends them, within a limit above the recorded length; `forced` says what the others
+    are forced to. Raises UnsupportedArmError where the engine cannot serve `endpoint`, or cannot be
+    forced to generate the recorded tokens.
     """
-    chosen = ChosenEndpoints(engine, endpoint, forced=not free)
     vocabulary = resolved.vocabulary_tokens or LEAST_VOCABULARY
     made_up = PromptIds(UNBOUNDED if resolved.reads == "token_ids" else vocabulary)
+    chosen: ForcedTokens | ChosenEndpoints
+    if forced == "tokens":
+        chosen = ForcedTokens(engine, made_up, thinking)
+    else:
+        chosen = ChosenEndpoints(engine, endpoint, forced=not free)
     known: dict[str, TokenIds] = {}
     ready: list[tuple[Due, ...]] = []
     skipped = 0
@@ -92,7 +100,11 @@ def prepare(
                         instead[recorded.call_id] = after
                     continue
             request = chosen.rewritten(session, request, ids)
-            if request.endpoint != "chat":
+            if ids is not None and not _fits(
+                len(ids) + request.output_tokens, resolved.max_model_tokens
+            ):
+                continue
+            if request.endpoint not in TELL_IDS:
                 # its template may be given the same chat in another way, and it reports no ids
                 known.pop(recorded.call_id, None)
             if free and not recorded.warm:

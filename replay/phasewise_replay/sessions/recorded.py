@@ -25,6 +25,8 @@ class RecordedStep:
     """calls that must have ended (`session_graph`); None is the one before it"""
     warm: bool = False
     """it fills the cache before the session begins (`warm_start`), and is not measured"""
+    output: tuple[Segment, ...] = ()
+    """the answer, where the plan forces its tokens and it was captured"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Replace the secrets of recorded prompts before they are sent or packed.
+"""Replace the secrets of recorded prompts and answers before they are sent or packed.
 
 A stand-in has the length of the secret, and a letter or digit wherever that has one, so that a
 prompt keeps about its number of tokens and stays valid JSON. It depends on nothing of the secret
@@ -60,6 +60,7 @@ class Scrubber:
                     replace(
                         step,
                         prompt=tuple(self._done.get(one.digest, one) for one in step.prompt),
+                        output=tuple(self._done.get(one.digest, one) for one in step.output),
                     )
                     for step in session.steps
                 ),
@@ -138,7 +139,7 @@ def _texts(sessions: Sequence[RecordedSession]) -> Iterator[tuple[Segment, bytes
     seen: set[bytes] = set()
     for session in sessions:
         for step in session.steps:
-            for segment in step.prompt:
+            for segment in (*step.prompt, *step.output):
                 if segment.digest not in seen:
                     seen.add(segment.digest)
                     if segment.content is not None:

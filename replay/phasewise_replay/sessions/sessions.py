@@ -67,8 +67,42 @@ def load_for(store: Store, plan: Plan) -> Recorded:
                 f"no session has a call after the first {plan.warm_start}; choose a smaller "
                 "`warm_start`, or a share of the calls such as 0.5"
             )
-    # last: a resumed run has only these calls, and must find the same stand-ins for them
+    return as_sent(store, plan, recorded)
+
+
+def as_sent(store: Store, plan: Plan, recorded: Recorded) -> Recorded:
+    """Add the answers that a plan forces, and replace secrets, in exactly the calls that it sends.
+
+    A resumed run has only these calls, and must find the same stand-ins for them.
+    """
+    if plan.forced == "tokens":
+        recorded = answered(store, recorded)
     return recorded if plan.sessions.keep_secrets else scrubbed(recorded, Scrubber())
+
+
+def answered(store: Store, recorded: Recorded) -> Recorded:
+    """Add the captured answers; raises UsageError where there are none to force.
+
+    Of prompts that are known as hashes only, answers are made up.
+    """
+    calls = [step for session in recorded.sessions for step in session.steps]
+    found = reads.outputs(store, [step.call_id for step in calls])
+    has_text = all(one.content is not None for step in calls for one in step.prompt)
+    if has_text and not any(found.values()):
+        raise UsageError(
+            "`forced: tokens` needs recorded answers, and no answer of these sessions was "
+            "captured; `forced: lengths` needs none"
+        )
+    with_outputs = (
+        replace(
+            session,
+            steps=tuple(
+                replace(step, output=found.get(step.call_id, ())) for step in session.steps
+            ),
+        )
+        for session in recorded.sessions
+    )
+    return replace(recorded, sessions=tuple(with_outputs))
 
 
 def scrubbed(recorded: Recorded, scrubber: Scrubber) -> Recorded:

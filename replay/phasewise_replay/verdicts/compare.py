@@ -74,7 +74,7 @@ def compare(store: Store, run_id: str, *, gpu_usd_hour: float | None = None) -> 
         concurrency=plan.concurrency,
         shard_blocks=plan.shard_blocks,
         send_lag_ms=plan.send_lag_ms,
-        forced=plan.mode == "performance",
+        forced=plan.forced if plan.mode == "performance" else None,
     )
     good = _served_everywhere(measured, plan.shard_blocks)
     findings = _Findings()

@@ -9,6 +9,7 @@ from fractions import Fraction
 import polars as pl
 from phasewise_store.run_facts import Run
 
+from phasewise_replay.plans.plan import Forced
 from phasewise_replay.records.arm_record import ArmRecord
 from phasewise_replay.verdicts import load_checks
 from phasewise_replay.verdicts.failures import failures
@@ -36,13 +37,13 @@ def judge(
     concurrency: int,
     shard_blocks: int,
     send_lag_ms: float,
-    forced: bool = True,
+    forced: Forced | None = "lengths",
 ) -> Fidelity:
     """Check a run; `calls` are all measured calls, `concurrency` sessions at a time.
 
     `filling` are those that filled the cache before a session. Each `shard_blocks` numbers of
-    blocks belong to another shard. `send_lag_ms` is how late calls may be sent. `forced` says
-    whether every output was to have the recorded length.
+    blocks belong to another shard. `send_lag_ms` is how late calls may be sent. `forced` says what
+    outputs were forced to: None where they were free.
     """
     # parallel sub-agents of one session are several calls in flight, too
     sequential = concurrency == 1 and not load_checks.overlap(calls)
@@ -52,7 +53,8 @@ def judge(
         _errors(calls),
         *_filled(filling),
         _complete(records, calls, shard_blocks),
-        *([_output(calls)] if forced else []),
+        *([_output(calls)] if forced is not None else []),
+        *([_tokens(records, calls)] if forced == "tokens" else []),
         _input(records, calls),
         _lag(calls, send_lag_ms),
         *load_checks.client_bound(records),
@@ -160,6 +162,31 @@ def _output(calls: pl.DataFrame) -> Check:
         share,
         f"at most {MOST_ERRORS:.0%}",
         share <= MOST_ERRORS,
+    )
+
+
+def _tokens(records: Mapping[str, ArmRecord], calls: pl.DataFrame) -> Check:
+    """Check that every call answered the tokens that were forced, and as many on every arm."""
+    planned = calls.group_by("call_id").agg(pl.col("planned_output_tokens").n_unique())
+    uneven = planned.filter(pl.col("planned_output_tokens") > 1).height
+    others = [
+        (f"{arm}, block {block.block}", block)
+        for arm, record in records.items()
+        for block in record.blocks
+        if block.other_tokens
+    ]
+    said = [
+        f"{where}: {one.other_tokens:,} calls, first {one.first_other}" for where, one in others
+    ]
+    if uneven:
+        said.append(f"{uneven:,} calls are forced to another number of tokens on another arm")
+    return Check(
+        "forced_tokens",
+        "Calls that did not answer the forced tokens",
+        float(uneven + sum(one.other_tokens for _, one in others)),
+        "0 calls",
+        not said,
+        "; ".join(said),
     )
 
 
