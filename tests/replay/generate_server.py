@@ -46,6 +46,7 @@ class InTokens:
     """the number of the request, among those to generate, whose second token is another one"""
     thinks: str = ""
     """with what its template opens an answer, and does not keep it"""
+    context_tokens: int = 32768
     keeps_history: bool = True
     """whether a prompt that goes on begins with the one before"""
     bodies: list[dict[str, Any]] = field(default_factory=list)
@@ -76,7 +77,7 @@ class _Handler(JsonHandler):
     def get(self) -> None:
         """Tell the model, and that it is a vLLM."""
         if self.path.endswith("/models"):
-            self.reply(200, {"data": [{"id": MODEL, "max_model_len": 32768}]})
+            self.reply(200, {"data": [{"id": MODEL, "max_model_len": self.state.context_tokens}]})
         elif self.path == "/metrics":
             self.reply_bytes(200, "text/plain", METRICS.encode())
         else:

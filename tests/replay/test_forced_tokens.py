@@ -6,8 +6,10 @@ from dataclasses import replace
 import numpy as np
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from phasewise_replay.client import request_body
-from phasewise_replay.client.answer_tokens import answer_ids
+from phasewise_replay.client.answer_tokens import answer_ids, shared_tokens
 from phasewise_replay.client.openai_client import OpenAiClient
 from phasewise_replay.client.request_body import VLLM
 from phasewise_replay.engine import Request
@@ -171,8 +173,7 @@ def test_a_call_that_answers_other_tokens_voids_the_run(store: Store) -> None:
     assert failed(verdict) == {"forced_tokens"}
     check = next(one for one in verdict.fidelity.checks if one.name == "forced_tokens")
     assert check.value == 1.0
-    first = "`s0.2` at token 1: 111, forced was 110"
-    assert check.detail == f"a, block 0: 1 calls, first {first}"
+    assert check.detail == "a, block 0: 1 call, first `s0.2` at token 1: 111 instead of 110"
     title = "calls that did not answer the forced tokens"
     assert verdict.headline.startswith(f"Void: {title}, expected 0 calls")
 
@@ -236,6 +237,44 @@ def test_an_answer_with_a_tool_call_is_forced_as_the_template_writes_it(store: S
     assert forced(server)[0] == f'read{{"a":1}}{CLOSED}{END}'.encode()
 
 
+def test_an_answer_that_no_assistant_gave_is_not_forced(store: Store) -> None:
+    """Of such a call only the length is."""
+    user = text_segment("message", '{"role":"user","content":"read it"}', "user")
+    write_calls(
+        store,
+        [
+            LlmCall(
+                *("s0.0", "s0", "s0/a", 0),
+                usage=Usage(uncached_tokens=9, output_tokens=7),
+                prompt=(user,),
+                output=(user,),
+            )
+        ],
+    )
+    with in_tokens() as server:
+        verdict = replayed(store, server.url)
+    assert forced(server)[0] is None
+    assert verdict.arms[0].notes[1:] == (
+        f"of 1 of the 1 calls only the recorded length is forced, {forced_tokens.NOT_TOLD}",
+    )
+
+
+def test_a_call_whose_forced_answer_does_not_fit_is_left_out(store: Store) -> None:
+    """The recorded length would: the forced tokens are those of the served model."""
+    write_answered_sessions(store)
+    with in_tokens(context_tokens=150) as server:
+        verdict = replayed(store, server.url)
+    fit = [body for body in server.bodies if "trace_decode_token_ids" in body["sampling_params"]]
+    sizes = [
+        len(body["token_ids"]) + len(body["sampling_params"]["trace_decode_token_ids"])
+        for body in fit
+    ]
+    assert max(sizes) <= 150
+    complete = next(one for one in verdict.fidelity.checks if one.name == "complete")
+    # the third of one session, and of the other the second, with 115 and 38 tokens, and what waits
+    assert complete.detail == "3 calls per block do not fit the model's context"
+
+
 def test_raw_text_is_forced_to_the_text_behind_it(store: Store) -> None:
     """Without the tokens that begin a text."""
     write_calls(
@@ -268,6 +307,8 @@ def test_hashes_are_forced_to_what_the_next_prompt_has_there(store: Store) -> No
         prompt, following = bodies[place]["token_ids"], bodies[place + 1]["token_ids"]
         assert following[: len(prompt) + 20] == prompt + traces[place]
     assert len(set(traces[2])) > 10
+    made = f"of 3 of the 3 calls {forced_tokens.FROM_HASHES}"
+    assert verdict.arms[0].notes == (forced_tokens.FORCED, made)
     again = server.bodies[7:10]
     assert [body["sampling_params"]["trace_decode_token_ids"] for body in again] == traces
 
@@ -398,8 +439,19 @@ def test_a_vllm_is_started_with_the_flags_and_may_refuse_them(store: Store) -> N
 
 
 def test_a_reason_that_has_nothing_to_do_with_it_gets_no_cure() -> None:
-    """As where the memory of a GPU is too small."""
-    assert forced_tokens.with_cure("out of memory") == "out of memory"
+    """As where a flag is wrong that has the word inside another."""
+    reason = "enforce-eager: out of memory"
+    assert forced_tokens.with_cure(reason) == reason
+
+
+@given(st.lists(st.integers(0, 2)), st.lists(st.integers(0, 2)))
+def test_two_sequences_share_their_start_and_nothing_behind_it(
+    one: list[int], two: list[int]
+) -> None:
+    """Whichever is the longer one."""
+    shared = shared_tokens(np.array(one, np.int64), np.array(two, np.int64))
+    assert one[:shared] == two[:shared]
+    assert one[shared : shared + 1] != two[shared : shared + 1] or one == two
 
 
 def test_secrets_of_answers_are_replaced_as_in_the_prompts_behind_them(store: Store) -> None:

@@ -39,7 +39,7 @@ def answer(
 ) -> tuple[bytes, ...]:
     """Return what a recorded answer adds to its request: messages, or the text behind raw text.
 
-    Empty where it adds no message of its own, as behind a prompt that ends with the assistant's.
+    Empty where it adds no message of the assistant, as behind a prompt that ends with one.
     """
     if request.prompt is not None and all(segment.kind == "text" for segment in output):
         return (b"".join(map(_content, output)),)
@@ -48,7 +48,8 @@ def answer(
         return tuple(one["content"].encode() for one in said if isinstance(one["content"], str))
     messages = normaliser.prompt((*prompt, *output)).messages
     known = len(request.messages)
-    return messages[known:] if messages[:known] == request.messages else ()
+    added = messages[known:] if messages[:known] == request.messages else ()
+    return added if added and orjson.loads(added[0])["role"] == "assistant" else ()
 
 
 def with_ids(request: Request, ids: TokenIds) -> Request:

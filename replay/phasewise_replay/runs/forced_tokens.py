@@ -28,7 +28,10 @@ CURE = "`forced: lengths` forces the recorded lengths, on every engine"
 FORCED = "every answer is forced to the tokens of the recorded one"
 NOT_CAPTURED = "whose answers were not captured as text"
 NOT_TOLD = "whose answers the server's chat template does not tell apart from their prompts"
-_ABOUT_FORCING = re.compile("trace.replay|trace.decode|scale.out|force", re.IGNORECASE)
+FROM_HASHES = "the answers are known as hashes, and the tokens forced are made from them"
+_ABOUT_FORCING = re.compile(
+    r"trace.replay|trace.decode|scale.out|token ids|\bforce[ds]?\b", re.IGNORECASE
+)
 
 
 def with_forced_tokens(arm: Arm, plan: Plan) -> Arm:
@@ -74,6 +77,7 @@ class ForcedTokens:
         self._calls = 0
         self._lengths: Counter[str] = Counter()
         """calls whose length alone is forced, by reason"""
+        self._hashed = 0
 
     def rewritten(
         self, session: RecordedSession, request: Request, ids: TokenIds | None
@@ -110,12 +114,14 @@ class ForcedTokens:
         return {}
 
     def notes(self) -> tuple[str, ...]:
-        """Say that tokens are forced, and of how many calls only the length."""
+        """Say that tokens are forced, and of how many calls not those of a captured answer."""
+        of_all = f"of the {self._calls:,} calls"
+        hashed = [f"of {self._hashed:,} {of_all} {FROM_HASHES}"] if self._hashed else []
         lengths = (
-            f"of {count:,} of the {self._calls:,} calls only the recorded length is forced, {why}"
+            f"of {count:,} {of_all} only the recorded length is forced, {why}"
             for why, count in self._lengths.items()
         )
-        return (FORCED, *lengths)
+        return (FORCED, *hashed, *lengths)
 
     def _captured(self, recorded: RecordedStep, request: Request, ids: TokenIds) -> TokenIds | None:
         """Return the captured answer in the engine's tokens; None where that is not known."""
@@ -134,6 +140,7 @@ class ForcedTokens:
         Those that the next prompt has behind this one, so that its prefix is found in the cache as
         with recorded text; made up for the call where there are not enough.
         """
+        self._hashed += 1
         ids = self._made_up.ids(_continuation(recorded.prompt, later))
         missing = max(0, recorded.output_tokens - len(ids))
         more = digest_ids(recorded.call_id.encode(), missing, self._made_up.vocabulary_tokens)

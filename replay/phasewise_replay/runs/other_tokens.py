@@ -24,8 +24,7 @@ class OtherTokens:
         if shared < max(len(forced), len(found)):
             ours = forced[shared] if shared < len(forced) else "the end"
             theirs = found[shared] if shared < len(found) else "the end"
-            where = f"`{request.call_id}` at token {shared:,}"
-            self._add(f"{where}: {theirs}, forced was {ours}")
+            self._add(f"`{request.call_id}` at token {shared:,}: {theirs} instead of {ours}")
 
     def _add(self, text: str) -> None:
         self.calls += 1

@@ -176,7 +176,9 @@ def _tokens(records: Mapping[str, ArmRecord], calls: pl.DataFrame) -> Check:
         if block.other_tokens
     ]
     said = [
-        f"{where}: {one.other_tokens:,} calls, first {one.first_other}" for where, one in others
+        f"{where}: {one.other_tokens:,} {'call' if one.other_tokens == 1 else 'calls'}, "
+        f"first {one.first_other}"
+        for where, one in others
     ]
     if uneven:
         said.append(f"{uneven:,} calls are forced to another number of tokens on another arm")
