@@ -12,14 +12,17 @@ from phasewise_replay.client import request_body
 from phasewise_replay.client.answer_tokens import answer_ids, shared_tokens
 from phasewise_replay.client.openai_client import OpenAiClient
 from phasewise_replay.client.request_body import VLLM
-from phasewise_replay.engine import Request
+from phasewise_replay.driving.driver import Pace
+from phasewise_replay.engine import Request, started
 from phasewise_replay.engines import start_failure
 from phasewise_replay.engines.fake import FakeEngine
+from phasewise_replay.engines.url import UrlEngine
 from phasewise_replay.plans import plan_file
-from phasewise_replay.plans.arms import Arm, VllmArm
+from phasewise_replay.plans.arms import Arm, UrlArm, VllmArm
 from phasewise_replay.plans.plan import Plan
 from phasewise_replay.plans.plan_yaml import as_yaml
 from phasewise_replay.runs import forced_tokens
+from phasewise_replay.runs.preparing import Prepared, prepare
 from phasewise_replay.runs.run import resume, run
 from phasewise_replay.sessions import sessions
 from phasewise_replay.verdicts.compare import compare
@@ -63,6 +66,20 @@ def plan_at(url: str, keys: str = "") -> Plan:
 def replayed(store: Store, url: str, keys: str = "") -> Verdict:
     """Replay everything on a server with forced tokens."""
     return compare(store, run(store, plan_at(url, keys)))
+
+
+def prepared(store: Store, url: str) -> Prepared:
+    """Make the requests of a plan that forces tokens on a server, and send none."""
+    engine = UrlEngine(UrlArm("a", url))
+    recorded = sessions.load_for(store, plan_at(url))
+    with started(engine) as resolved:
+        return prepare(recorded.sessions, engine, resolved, Pace(), forced="tokens")
+
+
+def forced_to(found: Prepared) -> list[bytes | None]:
+    """Give what each call is forced to."""
+    ids = [due.request.forced_ids for session in found.sessions for due in session]
+    return [None if one is None else bytes(one.tolist()) for one in ids]
 
 
 def failed(verdict: Verdict) -> set[str]:
@@ -200,12 +217,12 @@ def test_calls_whose_answers_were_not_captured_are_counted(store: Store) -> None
     """They have the recorded length, and the arm says so."""
     write_answered_sessions(store, captured=1)
     with in_tokens() as server:
-        verdict = replayed(store, server.url)
-    assert failed(verdict) == set()
-    assert [one is None for one in forced(server)] == [False, True, True] * ANSWERED_SESSIONS
-    calls = runs.measured(store, verdict.run_id)
-    assert set(calls.filter(calls["step"] > 0)["output_tokens"]) == {7}
-    assert verdict.arms[0].notes[1:] == (
+        found = prepared(store, server.url)
+    assert [one is None for one in forced_to(found)] == [False, True, True] * ANSWERED_SESSIONS
+    later = [due.request for session in found.sessions for due in session[1:]]
+    assert {one.output_tokens for one in later} == {7}
+    assert {one.endpoint for one in later} == {"generate"}
+    assert found.notes[1:] == (
         f"of 4 of the 6 calls only the recorded length is forced, {forced_tokens.NOT_CAPTURED}",
     )
 
@@ -233,8 +250,8 @@ def test_an_answer_with_a_tool_call_is_forced_as_the_template_writes_it(store: S
         ],
     )
     with in_tokens() as server:
-        replayed(store, server.url)
-    assert forced(server)[0] == f'read{{"a":1}}{CLOSED}{END}'.encode()
+        found = prepared(store, server.url)
+    assert forced_to(found)[0] == f'read{{"a":1}}{CLOSED}{END}'.encode()
 
 
 def test_an_answer_that_no_assistant_gave_is_not_forced(store: Store) -> None:
@@ -252,9 +269,9 @@ def test_an_answer_that_no_assistant_gave_is_not_forced(store: Store) -> None:
         ],
     )
     with in_tokens() as server:
-        verdict = replayed(store, server.url)
-    assert forced(server)[0] is None
-    assert verdict.arms[0].notes[1:] == (
+        found = prepared(store, server.url)
+    assert forced_to(found) == [None]
+    assert found.notes[1:] == (
         f"of 1 of the 1 calls only the recorded length is forced, {forced_tokens.NOT_TOLD}",
     )
 
@@ -263,16 +280,10 @@ def test_a_call_whose_forced_answer_does_not_fit_is_left_out(store: Store) -> No
     """The recorded length would: the forced tokens are those of the served model."""
     write_answered_sessions(store)
     with in_tokens(context_tokens=150) as server:
-        verdict = replayed(store, server.url)
-    fit = [body for body in server.bodies if "trace_decode_token_ids" in body["sampling_params"]]
-    sizes = [
-        len(body["token_ids"]) + len(body["sampling_params"]["trace_decode_token_ids"])
-        for body in fit
-    ]
-    assert max(sizes) <= 150
-    complete = next(one for one in verdict.fidelity.checks if one.name == "complete")
+        found = prepared(store, server.url)
     # the third of one session, and of the other the second, with 115 and 38 tokens, and what waits
-    assert complete.detail == "3 calls per block do not fit the model's context"
+    assert [len(session) for session in found.sessions] == [2, 1]
+    assert found.skipped_calls == 3
 
 
 def test_raw_text_is_forced_to_the_text_behind_it(store: Store) -> None:
@@ -289,28 +300,35 @@ def test_raw_text_is_forced_to_the_text_behind_it(store: Store) -> None:
         ],
     )
     with in_tokens() as server:
-        replayed(store, server.url)
-    assert forced(server)[0] == b" a time"
-    assert bytes(server.bodies[2]["token_ids"]) == b"^once upon"
+        found = prepared(store, server.url)
+    assert forced_to(found) == [b" a time"]
+    prompt = found.sessions[0][0].request.prompt_token_ids
+    assert prompt is not None
+    assert bytes(prompt.tolist()) == b"^once upon"
 
 
 def test_hashes_are_forced_to_what_the_next_prompt_has_there(store: Store) -> None:
     """And where no prompt goes on, to tokens made up for the call, within the vocabulary."""
     write_hashed_sessions(store, sessions=1, steps=3)
     with in_tokens() as server:
-        verdict = replayed(store, server.url)
-    assert failed(verdict) == set()
-    bodies = server.bodies[2:5]
-    traces = [body["sampling_params"]["trace_decode_token_ids"] for body in bodies]
-    assert [len(trace) for trace in traces] == [20, 20, 20]
+        found = prepared(store, server.url)
+        again = prepared(store, server.url)
+    ids = [due.request.prompt_token_ids for due in found.sessions[0]]
+    prompts = [one.tolist() for one in ids if one is not None]
+    traces = [due.request.forced_ids for due in found.sessions[0]]
+    answers = [one.tolist() for one in traces if one is not None]
+    assert [len(answer) for answer in answers] == [20, 20, 20]
     for place in (0, 1):
-        prompt, following = bodies[place]["token_ids"], bodies[place + 1]["token_ids"]
-        assert following[: len(prompt) + 20] == prompt + traces[place]
-    assert len(set(traces[2])) > 10
-    made = f"of 3 of the 3 calls {forced_tokens.FROM_HASHES}"
-    assert verdict.arms[0].notes == (forced_tokens.FORCED, made)
-    again = server.bodies[7:10]
-    assert [body["sampling_params"]["trace_decode_token_ids"] for body in again] == traces
+        both = prompts[place] + answers[place]
+        assert prompts[place + 1][: len(both)] == both
+    assert len(set(answers[2])) > 10
+    assert max(answers[2]) < found.vocabulary_tokens
+    assert found.notes == (
+        forced_tokens.FORCED,
+        f"of 3 of the 3 calls {forced_tokens.FROM_HASHES}",
+    )
+    same = [due.request.forced_ids for due in again.sessions[0]]
+    assert [one.tolist() for one in same if one is not None] == answers
 
 
 def asked(server: InTokens, texts: list[str]) -> bytes | None:
@@ -415,10 +433,10 @@ pydantic_core._pydantic_core.ValidationError: 1 validation error for VllmConfig
 def test_a_vllm_is_started_with_the_flags_and_may_refuse_them(store: Store) -> None:
     """The reason is that of its log, with the cure; the arm's own flags stay."""
     write_answered_sessions(store)
-    started: list[Arm] = []
+    arms: list[Arm] = []
 
     def engine_for(arm: Arm) -> FakeEngine:
-        started.append(arm)
+        arms.append(arm)
         return FakeEngine(refuses=UnsupportedArmError(start_failure.reason(LOG)))
 
     text = (
@@ -426,7 +444,7 @@ def test_a_vllm_is_started_with_the_flags_and_may_refuse_them(store: Store) -> N
         "arms: [{name: a, engine: vllm, model: m, flags: {max-num-seqs: 2}}]"
     )
     verdict = compare(store, run(store, plan_file.parse(text, "plan"), engine_for=engine_for))
-    (only,) = started
+    (only,) = arms
     assert isinstance(only, VllmArm)
     assert only.all_flags() == {
         "enable-trace-replay": True,
