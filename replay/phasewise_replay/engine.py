@@ -281,6 +281,9 @@ class PhaseSeconds:
     mixed: int | None = None
     calls: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """prefill and decode of each call, by the id of its response"""
+    own_s: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """how long each call was in either phase by the engine's clock, by the same id; as the response
+    says it on the endpoints that do"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -237,6 +237,31 @@ def test_calls_get_their_parts_of_steps_that_the_engine_logged(store: Store) -> 
     assert (block.steps, block.mixed_steps, block.steps_unmeasured) == (99, 9, None)
 
 
+@pytest.mark.parametrize(
+    ("told", "stored"), [((None, None), (3 * 10**6, 7 * 10**6)), ((5, 9), (5, 9))]
+)
+def test_phases_that_no_response_tells_are_those_of_the_engine_s_log(
+    store: Store, told: tuple[int | None, int | None], stored: tuple[int, int]
+) -> None:
+    """Those that a response tells stay."""
+    write_sessions(store)
+    own_s = {f"cmpl-s{session}.{step}": (0.003, 0.007) for session in range(6) for step in range(4)}
+
+    class Silent(SteppingEngine):
+        def send(self, request: Request) -> Answer:
+            prefill_ns, decode_ns = told
+            return replace(super().send(request), prefill_ns=prefill_ns, decode_ns=decode_ns)
+
+        def watched_steps(self) -> PhaseSeconds:
+            steps = super().watched_steps()
+            assert isinstance(steps, PhaseSeconds)
+            return replace(steps, own_s=own_s)
+
+    run_id = run(store, plan_of("a"), engine_for=served_by({"a": Silent()}))
+    rows = runs.measured(store, run_id)
+    assert set(rows.select("prefill_ns", "decode_ns").iter_rows()) == {stored}
+
+
 def test_an_engine_that_does_not_know_its_steps_says_why(store: Store) -> None:
     """The block has the reason and no times."""
     write_sessions(store)

@@ -80,6 +80,7 @@ def test_steps_since_the_mark_are_shared(tmp_path: Path) -> None:
     assert (found.prefill_s, found.decode_s) == pytest.approx((0.02, 0.01))
     assert (found.steps, found.mixed) == (2, 0)
     assert found.calls == {"cmpl-7": pytest.approx((0.02, 0.01))}
+    assert found.own_s == {"cmpl-7": (0.02, 0.01)}
 
 
 def test_data_parallel_engines_have_their_own_steps(tmp_path: Path) -> None:

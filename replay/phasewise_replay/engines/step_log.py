@@ -65,6 +65,12 @@ class StepLog:
             steps=found.steps,
             mixed=found.mixed,
             calls={name.removesuffix(FIRST): parts for name, parts in found.calls.items()},
+            own_s={
+                one.call_id.removesuffix(FIRST): (one.prefill_s, one.decode_s)
+                for steps in by_engine.values()
+                for step in steps
+                for one in step.ended
+            },
         )
 
 

@@ -151,7 +151,11 @@ class Block:
         gpus = parallel_ranks.gpus(self._resolved.settings, parallel_ranks.STEP)
         sink.replace(
             [
-                replace(row, prefill_gpu_s=parts[0] * gpus, decode_gpu_s=parts[1] * gpus)
+                replace(
+                    _with_own_times(row, steps.own_s.get(response_id)),
+                    prefill_gpu_s=parts[0] * gpus,
+                    decode_gpu_s=parts[1] * gpus,
+                )
                 for response_id, row in self._rows.items()
                 if (parts := steps.calls.get(response_id)) is not None
             ]
@@ -305,3 +309,11 @@ def _channel(engine: Engine) -> Channel:
     if not isinstance(engine, Asynchronous):
         raise TypeError(f"`{type(engine).__name__}` serves neither in virtual nor in real time")
     return engine.channel()
+
+
+def _with_own_times(row: MeasuredCall, own_s: tuple[float, float] | None) -> MeasuredCall:
+    """Add the phases by the engine's clock, where the response did not have them."""
+    if own_s is None or row.prefill_ns is not None or row.decode_ns is not None:
+        return row
+    prefill_s, decode_s = own_s
+    return replace(row, prefill_ns=round(prefill_s * 1e9), decode_ns=round(decode_s * 1e9))
