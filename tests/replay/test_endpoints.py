@@ -16,11 +16,11 @@ from phasewise_replay.verdicts.compare import compare
 from phasewise_replay.verdicts.verdict import Verdict
 from phasewise_store import runs
 from phasewise_store.errors import UsageError
-from phasewise_store.facts import Agent, Batch, LlmCall, Session, Source, Usage
+from phasewise_store.facts import LlmCall, Usage
 from phasewise_store.segments import text_segment
 from phasewise_store.store import Store
 
-from tests.replay.recorded import SOURCE, write_sessions
+from tests.replay.recorded import write_calls, write_sessions
 from tests.replay.strict_server import CHAT, MESSAGES, RESPONSES, strict_server
 
 MADE = {
@@ -52,14 +52,7 @@ def write_captured(store: Store) -> None:
                     prompt=prompt,
                 )
             )
-    store.write(
-        Batch(
-            Source("34" * 32, SOURCE, "made", "made"),
-            sessions=tuple(map(Session, MADE)),
-            agents=tuple(Agent(f"{name}/a", name, "a") for name in MADE),
-            llm_calls=tuple(facts),
-        )
-    )
+    write_calls(store, facts)
 
 
 def replayed(store: Store, url: str, keys: str) -> Verdict:
