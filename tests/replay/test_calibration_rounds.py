@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import pytest
 from phasewise_analyzer.engine.deployments.calibration import Config
 from phasewise_analyzer.engine.schedulers.sglang_scheduler import SglangConfig
+from phasewise_analyzer.engine.speculation.config import SpeculationConfig
 from phasewise_analyzer.engine.step_times.batch import Batch, Chunk
 from phasewise_analyzer.engine.step_times.fitted_steps import PURE_KINDS, StepKind
 from phasewise_analyzer.engine.step_times.step_fit import MeasuredStep, lacking
@@ -32,6 +33,7 @@ class Subject:
         self.sender = Sender(OpenAiClient("http://127.0.0.1:1", dialect=SGLANG), vocabulary=1000)
         self.front_s: list[tuple[int, float]] = []
         self.preparing_s: list[float] = []
+        self.speculation: SpeculationConfig | None = None
         self.probes = 0
         self._together = together
 
