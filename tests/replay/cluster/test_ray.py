@@ -92,7 +92,7 @@ def servers(mark: Path) -> set[int]:
     return found
 
 
-def until(condition: Callable[[], bool], seconds: float = 120.0) -> None:
+def until(condition: Callable[[], bool], seconds: float = 300.0) -> None:
     """Wait for it."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -139,7 +139,7 @@ def replay(folder: Path, mark: Path, *words: str) -> "subprocess.Popen[str]":
 
 def assert_whole(folder: Path, process: "subprocess.Popen[str]") -> None:
     """Check that every call of every block was counted once, and that the verdict is of all."""
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=300)
     verdict = json.loads(out)
     failed = [check for check in verdict["fidelity"]["checks"] if not check["passed"]]
     assert not failed, err
@@ -198,7 +198,7 @@ def test_ctrl_c_stops_all_engines_and_says_how_to_go_on(
 def test_no_cluster_is_said(folder: Path, mark: Path) -> None:
     """The address is named, and how to start one."""
     process = replay(folder, mark, "--cluster", "ray://127.0.0.1:9")
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == 2
     assert "no Ray cluster answers at `ray://127.0.0.1:9`" in err
     assert "Traceback" not in err
