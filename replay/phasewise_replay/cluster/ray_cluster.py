@@ -24,6 +24,7 @@ STOP_S = 30.0
 TELL_EVERY = 10
 """calls"""
 CONNECT_S = 5.0
+CONNECTS = 3
 
 
 @contextmanager
@@ -44,16 +45,33 @@ def connected(address: str) -> Iterator["RayCluster"]:
         if host and port.isdigit():
             # Ray itself tries for half a minute
             socket.create_connection((host, int(port)), CONNECT_S).close()
-        ray.init(address, log_to_driver=False, configure_logging=False)
+        connect(ray, address)
     except (ConnectionError, OSError, ValueError, RuntimeError) as error:
         raise UsageError(
-            f"no Ray cluster answers at `{address}`: {_first_line(error)}.  Start one with  ray "
+            f"no Ray cluster answers at `{address}`: {_reason(error)}.  Start one with  ray "
             "start --head --ray-client-server-port 10001"
         ) from None
     try:
         yield RayCluster(ray)
     finally:
         ray.shutdown()
+
+
+def connect(ray: Handle, address: str) -> None:
+    """Connect; a head that answers sometimes fails to start its side of a connection (Ray 2.60).
+
+    Its proxy takes the process that it has just forked for one that ended (`SpecificServer startup
+    failed`). Raises ConnectionAbortedError where it goes on failing.
+    """
+    for left in reversed(range(CONNECTS)):
+        try:
+            ray.init(address, log_to_driver=False, configure_logging=False)
+        except ConnectionAbortedError:
+            ray.shutdown()
+            if not left:
+                raise
+        else:
+            return
 
 
 @dataclass(slots=True)
@@ -181,6 +199,12 @@ def _on_node(work: Work, recorded: Recorded, counter: Handle) -> Visited:
 
     told: Tell = tell
     return do(work, recorded, told)
+
+
+def _reason(error: BaseException) -> str:
+    """Return what an error says; of a traceback from the cluster, its last line."""
+    text = str(error).strip()
+    return text.splitlines()[-1].strip() if "Traceback" in text else _first_line(error)
 
 
 def _first_line(error: BaseException) -> str:
