@@ -121,7 +121,7 @@ class VllmSubject:
         return self._mixed(probe)
 
     def _prefill(self, probe: PrefillProbe) -> MeasuredStep | None:
-        """Read a prompt alone, where that prepares kernels twice: steps are fitted without."""
+        """Read a prompt alone; twice where the first one prepares kernels, which is not fitted."""
         new = self._prepares and self._prepared.missing_s(probe.new) > 0
         found = self._lone(probe)
         if not self._prepares or found is None:
