@@ -56,7 +56,8 @@ MOST_LETTERS = 140
 """of a recorded text: a prompt of a long session is then some 600 tokens"""
 MOST_TOKENS = 1024
 """of prompt and output"""
-LEAST_CALLS = 300
+LEAST_CALLS = 250
+"""of those that fit; how many do depends on the tokenizer of the model that was made here"""
 
 pytestmark = pytest.mark.engine
 
