@@ -28,6 +28,7 @@ from phasewise_analyzer.engine.runs import logged_steps
 from phasewise_analyzer.engine.runs.closed_loop import simulate_sessions
 from phasewise_analyzer.engine.schedulers.request import Request as SimulatedRequest
 from phasewise_analyzer.engine.step_times.fitted_steps import KINDS, StepKind, kind_of
+from phasewise_analyzer.engine.step_times.kernel_preparation import PreparedKernels
 from phasewise_replay.calibration import measuring
 from phasewise_replay.client.openai_client import OpenAiClient
 from phasewise_replay.client.request_body import SGLANG, VLLM, Dialect
@@ -177,11 +178,13 @@ def by_kind(
 ) -> tuple[Mapping[StepKind, float], Mapping[StepKind, float]]:
     """Return the time of the logged steps by kind, and that of the same batches by the fit."""
     measured, fitted = dict.fromkeys(KINDS, 0.0), dict.fromkeys(KINDS, 0.0)
+    prepared = PreparedKernels(found.times.preparation)
     for steps in log.steps().values():
         for step in logged_steps.place(steps).steps:
             kind = kind_of(step.batch)
             measured[kind] += step.seconds
-            fitted[kind] += found.times.step_s(step.batch)
+            fitted[kind] += found.times.step_s(step.batch) + prepared.missing_s(step.batch.tokens)
+            prepared.keep(step.batch.tokens)
     return measured, fitted
 
 
