@@ -4,6 +4,8 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -12,8 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from phasewise_analyzer.engine.deployments import calibration
+from phasewise_analyzer.engine.deployments.calibration import Calibration, Server
 from phasewise_analyzer.engine.schedulers.vllm_scheduler import SchedulerConfig
-from phasewise_analyzer.engine.step_times.fitted_steps import KINDS
+from phasewise_analyzer.engine.speculation.config import NgramConfig
+from phasewise_analyzer.engine.step_times.fitted_steps import KINDS, FittedSteps
+from phasewise_analyzer.engine.step_times.front import NO_FRONT
 from phasewise_replay.calibration.probes import (
     DECODED,
     MIXED_DECODED,
@@ -28,6 +33,7 @@ from phasewise_replay.engines.server_process import free_port
 from phasewise_replay.engines.sglang_counters import LOADS
 from phasewise_replay.engines.vllm_command import command, environment
 from phasewise_replay.plans.presets import FlagValue
+from phasewise_web.cli import calibrate
 from phasewise_web.cli.main import main
 
 from tests.real_server import (
@@ -183,6 +189,20 @@ def test_a_server_that_cannot_be_measured_is_refused(
     assert not (tmp_path / "x.json").exists()
 
 
+def test_calibrations_with_and_without_drafts_have_files_of_their_own() -> None:
+    """Both are of one model with equal settings, and neither replaces the other."""
+    fits = FittedSteps({}, "made", datetime.now(UTC))
+    plain = Calibration(
+        Server("vllm", "0.32.0", "models/tiny", None), fits, SchedulerConfig(), None, NO_FRONT
+    )
+    names = {
+        calibrate.file_name(replace(plain, speculation=speculation))
+        for speculation in (None, NgramConfig(3), NgramConfig(4))
+    }
+    assert len(names) == 3
+    assert all(name.startswith("vllm-0.32.0-tiny-") for name in names)
+
+
 @pytest.mark.engine
 def test_a_real_vllm_is_calibrated(
     tmp_path: Path,
@@ -200,17 +220,18 @@ def test_a_real_vllm_is_calibrated(
     }
     words = command(VLLM, model=str(TINY), port=port, flags=flags, on_cpu=True)
     with serving(words, environment(NO_WORKER_VARIABLES, on_cpu=True), port=port) as url:
-        calibrate = ["calibrate", url, "--out", str(path), "--sequences", "4", "--json"]
-        calibrate += ["--seconds", "30"]
-        code = main(calibrate)
+        words = ["calibrate", url, "--out", str(path), "--sequences", "4", "--json"]
+        words += ["--seconds", "30"]
+        code = main(words)
         if code != 0:  # too few steps that nothing disturbed
             capsys.readouterr()
             with alone():
-                code = main(calibrate)
+                code = main(words)
     assert code == 0
     answer = json.loads(capsys.readouterr().out)
     assert set(answer["kinds"]) == set(KINDS)
     assert answer["front_s"] > 0
+    assert answer["preparation_s"] > 0
     found = calibration.read(path)
     assert found.server.settings["model_config.dtype"] == "torch.float32"
     assert found.config.step_tokens == 1024

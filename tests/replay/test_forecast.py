@@ -213,6 +213,24 @@ def test_a_calibration_of_another_server_forecasts_nothing(store: Store, tmp_pat
     }
 
 
+@pytest.mark.parametrize("own", [True, False], ids=["its own", "the plan's"])
+def test_what_was_measured_while_drafting_forecasts_no_arm_without(
+    store: Store, tmp_path: Path, own: bool
+) -> None:
+    """Its decode steps verify drafts, and the simulation would draft."""
+    write_sessions(store)
+    path = calibrated(tmp_path, decode_s=0.02)
+    text = with_own(path).replace("{drafts:", "{on:")
+    if not own:
+        text = PLAN.replace("{gpu: h100-sxm, model: qwen3-8b}", f"{{calibration: {path}}}")
+    verdict = compare(store, run(store, planned(text), engine_for=engine_of))
+    (on,) = [one for one in verdict.forecasts if one.arm == "on"]
+    arm = "on" if own else "off"  # without a forecast of the baseline there is none of an arm
+    assert on.reason == (
+        f"`{path}` was measured while the server drafted, and the arm `{arm}` does not draft"
+    )
+
+
 def test_a_plan_names_calibrations_of_its_own_arms() -> None:
     """They are stored with it, and an arm that is not there is an error."""
     plan = planned(with_own("own.json"))

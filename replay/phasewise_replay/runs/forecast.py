@@ -70,6 +70,9 @@ def _simulated(plan: Plan, options: SimulatedOptions, arm: Arm, resolved: Resolv
         raise UsageError("nothing is forecast beside a baseline with speculation")
     changed = {name: value for name, value in arm.all_flags().items() if before.get(name) != value}
     own = plan.calibrations.get(arm.name)
+    path = own or options.calibration
+    if path is not None and SPECULATION not in arm.all_flags():
+        _refuse_drafting(path, arm)
     if own is not None:
         _refuse_unlike(own, resolved)
         options = SimulatedOptions(calibration=own)
@@ -102,6 +105,18 @@ def _served(plan: Plan, arm: SimulatedArm, prepared: Prepared, written: Written)
     with started(engine) as simulated:
         drive_virtually(sessions, engine, answered, concurrency=plan.concurrency)
     return ArmForecast(_means(rows), simulated.step_times, total(accepted).length)
+
+
+def _refuse_drafting(path: str, arm: VllmArm) -> None:
+    """Raise UsageError where the decode steps of a calibration verify drafts, as the arm's do not.
+
+    And where it cannot be read.
+    """
+    if calibration.read(Path(path)).measured_drafting:
+        raise UsageError(
+            f"`{path}` was measured while the server drafted, and the arm `{arm.name}` does not "
+            "draft"
+        )
 
 
 def _refuse_unlike(path: str, resolved: Resolved) -> None:

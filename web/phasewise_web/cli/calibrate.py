@@ -16,7 +16,7 @@ import re
 from pathlib import Path
 
 from phasewise_analyzer.engine.deployments import calibration
-from phasewise_analyzer.engine.deployments.calibration import Calibration, Server
+from phasewise_analyzer.engine.deployments.calibration import Calibration
 from phasewise_analyzer.engine.hardware import gpus
 from phasewise_analyzer.engine.shapes import formats, model_config
 from phasewise_analyzer.engine.step_times.fitted_steps import KINDS
@@ -87,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
             )
     finally:
         client.close()
-    path = arguments.out or FOLDER / f"{file_name(found.server)}.json"
+    path = arguments.out or FOLDER / f"{file_name(found)}.json"
     calibration.write(path, found)
     _print(found, path, as_json=arguments.json)
     return 0
@@ -109,11 +109,13 @@ def step_log(folder: Path) -> StepLog:
     )
 
 
-def file_name(server: Server) -> str:
-    """Name a calibration by its server: equal settings give the same name."""
+def file_name(found: Calibration) -> str:
+    """Name a calibration by its server: equal settings and drafts give the same name."""
+    server, drafts = found.server, found.speculation
     settings = json.dumps(dict(server.settings), sort_keys=True, default=str)
     digest = hashlib.sha256(settings.encode()).hexdigest()[:8]
-    return re.sub(r"[^\w.]+", "-", f"{server.name} {digest}").strip("-")
+    words = server.name if drafts is None else f"{server.name} {drafts.name}"
+    return re.sub(r"[^\w.]+", "-", f"{words} {digest}").strip("-")
 
 
 def _hardware(arguments: argparse.Namespace) -> Hardware | None:
@@ -135,6 +137,7 @@ def _print(found: Calibration, path: Path, *, as_json: bool) -> None:
                 "front_s": found.front.latency_s,
                 "front_busy_s": found.front.busy_s,
                 "front_token_s": found.front.token_s,
+                "preparation_s": found.times.preparation.seconds,
                 "kinds": {
                     kind: {"steps": fits[kind].steps, "error": fits[kind].error}
                     | {"p90": fits[kind].p90, "worst": fits[kind].worst}
@@ -161,6 +164,9 @@ def _print(found: Calibration, path: Path, *, as_json: bool) -> None:
             if kind in fits
         ],
     )
+    preparation_s = found.times.preparation.seconds
+    if preparation_s:
+        say(f"kernels for a new number of tokens: {preparation_s * 1e3:.1f} ms per step")
     front = found.front
     say(
         f"before the engine: {front.latency_s * 1e3:.1f} ms per request, of which "
